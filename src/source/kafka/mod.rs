@@ -1,0 +1,3 @@
+//! Committed offsets and log ends of Kafka consumer groups.
+
+pub mod transport;

@@ -1,0 +1,160 @@
+//! The seam between the Kafka adapter and whatever speaks to the brokers.
+//!
+//! Batch-shaped: one call names everything a round wants to know, the answer comes in rows, each with an error of its own,
+//! and what has come is usable when the deadline falls. A transport that can only ask group by group fans out behind it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::lag::{CommittedOffset, Offset, PartitionId, TopicId};
+
+/// The name of a topic; shared, because a round repeats it for every partition.
+pub type TopicName = Arc<str>;
+/// The id of a consumer group.
+pub type GroupId = Arc<str>;
+
+/// One partition of a named topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition's number in it.
+    pub partition: PartitionId,
+}
+
+/// The number of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BrokerId(pub i32);
+
+/// What the cluster's metadata says of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its id; brokers before 2.8 have none.
+    pub id: Option<TopicId>,
+    /// Each partition with its leader, if it has one now; ordered by partition.
+    pub partitions: Vec<(PartitionId, Option<BrokerId>)>,
+}
+
+/// Which topics to describe.
+#[derive(Clone, Debug)]
+pub enum TopicsAsk {
+    /// These; a row for each comes back.
+    Named(Vec<TopicName>),
+    /// Every topic that the principal may see.
+    All,
+}
+
+/// Which committed offsets to read.
+#[derive(Clone, Debug)]
+pub struct GroupAsk {
+    /// The group.
+    pub group: GroupId,
+    /// Of which partitions.
+    pub partitions: PartitionsAsk,
+}
+
+/// The partitions of a [`GroupAsk`].
+#[derive(Clone, Debug)]
+pub enum PartitionsAsk {
+    /// These; a row for each comes back.
+    Named(Vec<TopicPartition>),
+    /// All that the group has committed and the principal may see.
+    AllCommitted,
+}
+
+/// What a group committed: a row for each partition that was asked for.
+pub type CommittedRows = Vec<(TopicPartition, Result<CommittedOffset, RowError>)>;
+
+/// A group as its coordinator describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupState {
+    /// The coordinator's word, such as `Stable`, `Empty` or `Dead`.
+    pub state: String,
+    /// The members and what they were given.
+    pub members: Vec<GroupMember>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Its client id, as the application set it.
+    pub client_id: String,
+    /// The partitions that it was given.
+    pub assignment: Vec<TopicPartition>,
+}
+
+/// Which end of the log to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogPosition {
+    /// The first offset that is still there.
+    Start,
+    /// The high watermark: the end for consumers that read uncommitted records.
+    End,
+    /// The last stable offset: the end for consumers that read only committed records.
+    StableEnd,
+}
+
+/// Why a row has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowError {
+    /// A leader or coordinator is moving; ask again soon.
+    Moving(String),
+    /// The broker could not be reached.
+    Unreachable(String),
+    /// No answer before the deadline.
+    Overdue(String),
+    /// The principal may not.
+    Denied(String),
+    /// The topic or partition is not there.
+    Gone(String),
+    /// Any other error of the broker.
+    Broker(String),
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Moving(text)
+        | Self::Unreachable(text)
+        | Self::Overdue(text)
+        | Self::Denied(text)
+        | Self::Gone(text)
+        | Self::Broker(text)) = self;
+        f.write_str(text)
+    }
+}
+
+/// Rows as they come; the stream ends when every asked key was answered or the deadline fell (then the rest has come as
+/// [`RowError::Overdue`]).
+pub type Rows<K, V> = mpsc::UnboundedReceiver<(K, Result<V, RowError>)>;
+
+/// Asks one cluster with one identity.
+pub trait ClusterTransport: Send + Sync + 'static {
+    /// Ids, partitions and leaders of topics; never creates one.
+    ///
+    /// # Errors
+    /// When nothing could be asked, so that there are no rows at all.
+    fn topics(
+        &self,
+        ask: TopicsAsk,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Vec<(TopicName, Result<Topic, RowError>)>, RowError>> + Send;
+
+    /// Committed offsets of groups, without joining them.
+    fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows>;
+
+    /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions.
+    fn offsets(
+        &self,
+        leader: BrokerId,
+        ask: Vec<TopicPartition>,
+        at: LogPosition,
+        deadline: Duration,
+    ) -> Rows<TopicPartition, Offset>;
+
+    /// State and members of groups.
+    fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState>;
+}

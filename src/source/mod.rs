@@ -1,0 +1,3 @@
+//! Thin adapters: each asks one backend what it knows and answers completely or with an error.
+
+pub mod kafka;
