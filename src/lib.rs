@@ -1,4 +1,9 @@
 //! A KEDA external scaler that answers from the measured backlog of stream consumers.
 
+pub mod keda;
 pub mod lag;
+pub mod sampler;
+pub mod scaling;
 pub mod source;
+pub mod telemetry;
+pub mod trigger;

@@ -3,7 +3,17 @@
 //! No I/O, no clock, no logging. The rules are tested beside them.
 
 mod error;
+mod history;
+mod moment;
+mod observation;
+mod observe;
 mod offsets;
+mod partition;
 
 pub use error::{SourceError, SourceErrorKind};
+pub use history::{CommitOf, GroupHistory, History, PAST_END_GRACE, PartitionHistory};
+pub use moment::Moment;
+pub use observation::{GroupObservation, Observation, PartitionObservation, TopicObservation};
+pub use observe::{Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
+pub use partition::{LagBasis, LagRules, PartitionLag, partition_lag};

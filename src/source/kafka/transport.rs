@@ -39,6 +39,15 @@ pub struct Topic {
     pub partitions: Vec<(PartitionId, Option<BrokerId>)>,
 }
 
+impl Topic {
+    /// The leader of a partition, if it has one now.
+    #[must_use]
+    pub fn leader(&self, partition: PartitionId) -> Option<BrokerId> {
+        let index = self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        self.partitions.get(index).and_then(|(_, leader)| *leader)
+    }
+}
+
 /// Which topics to describe.
 #[derive(Clone, Debug)]
 pub enum TopicsAsk {
@@ -68,6 +77,9 @@ pub enum PartitionsAsk {
 
 /// What a group committed: a row for each partition that was asked for.
 pub type CommittedRows = Vec<(TopicPartition, Result<CommittedOffset, RowError>)>;
+
+/// What is known of topics: a row for each that was asked for.
+pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
 
 /// A group as its coordinator describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,11 +149,7 @@ pub trait ClusterTransport: Send + Sync + 'static {
     ///
     /// # Errors
     /// When nothing could be asked, so that there are no rows at all.
-    fn topics(
-        &self,
-        ask: TopicsAsk,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<Vec<(TopicName, Result<Topic, RowError>)>, RowError>> + Send;
+    fn topics(&self, ask: TopicsAsk, deadline: Duration) -> impl Future<Output = Result<TopicRows, RowError>> + Send;
 
     /// Committed offsets of groups, without joining them.
     fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows>;

@@ -1,0 +1,182 @@
+//! KEDA's external-scaler contract: RPCs to the domain and back.
+//!
+//! Every RPC is answered from the metadata it carries and from memory. `GetMetrics` and `IsActive` use one sample and one
+//! decision; `GetMetricSpec` reads nothing but the metadata and never fails, because KEDA drops the text of its errors.
+
+#[expect(clippy::all, clippy::pedantic, missing_docs, unreachable_pub, reason = "generated")]
+#[rustfmt::skip]
+#[path = "gen/externalscaler.rs"]
+pub mod proto;
+
+mod push;
+mod server;
+mod status;
+mod wire;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+use self::proto::external_scaler_server::ExternalScaler;
+use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef};
+pub use self::server::{Limits, ServeError, serve};
+pub use self::status::code_of;
+use crate::lag::Observe;
+use crate::sampler::{Answer, PATIENCE, Sampler};
+use crate::scaling::{Decision, Quantity, decide};
+use crate::telemetry::{RpcMethod, RpcMetrics};
+use crate::trigger::{Trigger, metric_name, metric_target};
+
+/// What is left of a caller's deadline for the way back.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// Answers the contract's RPCs.
+pub struct ScalerService<O: Observe> {
+    sampler: Sampler<O>,
+    metrics: RpcMetrics,
+    streams: push::Terms,
+}
+
+type StreamOf<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+// === impl ScalerService ===
+
+impl<O: Observe> ScalerService<O> {
+    /// A service over `sampler`; `drain` ends its streams, each of which lives for `stream_lifetime` at most.
+    pub fn new(sampler: Sampler<O>, metrics: RpcMetrics, drain: CancellationToken, stream_lifetime: Duration) -> Self {
+        Self { sampler, metrics, streams: push::Terms { drain, lifetime: stream_lifetime } }
+    }
+
+    async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
+        let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
+        let answer = self.sampler.ask(&about.namespace, &trigger, patience).await;
+        answer.map(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
+    }
+
+    fn record<T>(&self, method: RpcMethod, begun: Instant, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
+        let code = outcome.as_ref().err().map_or(Code::Ok, Status::code);
+        self.metrics.handled(method, status::code_name(code), begun.elapsed());
+        outcome.map(Response::new)
+    }
+}
+
+fn judge(trigger: &Trigger, answer: &Answer) -> Decision {
+    decide(&trigger.policy, &trigger.source, &answer.sample.observation, &answer.sample.history, answer.now)
+}
+
+fn spec_of(about: &ScaledObjectRef) -> GetMetricSpecResponse {
+    let metadata = &about.scaler_metadata;
+    wire::spec(metric_name(metadata).to_string(), Quantity::from_count(metric_target(metadata).get()))
+}
+
+/// How long the caller can wait for a first reading: its own deadline less what the way back takes.
+fn patience<T>(request: &Request<T>) -> Duration {
+    let deadline = request.metadata().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+    deadline.map_or(PATIENCE, |deadline| deadline.saturating_sub(MARGIN).min(PATIENCE))
+}
+
+/// The gRPC specification's `TimeoutValue TimeoutUnit`: at most eight digits and one of `H M S m u n`.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (value, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value: u64 = value.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value.saturating_mul(3600))),
+        "M" => Some(Duration::from_secs(value.saturating_mul(60))),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[tonic::async_trait]
+impl<O: Observe> ExternalScaler for ScalerService<O> {
+    type StreamIsActiveStream = StreamOf<IsActiveResponse>;
+    type StreamMetricSpecStream = StreamOf<GetMetricSpecResponse>;
+
+    async fn is_active(&self, request: Request<ScaledObjectRef>) -> Result<Response<IsActiveResponse>, Status> {
+        let begun = Instant::now();
+        let decision = self.judged(request.get_ref(), patience(&request)).await;
+        let outcome = decision.map(|decision| IsActiveResponse { result: decision.active });
+        self.record(RpcMethod::IsActive, begun, outcome)
+    }
+
+    async fn get_metric_spec(
+        &self,
+        request: Request<ScaledObjectRef>,
+    ) -> Result<Response<GetMetricSpecResponse>, Status> {
+        let begun = Instant::now();
+        self.record(RpcMethod::GetMetricSpec, begun, Ok(spec_of(request.get_ref())))
+    }
+
+    async fn get_metrics(&self, request: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
+        let begun = Instant::now();
+        let patience = patience(&request);
+        let GetMetricsRequest { scaled_object_ref, metric_name: asked } = request.into_inner();
+        let about = scaled_object_ref.unwrap_or_default();
+        let outcome = self.judged(&about, patience).await.map(|decision| {
+            let name = if asked.is_empty() { metric_name(&about.scaler_metadata).to_string() } else { asked };
+            wire::value(name, &decision)
+        });
+        self.record(RpcMethod::GetMetrics, begun, outcome)
+    }
+
+    async fn stream_is_active(
+        &self,
+        request: Request<ScaledObjectRef>,
+    ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
+        let begun = Instant::now();
+        let about = request.into_inner();
+        let outcome = push::activity(&self.sampler, &about, &self.streams, self.metrics.clone());
+        self.record(RpcMethod::StreamIsActive, begun, outcome)
+    }
+
+    async fn stream_metric_spec(
+        &self,
+        request: Request<ScaledObjectRef>,
+    ) -> Result<Response<Self::StreamMetricSpecStream>, Status> {
+        let begun = Instant::now();
+        let stream = push::specs(spec_of(request.get_ref()), &self.streams, self.metrics.clone());
+        self.record(RpcMethod::StreamMetricSpec, begun, Ok(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_deadline_is_read_in_every_unit_of_the_specification() {
+        let cases = [
+            ("3S", Some(Duration::from_secs(3))),
+            ("3000m", Some(Duration::from_secs(3))),
+            ("2999871u", Some(Duration::from_micros(2_999_871))),
+            ("5n", Some(Duration::from_nanos(5))),
+            ("1M", Some(Duration::from_secs(60))),
+            ("1H", Some(Duration::from_secs(3600))),
+            ("", None),
+            ("S", None),
+            ("3x", None),
+            ("-3S", None),
+            ("3µ", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(grpc_timeout(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_first_reading_is_waited_for_no_longer_than_the_caller_can() {
+        let mut request = Request::new(());
+        assert_eq!(patience(&request), PATIENCE);
+        for (timeout, expected) in [("3S", PATIENCE), ("2S", Duration::from_millis(1500)), ("400m", Duration::ZERO)] {
+            request.metadata_mut().insert("grpc-timeout", timeout.parse().expect("a header"));
+            assert_eq!(patience(&request), expected, "{timeout}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The push streams of triggers of type `external-push`.
+//!
+//! KEDA acts on `true` only, and each one costs it a status write; so: the first value at once, `true` on change, and again
+//! every minute while active, so that a cool-down does not run out. A stream ends with OK on drain and when it is old:
+//! after an OK KEDA's back-off starts afresh, after an error it grows.
+
+use std::hash::BuildHasher as _;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::proto::{GetMetricSpecResponse, IsActiveResponse, ScaledObjectRef};
+use super::{StreamOf, judge, status};
+use crate::lag::Observe;
+use crate::sampler::{Sampler, Watch};
+use crate::telemetry::RpcMetrics;
+use crate::trigger::Trigger;
+
+/// An idle source is looked at this often, so that the first record wakes its consumers.
+const IDLE_INTERVAL: Duration = Duration::from_millis(1500);
+
+/// While active, `true` is repeated this often; KEDA's default cool-down is five times as long.
+const REPEAT_ACTIVE: Duration = Duration::from_secs(60);
+
+/// When a stream ends.
+pub(super) struct Terms {
+    /// Ends every stream.
+    pub(super) drain: CancellationToken,
+    /// Ends one that is as old as this, a fifth earlier for some: they must not all come back at once.
+    pub(super) lifetime: Duration,
+}
+
+impl Terms {
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let random = std::hash::RandomState::new().hash_one(());
+        let early = u32::try_from(random % 200).unwrap_or(0);
+        let lifetime = self.lifetime - self.lifetime * early / 1000;
+        let drain = self.drain.clone();
+        async move {
+            tokio::select! {
+                () = drain.cancelled() => {}
+                () = sleep(lifetime) => {}
+            }
+        }
+    }
+}
+
+/// Counts a stream as open until it is dropped.
+struct OpenStream(RpcMetrics);
+
+impl OpenStream {
+    fn new(metrics: RpcMetrics) -> Self {
+        metrics.stream_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.stream_ended();
+    }
+}
+
+/// Sends the current specs, which depend on nothing but the metadata, and keeps the stream open.
+pub(super) fn specs(
+    current: GetMetricSpecResponse,
+    terms: &Terms,
+    metrics: RpcMetrics,
+) -> StreamOf<GetMetricSpecResponse> {
+    stream(terms, metrics, move |to| async move {
+        if to.send(Ok(current)).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+/// Sends the activity of the trigger's source.
+pub(super) fn activity<O: Observe>(
+    sampler: &Sampler<O>,
+    about: &ScaledObjectRef,
+    terms: &Terms,
+    metrics: RpcMetrics,
+) -> Result<StreamOf<IsActiveResponse>, Status> {
+    let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
+    let watch = sampler.watch(&about.namespace, &trigger, idle_interval(&trigger));
+    let watch = watch.map_err(|error| status::no_reading(&error))?;
+    Ok(stream(terms, metrics, move |to| push_activity(trigger, watch, to)))
+}
+
+/// Runs `send` until it ends, its reader is gone, or the terms end it; then the stream ends with OK.
+fn stream<T, F>(
+    terms: &Terms,
+    metrics: RpcMetrics,
+    send: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F,
+) -> StreamOf<T>
+where
+    T: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (to, from) = mpsc::channel(1);
+    let end = terms.end();
+    let gone = to.clone();
+    let send = send(to);
+    tokio::spawn(async move {
+        let _open = OpenStream::new(metrics);
+        tokio::select! {
+            () = end => {}
+            () = gone.closed() => {}
+            () = send => {}
+        }
+    });
+    Box::pin(ReceiverStream::new(from))
+}
+
+/// While nothing is known nothing is sent: an unknown is never pushed as idle.
+async fn push_activity<O: Observe>(
+    trigger: Trigger,
+    mut watch: Watch<O>,
+    to: mpsc::Sender<Result<IsActiveResponse, Status>>,
+) {
+    let mut last: Option<bool> = None;
+    let mut repeat_at = Instant::now();
+    loop {
+        if let Some(Ok(answer)) = watch.now() {
+            let active = judge(&trigger, &answer).active;
+            if last != Some(active) {
+                watch.pace(if active { trigger.pace.poll_interval } else { idle_interval(&trigger) });
+            }
+            let due = if active { last != Some(true) || Instant::now() >= repeat_at } else { last.is_none() };
+            if due {
+                if to.send(Ok(IsActiveResponse { result: active })).await.is_err() {
+                    return;
+                }
+                repeat_at = Instant::now() + REPEAT_ACTIVE;
+            }
+            last = Some(active);
+        }
+        tokio::select! {
+            () = watch.changed() => {}
+            () = sleep_until(repeat_at), if last == Some(true) => {}
+        }
+    }
+}
+
+fn idle_interval(trigger: &Trigger) -> Duration {
+    IDLE_INTERVAL.min(trigger.pace.poll_interval)
+}

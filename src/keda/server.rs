@@ -1,0 +1,105 @@
+//! The gRPC server: the contract, health, reflection, and how connections live and end.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+
+use super::ScalerService;
+use super::proto::external_scaler_server::{ExternalScalerServer, SERVICE_NAME};
+use crate::lag::Observe;
+use crate::sampler::Sampler;
+use crate::telemetry::RpcMetrics;
+
+/// For reflection: what the generated code was made from.
+const DESCRIPTORS: &[u8] = include_bytes!("gen/externalscaler.bin");
+
+/// KEDA sets no keepalive: without the server's a stream over a dead connection would hang for ever.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Metadata is a few hundred bytes; KEDA itself sends no message near this.
+const LARGEST_REQUEST: usize = 256 * 1024;
+
+/// The services of the health protocol; a probe may name any of them.
+const HEALTH_SERVICES: [&str; 4] = ["", SERVICE_NAME, "liveness", "readiness"];
+
+/// Why the server could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener failed.
+    #[error("could not serve gRPC")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors that were built in cannot be read.
+    #[error("could not serve reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// How long connections and streams live.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A connection is asked to end at this age, so that callers find new replicas.
+    pub max_connection_age: Duration,
+}
+
+impl Limits {
+    /// Streams end by themselves within this time. It is shorter than the grace of an old connection, so each has ended with
+    /// OK before its connection is closed.
+    fn stream_lifetime(self) -> Duration {
+        self.max_connection_age
+    }
+
+    fn grace(self) -> Duration {
+        self.max_connection_age + Duration::from_secs(30)
+    }
+}
+
+/// Serves the contract on `listener` until `drain` is cancelled and every call has ended.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve<O: Observe>(
+    listener: TcpListener,
+    sampler: Sampler<O>,
+    metrics: RpcMetrics,
+    limits: Limits,
+    drain: CancellationToken,
+) -> Result<(), ServeError> {
+    let service = ScalerService::new(sampler, metrics, drain.clone(), limits.stream_lifetime());
+    let scaler = ExternalScalerServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for name in HEALTH_SERVICES {
+        health.set_service_status(name, ServingStatus::Serving).await;
+    }
+    let drained = {
+        let drain = drain.clone();
+        async move {
+            drain.cancelled().await;
+            // a load balancer that probes must stop sending before the last connection closes
+            for name in HEALTH_SERVICES {
+                health.set_service_status(name, ServingStatus::NotServing).await;
+            }
+        }
+    };
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_connection_age(limits.max_connection_age)
+        .max_connection_age_grace(limits.grace())
+        .add_service(scaler)
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drained)
+        .await?;
+    Ok(())
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}

@@ -1,0 +1,99 @@
+//! The only place that makes a gRPC status.
+
+use tonic::{Code, Status};
+
+use crate::lag::{SourceError, SourceErrorKind};
+use crate::trigger::TriggerError;
+
+/// A message travels in a header; a longer one is cut, so that no proxy or client refuses it.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// Bad metadata: every problem in one message, which KEDA shows in the events of the `ScaledObject`.
+pub(super) fn bad_metadata(error: &TriggerError) -> Status {
+    Status::invalid_argument(cut(error.to_string()))
+}
+
+/// No reading: the code tells what kind of trouble it is, the message what to do.
+pub(super) fn no_reading(error: &SourceError) -> Status {
+    Status::new(code(error.kind()), cut(error.chain()))
+}
+
+/// The codes of the errors of a source. `Denied` is no `PERMISSION_DENIED`: it is the scaler that was refused, not its caller.
+fn code(kind: SourceErrorKind) -> Code {
+    match kind {
+        SourceErrorKind::Missing => Code::NotFound,
+        SourceErrorKind::Denied => Code::FailedPrecondition,
+        SourceErrorKind::Throttled => Code::ResourceExhausted,
+        SourceErrorKind::TimedOut => Code::DeadlineExceeded,
+        SourceErrorKind::Unreachable => Code::Unavailable,
+        SourceErrorKind::Broken => Code::Internal,
+    }
+}
+
+/// The code's name in metrics, as in the gRPC specification.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The code of a failed observation and its name, for the command line.
+#[must_use]
+pub fn code_of(error: &SourceError) -> &'static str {
+    code_name(code(error.kind()))
+}
+
+fn cut(mut message: String) -> String {
+    if message.len() > LONGEST_MESSAGE {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.push_str(" …");
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_its_code_and_keeps_its_cause() {
+        let cases = [
+            (SourceErrorKind::Missing, Code::NotFound),
+            (SourceErrorKind::Denied, Code::FailedPrecondition),
+            (SourceErrorKind::Throttled, Code::ResourceExhausted),
+            (SourceErrorKind::TimedOut, Code::DeadlineExceeded),
+            (SourceErrorKind::Unreachable, Code::Unavailable),
+            (SourceErrorKind::Broken, Code::Internal),
+        ];
+        assert_eq!(cases.len(), SourceErrorKind::ALL.len());
+        for (kind, code) in cases {
+            let error = SourceError::new(kind, "reading group a").because("connection refused").remedy("start it");
+            let status = no_reading(&error);
+            assert_eq!(status.code(), code);
+            assert_eq!(status.message(), "reading group a: connection refused; start it");
+        }
+    }
+
+    #[test]
+    fn a_very_long_message_is_cut_between_characters() {
+        let status = no_reading(&SourceError::new(SourceErrorKind::Broken, "ä".repeat(4000)));
+        assert!(status.message().len() <= LONGEST_MESSAGE + 4);
+        assert!(status.message().ends_with('…'));
+    }
+}

@@ -1,0 +1,123 @@
+//! What the rules need of the past, folded in at sampling time only: how often KEDA asks must not change an answer.
+//!
+//! Bounded by the partitions of the last observation: what has gone from the source is forgotten with it.
+
+use std::time::Duration;
+
+use super::{
+    CommittedOffset, GroupObservation, Moment, Observation, PartitionId, PartitionObservation, TopicObservation,
+};
+
+/// A commit past the end of the log is a race of leaders for this long; after it, the commit is taken as invalid.
+///
+/// A new leader's high watermark may lag for moments (KIP-207), and to count the whole log then would ask for every consumer.
+pub const PAST_END_GRACE: Duration = Duration::from_secs(30);
+
+/// The remembered past of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Of a Kafka consumer group.
+    Kafka(GroupHistory),
+}
+
+/// The remembered past of a group: one entry for each topic of its last observation, in the same order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct GroupHistory {
+    topics: Vec<TopicHistory>,
+}
+
+/// The remembered past of a topic: one entry for each partition of its last observation, in the same order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TopicHistory {
+    observed: std::sync::Arc<str>,
+    id: Option<super::TopicId>,
+    partitions: Vec<(PartitionId, PartitionHistory)>,
+}
+
+/// The remembered past of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionHistory {
+    committed: CommittedOffset,
+    /// When the commit was first seen as it is now.
+    pub unchanged_since: Moment,
+    /// When the commit was first seen past the end of the log, if it is now.
+    pub past_end_since: Option<Moment>,
+    /// Which topic of this name the commit was made for.
+    pub commit_of: CommitOf,
+}
+
+/// Which topic a commit belongs to: a topic that is deleted and made again keeps its name, not its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitOf {
+    /// The one that is there now.
+    ThisTopic,
+    /// One of the same name that was deleted: the offset says nothing of this log.
+    FormerTopic,
+}
+
+// === impl History ===
+
+impl History {
+    /// The past after `observation`, seen at `now`, has been added to what was remembered.
+    #[must_use]
+    pub fn fold(past: Option<&Self>, observation: &Observation, now: Moment) -> Self {
+        let Observation::Kafka(group) = observation;
+        let past = past.map(|Self::Kafka(past)| past);
+        Self::Kafka(GroupHistory::fold(past, group, now))
+    }
+}
+
+impl GroupHistory {
+    fn fold(past: Option<&Self>, observation: &GroupObservation, now: Moment) -> Self {
+        let topics = observation.topics.iter().map(|topic| {
+            let before = past.and_then(|past| past.topics.iter().find(|before| before.observed == topic.name));
+            TopicHistory::fold(before, topic, now)
+        });
+        Self { topics: topics.collect() }
+    }
+
+    /// Each partition of `observation` with its past; `observation` is the one that was folded in last.
+    pub fn with<'a>(
+        &'a self,
+        observation: &'a GroupObservation,
+    ) -> impl Iterator<Item = (&'a TopicObservation, &'a PartitionObservation, &'a PartitionHistory)> {
+        observation.topics.iter().zip(&self.topics).flat_map(|(topic, history)| {
+            topic.partitions.iter().zip(&history.partitions).map(move |(now, (_, past))| (topic, now, past))
+        })
+    }
+}
+
+impl TopicHistory {
+    fn fold(past: Option<&Self>, topic: &TopicObservation, now: Moment) -> Self {
+        let made_again = past.is_some_and(|past| past.id.is_some() && topic.id.is_some() && past.id != topic.id);
+        let partitions = topic.partitions.iter().map(|partition| {
+            let before = past.and_then(|past| past.partition(partition.partition));
+            (partition.partition, PartitionHistory::fold(before, partition, made_again, now))
+        });
+        Self { observed: topic.name.clone(), id: topic.id, partitions: partitions.collect() }
+    }
+
+    fn partition(&self, partition: PartitionId) -> Option<&PartitionHistory> {
+        let index = self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        self.partitions.get(index).map(|(_, history)| history)
+    }
+}
+
+impl PartitionHistory {
+    fn fold(past: Option<&Self>, partition: &PartitionObservation, made_again: bool, now: Moment) -> Self {
+        let committed = partition.committed;
+        let unchanged = past.filter(|past| past.committed == committed && committed != CommittedOffset::None);
+        let commit_of = match unchanged {
+            Some(_) if made_again => CommitOf::FormerTopic,
+            Some(past) => past.commit_of,
+            None => CommitOf::ThisTopic,
+        };
+        let past_end = matches!(committed, CommittedOffset::At(offset) if offset > partition.watermarks.end);
+        Self {
+            committed,
+            unchanged_since: unchanged.map_or(now, |past| past.unchanged_since),
+            past_end_since: past_end.then(|| past.and_then(|past| past.past_end_since).unwrap_or(now)),
+            commit_of,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! One complete reading of a source. There is no partial one.
+
+use std::sync::Arc;
+
+use super::{CommittedOffset, PartitionId, TopicId, Watermarks};
+
+/// A complete reading of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// Of a Kafka consumer group.
+    Kafka(GroupObservation),
+}
+
+/// What a consumer group has committed, and where the logs that it reads end.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct GroupObservation {
+    /// Every topic of the source that is there, ordered by name.
+    pub topics: Vec<TopicObservation>,
+    /// Topics that were asked for and are not there; only where the source counts those as empty.
+    pub absent: Vec<Arc<str>>,
+}
+
+/// All partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicObservation {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its identity; brokers before 2.8 have none.
+    pub id: Option<TopicId>,
+    /// Every partition, ordered.
+    pub partitions: Vec<PartitionObservation>,
+}
+
+/// One partition: the commit was read before the ends, so a race can only overstate the lag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionObservation {
+    /// Its number.
+    pub partition: PartitionId,
+    /// What the group committed.
+    pub committed: CommittedOffset,
+    /// Where the log begins and ends.
+    pub watermarks: Watermarks,
+}

@@ -1,0 +1,246 @@
+//! Who is asked when, and what an old or failed answer is worth.
+//!
+//! ```text
+//! ask(trigger) ─▶ Target { what is known, who wants to know } ◀─ report ─ round ◀─ loop per backend
+//! ```
+//! A loop runs for each backend that somebody asks about and ends ten minutes after the last question. Answers come from
+//! memory; only the first reading of a new target is waited for. The sampler knows [`Observe`], never an adapter.
+
+mod pace;
+mod rounds;
+mod target;
+mod verdict;
+mod view;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use self::pace::{Interests, WatchId};
+use self::rounds::BackendLoop;
+use self::target::{Known, Target};
+use self::verdict::{Verdict, verdict};
+pub use self::view::{TargetView, ViewState};
+use crate::lag::{History, Moment, Observation, Observe, SourceError, SourceErrorKind};
+use crate::telemetry::SamplerMetrics;
+use crate::trigger::{SourceRef, Trigger};
+
+/// A new target's first reading is waited for this long at most.
+pub const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// One complete reading and the past that belongs to it; everyone reads it through one `Arc`.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// What was read.
+    pub observation: Observation,
+    /// What is remembered of the readings up to this one.
+    pub history: History,
+    /// When the reading began: everything in it is at least as new.
+    pub taken_at: Moment,
+}
+
+/// What is known of a source.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The newest complete reading.
+    pub sample: Arc<Sample>,
+    /// Why there is no newer one, where later readings failed.
+    pub stale: Option<SourceError>,
+    /// The moment of the answer.
+    pub now: Moment,
+}
+
+/// Shares readings between everybody who asks.
+pub struct Sampler<O: Observe> {
+    inner: Arc<Inner<O>>,
+}
+
+struct Inner<O: Observe> {
+    observer: O,
+    epoch: Instant,
+    backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
+    next_watch: AtomicU64,
+    metrics: SamplerMetrics,
+}
+
+/// A standing interest in one source, until it is dropped.
+pub struct Watch<O: Observe> {
+    inner: Arc<Inner<O>>,
+    of: Arc<BackendLoop>,
+    target: Arc<Target>,
+    news: watch::Receiver<Known>,
+    id: WatchId,
+    max_staleness: Duration,
+}
+
+// === impl Sampler ===
+
+impl<O: Observe> Clone for Sampler<O> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<O: Observe> Sampler<O> {
+    /// A sampler that reads through `observer`. Needs a running runtime as soon as it is asked.
+    pub fn new(observer: O, metrics: SamplerMetrics) -> Self {
+        for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
+            metrics.expect_outcome(outcome);
+        }
+        let inner = Inner {
+            observer,
+            epoch: Instant::now(),
+            backends: Mutex::default(),
+            next_watch: AtomicU64::new(0),
+            metrics,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What is known of the trigger's source; waits up to `patience` where nothing is known yet.
+    ///
+    /// # Errors
+    /// Why nothing good is known; [`SourceErrorKind::Denied`] where `namespace` may not ask.
+    pub async fn ask(&self, namespace: &str, trigger: &Trigger, patience: Duration) -> Result<Answer, SourceError> {
+        let interval = trigger.pace.poll_interval;
+        let (_, target) = self.inner.join(namespace, &trigger.source, |interests, now| interests.ask(interval, now))?;
+        let max_staleness = trigger.pace.max_staleness;
+        if let Some(outcome) = self.inner.judge(&target.known.borrow(), max_staleness) {
+            return outcome;
+        }
+        let mut news = target.known.subscribe();
+        let first = timeout(patience, async {
+            loop {
+                if let Some(outcome) = self.inner.judge(&news.borrow_and_update(), max_staleness) {
+                    return outcome;
+                }
+                if news.changed().await.is_err() {
+                    return Err(SourceError::new(SourceErrorKind::Broken, "the sampler has ended"));
+                }
+            }
+        });
+        first.await.unwrap_or_else(|_| Err(not_yet(&target.source, patience)))
+    }
+
+    /// Watches the trigger's source, looked at once every `interval`.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::Denied`] where `namespace` may not ask.
+    pub fn watch(&self, namespace: &str, trigger: &Trigger, interval: Duration) -> Result<Watch<O>, SourceError> {
+        let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
+        let (of, target) = self.inner.join(namespace, &trigger.source, |interests, _| interests.watch(id, interval))?;
+        let news = target.known.subscribe();
+        let max_staleness = trigger.pace.max_staleness;
+        Ok(Watch { inner: self.inner.clone(), of, target, news, id, max_staleness })
+    }
+
+    /// What is known of every target, for operators.
+    #[must_use]
+    pub fn view(&self) -> Vec<TargetView> {
+        let loops: Vec<_> = self.inner.backends().values().cloned().collect();
+        let now = self.inner.now();
+        let targets = loops.iter().flat_map(|of| of.targets().values().cloned().collect::<Vec<_>>());
+        targets.map(|target| TargetView::of(&target, now)).collect()
+    }
+}
+
+// === impl Inner ===
+
+impl<O: Observe> Inner<O> {
+    fn now(&self) -> Moment {
+        Moment::after_epoch(self.epoch.elapsed())
+    }
+
+    fn backends(&self) -> MutexGuard<'_, HashMap<O::Backend, Arc<BackendLoop>>> {
+        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The target for `source`, made where it is new, with the interest of the one who asks.
+    ///
+    /// Both happen under the locks that the loop takes to retire or to forget, so neither can fall between.
+    fn join(
+        self: &Arc<Self>,
+        namespace: &str,
+        source: &SourceRef,
+        note: impl FnOnce(&mut Interests, Instant),
+    ) -> Result<(Arc<BackendLoop>, Arc<Target>), SourceError> {
+        let backend = self.observer.admit(namespace, source)?;
+        let mut backends = self.backends();
+        let of = match backends.entry(backend) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let of = Arc::new(BackendLoop::new());
+                tokio::spawn(rounds::run(self.clone(), entry.key().clone(), of.clone()));
+                let of = entry.insert(of).clone();
+                self.metrics.set_backends(backends.len());
+                of
+            }
+        };
+        let target = of.join(source, note);
+        Ok((of, target))
+    }
+
+    fn judge(&self, known: &Known, max_staleness: Duration) -> Option<Result<Answer, SourceError>> {
+        let now = self.now();
+        let age = known.sample.as_ref().map(|sample| now.since(sample.taken_at));
+        let failure = known.failure.as_ref().map(|failure| &failure.error);
+        let answer = |stale| known.sample.clone().map(|sample| Ok(Answer { sample, stale, now }));
+        match verdict(age, failure, max_staleness) {
+            Verdict::Serve => answer(None),
+            Verdict::ServeStale(error) => answer(Some(error)),
+            Verdict::Fail(error) => Some(Err(error)),
+            Verdict::Wait => None,
+        }
+    }
+
+    /// Ends the loop of a backend without targets; false where one has come meanwhile.
+    fn retire(&self, backend: &O::Backend, of: &Arc<BackendLoop>) -> bool {
+        let mut backends = self.backends();
+        if !of.targets().is_empty() {
+            return false;
+        }
+        backends.remove(backend);
+        self.metrics.set_backends(backends.len());
+        self.observer.forget(backend);
+        true
+    }
+}
+
+fn not_yet(source: &SourceRef, patience: Duration) -> SourceError {
+    let attempt = format!("no reading of {source} within {} ms", patience.as_millis());
+    SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("ask again: the reading goes on")
+}
+
+// === impl Watch ===
+
+impl<O: Observe> Watch<O> {
+    /// What is known now; `None` until the first reading has ended.
+    pub fn now(&mut self) -> Option<Result<Answer, SourceError>> {
+        self.inner.judge(&self.news.borrow_and_update(), self.max_staleness)
+    }
+
+    /// Waits until something new is known.
+    pub async fn changed(&mut self) {
+        if self.news.changed().await.is_err() {
+            // the target outlives its watches; should that ever change, a watch must not spin
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// From now on the source is looked at every `interval`.
+    pub fn pace(&self, interval: Duration) {
+        let id = self.id;
+        self.of.note(&self.target, |interests, _| interests.watch(id, interval));
+    }
+}
+
+impl<O: Observe> Drop for Watch<O> {
+    fn drop(&mut self) {
+        self.target.schedule().interests.unwatch(self.id);
+    }
+}

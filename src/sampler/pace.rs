@@ -1,0 +1,113 @@
+//! Who wants to know how often, and when to look next.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::lag::SourceErrorKind;
+
+/// A target is forgotten this long after the last question, unless somebody watches it.
+pub(super) const FORGET_AFTER: Duration = Duration::from_secs(600);
+
+/// A failed reading is tried again this soon at first, so that a moved leader is found within a second.
+const FIRST_RETRY: Duration = Duration::from_millis(300);
+
+/// After failing for this long a target is read at its ordinary pace again.
+const QUICK_RETRIES_FOR: Duration = Duration::from_secs(20);
+
+/// A watch on a target, until it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WatchId(pub(super) u64);
+
+/// Everybody who wants to know about one target.
+#[derive(Debug, Default)]
+pub(super) struct Interests {
+    /// When each interval was last asked for: an interval that nobody asks for any more runs out.
+    asked: BTreeMap<Duration, Instant>,
+    watches: HashMap<WatchId, Duration>,
+}
+
+impl Interests {
+    pub(super) fn ask(&mut self, interval: Duration, now: Instant) {
+        self.asked.insert(interval, now);
+    }
+
+    pub(super) fn watch(&mut self, id: WatchId, interval: Duration) {
+        self.watches.insert(id, interval);
+    }
+
+    pub(super) fn unwatch(&mut self, id: WatchId) {
+        self.watches.remove(&id);
+    }
+
+    /// The shortest interval that anybody still wants; `None` when nobody wants to know.
+    pub(super) fn interval(&mut self, now: Instant) -> Option<Duration> {
+        self.asked.retain(|_, asked| now.duration_since(*asked) < FORGET_AFTER);
+        self.asked.keys().next().into_iter().chain(self.watches.values()).min().copied()
+    }
+}
+
+/// When to look again after a failure of this kind, failing for so long, at this ordinary pace.
+pub(super) fn retry_after(kind: SourceErrorKind, failing_for: Duration, interval: Duration) -> Duration {
+    let passing = match kind {
+        SourceErrorKind::TimedOut | SourceErrorKind::Unreachable | SourceErrorKind::Broken => true,
+        SourceErrorKind::Missing | SourceErrorKind::Denied | SourceErrorKind::Throttled => false,
+    };
+    if passing && failing_for < QUICK_RETRIES_FOR { FIRST_RETRY.min(interval) } else { interval }
+}
+
+/// `interval` made up to a tenth shorter, by `random`: several scalers must not ask a cluster at the same moments.
+pub(super) fn jittered(interval: Duration, random: u64) -> Duration {
+    let permille = u32::try_from(random % 101).unwrap_or(0);
+    interval - interval * permille / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shortest_interval_holds_until_nobody_asks_for_it() {
+        let mut interests = Interests::default();
+        assert_eq!(interests.interval(Instant::now()), None);
+        interests.ask(S(2), Instant::now());
+        tokio::time::advance(S(300)).await;
+        interests.ask(S(10), Instant::now());
+        assert_eq!(interests.interval(Instant::now()), Some(S(2)));
+        tokio::time::advance(S(300)).await;
+        assert_eq!(interests.interval(Instant::now()), Some(S(10)));
+        tokio::time::advance(S(300)).await;
+        assert_eq!(interests.interval(Instant::now()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_holds_its_target_until_it_ends() {
+        let mut interests = Interests::default();
+        interests.watch(WatchId(1), S(1));
+        tokio::time::advance(FORGET_AFTER * 2).await;
+        assert_eq!(interests.interval(Instant::now()), Some(S(1)));
+        interests.unwatch(WatchId(1));
+        assert_eq!(interests.interval(Instant::now()), None);
+    }
+
+    #[test]
+    fn passing_troubles_are_tried_again_soon_and_lasting_ones_at_the_ordinary_pace() {
+        let soon = retry_after(SourceErrorKind::Unreachable, S(1), S(10));
+        assert!(soon <= Duration::from_millis(400), "{soon:?}");
+        assert_eq!(retry_after(SourceErrorKind::Unreachable, S(21), S(10)), S(10));
+        for kind in [SourceErrorKind::Denied, SourceErrorKind::Missing, SourceErrorKind::Throttled] {
+            assert_eq!(retry_after(kind, S(0), S(10)), S(10), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn jitter_shortens_by_a_tenth_at_most() {
+        for random in [0, 1, 100, 101, u64::MAX] {
+            let interval = jittered(S(10), random);
+            assert!(interval <= S(10) && interval >= S(9), "{interval:?}");
+        }
+    }
+}

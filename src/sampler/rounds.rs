@@ -1,0 +1,174 @@
+//! The sampling loop of one backend: everything that is due goes to the adapter in one call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Inner;
+use super::pace::Interests;
+use super::target::{Target, Transition};
+use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
+use crate::trigger::SourceRef;
+
+/// New targets that come within this time share a round.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// A round that has not ended may not hold up the others; this many at most run side by side for one backend.
+const ROUNDS_AT_ONCE: usize = 4;
+
+/// No adapter may take longer; it has shorter deadlines of its own.
+const ROUND_DEADLINE: Duration = Duration::from_secs(15);
+
+pub(super) struct BackendLoop {
+    targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
+    wake: Notify,
+}
+
+impl BackendLoop {
+    pub(super) fn new() -> Self {
+        Self { targets: Mutex::default(), wake: Notify::new() }
+    }
+
+    pub(super) fn targets(&self) -> MutexGuard<'_, HashMap<Arc<SourceRef>, Arc<Target>>> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The target for `source`, made where it is new, with the interest noted before the loop can see it.
+    pub(super) fn join(&self, source: &SourceRef, note: impl FnOnce(&mut Interests, Instant)) -> Arc<Target> {
+        let mut targets = self.targets();
+        if let Some(target) = targets.get(source) {
+            self.note(target, note);
+            return target.clone();
+        }
+        let source = Arc::new(source.clone());
+        let target = Arc::new(Target::new(source.clone(), Instant::now()));
+        self.note(&target, note);
+        targets.insert(source, target.clone());
+        target
+    }
+
+    /// Notes who wants to know; where that brings the next look forward, the loop is told.
+    pub(super) fn note(&self, target: &Target, note: impl FnOnce(&mut Interests, Instant)) {
+        let mut schedule = target.schedule();
+        let now = Instant::now();
+        let before = schedule.interests.interval(now);
+        note(&mut schedule.interests, now);
+        let Some(interval) = schedule.interests.interval(now) else { return };
+        if before.is_none_or(|before| interval < before) {
+            schedule.next_due = schedule.next_due.min(now + interval);
+            drop(schedule);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Marks what is due as being read, forgets what nobody wants, and says when to look again.
+    fn take_due(&self, now: Instant) -> (Vec<Arc<Target>>, Option<Instant>) {
+        let mut due = Vec::new();
+        let mut next: Option<Instant> = None;
+        self.targets().retain(|_, target| {
+            let mut schedule = target.schedule();
+            let Some(interval) = schedule.interests.interval(now) else { return schedule.in_flight };
+            if schedule.in_flight {
+                return true;
+            }
+            // what is nearly due comes along: one round for all keeps the requests few
+            if schedule.next_due <= now || (schedule.next_due <= now + interval / 4 && !due.is_empty()) {
+                schedule.in_flight = true;
+                due.push(target.clone());
+            } else {
+                next = Some(next.map_or(schedule.next_due, |next| next.min(schedule.next_due)));
+            }
+            true
+        });
+        (due, next)
+    }
+}
+
+/// Runs until nobody wants to know about the backend any more.
+pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, of: Arc<BackendLoop>) {
+    let mut rounds = JoinSet::new();
+    loop {
+        let room = rounds.len() < ROUNDS_AT_ONCE;
+        let (due, next) = if room { of.take_due(Instant::now()) } else { (Vec::new(), None) };
+        if !due.is_empty() {
+            rounds.spawn(round(inner.clone(), backend.clone(), due));
+            continue;
+        }
+        if rounds.is_empty() && inner.retire(&backend, &of) {
+            return;
+        }
+        let look_again = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
+        tokio::select! {
+            () = sleep_until(look_again) => {}
+            () = of.wake.notified() => tokio::time::sleep(GATHER).await,
+            Some(ended) = rounds.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(error = %error, "a sampling round broke off");
+                }
+            }
+        }
+    }
+}
+
+async fn round<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, due: Vec<Arc<Target>>) {
+    let begun = inner.now();
+    let sources: Vec<_> = due.iter().map(|target| target.source.clone()).collect();
+    let open = Arc::new(Open {
+        targets: Mutex::new(due.into_iter().map(|target| (target.source.clone(), target)).collect()),
+        begun,
+        inner: inner.clone(),
+    });
+    let report: Report = {
+        let open = open.clone();
+        Arc::new(move |source, outcome| open.close(source, outcome))
+    };
+    let ended = timeout(ROUND_DEADLINE, inner.observer.observe(&backend, sources, report)).await;
+    if ended.is_err() {
+        tracing::error!(backend = ?backend, "a sampling round passed its deadline");
+    }
+}
+
+/// The targets of a round that have not been reported yet. Whatever ends the round, none of them stays in flight.
+struct Open<O: Observe> {
+    targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
+    begun: Moment,
+    inner: Arc<Inner<O>>,
+}
+
+impl<O: Observe> Open<O> {
+    fn close(&self, source: &Arc<SourceRef>, outcome: Result<Observation, SourceError>) {
+        let target = self.targets.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
+        if let Some(target) = target {
+            self.add(&target, outcome);
+        }
+    }
+
+    fn add(&self, target: &Target, outcome: Result<Observation, SourceError>) {
+        self.inner.metrics.sampled(outcome.as_ref().err().map_or("ok", |error| error.kind().as_str()));
+        let error = outcome.as_ref().err().map(SourceError::chain);
+        match target.add(outcome, self.begun, self.inner.now()) {
+            Transition::None => {}
+            Transition::Failing => {
+                tracing::warn!(source = %target.source, error, "readings fail");
+            }
+            Transition::Recovered { after } => {
+                tracing::info!(source = %target.source, failed_for_ms = after.as_millis(), "readings succeed again");
+            }
+        }
+    }
+}
+
+impl<O: Observe> Drop for Open<O> {
+    fn drop(&mut self) {
+        let left = std::mem::take(self.targets.get_mut().unwrap_or_else(PoisonError::into_inner));
+        for target in left.values() {
+            let error =
+                SourceError::new(SourceErrorKind::Broken, format!("the reading of {} broke off", target.source));
+            self.add(target, Err(error));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! One source that somebody wants to know about: what is known of it, and when it is looked at next.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Sample;
+use super::pace::{Interests, jittered, retry_after};
+use crate::lag::{History, Moment, Observation, SourceError};
+use crate::trigger::SourceRef;
+
+/// What is known of a target.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub(super) sample: Option<Arc<Sample>>,
+    pub(super) failure: Option<Failure>,
+}
+
+/// Readings have failed since the last good one.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// The newest error.
+    pub(super) error: SourceError,
+    /// When the first of them failed.
+    pub(super) since: Moment,
+}
+
+/// When to look next.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) interests: Interests,
+    pub(super) next_due: Instant,
+    pub(super) in_flight: bool,
+}
+
+pub(super) struct Target {
+    pub(super) source: Arc<SourceRef>,
+    pub(super) known: watch::Sender<Known>,
+    schedule: Mutex<Schedule>,
+}
+
+/// How the outcome of a reading differs from the one before, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transition {
+    None,
+    Failing,
+    Recovered { after: Duration },
+}
+
+impl Target {
+    /// A target that is due at once.
+    pub(super) fn new(source: Arc<SourceRef>, now: Instant) -> Self {
+        let schedule = Schedule { interests: Interests::default(), next_due: now, in_flight: false };
+        Self { source, known: watch::Sender::default(), schedule: Mutex::new(schedule) }
+    }
+
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the outcome of a reading that began at `begun` and ended `now`.
+    pub(super) fn add(&self, outcome: Result<Observation, SourceError>, begun: Moment, now: Moment) -> Transition {
+        let past = self.known.borrow().clone();
+        let (known, transition) = match outcome {
+            Ok(observation) => {
+                let history = past.sample.as_ref().map(|sample| &sample.history);
+                let history = History::fold(history, &observation, begun);
+                let sample = Some(Arc::new(Sample { observation, history, taken_at: begun }));
+                let after = past.failure.map(|failure| now.since(failure.since));
+                let transition = after.map_or(Transition::None, |after| Transition::Recovered { after });
+                (Known { sample, failure: None }, transition)
+            }
+            Err(error) => {
+                let since = past.failure.as_ref().map_or(now, |failure| failure.since);
+                let transition = if past.failure.is_none() { Transition::Failing } else { Transition::None };
+                (Known { sample: past.sample, failure: Some(Failure { error, since }) }, transition)
+            }
+        };
+        let failing = known.failure.as_ref().map(|failure| (failure.error.kind(), now.since(failure.since)));
+        self.known.send_replace(known);
+        self.plan(failing.map(|(kind, failing_for)| move |interval| retry_after(kind, failing_for, interval)));
+        transition
+    }
+
+    fn plan(&self, retry: Option<impl Fn(Duration) -> Duration>) {
+        let mut schedule = self.schedule();
+        let now = Instant::now();
+        schedule.in_flight = false;
+        if let Some(interval) = schedule.interests.interval(now) {
+            let pause = retry.map_or(interval, |retry| retry(interval));
+            schedule.next_due = now + jittered(pause, random());
+        }
+    }
+}
+
+/// Enough randomness to spread questions over time.
+fn random() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(())
+}

@@ -1,0 +1,322 @@
+//! A round on one cluster: topics, then what the groups committed, then the ends of the logs.
+//!
+//! The order gives the sign: what is produced in between can only overstate a lag. Rows are used as they come: a silent broker
+//! or coordinator holds up the sources that need it and no others. What failed makes its topic doubtful, and the next look at
+//! it begins with the topic's leaders.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::StreamExt as _;
+use tokio_stream::StreamMap;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::group_topics::GroupTopics;
+use super::job::{Ends, Job, failed};
+use super::topology::Topology;
+use super::transport::{
+    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, LogPosition, PartitionsAsk, RowError, Rows, Topic,
+    TopicName, TopicPartition, TopicsAsk,
+};
+use crate::lag::{Report, SourceError, SourceErrorKind};
+use crate::trigger::{AbsentTopics, KafkaSource, SourceRef, TopicSelection};
+
+const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
+const COMMITTED_DEADLINE: Duration = Duration::from_secs(3);
+const OFFSETS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// For a broker that did not answer the last time: its partitions get new leaders, and a long wait would hide them.
+const SUSPECT_DEADLINE: Duration = Duration::from_millis(400);
+
+/// Groups that answer within this time of the first go on together; later ones follow in a wave of their own.
+const WAVE: Duration = Duration::from_millis(250);
+
+/// Leaders and coordinators that are moving are asked again after this pause, once a round.
+const MOVING_PAUSE: Duration = Duration::from_millis(100);
+
+/// Reads the groups of one cluster with one identity.
+pub struct Cluster<T> {
+    pub(super) transport: T,
+    topology: Mutex<Topology>,
+    group_topics: GroupTopics,
+}
+
+type Waiting = HashMap<GroupId, Vec<Job>>;
+
+impl<T: ClusterTransport> Cluster<T> {
+    /// A cluster of which nothing is known yet.
+    pub fn new(transport: T) -> Self {
+        Self { transport, topology: Mutex::default(), group_topics: GroupTopics::default() }
+    }
+
+    /// Reads the `due` sources and reports each exactly once.
+    pub async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
+        let mut waiting = Waiting::new();
+        for job in self.plan(due, report).await {
+            waiting.entry(job.group.clone()).or_default().push(job);
+        }
+        let moving = self.read_groups(waiting, Attempt::First, report).await;
+        if !moving.is_empty() {
+            sleep(MOVING_PAUSE).await;
+            self.read_groups(moving, Attempt::Last, report).await;
+        }
+    }
+
+    fn topology(&self) -> MutexGuard<'_, Topology> {
+        self.topology.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // === topics ===
+
+    /// Finds the topics of every source; those without are reported.
+    async fn plan(&self, due: Vec<Arc<SourceRef>>, report: &Report) -> Vec<Job> {
+        let mut named = Vec::with_capacity(due.len());
+        let groups = self.group_topics.read(&self.transport, &due).await;
+        for source in due {
+            let SourceRef::Kafka(kafka) = source.as_ref();
+            let names = match &kafka.topics {
+                TopicSelection::Named(names) => Ok(names.iter().cloned().collect()),
+                TopicSelection::OfGroup { without_commits } => groups.topics(&kafka.group, *without_commits, &source),
+            };
+            match names {
+                Ok(names) => named.push((source, names)),
+                Err(error) => report(&source, Err(error)),
+            }
+        }
+        let refused = self.refresh(named.iter().flat_map(|(_, names): &(_, BTreeSet<TopicName>)| names)).await;
+        let mut jobs = Vec::with_capacity(named.len());
+        for (source, names) in named {
+            let SourceRef::Kafka(kafka) = source.as_ref();
+            match self.job(&source, kafka, &names, &refused) {
+                Ok(job) => jobs.push(job),
+                Err(error) => report(&source, Err(error)),
+            }
+        }
+        jobs
+    }
+
+    /// Reads the topics that are new, old or doubtful; the answer holds those that could not be read.
+    async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> HashMap<TopicName, RowError> {
+        let unread = self.topology().unread(names, Instant::now());
+        if unread.is_empty() {
+            return HashMap::new();
+        }
+        let rows = match self.transport.topics(TopicsAsk::Named(unread.clone()), TOPICS_DEADLINE).await {
+            Ok(rows) => rows,
+            Err(error) => unread.into_iter().map(|name| (name, Err(error.clone()))).collect(),
+        };
+        let now = Instant::now();
+        let mut topology = self.topology();
+        let mut refused = HashMap::new();
+        for (name, row) in rows {
+            topology.learn(&name, &row, now);
+            if let Err(error) = row {
+                self.group_topics.refused(&name, &error);
+                refused.insert(name, error);
+            }
+        }
+        refused
+    }
+
+    fn job(
+        &self,
+        source: &Arc<SourceRef>,
+        kafka: &KafkaSource,
+        names: &BTreeSet<TopicName>,
+        refused: &HashMap<TopicName, RowError>,
+    ) -> Result<Job, SourceError> {
+        let mut topology = self.topology();
+        let now = Instant::now();
+        let mut topics = Vec::with_capacity(names.len());
+        let mut absent = Vec::new();
+        for name in names {
+            // leaders as last seen are better than none while the metadata cannot be read
+            if let Some(topic) = topology.topic(name, now) {
+                topics.push((name.clone(), topic));
+                continue;
+            }
+            let error = refused.get(name).cloned().unwrap_or_else(|| RowError::Overdue("no answer".into()));
+            match (&error, kafka.absent_topics) {
+                (RowError::Gone(_), AbsentTopics::CountAsEmpty) => absent.push(name.clone()),
+                _ => return Err(failed(format!("could not read topic {name} for {source}"), &error)),
+            }
+        }
+        if topics.iter().all(|(_, topic): &(_, Topic)| topic.partitions.is_empty()) && absent.is_empty() {
+            return Err(SourceError::new(SourceErrorKind::Missing, format!("no topic of {source} has a partition")));
+        }
+        Ok(Job::new(source.clone(), kafka, topics, absent))
+    }
+
+    // === groups ===
+
+    /// Reads what the groups committed, and the ends of the logs in waves; returns the groups whose coordinator is moving.
+    async fn read_groups(&self, mut waiting: Waiting, attempt: Attempt, report: &Report) -> Waiting {
+        let asks = waiting.iter().map(|(group, jobs)| {
+            let partitions: HashSet<_> =
+                jobs.iter().flat_map(Job::partitions).map(|(partition, _)| partition).collect();
+            GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(partitions.into_iter().collect()) }
+        });
+        let mut rows = self.transport.committed(asks.collect(), COMMITTED_DEADLINE);
+        let mut moving = Waiting::new();
+        while !waiting.is_empty() {
+            let mut wave = Vec::new();
+            for (group, row) in next_wave(&mut rows, waiting.len()).await {
+                let Some(mut jobs) = waiting.remove(&group) else { continue };
+                match row {
+                    Ok(rows) => {
+                        for job in &mut jobs {
+                            job.commit(&rows);
+                        }
+                        wave.append(&mut jobs);
+                    }
+                    Err(RowError::Moving(_)) if attempt == Attempt::First => drop(moving.insert(group, jobs)),
+                    Err(error) => give_up(&group, &jobs, &error, report),
+                }
+            }
+            if wave.is_empty() && rows.is_closed() && rows.is_empty() {
+                for (group, jobs) in waiting.drain() {
+                    give_up(&group, &jobs, &RowError::Overdue("no answer".into()), report);
+                }
+            }
+            self.read_ends(wave, report).await;
+        }
+        moving
+    }
+
+    // === ends of logs ===
+
+    async fn read_ends(&self, mut open: Vec<Job>, report: &Report) {
+        let mut ends = Ends::new();
+        self.ask_leaders(&mut open, &mut ends, Attempt::First, report).await;
+        if open.is_empty() {
+            return;
+        }
+        // what is left has a row that failed: look for new leaders and ask those, once
+        let doubtful: HashSet<TopicName> =
+            ends.iter().filter(|(_, row)| row.is_err()).map(|((partition, _), _)| partition.topic.clone()).collect();
+        self.refresh(doubtful.iter()).await;
+        ends.retain(|_, row| row.is_ok());
+        self.ask_leaders(&mut open, &mut ends, Attempt::Last, report).await;
+    }
+
+    /// Asks every leader at once for what the jobs still lack, and reports jobs as they are complete. On the first attempt a
+    /// job with a failed row stays open.
+    async fn ask_leaders(&self, open: &mut Vec<Job>, ends: &mut Ends, attempt: Attempt, report: &Report) {
+        let mut answers = StreamMap::new();
+        for ((leader, at), partitions) in self.by_leader(open, ends) {
+            let deadline = if self.topology().suspects(leader) { SUSPECT_DEADLINE } else { OFFSETS_DEADLINE };
+            let rows = self.transport.offsets(leader, partitions.into_iter().collect(), at, deadline);
+            let marked = UnboundedReceiverStream::new(rows).map(Some).chain(tokio_stream::once(None));
+            answers.insert((leader, at), Box::pin(marked));
+        }
+        report_complete(open, ends, attempt, report);
+        while let Some(((leader, at), row)) = answers.next().await {
+            let Some((partition, row)) = row else {
+                report_complete(open, ends, attempt, report);
+                continue;
+            };
+            self.learn_from(leader, &partition, row.as_ref().err());
+            ends.insert((partition, at), row);
+        }
+        if attempt == Attempt::Last {
+            for job in open.drain(..) {
+                report(&job.source, job.finish(ends));
+            }
+        }
+    }
+
+    /// What the jobs still lack, by leader and end of the log. Partitions without a leader fail here.
+    fn by_leader(&self, open: &[Job], ends: &mut Ends) -> HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> {
+        let mut asks: HashMap<_, HashSet<_>> = HashMap::new();
+        let mut topology = self.topology();
+        let now = Instant::now();
+        let mut leaders = HashMap::new();
+        for job in open {
+            for (partition, _) in job.partitions() {
+                let topic =
+                    leaders.entry(partition.topic.clone()).or_insert_with(|| topology.topic(&partition.topic, now));
+                let leader = topic.as_ref().and_then(|topic| topic.leader(partition.partition));
+                for at in job.positions() {
+                    let key = (partition.clone(), at);
+                    match leader {
+                        _ if ends.contains_key(&key) => {}
+                        Some(leader) => drop(asks.entry((leader, at)).or_default().insert(partition.clone())),
+                        None => drop(ends.insert(key, Err(RowError::Moving("the partition has no leader".into())))),
+                    }
+                }
+            }
+        }
+        drop(topology);
+        for ((partition, _), row) in ends.iter() {
+            if row.is_err() {
+                self.topology().doubt(&partition.topic);
+            }
+        }
+        asks
+    }
+
+    fn learn_from(&self, leader: BrokerId, partition: &TopicPartition, error: Option<&RowError>) {
+        let mut topology = self.topology();
+        match error {
+            None => topology.answered(leader, true),
+            Some(error) => {
+                topology.doubt(&partition.topic);
+                if matches!(error, RowError::Overdue(_) | RowError::Unreachable(_)) {
+                    topology.answered(leader, false);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Last,
+}
+
+/// Rows until `most` have come, the rows have ended, or a wave's time since the first of them is over.
+async fn next_wave(
+    rows: &mut Rows<GroupId, CommittedRows>,
+    most: usize,
+) -> Vec<(GroupId, Result<CommittedRows, RowError>)> {
+    let mut wave = Vec::new();
+    let Some(first) = rows.recv().await else { return wave };
+    wave.push(first);
+    let gather = async {
+        while wave.len() < most {
+            match rows.recv().await {
+                Some(row) => wave.push(row),
+                None => break,
+            }
+        }
+    };
+    // a wave that is not full by then goes on with what it has
+    drop(timeout(WAVE, gather).await);
+    wave
+}
+
+fn report_complete(open: &mut Vec<Job>, ends: &Ends, attempt: Attempt, report: &Report) {
+    open.retain(|job| {
+        if !job.complete(ends) {
+            return true;
+        }
+        let outcome = job.finish(ends);
+        let again = attempt == Attempt::First && outcome.is_err();
+        if !again {
+            report(&job.source, outcome);
+        }
+        again
+    });
+}
+
+fn give_up(group: &GroupId, jobs: &[Job], error: &RowError, report: &Report) {
+    for job in jobs {
+        report(
+            &job.source,
+            Err(failed(format!("could not read what group {group} committed for {}", job.source), error)),
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! One source of a round on its way to an observation: what it asks for, and how rows become its answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::transport::{BrokerId, CommittedRows, GroupId, LogPosition, RowError, Topic, TopicName, TopicPartition};
+use crate::lag::{
+    CommittedOffset, GroupObservation, Observation, Offset, PartitionObservation, SourceError, SourceErrorKind,
+    TopicObservation, Watermarks,
+};
+use crate::trigger::{IsolationLevel, KafkaSource, SourceRef};
+
+/// Offsets that were read, by partition and end of the log.
+pub(super) type Ends = HashMap<(TopicPartition, LogPosition), Result<Offset, RowError>>;
+
+/// One source of a round whose topics are known.
+pub(super) struct Job {
+    pub(super) source: Arc<SourceRef>,
+    pub(super) group: GroupId,
+    end: LogPosition,
+    /// Ordered by name.
+    topics: Vec<(TopicName, Topic)>,
+    absent: Vec<Arc<str>>,
+    committed: HashMap<TopicPartition, Result<CommittedOffset, RowError>>,
+}
+
+impl Job {
+    pub(super) fn new(
+        source: Arc<SourceRef>,
+        kafka: &KafkaSource,
+        mut topics: Vec<(TopicName, Topic)>,
+        absent: Vec<Arc<str>>,
+    ) -> Self {
+        topics.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let end = match kafka.isolation {
+            IsolationLevel::ReadUncommitted => LogPosition::End,
+            IsolationLevel::ReadCommitted => LogPosition::StableEnd,
+        };
+        let group = kafka.group.clone();
+        Self { source, group, end, topics, absent, committed: HashMap::new() }
+    }
+
+    /// Every partition with its leader.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (TopicPartition, Option<BrokerId>)> {
+        self.topics.iter().flat_map(|(name, topic)| {
+            topic
+                .partitions
+                .iter()
+                .map(|&(partition, leader)| (TopicPartition { topic: name.clone(), partition }, leader))
+        })
+    }
+
+    /// The ends of the log that the job needs of each partition.
+    pub(super) const fn positions(&self) -> [LogPosition; 2] {
+        [LogPosition::Start, self.end]
+    }
+
+    /// Takes what the group committed.
+    pub(super) fn commit(&mut self, rows: &CommittedRows) {
+        self.committed = rows.iter().cloned().collect();
+    }
+
+    /// Whether all that the job needs has come, well or not.
+    pub(super) fn complete(&self, ends: &Ends) -> bool {
+        self.partitions().all(|(partition, _)| {
+            self.positions().into_iter().all(|position| ends.contains_key(&(partition.clone(), position)))
+        })
+    }
+
+    /// The observation, or why there is none: a single missing row is reason enough.
+    pub(super) fn finish(&self, ends: &Ends) -> Result<Observation, SourceError> {
+        let mut failures = Failures::default();
+        let topics = self.topics.iter().map(|(name, topic)| {
+            let partitions = topic.partitions.iter().filter_map(|&(partition, _)| {
+                let key = TopicPartition { topic: name.clone(), partition };
+                let committed = failures.take(&key, "committed offset", self.committed.get(&key));
+                let start = failures.take(&key, "start of the log", ends.get(&(key.clone(), LogPosition::Start)));
+                let end = failures.take(&key, "end of the log", ends.get(&(key.clone(), self.end)));
+                let watermarks = Watermarks { start: start?, end: end? };
+                Some(PartitionObservation { partition, committed: committed?, watermarks })
+            });
+            TopicObservation { name: name.clone(), id: topic.id, partitions: partitions.collect() }
+        });
+        let observation = GroupObservation { topics: topics.collect(), absent: self.absent.clone() };
+        match failures.first {
+            None => Ok(Observation::Kafka(observation)),
+            Some((what, error)) => {
+                let more = match failures.count {
+                    1 => String::new(),
+                    count => format!(" ({count} such rows)"),
+                };
+                Err(failed(format!("could not read the {what} for {}{more}", self.source), &error))
+            }
+        }
+    }
+}
+
+/// Rows that had no value: the first is told, the others are counted.
+#[derive(Default)]
+struct Failures {
+    first: Option<(String, RowError)>,
+    count: usize,
+}
+
+impl Failures {
+    fn take<V: Copy>(&mut self, of: &TopicPartition, what: &str, row: Option<&Result<V, RowError>>) -> Option<V> {
+        let error = match row {
+            Some(Ok(value)) => return Some(*value),
+            Some(Err(error)) => error.clone(),
+            None => RowError::Overdue("no answer".into()),
+        };
+        self.count += 1;
+        self.first
+            .get_or_insert_with(|| (format!("{what} of partition {} of topic {}", of.partition, of.topic), error));
+        None
+    }
+}
+
+/// A row's error as an error of the source.
+pub(super) fn failed(attempt: String, row: &RowError) -> SourceError {
+    let (kind, remedy) = match row {
+        RowError::Moving(_) => (SourceErrorKind::Unreachable, "leaders are moving; it is tried again at once"),
+        RowError::Unreachable(_) => (
+            SourceErrorKind::Unreachable,
+            "check bootstrapServers, the listener's security, and that the brokers are up",
+        ),
+        RowError::Overdue(_) => {
+            (SourceErrorKind::TimedOut, "check that the brokers answer and that the network lets them")
+        }
+        RowError::Denied(_) => (
+            SourceErrorKind::Denied,
+            "check the connection's credentials, and that its principal may Describe the topic and the group",
+        ),
+        RowError::Gone(_) => (SourceErrorKind::Missing, "create the topic, or correct topic and partitionLimitation"),
+        RowError::Broker(_) => (SourceErrorKind::Broken, "look at the brokers' log"),
+    };
+    SourceError::new(kind, attempt).because(row).remedy(remedy)
+}

@@ -1,0 +1,82 @@
+//! What is remembered of topics between rounds: their ids, partitions and leaders.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::transport::{BrokerId, RowError, Topic, TopicName};
+
+/// Partitions that were added are seen after this long at the latest.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// What nobody has asked about for this long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+
+/// The topics and brokers of one cluster, as last seen.
+#[derive(Debug, Default)]
+pub(super) struct Topology {
+    topics: HashMap<TopicName, Known>,
+    /// Brokers that did not answer when they were asked last.
+    suspects: HashSet<BrokerId>,
+}
+
+#[derive(Debug)]
+struct Known {
+    topic: Topic,
+    read_at: Instant,
+    used_at: Instant,
+    doubtful: bool,
+}
+
+impl Topology {
+    /// Those of `names` that must be read before they are used.
+    pub(super) fn unread<'a>(&self, names: impl Iterator<Item = &'a TopicName>, now: Instant) -> Vec<TopicName> {
+        let good = |known: &Known| !known.doubtful && now.duration_since(known.read_at) < READ_AGAIN_AFTER;
+        let unread: HashSet<_> = names.filter(|name| !self.topics.get(*name).is_some_and(good)).cloned().collect();
+        unread.into_iter().collect()
+    }
+
+    /// Adds what the cluster said. A topic that is gone is forgotten at once.
+    pub(super) fn learn(&mut self, name: &TopicName, row: &Result<Topic, RowError>, now: Instant) {
+        match row {
+            Ok(topic) => {
+                let known = Known { topic: topic.clone(), read_at: now, used_at: now, doubtful: false };
+                self.topics.insert(name.clone(), known);
+            }
+            Err(RowError::Gone(_) | RowError::Denied(_)) => {
+                self.topics.remove(name);
+            }
+            Err(_) => {}
+        }
+        self.topics.retain(|_, known| now.duration_since(known.used_at) < FORGET_AFTER);
+    }
+
+    /// The topic as last seen.
+    pub(super) fn topic(&mut self, name: &TopicName, now: Instant) -> Option<Topic> {
+        let known = self.topics.get_mut(name)?;
+        known.used_at = now;
+        Some(known.topic.clone())
+    }
+
+    /// Something of this topic could not be read: its leaders may have moved.
+    pub(super) fn doubt(&mut self, name: &TopicName) {
+        if let Some(known) = self.topics.get_mut(name) {
+            known.doubtful = true;
+        }
+    }
+
+    /// Whether the broker did not answer when it was asked last.
+    pub(super) fn suspects(&self, broker: BrokerId) -> bool {
+        self.suspects.contains(&broker)
+    }
+
+    /// Notes whether a broker answered.
+    pub(super) fn answered(&mut self, broker: BrokerId, answered: bool) {
+        if answered {
+            self.suspects.remove(&broker);
+        } else {
+            self.suspects.insert(broker);
+        }
+    }
+}

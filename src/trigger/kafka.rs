@@ -1,0 +1,290 @@
+//! `source: kafka` and `source: apache-kafka`: the parameters of KEDA's two Kafka triggers.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::metadata::{Metadata, Words};
+use super::name::{DEFAULT_LAG_THRESHOLD, positive};
+use super::partitions::PartitionSelection;
+use super::security::{RequestedSecurity, request};
+use super::{Compat, LagPolicy};
+
+/// Which of KEDA's two Kafka triggers is meant; they differ in what they accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KafkaDialect {
+    /// `kafka`, which KEDA builds on sarama.
+    Kafka,
+    /// `apache-kafka`, which KEDA builds on kafka-go.
+    ApacheKafka,
+}
+
+/// Which group's lag to read, where.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KafkaSource {
+    /// The cluster and the identity towards it.
+    pub cluster: ClusterRef,
+    /// The consumer group.
+    pub group: Arc<str>,
+    /// Its topics.
+    pub topics: TopicSelection,
+    /// Which end of the log counts.
+    pub isolation: IsolationLevel,
+    /// What a topic that is not there means.
+    pub absent_topics: AbsentTopics,
+}
+
+/// A cluster, and who asks it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterRef {
+    /// The connection that has address and credentials.
+    pub connection: Option<Arc<str>>,
+    /// The brokers to ask first, sorted; without a connection never empty.
+    pub bootstrap_servers: Vec<Arc<str>>,
+    /// Which of KEDA's triggers wrote the metadata.
+    pub dialect: KafkaDialect,
+    /// What the metadata says of TLS and login.
+    pub security: RequestedSecurity,
+}
+
+/// The topics of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TopicSelection {
+    /// These; sorted, never empty.
+    Named(Vec<Arc<str>>),
+    /// Those that the group has committed offsets for or was given.
+    OfGroup {
+        /// What to do while there are none.
+        without_commits: WithoutCommits,
+    },
+}
+
+/// What a group without commits and members means where no topic is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WithoutCommits {
+    /// Its topics are unknown: an error.
+    Fail,
+    /// Every topic of the cluster, as KEDA counts.
+    EveryTopicOfCluster,
+}
+
+/// What a topic that is not there means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AbsentTopics {
+    /// An error.
+    Fail,
+    /// No lag, as KEDA's apache-kafka counts.
+    CountAsEmpty,
+}
+
+/// Which end of the log counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IsolationLevel {
+    /// Up to the high watermark, as KEDA.
+    ReadUncommitted,
+    /// Up to the last stable offset: open transactions do not count.
+    ReadCommitted,
+}
+
+/// Where consumers begin without a valid commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetReset {
+    /// At the end of the log.
+    Latest,
+    /// At its start.
+    Earliest,
+}
+
+/// What a partition without a valid commit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutCommit {
+    /// 1 for `latest`, the whole log for `earliest`.
+    CountsByResetPolicy,
+    /// Nothing.
+    CountsZero,
+}
+
+/// What a partition whose commit stands still counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PersistentLag {
+    /// As any other.
+    Counts,
+    /// For activity only.
+    Excluded {
+        /// How long it must have stood still.
+        stall_window: Duration,
+    },
+}
+
+/// What bounds the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cap {
+    /// Nothing: idle consumers are allowed.
+    None,
+    /// As many replicas as there are partitions.
+    Partitions,
+    /// As many replicas as there are partitions with lag.
+    PartitionsWithLag,
+    /// Numbers of replicas that divide the partitions.
+    EvenDistribution,
+    /// Those, and no more than there are partitions with lag; `apache-kafka` only.
+    EvenDistributionOverPartitionsWithLag,
+}
+
+const OFFSET_RESETS: Words<OffsetReset> = &[("latest", OffsetReset::Latest), ("earliest", OffsetReset::Earliest)];
+const ISOLATION_LEVELS: Words<IsolationLevel> =
+    &[("readUncommitted", IsolationLevel::ReadUncommitted), ("readCommitted", IsolationLevel::ReadCommitted)];
+
+const DEFAULT_STALL_WINDOW: Duration = Duration::from_secs(120);
+const SHORTEST_STALL_WINDOW: Duration = Duration::from_secs(10);
+const LONGEST_STALL_WINDOW: Duration = Duration::from_secs(86_400);
+
+/// What to observe.
+pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<KafkaSource> {
+    let security = request(metadata, dialect);
+    let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
+    let servers: BTreeSet<Arc<str>> = metadata.list("bootstrapServers").map(Arc::from).collect();
+    if connection.is_none() {
+        if servers.is_empty() {
+            metadata.problem("bootstrapServers", "is required, unless a connection is named");
+        }
+        if security.as_ref().is_some_and(RequestedSecurity::needs_secrets) {
+            let message = "needs credentials, which only a connection has; name one with the key connection";
+            metadata.problem("sasl", message);
+        }
+    }
+    let group = metadata.required("consumerGroup");
+    let isolation = metadata.word("isolationLevel", ISOLATION_LEVELS).unwrap_or(IsolationLevel::ReadUncommitted);
+    let as_built_in = compat == Compat::Strict;
+    let absent_topics = match dialect {
+        KafkaDialect::ApacheKafka if as_built_in => AbsentTopics::CountAsEmpty,
+        _ => AbsentTopics::Fail,
+    };
+    let cluster =
+        ClusterRef { connection, bootstrap_servers: servers.into_iter().collect(), dialect, security: security? };
+    let topics = topics(metadata, dialect, as_built_in);
+    Some(KafkaSource { cluster, group: group?.into(), topics, isolation, absent_topics })
+}
+
+fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> TopicSelection {
+    let names: BTreeSet<Arc<str>> = match dialect {
+        KafkaDialect::Kafka => metadata.text("topic").into_iter().map(Arc::from).collect(),
+        KafkaDialect::ApacheKafka => metadata.list("topic").map(Arc::from).collect(),
+    };
+    for name in &names {
+        if !is_topic_name(name) {
+            metadata.problem("topic", format!("\"{name}\" is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -"));
+        }
+    }
+    if names.is_empty() {
+        let without_commits = if as_built_in { WithoutCommits::EveryTopicOfCluster } else { WithoutCommits::Fail };
+        return TopicSelection::OfGroup { without_commits };
+    }
+    TopicSelection::Named(names.into_iter().collect())
+}
+
+/// Kafka's rule for names of topics.
+fn is_topic_name(name: &str) -> bool {
+    let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    legal && (1..=249).contains(&name.len()) && name != "." && name != ".."
+}
+
+/// How to judge the lag.
+pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<LagPolicy> {
+    let threshold: Option<NonZeroU64> = positive(metadata.number("lagThreshold", DEFAULT_LAG_THRESHOLD, 1));
+    let activation_threshold = metadata.number("activationLagThreshold", 0, 0);
+    let offset_reset = metadata.word("offsetResetPolicy", OFFSET_RESETS).unwrap_or(OffsetReset::Latest);
+    let without_commit = if metadata.flag("scaleToZeroOnInvalidOffset") {
+        WithoutCommit::CountsZero
+    } else {
+        WithoutCommit::CountsByResetPolicy
+    };
+    let stall_window =
+        metadata.duration("stallWindow", DEFAULT_STALL_WINDOW, SHORTEST_STALL_WINDOW, LONGEST_STALL_WINDOW);
+    let persistent_lag = if metadata.flag("excludePersistentLag") {
+        PersistentLag::Excluded { stall_window }
+    } else {
+        PersistentLag::Counts
+    };
+    if dialect == KafkaDialect::Kafka {
+        unused_but_checked(metadata);
+    }
+    Some(LagPolicy {
+        threshold: threshold?,
+        activation_threshold: u64::try_from(activation_threshold).ok()?,
+        offset_reset,
+        without_commit,
+        partitions: PartitionSelection::parse(metadata, dialect, compat)?,
+        cap: cap(metadata, dialect),
+        persistent_lag,
+        compat,
+    })
+}
+
+fn cap(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Cap {
+    let idle = metadata.flag("allowIdleConsumers");
+    let with_lag = metadata.flag("limitToPartitionsWithLag");
+    let even = metadata.flag("ensureEvenDistributionOfPartitions");
+    let no_topic = metadata.text("topic").is_none();
+    if with_lag && idle {
+        metadata.problem("limitToPartitionsWithLag", "cannot be set together with allowIdleConsumers");
+    }
+    if with_lag && no_topic {
+        metadata.problem("limitToPartitionsWithLag", "needs a topic");
+    }
+    if even && dialect == KafkaDialect::Kafka {
+        if no_topic {
+            metadata.problem("ensureEvenDistributionOfPartitions", "needs a topic");
+        }
+        if with_lag {
+            let message = "cannot be set together with limitToPartitionsWithLag";
+            metadata.problem("ensureEvenDistributionOfPartitions", message);
+        }
+    }
+    match (even, with_lag, idle) {
+        (true, true, _) => Cap::EvenDistributionOverPartitionsWithLag,
+        (true, false, _) => Cap::EvenDistribution,
+        (false, true, _) => Cap::PartitionsWithLag,
+        (false, false, false) => Cap::Partitions,
+        (false, false, true) => Cap::None,
+    }
+}
+
+/// `version` and `fullMetadata`: KEDA refuses wrong ones; right ones make no difference here.
+fn unused_but_checked(metadata: &Metadata<'_>) {
+    if let Some(version) = metadata.text("version").filter(|version| !is_kafka_version(version)) {
+        metadata.problem("version", format!("\"{version}\" must be a version such as 2.8.0 or 0.11.0.2"));
+    }
+    let full = metadata.text("fullMetadata").is_none() || metadata.flag("fullMetadata");
+    if !full && metadata.text("topic").is_none() {
+        metadata.problem("fullMetadata", "needs a topic where it is false");
+    }
+}
+
+/// sarama's `ParseKafkaVersion`: `0.x.y.z`, or `x.y.z` from 1 on.
+fn is_kafka_version(version: &str) -> bool {
+    let numbers: Option<Vec<u32>> = version.split('.').map(|number| number.parse().ok()).collect();
+    numbers.is_some_and(|numbers| numbers.len() == if numbers.first() == Some(&0) { 4 } else { 3 })
+}
+
+impl fmt::Display for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {}, ", self.group)?;
+        match &self.topics {
+            TopicSelection::Named(topics) => write!(f, "topic {}, ", topics.join(",")),
+            TopicSelection::OfGroup { .. } => write!(f, "all its topics, "),
+        }?;
+        self.cluster.fmt(f)
+    }
+}
+
+impl fmt::Display for ClusterRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.connection {
+            Some(connection) => write!(f, "connection {connection}"),
+            None => write!(f, "at {}", self.bootstrap_servers.join(",")),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A cursor over the metadata map: takes keys by type, collects problems, and at the end refuses what nobody took.
+//!
+//! KEDA's rules: values are trimmed, empty is absent, and `XFromEnv`, which arrives resolved, is `X`.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::keys::{self, Owner};
+use super::problem::{Problem, TriggerError};
+use super::syntax;
+
+const FROM_ENV: &str = "FromEnv";
+
+/// The metadata of one trigger, or the parameters of one connection.
+pub(super) struct Metadata<'a> {
+    values: HashMap<&'a str, &'a str>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+/// A closed set of words.
+pub(super) type Words<T> = &'static [(&'static str, T)];
+
+impl<'a> Metadata<'a> {
+    pub(super) fn new(map: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        let mut values = HashMap::with_capacity(24);
+        for (key, value) in map {
+            let value = value.trim();
+            if value.is_empty() {
+                continue;
+            }
+            match key.strip_suffix(FROM_ENV) {
+                // the plain key wins over the one from the environment
+                Some(plain) => drop(values.entry(plain).or_insert(value)),
+                None => drop(values.insert(key.as_str(), value)),
+            }
+        }
+        Self { values, problems: RefCell::default() }
+    }
+
+    /// A key's value; the empty one is absent.
+    pub(super) fn text(&self, key: &str) -> Option<&'a str> {
+        debug_assert!(keys::find(key).is_some(), "{key} is not in the table of keys");
+        self.values.get(key).copied()
+    }
+
+    pub(super) fn required(&self, key: &str) -> Option<&'a str> {
+        let text = self.text(key);
+        if text.is_none() {
+            self.problem(key, "is required");
+        }
+        text
+    }
+
+    /// A list, separated by commas; empty entries do not count.
+    pub(super) fn list(&self, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let text = self.text(key).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+    }
+
+    pub(super) fn word<T: Copy>(&self, key: &str, words: Words<T>) -> Option<T> {
+        let text = self.text(key)?;
+        let known = words.iter().find(|(word, _)| *word == text);
+        if known.is_none() {
+            let allowed: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(key, format!("\"{text}\" must be one of {}", allowed.join(", ")));
+        }
+        known.map(|(_, value)| *value)
+    }
+
+    pub(super) fn flag(&self, key: &str) -> bool {
+        let Some(text) = self.text(key) else { return false };
+        syntax::parse_bool(text).unwrap_or_else(|| {
+            self.problem(key, format!("\"{text}\" must be true or false"));
+            false
+        })
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn number(&self, key: &str, default: i64, least: i64) -> i64 {
+        let Some(text) = self.text(key) else { return default };
+        match syntax::parse_integer(text) {
+            Some(number) if number >= least => number,
+            _ => {
+                self.problem(key, format!("\"{text}\" must be a whole number of at least {least}"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn duration(&self, key: &str, default: Duration, least: Duration, most: Duration) -> Duration {
+        let Some(text) = self.text(key) else { return default };
+        match syntax::parse_duration(text) {
+            Some(duration) if (least..=most).contains(&duration) => duration,
+            _ => {
+                let (least, most) = (least.as_secs(), most.as_secs());
+                self.problem(key, format!("\"{text}\" must be a duration such as 30s or 5m, from {least}s to {most}s"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem { key: key.to_owned(), message: message.into() });
+    }
+
+    /// Refuses keys that nobody knows, and secrets in metadata; then `parsed` holds if there was no problem at all.
+    pub(super) fn finish<T>(self, parsed: Option<T>, secrets: Secrets) -> Result<T, TriggerError> {
+        for name in self.values.keys() {
+            match keys::find(name).map(|key| key.owner) {
+                None => {
+                    let near = keys::nearest(name);
+                    let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
+                    self.problem(name, format!("is not a known key{hint}"));
+                }
+                Some(Owner::Connection) if secrets == Secrets::Refused => {
+                    self.problem(name, "belongs in a connection of the scaler; name that with the key connection");
+                }
+                Some(_) => {}
+            }
+        }
+        let mut problems = self.problems.into_inner();
+        problems.sort_by(|one, other| one.key.cmp(&other.key));
+        match parsed {
+            Some(parsed) if problems.is_empty() => Ok(parsed),
+            _ => Err(TriggerError { problems }),
+        }
+    }
+}
+
+/// Whether a map may carry secrets: a connection's may, a trigger's metadata may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrets {
+    Allowed,
+    Refused,
+}

@@ -1,0 +1,55 @@
+//! `partitionLimitation`: numbers and ranges of partitions.
+
+use super::Compat;
+use super::kafka::KafkaDialect;
+use super::metadata::Metadata;
+
+const KEY: &str = "partitionLimitation";
+
+/// Which partitions count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionSelection {
+    /// All.
+    All,
+    /// Those in any of these ranges, both ends included; never empty.
+    Limited(Vec<(u32, u32)>),
+}
+
+impl PartitionSelection {
+    /// Whether this partition counts.
+    #[must_use]
+    pub fn selects(&self, partition: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Limited(ranges) => ranges.iter().any(|&(first, last)| (first..=last).contains(&partition)),
+        }
+    }
+
+    /// `1,2,3`, `1-4`, `1-4,8,10-12`. Ignored, but checked, where no topic is named.
+    pub(super) fn parse(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<Self> {
+        let Some(text) = metadata.text(KEY) else { return Some(Self::All) };
+        let mut ranges = Vec::new();
+        for entry in text.split(',').map(str::trim) {
+            match range(entry) {
+                Some((first, last)) if first <= last => ranges.push((first, last)),
+                // KEDA's apache-kafka reads a range that runs backwards as none, and none as all
+                Some(_) if dialect == KafkaDialect::ApacheKafka && compat == Compat::Strict => {}
+                Some(_) => metadata.problem(KEY, format!("the range \"{entry}\" runs backwards")),
+                None => metadata.problem(KEY, format!("\"{entry}\" must be a partition or a range such as 1-4")),
+            }
+        }
+        let unlimited = ranges.is_empty() || metadata.text("topic").is_none();
+        Some(if unlimited { Self::All } else { Self::Limited(ranges) })
+    }
+}
+
+fn range(entry: &str) -> Option<(u32, u32)> {
+    let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+    Some((partition(first)?, partition(last)?))
+}
+
+/// Kafka numbers partitions with 31 bits.
+fn partition(text: &str) -> Option<u32> {
+    let number = text.trim().parse::<i32>().ok()?;
+    u32::try_from(number).ok()
+}

@@ -1,0 +1,99 @@
+//! How KEDA and Go write values.
+
+use std::time::Duration;
+
+/// Go's `strconv.ParseBool`.
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A whole number as JSON writes it, which is what KEDA accepts: no plus sign, no leading zero, no point, no exponent.
+pub(super) fn parse_integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let leading_zero = digits.len() > 1 && digits.starts_with('0');
+    if plain && !leading_zero { text.parse().ok() } else { None }
+}
+
+/// A duration as Go writes it (`1m30s`, `500ms`, `1.5h`), or bare seconds (`30`).
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    if let Some(seconds) = parse_integer(text) {
+        return u64::try_from(seconds).ok().map(Duration::from_secs);
+    }
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let number = rest.find(|sign: char| !sign.is_ascii_digit() && sign != '.')?;
+        let (value, tail) = rest.split_at(number);
+        let unit = tail.find(|sign: char| sign.is_ascii_digit() || sign == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" | "μs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        let value: f64 = value.parse().ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(value * seconds).ok()?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_gos() {
+        for text in ["1", "t", "T", "TRUE", "true", "True"] {
+            assert_eq!(parse_bool(text), Some(true), "{text}");
+        }
+        for text in ["0", "f", "F", "FALSE", "false", "False"] {
+            assert_eq!(parse_bool(text), Some(false), "{text}");
+        }
+        for text in ["", "yes", "tRUE", "on", "2", "notvalid"] {
+            assert_eq!(parse_bool(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_are_jsons() {
+        let cases = [("0", 0), ("10", 10), ("-1", -1), ("1000000", 1_000_000), ("9223372036854775807", i64::MAX)];
+        for (text, number) in cases {
+            assert_eq!(parse_integer(text), Some(number), "{text}");
+        }
+        for text in ["", "-", "+5", "010", "-01", "0x1", "1.5", "1e3", "1_000", "9223372036854775808", "AA", "١"] {
+            assert_eq!(parse_integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_gos_or_bare_seconds() {
+        let cases = [
+            ("30", Duration::from_secs(30)),
+            ("0", Duration::ZERO),
+            ("30s", Duration::from_secs(30)),
+            ("1m30s", Duration::from_secs(90)),
+            ("1.5h", Duration::from_secs(5400)),
+            ("500ms", Duration::from_millis(500)),
+            ("2h45m", Duration::from_secs(9900)),
+            (".5s", Duration::from_millis(500)),
+            ("100us", Duration::from_micros(100)),
+            ("100µs", Duration::from_micros(100)),
+        ];
+        for (text, duration) in cases {
+            assert_eq!(parse_duration(text), Some(duration), "{text}");
+        }
+        for text in ["", "s", "3 s", "-1s", "1x", "1.5", "1m30", ".", ".s", "1..5s", "99999999999999999999h"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+}
