@@ -1,5 +1,7 @@
 //! A KEDA external scaler that answers from the measured backlog of stream consumers.
 
+pub mod admin;
+pub mod app;
 pub mod keda;
 pub mod lag;
 pub mod sampler;

@@ -3,7 +3,7 @@
 //! Every RPC is answered from the metadata it carries and from memory. `GetMetrics` and `IsActive` use one sample and one
 //! decision; `GetMetricSpec` reads nothing but the metadata and never fails, because KEDA drops the text of its errors.
 
-#[expect(clippy::all, clippy::pedantic, missing_docs, unreachable_pub, reason = "generated")]
+#[expect(clippy::pedantic, missing_docs, reason = "generated")]
 #[rustfmt::skip]
 #[path = "gen/externalscaler.rs"]
 pub mod proto;

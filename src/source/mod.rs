@@ -1,3 +1,102 @@
 //! Thin adapters: each asks one backend what it knows and answers completely or with an error.
+//!
+//! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
+mod admission;
+mod connections;
 pub mod kafka;
+mod pattern;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use admission::Admission;
+pub use admission::Backend;
+pub use connections::{Connections, ConnectionsError};
+use kafka::KafkaClient;
+
+use crate::lag::{Observe, Report, SourceError, SourceErrorKind};
+use crate::telemetry::UpstreamMetrics;
+use crate::trigger::SourceRef;
+
+/// Clients cost threads and connections: so many clusters and identities can be read side by side.
+pub const MOST_BACKENDS: usize = 64;
+
+/// Reads every kind of source.
+pub struct Sources {
+    admission: Arc<Admission>,
+    clients: Mutex<HashMap<Backend, Arc<KafkaClient>>>,
+    metrics: UpstreamMetrics,
+}
+
+/// Replaces the rules of a running [`Sources`].
+#[derive(Clone)]
+pub struct ConnectionsHandle(Arc<Admission>);
+
+impl Sources {
+    /// Sources under these rules.
+    #[must_use]
+    pub fn new(connections: Connections, metrics: UpstreamMetrics) -> Self {
+        Self { admission: Arc::new(Admission::new(connections)), clients: Mutex::default(), metrics }
+    }
+
+    /// For whoever watches the connections file.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionsHandle {
+        ConnectionsHandle(self.admission.clone())
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<Backend, Arc<KafkaClient>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self, backend: &Backend) -> Result<Arc<KafkaClient>, SourceError> {
+        let mut clients = self.clients();
+        if let Some(client) = clients.get(backend) {
+            return Ok(client.clone());
+        }
+        if clients.len() >= MOST_BACKENDS {
+            let attempt = format!("{MOST_BACKENDS} clusters and identities are read already");
+            return Err(
+                SourceError::new(SourceErrorKind::Throttled, attempt).remedy("run a scaler of its own for some")
+            );
+        }
+        let client = Arc::new(KafkaClient::new(backend.bootstrap_servers(), backend.security(), &self.metrics)?);
+        clients.insert(backend.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+impl ConnectionsHandle {
+    /// From now on these rules hold; tells whether they differ from those before.
+    #[must_use]
+    pub fn replace(&self, connections: Connections) -> bool {
+        self.0.replace(connections)
+    }
+}
+
+impl Observe for Sources {
+    type Backend = Backend;
+
+    fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Backend, SourceError> {
+        let SourceRef::Kafka(kafka) = source;
+        self.admission.admit(namespace, &kafka.cluster)
+    }
+
+    async fn observe(&self, backend: &Backend, due: Vec<Arc<SourceRef>>, report: Report) {
+        let client = if self.admission.is_current(backend) {
+            self.client(backend)
+        } else {
+            self.forget(backend);
+            Err(SourceError::new(SourceErrorKind::Denied, "the connection was changed or taken away"))
+        };
+        match client {
+            Ok(client) => client.observe(due, &report).await,
+            Err(error) => due.iter().for_each(|source| report(source, Err(error.clone()))),
+        }
+    }
+
+    fn forget(&self, backend: &Backend) {
+        self.clients().remove(backend);
+    }
+}

@@ -150,7 +150,7 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
         if servers.is_empty() {
             metadata.problem("bootstrapServers", "is required, unless a connection is named");
         }
-        if security.as_ref().is_some_and(RequestedSecurity::needs_secrets) {
+        if security.needs_secrets() {
             let message = "needs credentials, which only a connection has; name one with the key connection";
             metadata.problem("sasl", message);
         }
@@ -162,8 +162,7 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
         KafkaDialect::ApacheKafka if as_built_in => AbsentTopics::CountAsEmpty,
         _ => AbsentTopics::Fail,
     };
-    let cluster =
-        ClusterRef { connection, bootstrap_servers: servers.into_iter().collect(), dialect, security: security? };
+    let cluster = ClusterRef { connection, bootstrap_servers: servers.into_iter().collect(), dialect, security };
     let topics = topics(metadata, dialect, as_built_in);
     Some(KafkaSource { cluster, group: group?.into(), topics, isolation, absent_topics })
 }
@@ -216,7 +215,7 @@ pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat:
         activation_threshold: u64::try_from(activation_threshold).ok()?,
         offset_reset,
         without_commit,
-        partitions: PartitionSelection::parse(metadata, dialect, compat)?,
+        partitions: PartitionSelection::parse(metadata, dialect, compat),
         cap: cap(metadata, dialect),
         persistent_lag,
         compat,

@@ -55,8 +55,7 @@ pub(super) fn positive(number: i64) -> Option<NonZeroU64> {
 fn normalize(name: &str) -> String {
     name.chars()
         .map(|sign| match sign {
-            '/' | '.' | ':' | '%' | '(' | ')' => '-',
-            '?' | '#' | '\\' => '-',
+            '/' | '.' | ':' | '%' | '(' | ')' | '?' | '#' | '\\' => '-',
             sign if sign.is_control() || sign.is_whitespace() || !sign.is_ascii() => '-',
             sign => sign,
         })

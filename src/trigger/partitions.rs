@@ -26,8 +26,8 @@ impl PartitionSelection {
     }
 
     /// `1,2,3`, `1-4`, `1-4,8,10-12`. Ignored, but checked, where no topic is named.
-    pub(super) fn parse(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<Self> {
-        let Some(text) = metadata.text(KEY) else { return Some(Self::All) };
+    pub(super) fn parse(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Self {
+        let Some(text) = metadata.text(KEY) else { return Self::All };
         let mut ranges = Vec::new();
         for entry in text.split(',').map(str::trim) {
             match range(entry) {
@@ -39,7 +39,7 @@ impl PartitionSelection {
             }
         }
         let unlimited = ranges.is_empty() || metadata.text("topic").is_none();
-        Some(if unlimited { Self::All } else { Self::Limited(ranges) })
+        if unlimited { Self::All } else { Self::Limited(ranges) }
     }
 }
 

@@ -178,7 +178,7 @@ const APACHE_MECHANISMS: Words<SaslMechanism> = &[
 ];
 
 /// What the metadata asks for, or what a connection has: the keys are the same.
-pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Option<RequestedSecurity> {
+pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> RequestedSecurity {
     let mechanisms = match dialect {
         KafkaDialect::Kafka => KAFKA_MECHANISMS,
         KafkaDialect::ApacheKafka => APACHE_MECHANISMS,
@@ -188,13 +188,13 @@ pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Option<
         KafkaDialect::ApacheKafka => (None, false),
     };
     let verification = if no_verification { CertificateVerification::Off } else { CertificateVerification::Full };
-    Some(RequestedSecurity {
+    RequestedSecurity {
         tls: metadata.word("tls", TLS_MODES),
         sasl: metadata.word("sasl", mechanisms),
         token_provider,
         aws_region: metadata.text("awsRegion").map(str::to_owned),
         verification,
-    })
+    }
 }
 
 impl RequestedSecurity {
@@ -224,10 +224,10 @@ pub fn resolve(
     connection: &HashMap<String, String>,
 ) -> Result<KafkaSecurity, TriggerError> {
     let parameters = Metadata::new(connection);
-    let security = request(&parameters, word_set(&parameters, dialect)).and_then(|own| {
-        let asked = merge(&parameters, requested, &own, dialect);
-        Some(KafkaSecurity { tls: tls(&parameters, &asked)?, sasl: sasl(&parameters, &asked, dialect)? })
-    });
+    let own = request(&parameters, word_set(&parameters, dialect));
+    let asked = merge(&parameters, requested, &own, dialect);
+    let (tls, sasl) = (tls(&parameters, &asked), sasl(&parameters, &asked, dialect));
+    let security = tls.zip(sasl).map(|(tls, sasl)| KafkaSecurity { tls, sasl });
     parameters.finish(security, Secrets::Allowed)
 }
 
@@ -335,7 +335,10 @@ fn sasl(parameters: &Metadata<'_>, asked: &RequestedSecurity, dialect: KafkaDial
             msk_iam(parameters, asked)
         }
         (Some(SaslMechanism::Oauthbearer), _) => oauthbearer(parameters),
-        (Some(SaslMechanism::Gssapi), _) => gssapi(parameters, dialect),
+        (Some(SaslMechanism::Gssapi), _) => {
+            check_gssapi(parameters, dialect);
+            Some(Sasl::Gssapi)
+        }
     }
 }
 
@@ -398,9 +401,9 @@ fn msk_iam(parameters: &Metadata<'_>, asked: &RequestedSecurity) -> Option<Sasl>
 }
 
 /// KEDA's checks for Kerberos, so that a connection that is wrong there is wrong here.
-fn gssapi(parameters: &Metadata<'_>, dialect: KafkaDialect) -> Option<Sasl> {
+fn check_gssapi(parameters: &Metadata<'_>, dialect: KafkaDialect) {
     if dialect == KafkaDialect::ApacheKafka {
-        return Some(Sasl::Gssapi);
+        return;
     }
     for key in ["username", "realm", "kerberosConfig"] {
         parameters.required(key);
@@ -409,5 +412,4 @@ fn gssapi(parameters: &Metadata<'_>, dialect: KafkaDialect) -> Option<Sasl> {
         parameters.problem("keytab", "exactly one of password and keytab is required");
     }
     parameters.flag("kerberosDisableFAST");
-    Some(Sasl::Gssapi)
 }

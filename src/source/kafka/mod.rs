@@ -5,6 +5,7 @@
 //!                        └ librdkafka ─▶ native (all unsafe code)
 //! ```
 
+mod client;
 mod cluster;
 mod group_topics;
 mod job;
@@ -13,9 +14,11 @@ mod native;
 mod outstanding;
 mod properties;
 mod row_error;
+mod token;
 mod topology;
 pub mod transport;
 
+pub use client::KafkaClient;
 pub use cluster::Cluster;
 pub use librdkafka::{Librdkafka, Token};
 pub use properties::{Properties, Unsupported};

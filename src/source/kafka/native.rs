@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -64,14 +64,14 @@ struct Pending {
 pub(super) struct NativeClient {
     client: Client,
     shared: Arc<Shared>,
-    next: AtomicU64,
+    next: AtomicUsize,
 }
 
 /// What the handle and the polling thread share.
 #[derive(Default)]
 struct Shared {
     /// Open requests; a key is never used again, so a late answer finds its own entry or none.
-    pending: Mutex<HashMap<u64, Pending>>,
+    pending: Mutex<HashMap<usize, Pending>>,
     /// The newest error of the connections, which tells the cause that a request's own error lacks.
     last_error: Mutex<Option<NativeError>>,
     gone: AtomicBool,
@@ -104,7 +104,7 @@ impl NativeClient {
                 format!("could not start a thread: {error}")
             },
         )?;
-        Ok(Self { client, shared, next: AtomicU64::new(1) })
+        Ok(Self { client, shared, next: AtomicUsize::new(1) })
     }
 
     /// The newest error of the connections, since the last answer without one.
@@ -328,7 +328,7 @@ impl NativeClient {
         unsafe {
             let options = rd::rd_kafka_AdminOptions_new(self.client.rk.as_ptr(), operation);
             rd::rd_kafka_AdminOptions_set_request_timeout(options, timeout, message.as_mut_ptr(), message.len());
-            rd::rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut::<c_void>(key as usize));
+            rd::rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut::<c_void>(key));
             send(options);
             rd::rd_kafka_AdminOptions_destroy(options);
         }
@@ -418,7 +418,7 @@ unsafe fn answer(
 ) {
     // SAFETY: the event is an answer to a request of ours, whose opaque is its key.
     let (key, outcome) = unsafe {
-        let key = rd::rd_kafka_event_opaque(event).addr() as u64;
+        let key = rd::rd_kafka_event_opaque(event).addr();
         let code = event_error(event);
         (
             key,

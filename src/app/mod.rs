@@ -1,0 +1,89 @@
+//! Builds the service, watches over its tasks, and drains it.
+//!
+//! Decides nothing about the domain. Listeners and the end come from outside, so that a test can run the whole service.
+
+mod reload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::keda::{self, Limits};
+use crate::sampler::Sampler;
+use crate::source::{Connections, Sources};
+use crate::telemetry::Metrics;
+
+/// This build's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that it was built from, or `unknown` outside a checkout.
+pub const COMMIT: &str = env!("STREAM_SCALER_COMMIT");
+
+/// How the service runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The connections file, if there is one.
+    pub connections: Option<PathBuf>,
+    /// How long open calls may take after the end was asked for.
+    pub drain_deadline: Duration,
+    /// The age at which connections are asked to end.
+    pub max_connection_age: Duration,
+}
+
+/// Where the service listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For KEDA: gRPC.
+    pub grpc: TcpListener,
+    /// For operators: HTTP.
+    pub http: TcpListener,
+}
+
+/// Serves until `shutdown` ends, then drains.
+///
+/// # Errors
+/// When the connections file is wrong, or when a server ends by itself.
+pub async fn run(
+    settings: Settings,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let connections = match &settings.connections {
+        Some(path) => Connections::read(path)?,
+        None => Connections::default(),
+    };
+    let metrics = Arc::new(Metrics::new(VERSION, COMMIT));
+    let sources = Sources::new(connections, metrics.upstream.clone());
+    let handle = sources.connections();
+    let sampler = Sampler::new(sources, metrics.sampler.clone());
+    let drain = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let readiness = admin::Readiness::new(drain.clone());
+    tasks.spawn(admin::serve(listeners.http, sampler.clone(), metrics.clone(), readiness));
+    if let Some(path) = settings.connections {
+        tasks.spawn(reload::watch(path, handle));
+    }
+    let limits = Limits { max_connection_age: settings.max_connection_age };
+    let mut grpc = tokio::spawn(keda::serve(listeners.grpc, sampler, metrics.rpc.clone(), limits, drain.clone()));
+
+    tokio::select! {
+        () = shutdown => {}
+        ended = &mut grpc => return ended.context("the gRPC server broke off")?.context("the gRPC server ended"),
+        Some(ended) = tasks.join_next() => return ended.context("a task broke off")?.context("a task ended"),
+    }
+    tracing::info!(deadline_ms = settings.drain_deadline.as_millis(), "draining");
+    drain.cancel();
+    // an idle connection may keep the server from ending; that must not keep the process
+    match timeout(settings.drain_deadline, grpc).await {
+        Ok(ended) => ended.context("the gRPC server broke off")?.context("the gRPC server ended")?,
+        Err(_) => tracing::warn!("the drain deadline is over; open connections are cut"),
+    }
+    tracing::info!("ended");
+    Ok(())
+}

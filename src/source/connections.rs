@@ -1,0 +1,296 @@
+//! The connections file: named addresses and credentials, and which namespaces may use what.
+//!
+//! Secrets are in the file or in files that it names (`passwordFile` for `password`), re-read when they change. What is wrong
+//! in the file is an error as a whole: a scaler must not run with half of its rules.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::pattern::Pattern;
+use crate::trigger::{TriggerError, check_connection};
+
+const FILE: &str = "File";
+
+/// What the operator of the scaler allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connections {
+    named: HashMap<String, Connection>,
+    metadata: Vec<MetadataRule>,
+}
+
+/// A named address with its credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Connection {
+    namespaces: Vec<Pattern>,
+    /// KEDA's parameter names; secrets among the values.
+    kafka: HashMap<String, String>,
+}
+
+/// What a trigger may name by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct MetadataRule {
+    namespaces: Vec<Pattern>,
+    bootstrap_servers: Vec<Pattern>,
+}
+
+/// Why a connections file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionsError {
+    /// A file could not be read.
+    #[error("could not read {path}: {cause}", path = path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The file is not what it must be.
+    #[error("could not understand the connections file: {0}")]
+    Syntax(String),
+    /// A connection is wrong.
+    #[error("connection {name}: {cause}")]
+    Connection {
+        /// Which.
+        name: String,
+        /// Every problem of it.
+        cause: TriggerError,
+    },
+    /// A secret is given twice.
+    #[error("connection {name}: {key} and {key}File are both given; only one can hold")]
+    Twice {
+        /// Which connection.
+        name: String,
+        /// The key.
+        key: String,
+    },
+    /// A connection has no address.
+    #[error("connection {name}: bootstrapServers is required")]
+    NoAddress {
+        /// Which.
+        name: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    connections: BTreeMap<String, Entry>,
+    metadata: Option<Vec<Rule>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Entry {
+    namespaces: Vec<String>,
+    kafka: BTreeMap<String, Scalar>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    namespaces: Vec<String>,
+    #[serde(default)]
+    bootstrap_servers: Vec<String>,
+}
+
+/// YAML reads `true` and `5` as what they look like; a parameter is text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("namespaces", &self.namespaces).finish_non_exhaustive()
+    }
+}
+
+impl Default for Connections {
+    /// Without a file: no connection, and any namespace may name any broker, without credentials.
+    fn default() -> Self {
+        let any = || vec![Pattern::new("*")];
+        Self { named: HashMap::new(), metadata: vec![MetadataRule { namespaces: any(), bootstrap_servers: any() }] }
+    }
+}
+
+impl Connections {
+    /// Reads the file and the secrets that it names; relative names are relative to the file.
+    ///
+    /// # Errors
+    /// When anything in it is wrong or missing.
+    pub fn read(path: &Path) -> Result<Self, ConnectionsError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&read(path)?, |name| read(&folder.join(name)))
+    }
+
+    fn parse(text: &str, read: impl Fn(&str) -> Result<String, ConnectionsError>) -> Result<Self, ConnectionsError> {
+        let file: File = serde_saphyr::from_str(text).map_err(|error| ConnectionsError::Syntax(error.to_string()))?;
+        let mut named = HashMap::new();
+        for (name, entry) in file.connections {
+            let kafka = parameters(&name, entry.kafka, &read)?;
+            if !kafka.contains_key("bootstrapServers") {
+                return Err(ConnectionsError::NoAddress { name });
+            }
+            check_connection(&kafka).map_err(|cause| ConnectionsError::Connection { name: name.clone(), cause })?;
+            named.insert(name, Connection { namespaces: patterns(&entry.namespaces), kafka });
+        }
+        let metadata = file
+            .metadata
+            .map_or_else(|| Self::default().metadata, |rules| rules.iter().map(MetadataRule::new).collect());
+        Ok(Self { named, metadata })
+    }
+
+    /// The connection of that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Connection> {
+        self.named.get(name)
+    }
+
+    /// Whether a trigger of `namespace` may name `server` by itself.
+    #[must_use]
+    pub fn allows_server(&self, namespace: &str, server: &str) -> bool {
+        self.metadata
+            .iter()
+            .any(|rule| Pattern::any(&rule.namespaces, namespace) && Pattern::any(&rule.bootstrap_servers, server))
+    }
+}
+
+impl Connection {
+    /// Whether triggers of `namespace` may use it.
+    #[must_use]
+    pub fn allows(&self, namespace: &str) -> bool {
+        Pattern::any(&self.namespaces, namespace)
+    }
+
+    /// Its parameters for Kafka, by KEDA's names.
+    #[must_use]
+    pub const fn kafka(&self) -> &HashMap<String, String> {
+        &self.kafka
+    }
+
+    /// The brokers to ask first, sorted.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> Vec<&str> {
+        let servers = self.kafka.get("bootstrapServers").map_or("", String::as_str);
+        let mut servers: Vec<_> = servers.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
+        servers.sort_unstable();
+        servers
+    }
+}
+
+impl MetadataRule {
+    fn new(rule: &Rule) -> Self {
+        Self { namespaces: patterns(&rule.namespaces), bootstrap_servers: patterns(&rule.bootstrap_servers) }
+    }
+}
+
+fn parameters(
+    connection: &str,
+    entry: BTreeMap<String, Scalar>,
+    read: impl Fn(&str) -> Result<String, ConnectionsError>,
+) -> Result<HashMap<String, String>, ConnectionsError> {
+    let mut parameters = HashMap::new();
+    for (key, value) in entry {
+        let value = match value {
+            Scalar::Flag(flag) => flag.to_string(),
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Text(text) => text,
+        };
+        let (key, value) = match key.strip_suffix(FILE) {
+            Some(plain) => (plain.to_owned(), read(&value)?),
+            None => (key, value),
+        };
+        if parameters.insert(key.clone(), value).is_some() {
+            return Err(ConnectionsError::Twice { name: connection.to_owned(), key });
+        }
+    }
+    Ok(parameters)
+}
+
+fn patterns(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+fn read(path: &Path) -> Result<String, ConnectionsError> {
+    fs::read_to_string(path).map_err(|cause| ConnectionsError::Read { path: path.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"
+connections:
+  alice:
+    namespaces: ["shop-*"]
+    kafka: {bootstrapServers: "b2:9093, b1:9093", tls: enable, sasl: scram_sha512, username: alice, passwordFile: pw, unsafeSsl: false}
+"#;
+
+    fn parse(text: &str) -> Result<Connections, ConnectionsError> {
+        Connections::parse(text, |name| {
+            (name == "pw").then(|| "alice-secret\n".to_owned()).ok_or_else(|| ConnectionsError::Syntax(name.into()))
+        })
+    }
+
+    #[test]
+    fn a_connection_has_address_and_credentials_for_its_namespaces() {
+        let connections = parse(SAMPLE).expect("a good file");
+        let alice = connections.named("alice").expect("alice");
+        assert_eq!(alice.bootstrap_servers(), ["b1:9093", "b2:9093"]);
+        assert!(alice.allows("shop-a") && !alice.allows("bank"));
+        assert_eq!(alice.kafka()["password"], "alice-secret\n", "trimmed where it is used, as KEDA does");
+        assert!(connections.named("bob").is_none());
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        assert!(!format!("{:?}", parse(SAMPLE).expect("a good file")).contains("secret"));
+    }
+
+    #[test]
+    fn by_default_metadata_may_name_any_broker_and_a_rule_replaces_that() {
+        assert!(parse(SAMPLE).expect("a good file").allows_server("any", "b:9092"));
+        let text = "metadata:\n- {namespaces: [team-a], bootstrapServers: ['*.kafka:9092']}\n";
+        let connections = parse(text).expect("a good file");
+        assert!(connections.allows_server("team-a", "b1.kafka:9092"));
+        assert!(!connections.allows_server("team-a", "169.254.169.254:80"));
+        assert!(!connections.allows_server("team-b", "b1.kafka:9092"));
+        assert!(!parse("metadata: []").expect("a good file").allows_server("team-a", "b:9092"));
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_said_with_its_place() {
+        let cases = [
+            ("connections: {a: {namespaces: [x], kafka: {tls: enable}}}", "connection a: bootstrapServers is required"),
+            (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, sasl: foo}}}",
+                "sasl: \"foo\" must be one of",
+            ),
+            (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, sasl: plaintext}}}",
+                "password: is required",
+            ),
+            (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, pasword: c}}}",
+                "pasword: is not a known key",
+            ),
+            (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, password: c, passwordFile: pw}}}",
+                "both given",
+            ),
+            ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, caFile: none}}}", "none"),
+            ("conections: {}", "conections"),
+        ];
+        for (text, fragment) in cases {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains(fragment), "{error}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A cluster with an identity: its client, and the task that keeps its token fresh.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::cluster::Cluster;
+use super::librdkafka::Librdkafka;
+use super::properties::Properties;
+use super::token::{Fetched, TokenSource};
+use crate::lag::{Report, SourceError, SourceErrorKind};
+use crate::telemetry::UpstreamMetrics;
+use crate::trigger::{KafkaSecurity, SourceRef};
+
+/// A token that could not be had is asked for again after this long.
+const TOKEN_RETRY: Duration = Duration::from_secs(5);
+
+/// No token is asked for more often: brokers refuse a second login within a second.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(2);
+
+/// Reads the groups of one cluster with one identity.
+pub struct KafkaClient {
+    cluster: Arc<Cluster<Librdkafka>>,
+    _refresh: Option<AbortOnDropHandle<()>>,
+}
+
+impl KafkaClient {
+    /// A client; it connects when it is asked.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::Denied`] when the credentials cannot be used at all.
+    pub fn new<S: AsRef<str>>(
+        bootstrap_servers: &[S],
+        security: &KafkaSecurity,
+        metrics: &UpstreamMetrics,
+    ) -> Result<Self, SourceError> {
+        let refused = |cause: String| {
+            SourceError::new(SourceErrorKind::Denied, "could not set up a Kafka client")
+                .because(cause)
+                .remedy("correct the connection")
+        };
+        let properties = Properties::new(bootstrap_servers, security, &system_roots());
+        let properties = properties.map_err(|error| refused(error.to_string()))?;
+        let transport = Librdkafka::new(properties, metrics.clone()).map_err(refused)?;
+        let cluster = Arc::new(Cluster::new(transport));
+        let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(refused)?;
+        let refresh = tokens.map(|tokens| AbortOnDropHandle::new(tokio::spawn(keep_token(tokens, cluster.clone()))));
+        Ok(Self { cluster, _refresh: refresh })
+    }
+
+    /// Reads the `due` sources and reports each exactly once.
+    pub async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
+        self.cluster.observe(due, report).await;
+    }
+}
+
+/// Renews the token at four fifths of its life.
+async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
+    let mut failing = false;
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "a token's life is told in the time of day")]
+        let now = SystemTime::now();
+        let set = match tokens.fetch(now).await {
+            Ok(Fetched { token, lifetime }) => cluster.transport.set_token(token).map(|()| lifetime),
+            Err(error) => Err(error),
+        };
+        let pause = match set {
+            Ok(lifetime) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("tokens can be had again");
+                }
+                (lifetime * 4 / 5).max(SHORTEST_REFRESH)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(error, "could not get a token");
+                }
+                cluster.transport.set_token_failure(&error);
+                TOKEN_RETRY
+            }
+        };
+        sleep(pause).await;
+    }
+}
+
+/// The certificates that this machine trusts, PEM; empty where there are none to be found.
+fn system_roots() -> String {
+    let file = openssl_probe::probe().cert_file;
+    file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
+}

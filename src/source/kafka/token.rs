@@ -1,0 +1,219 @@
+//! Tokens for SASL/OAUTHBEARER: from an OAuth server by client credentials, or signed for Amazon MSK.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::BehaviorVersion;
+use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::Credentials as AwsKey;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use super::librdkafka::Token;
+use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+use crate::trigger::{AwsCredentials, Credentials, Sasl, Secret, Tls};
+
+/// An OAuth server that takes longer is down.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest life of a token that Amazon MSK accepts.
+const MSK_LIFETIME: Duration = Duration::from_secs(900);
+
+/// A token without a life of its own lasts this long.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+
+/// Where tokens come from.
+pub(super) enum TokenSource {
+    Oauth {
+        http: reqwest::Client,
+        endpoint: String,
+        client: Credentials,
+        scopes: Vec<String>,
+        extensions: Vec<(String, String)>,
+        metrics: UpstreamMetrics,
+    },
+    AwsMskIam {
+        region: String,
+        credentials: AwsCredentials,
+    },
+}
+
+/// A token and how long it lasts.
+pub(super) struct Fetched {
+    pub(super) token: Token,
+    pub(super) lifetime: Duration,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+impl TokenSource {
+    /// The source of tokens that the login needs, if it needs any.
+    ///
+    /// # Errors
+    /// When the certificates of the connection cannot be read.
+    pub(super) fn new(sasl: &Sasl, tls: &Tls, metrics: &UpstreamMetrics) -> Result<Option<Self>, String> {
+        match sasl {
+            Sasl::OauthBearer { client, token_endpoint, scopes, extensions } => Ok(Some(Self::Oauth {
+                http: http(tls)?,
+                endpoint: token_endpoint.clone(),
+                client: client.clone(),
+                scopes: scopes.clone(),
+                extensions: extensions.clone(),
+                metrics: metrics.clone(),
+            })),
+            Sasl::AwsMskIam { region, credentials } => {
+                Ok(Some(Self::AwsMskIam { region: region.clone(), credentials: credentials.clone() }))
+            }
+            Sasl::None | Sasl::Plain(_) | Sasl::ScramSha256(_) | Sasl::ScramSha512(_) | Sasl::Gssapi => Ok(None),
+        }
+    }
+
+    /// A new token; `now` is the time of day.
+    pub(super) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
+        match self {
+            Self::Oauth { http, endpoint, client, scopes, extensions, metrics } => {
+                let fetched = oauth(http, endpoint, client, scopes, extensions, now).await;
+                let outcome = if fetched.is_ok() { UpstreamOutcome::Ok } else { UpstreamOutcome::Error };
+                metrics.called(UpstreamApi::OauthToken, outcome);
+                fetched
+            }
+            Self::AwsMskIam { region, credentials } => {
+                let provider = provider(region, credentials).await?;
+                let key = provider.provide_credentials().await;
+                let key = key.map_err(|error| format!("could not get AWS credentials: {}", chain(&error)))?;
+                msk_token(region, &key, now)
+            }
+        }
+    }
+}
+
+fn http(tls: &Tls) -> Result<reqwest::Client, String> {
+    let mut http = reqwest::Client::builder().timeout(DEADLINE).redirect(reqwest::redirect::Policy::none());
+    if let Tls::On { ca: Some(ca), .. } = tls {
+        let roots = reqwest::Certificate::from_pem_bundle(ca.as_bytes());
+        http = http.tls_certs_merge(roots.map_err(|error| format!("could not read ca: {}", chain(&error)))?);
+    }
+    http.build().map_err(|error| format!("could not set up TLS: {}", chain(&error)))
+}
+
+async fn oauth(
+    http: &reqwest::Client,
+    endpoint: &str,
+    client: &Credentials,
+    scopes: &[String],
+    extensions: &[(String, String)],
+    now: SystemTime,
+) -> Result<Fetched, String> {
+    let failed =
+        |error: reqwest::Error| format!("could not get a token from {endpoint}: {}", chain(&error.without_url()));
+    let mut form = vec![("grant_type", "client_credentials".to_owned())];
+    if !scopes.is_empty() {
+        form.push(("scope", scopes.join(" ")));
+    }
+    let request = http.post(endpoint).basic_auth(&client.username, Some(client.password.reveal())).form(&form);
+    let answer = request.send().await.map_err(failed)?;
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(format!("could not get a token from {endpoint}: it answered {status}"));
+    }
+    let answer: TokenAnswer = answer.json().await.map_err(failed)?;
+    let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
+    let token = Token {
+        value: Secret::new(answer.access_token),
+        principal: client.username.clone(),
+        expires_at_ms: milliseconds(now + lifetime),
+        extensions: extensions.to_vec(),
+    };
+    Ok(Fetched { token, lifetime })
+}
+
+async fn provider(region: &str, credentials: &AwsCredentials) -> Result<SharedCredentialsProvider, String> {
+    let region = aws_config::Region::new(region.to_owned());
+    match credentials {
+        AwsCredentials::Static { access_key_id, secret_access_key, session_token } => {
+            let token = session_token.as_ref().map(|token| token.reveal().to_owned());
+            let key = AwsKey::new(access_key_id, secret_access_key.reveal(), token, None, "connection");
+            Ok(SharedCredentialsProvider::new(key))
+        }
+        AwsCredentials::DefaultChain => {
+            let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
+            config.credentials_provider().ok_or_else(|| "there are no AWS credentials".to_owned())
+        }
+        AwsCredentials::Role { arn, external_id } => {
+            let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
+            let mut role = AssumeRoleProvider::builder(arn).session_name("keda-stream-scaler").configure(&config);
+            if let Some(external_id) = external_id {
+                role = role.external_id(external_id);
+            }
+            Ok(SharedCredentialsProvider::new(role.build().await))
+        }
+    }
+}
+
+/// A presigned `kafka-cluster:Connect`, as Amazon MSK's IAM expects it. It lasts no longer than the key that signed it.
+fn msk_token(region: &str, key: &AwsKey, now: SystemTime) -> Result<Fetched, String> {
+    let left = key.expiry().map_or(MSK_LIFETIME, |expiry| expiry.duration_since(now).unwrap_or_default());
+    let lifetime = MSK_LIFETIME.min(left);
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(lifetime);
+    let identity = key.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("kafka-cluster")
+        .time(now)
+        .settings(settings)
+        .build()
+        .map_err(|error| format!("could not sign for Amazon MSK: {error}"))?;
+    let host = format!("kafka.{region}.{}", suffix(region));
+    let url = format!("https://{host}/?Action=kafka-cluster%3AConnect");
+    let headers = std::iter::once(("host", host.as_str()));
+    let request = SignableRequest::new("GET", &url, headers, SignableBody::Bytes(&[]))
+        .map_err(|error| format!("could not sign for Amazon MSK: {error}"))?;
+    let signed =
+        sign(request, &parameters.into()).map_err(|error| format!("could not sign for Amazon MSK: {error}"))?;
+    let (instructions, _) = signed.into_parts();
+    let signed = instructions.params().iter().map(|(name, value)| format!("&{name}={}", percent_encoded(value)));
+    let query = format!("{url}{}&User-Agent=keda-stream-scaler", signed.collect::<String>());
+    let token = Token {
+        value: Secret::new(BASE64_URL_SAFE_NO_PAD.encode(query)),
+        principal: "aws-msk-iam".to_owned(),
+        expires_at_ms: milliseconds(now + lifetime),
+        extensions: Vec::new(),
+    };
+    Ok(Fetched { token, lifetime })
+}
+
+/// The end of the service's host name in the region's partition.
+fn suffix(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn milliseconds(at: SystemTime) -> i64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
