@@ -2,8 +2,10 @@
 
 pub mod admin;
 pub mod app;
+pub mod cli;
 pub mod keda;
 pub mod lag;
+mod playground;
 pub mod sampler;
 pub mod scaling;
 pub mod source;

@@ -61,12 +61,12 @@ struct Reading {
     records_behind: u64,
     without_commit: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    partition_rows: Vec<Partition>,
+    partition_rows: Vec<PartitionRow>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Partition {
+struct PartitionRow {
     topic: String,
     partition: u32,
     committed: Option<u64>,
@@ -121,7 +121,7 @@ impl Reading {
         let (Observation::Kafka(observation), History::Kafka(history)) = (&sample.observation, &sample.history);
         let all: Vec<_> = history
             .with(observation)
-            .map(|(topic, partition, past)| Partition {
+            .map(|(topic, partition, past)| PartitionRow {
                 topic: topic.name.to_string(),
                 partition: partition.partition.0,
                 committed: match partition.committed {

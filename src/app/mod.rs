@@ -80,9 +80,10 @@ pub async fn run(
     tracing::info!(deadline_ms = settings.drain_deadline.as_millis(), "draining");
     drain.cancel();
     // an idle connection may keep the server from ending; that must not keep the process
-    match timeout(settings.drain_deadline, grpc).await {
-        Ok(ended) => ended.context("the gRPC server broke off")?.context("the gRPC server ended")?,
-        Err(_) => tracing::warn!("the drain deadline is over; open connections are cut"),
+    if let Ok(ended) = timeout(settings.drain_deadline, grpc).await {
+        ended.context("the gRPC server broke off")?.context("the gRPC server ended")?;
+    } else {
+        tracing::warn!("the drain deadline is over; open connections are cut");
     }
     tracing::info!("ended");
     Ok(())

@@ -33,6 +33,7 @@ pub use self::security::{
     AwsCredentials, CertificateVerification, ClientIdentity, Credentials, KafkaSecurity, RequestedSecurity, Sasl, Tls,
     check_connection, resolve,
 };
+pub use self::syntax::parse_duration;
 
 /// One parsed trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,8 @@ pub(super) fn parse_integer(text: &str) -> Option<i64> {
 }
 
 /// A duration as Go writes it (`1m30s`, `500ms`, `1.5h`), or bare seconds (`30`).
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Some(seconds) = parse_integer(text) {
         return u64::try_from(seconds).ok().map(Duration::from_secs);
     }

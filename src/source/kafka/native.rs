@@ -381,7 +381,7 @@ fn serve(event: NonNull<rd::rd_kafka_event_t>, shared: &Shared) {
                 NativeError { code: event_error(event), text: string(rd::rd_kafka_event_error_string(event)) },
             ),
             rd::RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => {
-                answer(event, shared, |event| committed_answer(event))
+                answer(event, shared, |event| committed_answer(event));
             }
             rd::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => answer(event, shared, |event| Ok(offsets_answer(event))),
             rd::RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT => answer(event, shared, |event| Ok(topics_answer(event))),

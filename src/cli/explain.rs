@@ -1,0 +1,207 @@
+//! `explain`: one reading for each trigger, by the same code as the service, and how the value comes about.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Verdict;
+use super::manifest::{self, TriggerKind, TriggerText};
+use super::output::{self, Format};
+use crate::app::{COMMIT, VERSION};
+use crate::keda::code_of;
+use crate::lag::{CommittedOffset, History, Observation};
+use crate::sampler::{Answer, Sampler};
+use crate::scaling::{Decision, decide};
+use crate::source::{Connections, Sources};
+use crate::telemetry::{LogFormat, Metrics, init_log};
+use crate::trigger::{SourceRef, Trigger, metric_name};
+
+/// A reading by hand may take longer than KEDA would wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The arguments of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keda-stream-scaler explain scaledobject.yaml
+  keda-stream-scaler explain --connections connections.yaml -o json scaledobject.yaml
+
+Exit code 0: every trigger has a value; 1: some have none; 2: wrong usage.")]
+pub(super) struct Arguments {
+    /// Files with ScaledObjects or ScaledJobs; - is stdin
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The scaler's connections file
+    #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
+    connections: Option<PathBuf>,
+    /// What of the scaler's own work to log, to stderr
+    #[arg(long, env = "STREAM_SCALER_LOG", default_value = "error", value_name = "FILTER")]
+    log: String,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained {
+    object: String,
+    trigger: usize,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "outcome")]
+enum Outcome {
+    Skipped {
+        why: String,
+    },
+    /// What KEDA would get as an error.
+    Failed {
+        code: &'static str,
+        message: String,
+    },
+    Valued {
+        metric_name: String,
+        source: String,
+        partitions: Vec<PartitionRow>,
+        decision: Decision,
+        /// In the words of the command line.
+        steps_in_words: Vec<String>,
+        replicas: Replicas,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PartitionRow {
+    topic: String,
+    partition: u32,
+    committed: Option<u64>,
+    start: u64,
+    end: u64,
+}
+
+/// What KEDA and the HPA make of the value.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Replicas {
+    wanted: u64,
+    in_words: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
+    let triggers = manifest::read_all(&arguments.files)?;
+    let connections = match &arguments.connections {
+        Some(path) => Connections::read(path)?,
+        None => Connections::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let explained = runtime.block_on(async {
+        let metrics = Metrics::new(VERSION, COMMIT);
+        let sampler = Sampler::new(Sources::new(connections, metrics.upstream.clone()), metrics.sampler.clone());
+        let mut explained = Vec::new();
+        for (_, text) in &triggers {
+            let outcome = explain(&sampler, text).await;
+            explained.push(Explained { object: text.object.clone(), trigger: text.index, outcome });
+        }
+        explained
+    });
+    match arguments.output {
+        Format::Json => output::json(&explained)?,
+        Format::Text => output::data(&in_words(&explained))?,
+    }
+    let failed = explained.iter().any(|explained| matches!(explained.outcome, Outcome::Failed { .. }));
+    Ok(if failed { Verdict::Bad } else { Verdict::Good })
+}
+
+async fn explain(sampler: &Sampler<Sources>, text: &TriggerText) -> Outcome {
+    if let TriggerKind::BuiltIn(name) = &text.kind {
+        return Outcome::Skipped { why: format!("KEDA's own trigger {name}") };
+    }
+    let trigger = match Trigger::parse(&text.metadata) {
+        Ok(trigger) => trigger,
+        Err(error) => return Outcome::Failed { code: "INVALID_ARGUMENT", message: error.to_string() },
+    };
+    match sampler.ask(&text.namespace, &trigger, PATIENCE).await {
+        Ok(answer) => valued(text, &trigger, &answer),
+        Err(error) => Outcome::Failed { code: code_of(&error), message: error.chain() },
+    }
+}
+
+fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
+    let sample = &answer.sample;
+    let decision = decide(&trigger.policy, &trigger.source, &sample.observation, &sample.history, answer.now);
+    let (Observation::Kafka(group), History::Kafka(_)) = (&sample.observation, &sample.history);
+    let partitions = group.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|row| PartitionRow {
+            topic: topic.name.to_string(),
+            partition: row.partition.0,
+            committed: match row.committed {
+                CommittedOffset::None => None,
+                CommittedOffset::At(offset) => Some(offset.0),
+            },
+            start: row.watermarks.start.0,
+            end: row.watermarks.end.0,
+        })
+    });
+    let SourceRef::Kafka(_) = &trigger.source;
+    Outcome::Valued {
+        metric_name: format!("s{}-{}", text.index, metric_name(&text.metadata)),
+        source: trigger.source.to_string(),
+        partitions: partitions.collect(),
+        steps_in_words: decision.steps.iter().map(ToString::to_string).collect(),
+        replicas: Replicas::new(text, &decision),
+        decision,
+    }
+}
+
+impl Replicas {
+    fn new(text: &TriggerText, decision: &Decision) -> Self {
+        if text.metric_type == "Value" {
+            let in_words = "with metricType Value the HPA multiplies the ready replicas by value / target".to_owned();
+            return Self { wanted: decision.value.replicas_at(decision.target), in_words };
+        }
+        let wanted = decision.value.replicas_at(decision.target);
+        let most = text.max_replicas;
+        let in_words = if !decision.active {
+            "not active: KEDA goes to minReplicaCount, or to zero after the cool-down".to_owned()
+        } else if wanted > most {
+            format!("the HPA wants {wanted} replicas, maxReplicaCount allows {most}")
+        } else {
+            format!("the HPA wants {} replicas; it keeps what it has within a tenth of that", wanted.max(1))
+        };
+        Self { wanted: wanted.min(most), in_words }
+    }
+}
+
+fn in_words(all: &[Explained]) -> String {
+    let mut text = String::new();
+    for Explained { object, trigger, outcome } in all {
+        // writing to a string cannot fail
+        let _ = writeln!(text, "{object}, trigger {trigger}");
+        let _ = match outcome {
+            Outcome::Skipped { why } => writeln!(text, "  skipped: {why}"),
+            Outcome::Failed { code, message } => writeln!(text, "  KEDA gets an error: {code}\n  {message}"),
+            Outcome::Valued { metric_name, source, partitions, decision, steps_in_words, replicas } => {
+                let _ = writeln!(text, "  source     {source}");
+                for row in partitions {
+                    let committed = row.committed.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
+                    let PartitionRow { topic, partition, start, end, .. } = row;
+                    let _ = writeln!(text, "  {topic}/{partition}  committed {committed}, log {start}..{end}");
+                }
+                for step in steps_in_words {
+                    let _ = writeln!(text, "  because    {step}");
+                }
+                let Decision { value, target, active, .. } = decision;
+                let _ = writeln!(text, "  metric     {metric_name}: value {value}, target {target}, active {active}");
+                writeln!(text, "  replicas   {}", replicas.in_words)
+            }
+        };
+    }
+    text
+}

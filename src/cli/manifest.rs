@@ -1,0 +1,206 @@
+//! ScaledObjects and ScaledJobs as people write them: YAML, several documents in a file, with the line of every key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// The namespace of an object that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// One trigger of one object.
+pub(super) struct TriggerText {
+    /// `ScaledObject shop/orders`
+    pub(super) object: String,
+    pub(super) namespace: String,
+    pub(super) index: usize,
+    pub(super) kind: TriggerKind,
+    /// KEDA's `metricType`; `AverageValue` where it is absent.
+    pub(super) metric_type: String,
+    pub(super) max_replicas: u64,
+    pub(super) metadata: HashMap<String, String>,
+    /// The line of each key of the metadata.
+    lines: HashMap<String, u64>,
+    /// The line where the trigger begins.
+    line: u64,
+}
+
+/// Who answers a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TriggerKind {
+    /// An external scaler.
+    External,
+    /// One of KEDA's own, named here.
+    BuiltIn(String),
+}
+
+#[derive(Deserialize)]
+struct Document {
+    kind: Option<String>,
+    metadata: Option<ObjectMetadata>,
+    spec: Option<Spec>,
+}
+
+#[derive(Deserialize)]
+struct ObjectMetadata {
+    name: Option<String>,
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    max_replica_count: Option<u64>,
+    #[serde(default)]
+    triggers: Vec<TriggerEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TriggerEntry {
+    r#type: Spanned<String>,
+    metric_type: Option<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, Spanned<Scalar>>,
+}
+
+/// Kubernetes refuses metadata that is no text; so do we, but with a sentence.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Flag(bool),
+}
+
+impl TriggerText {
+    /// The line of a key, or of the trigger where the key is not written.
+    pub(super) fn line_of(&self, key: &str) -> u64 {
+        let written = self.lines.get(key).or_else(|| self.lines.get(&format!("{key}FromEnv")));
+        written.copied().unwrap_or(self.line)
+    }
+}
+
+/// Reads all triggers of a file, or of stdin for `-`.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<TriggerText>> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().lock().read_to_string(&mut text).context("reading stdin")?;
+    } else {
+        text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    }
+    parse(&text).with_context(|| format!("in {}", file.display()))
+}
+
+fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
+    let documents: Vec<Option<Document>> = serde_saphyr::from_multiple(text)?;
+    let mut triggers = Vec::new();
+    for document in documents.into_iter().flatten() {
+        let kind = document.kind.unwrap_or_default();
+        if kind != "ScaledObject" && kind != "ScaledJob" {
+            continue;
+        }
+        let (name, namespace) = document.metadata.map_or((None, None), |about| (about.name, about.namespace));
+        let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        let object = format!("{kind} {namespace}/{}", name.unwrap_or_else(|| "unnamed".to_owned()));
+        let Some(spec) = document.spec else { continue };
+        for (index, entry) in spec.triggers.into_iter().enumerate() {
+            triggers.push(trigger(&object, &namespace, index, spec.max_replica_count, entry)?);
+        }
+    }
+    Ok(triggers)
+}
+
+fn trigger(
+    object: &str,
+    namespace: &str,
+    index: usize,
+    max_replicas: Option<u64>,
+    entry: TriggerEntry,
+) -> anyhow::Result<TriggerText> {
+    let mut metadata = HashMap::new();
+    let mut lines = HashMap::new();
+    for (key, value) in entry.metadata {
+        let line = value.referenced.line();
+        let value = match value.value {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => anyhow::bail!("line {line}: {key}: {number} must be in quotes"),
+            Scalar::Flag(flag) => anyhow::bail!("line {line}: {key}: {flag} must be in quotes"),
+        };
+        lines.insert(key.clone(), line);
+        metadata.insert(key, value);
+    }
+    let kind = match entry.r#type.value.as_str() {
+        "external" | "external-push" => TriggerKind::External,
+        other => TriggerKind::BuiltIn(other.to_owned()),
+    };
+    Ok(TriggerText {
+        object: object.to_owned(),
+        namespace: namespace.to_owned(),
+        index,
+        kind,
+        metric_type: entry.metric_type.unwrap_or_else(|| "AverageValue".to_owned()),
+        // KEDA's default
+        max_replicas: max_replicas.unwrap_or(100),
+        metadata,
+        lines,
+        line: entry.r#type.referenced.line(),
+    })
+}
+
+/// The files of a command, all of them.
+pub(super) fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, TriggerText)>> {
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(read(file)?.into_iter().map(|trigger| (file.clone(), trigger)));
+    }
+    anyhow::ensure!(!all.is_empty(), "there is no trigger of a ScaledObject or ScaledJob in what was given");
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = "# a comment
+apiVersion: apps/v1
+kind: Deployment
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: orders, namespace: shop}
+spec:
+  maxReplicaCount: 12
+  triggers:
+    - type: external
+      metadata:
+        source: kafka
+        lagThreshold: \"5\"
+        passwordFromEnv: PW
+    - type: cpu
+      metricType: Utilization
+      metadata: {value: \"80\"}
+";
+
+    #[test]
+    fn every_trigger_comes_with_its_object_and_the_lines_of_its_keys() {
+        let triggers = parse(SAMPLE).expect("good YAML");
+        assert_eq!(triggers.len(), 2);
+        let first = &triggers[0];
+        assert_eq!((first.object.as_str(), first.namespace.as_str()), ("ScaledObject shop/orders", "shop"));
+        assert_eq!((first.max_replicas, first.metric_type.as_str()), (12, "AverageValue"));
+        assert_eq!(first.metadata["lagThreshold"], "5");
+        let lines = ["source", "lagThreshold", "password", "topic"].map(|key| first.line_of(key));
+        assert_eq!(lines, [13, 14, 15, 11], "a missing key has the line of its trigger");
+        assert_eq!(triggers[1].kind, TriggerKind::BuiltIn("cpu".into()));
+    }
+
+    #[test]
+    fn metadata_that_kubernetes_would_refuse_is_refused_with_its_line() {
+        let error = parse(&SAMPLE.replace("\"5\"", "5")).err().expect("no text").to_string();
+        assert_eq!(error, "line 14: lagThreshold: 5 must be in quotes");
+    }
+}

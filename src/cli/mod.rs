@@ -1,0 +1,76 @@
+//! The command line. Data goes to stdout, talk to stderr; exit code 0 is fine, 1 a negative result or failure, 2 wrong usage.
+
+mod explain;
+mod manifest;
+pub(crate) mod output;
+mod serve;
+mod validate;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{COMMIT, VERSION};
+use crate::playground;
+use crate::trigger::parse_duration;
+
+/// KEDA external scaler that knows how far stream consumers are behind.
+#[derive(Debug, Parser)]
+#[command(version = version(), disable_help_subcommand = true, max_term_width = 120)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve KEDA's external-scaler contract
+    Serve(serve::Arguments),
+    /// Check the triggers of ScaledObjects, without asking any source
+    Validate(validate::Arguments),
+    /// Read the sources of a ScaledObject's triggers once and say how each value comes about
+    Explain(explain::Arguments),
+    /// Show a whole scaler at work: broker, producer, consumers and KEDA's side, in one process
+    Playground(playground::Arguments),
+}
+
+/// How a command ended, short of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    Bad,
+}
+
+/// A duration of the command line.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "must be a duration such as 30s or 5m".to_owned())
+}
+
+fn version() -> &'static str {
+    let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+    let text = format!("{VERSION}\ncommit {COMMIT}\nlibrdkafka {librdkafka}");
+    // lives as long as the process, which asks once
+    Box::leak(text.into_boxed_str())
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    // clap itself ends the process with 2 on wrong usage, and with 0 after --help and --version
+    let Arguments { command } = Arguments::parse();
+    let outcome = match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Playground(arguments) => playground::run(&arguments),
+    };
+    match outcome {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Err(error) => {
+            output::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The only place that prints.
+#![expect(clippy::print_stderr, reason = "a command's talk")]
+
+use std::io::{ErrorKind, Write as _};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// How data is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Writes data to stdout. A reader that has gone (`| head`) is no failure.
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes one JSON document to stdout.
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    data(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Says why the command failed, with every cause.
+pub(super) fn failure(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

@@ -1,0 +1,83 @@
+//! `serve`: the service itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Verdict;
+use crate::app::{self, COMMIT, Listeners, Settings, VERSION};
+use crate::telemetry::{LogFormat, init_log};
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keda-stream-scaler serve
+  keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,librdkafka=debug
+  keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log")]
+pub(super) struct Arguments {
+    /// Where KEDA finds the scaler (gRPC)
+    #[arg(long, env = "STREAM_SCALER_GRPC_ADDR", default_value = "[::]:50051", value_name = "ADDRESS")]
+    grpc_addr: SocketAddr,
+    /// Where operators find metrics, probes and samples (HTTP)
+    #[arg(long, env = "STREAM_SCALER_HTTP_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
+    http_addr: SocketAddr,
+    /// The connections file: addresses, credentials, and who may use them
+    #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
+    connections: Option<PathBuf>,
+    /// How many seconds open calls may take after SIGTERM
+    #[arg(long, env = "STREAM_SCALER_DRAIN_SECONDS", default_value = "10", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    drain_seconds: u64,
+    /// After how many seconds a connection is asked to end, so that callers find new replicas
+    #[arg(long, env = "STREAM_SCALER_MAX_CONNECTION_AGE_SECONDS", default_value = "300", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    max_connection_age_seconds: u64,
+    /// What to log: a level, or levels by module
+    #[arg(long, env = "STREAM_SCALER_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How to write log lines
+    #[arg(long, env = "STREAM_SCALER_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
+    let Arguments { grpc_addr, http_addr, connections, drain_seconds, max_connection_age_seconds, log, log_format } =
+        arguments;
+    init_log(&log, log_format).map_err(anyhow::Error::msg)?;
+    let settings = Settings {
+        connections,
+        drain_deadline: Duration::from_secs(drain_seconds),
+        max_connection_age: Duration::from_secs(max_connection_age_seconds),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(settings, grpc_addr, http_addr))?;
+    // a client of a source that does not answer must not hold the process
+    runtime.shutdown_background();
+    Ok(Verdict::Good)
+}
+
+async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let grpc = TcpListener::bind(grpc_addr).await.with_context(|| format!("listening for gRPC on {grpc_addr}"))?;
+    let http = TcpListener::bind(http_addr).await.with_context(|| format!("listening for HTTP on {http_addr}"))?;
+    tracing::info!(
+        version = VERSION,
+        commit = COMMIT,
+        grpc_addr = %grpc.local_addr()?,
+        http_addr = %http.local_addr()?,
+        "listening"
+    );
+    app::run(settings, Listeners { grpc, http }, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}

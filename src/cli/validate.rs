@@ -1,0 +1,111 @@
+//! `validate`: every problem of every trigger, with its line. Asks no source.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Verdict;
+use super::manifest::{self, TriggerKind, TriggerText};
+use super::output::{self, Format};
+use crate::trigger::{Trigger, metric_name, metric_target};
+
+/// The arguments of `validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keda-stream-scaler validate scaledobject.yaml
+  kustomize build . | keda-stream-scaler validate -o json -
+
+Exit code 0: every trigger is good; 1: some are not; 2: wrong usage.")]
+pub(super) struct Arguments {
+    /// Files with ScaledObjects or ScaledJobs; - is stdin
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Checked {
+    file: String,
+    object: String,
+    trigger: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<String>,
+    problems: Vec<Located>,
+}
+
+#[derive(Serialize)]
+struct Located {
+    line: u64,
+    key: String,
+    message: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    let triggers = manifest::read_all(&arguments.files)?;
+    let checked: Vec<_> = triggers.iter().map(|(file, trigger)| check(&file.display().to_string(), trigger)).collect();
+    match arguments.output {
+        Format::Json => output::json(&checked)?,
+        Format::Text => output::data(&text(&checked))?,
+    }
+    let good = checked.iter().all(|checked| checked.problems.is_empty());
+    Ok(if good { Verdict::Good } else { Verdict::Bad })
+}
+
+fn check(file: &str, text: &TriggerText) -> Checked {
+    let mut checked = Checked {
+        file: file.to_owned(),
+        object: text.object.clone(),
+        trigger: text.index,
+        metric_name: None,
+        target: None,
+        skipped: None,
+        problems: Vec::new(),
+    };
+    if let TriggerKind::BuiltIn(name) = &text.kind {
+        checked.skipped = Some(format!("KEDA's own trigger {name}"));
+        return checked;
+    }
+    checked.metric_name = Some(format!("s{}-{}", text.index, metric_name(&text.metadata)));
+    checked.target = Some(metric_target(&text.metadata).get());
+    if let Err(error) = Trigger::parse(&text.metadata) {
+        let located = error.problems.into_iter().map(|problem| Located {
+            line: text.line_of(&problem.key),
+            key: problem.key,
+            message: problem.message,
+        });
+        checked.problems = located.collect();
+    }
+    if text.metric_type == "Utilization" {
+        let message = "Utilization is refused by KEDA for external triggers; leave metricType out".to_owned();
+        checked.problems.push(Located { line: text.line_of(""), key: "metricType".into(), message });
+    }
+    checked
+}
+
+fn text(all: &[Checked]) -> String {
+    let mut text = String::new();
+    for checked in all {
+        let Checked { file, object, trigger, .. } = checked;
+        // writing to a string cannot fail
+        let _ = match (&checked.skipped, &checked.metric_name, checked.target) {
+            (Some(why), ..) => writeln!(text, "{file}: {object}, trigger {trigger}: skipped, {why}"),
+            (None, Some(name), Some(target)) if checked.problems.is_empty() => {
+                writeln!(text, "{file}: {object}, trigger {trigger}: good, metric {name} with target {target}")
+            }
+            _ => writeln!(text, "{file}: {object}, trigger {trigger}: {} problems", checked.problems.len()),
+        };
+        for problem in &checked.problems {
+            let _ = writeln!(text, "{file}:{}: {}: {}", problem.line, problem.key, problem.message);
+        }
+    }
+    text
+}
