@@ -1,1 +1,242 @@
+//! KEDA's rules for lag and cap, row by row, for both Kafka sources; and properties that hold for any group.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use super::*;
+use crate::lag::{
+    CommittedOffset, GroupObservation, LagBasis, Offset, PartitionId, PartitionObservation, TopicId, TopicObservation,
+    Watermarks,
+};
+use crate::trigger::Trigger;
+
+/// A row of `cases/kafka.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Case {
+    id: String,
+    #[serde(default, rename = "note")]
+    _note: String,
+    partitions: Vec<Row>,
+    metadata: BTreeMap<String, String>,
+    /// The same is seen again so much later; what is expected, is expected then.
+    seen_again_after_seconds: Option<u64>,
+    fixed: Expected,
+    strict: Expected,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Row {
+    committed: Option<u64>,
+    start: u64,
+    /// Missing: the brokers' answer lacks the partition; `source::kafka` makes that an error.
+    end: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expected {
+    Decided {
+        value: f64,
+        lag: i64,
+    },
+    /// The only other word is `error`.
+    Error(String),
+}
+
+fn cases() -> Vec<Case> {
+    serde_json::from_str(include_str!("cases/kafka.json")).expect("the cases can be read")
+}
+
+fn trigger(source: &str, compat: &str, changes: &BTreeMap<String, String>) -> Trigger {
+    let base = [
+        ("source", source),
+        ("compat", compat),
+        ("bootstrapServers", "b:9092"),
+        ("consumerGroup", "g"),
+        ("topic", "t"),
+    ];
+    let mut metadata: HashMap<_, _> = base.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    metadata.extend(changes.clone());
+    Trigger::parse(&metadata).expect("a good trigger")
+}
+
+fn observation(rows: &[Row]) -> Observation {
+    with_id(rows, None)
+}
+
+fn with_id(rows: &[Row], id: Option<TopicId>) -> Observation {
+    let partitions = rows.iter().zip(0..).map(|(row, number)| PartitionObservation {
+        partition: PartitionId(number),
+        committed: row.committed.map_or(CommittedOffset::None, |offset| CommittedOffset::At(Offset(offset))),
+        watermarks: Watermarks { start: Offset(row.start), end: Offset(row.end.expect("an end")) },
+    });
+    let topic = TopicObservation { name: "t".into(), id, partitions: partitions.collect() };
+    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new() })
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::after_epoch(Duration::from_secs(seconds))
+}
+
+fn judge(trigger: &Trigger, observation: &Observation, history: &History, now: Moment) -> Decision {
+    decide(&trigger.policy, &trigger.source, observation, history, now)
+}
+
+fn activity(decision: &Decision) -> i64 {
+    let lag =
+        decision.steps.iter().find_map(|step| if let Step::Activation { lag, .. } = step { Some(*lag) } else { None });
+    lag.expect("a step that compares the activity")
+}
+
+#[test]
+fn each_row_is_judged_as_keda_does_or_rightly_for_both_sources() {
+    for case in cases() {
+        for (compat, expected) in [("fixed", &case.fixed), ("strict", &case.strict)] {
+            let Expected::Decided { value, lag } = expected else { continue };
+            for source in ["kafka", "apache-kafka"] {
+                let trigger = trigger(source, compat, &case.metadata);
+                let observation = observation(&case.partitions);
+                let first = History::fold(None, &observation, at(0));
+                let later = case.seen_again_after_seconds.unwrap_or(0);
+                let history = History::fold(Some(&first), &observation, at(later));
+                let decision = judge(&trigger, &observation, &history, at(later));
+                let about = format!("{} {compat} for {source}: {:?}", case.id, decision.steps);
+                assert!((decision.value.get() - value).abs() < f64::EPSILON, "{about}: {}", decision.value);
+                assert_eq!(activity(&decision), *lag, "{about}");
+                assert_eq!(decision.active, *lag > 0, "{about}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_without_an_end_are_left_to_the_adapter_which_makes_them_errors() {
+    for case in cases() {
+        let no_end = case.partitions.iter().any(|row| row.end.is_none());
+        for expected in [&case.fixed, &case.strict] {
+            assert_eq!(no_end, matches!(expected, Expected::Error(word) if word == "error"), "{}", case.id);
+        }
+    }
+}
+
+#[test]
+fn no_row_is_missing() {
+    let seen: BTreeSet<_> = cases().into_iter().map(|case| case.id).filter(|id| id != "retention").collect();
+    let wanted = (1..=9).map(|row| format!("L{row}")).chain((1..=8).map(|row| format!("C{row}")));
+    assert_eq!(seen, wanted.collect());
+}
+
+#[test]
+fn activity_must_exceed_its_threshold() {
+    let changes = BTreeMap::from([("activationLagThreshold".to_owned(), "50".to_owned())]);
+    for (end, active) in [(149, false), (150, false), (151, true)] {
+        let observation = observation(&[Row { committed: Some(100), start: 0, end: Some(end) }]);
+        let history = History::fold(None, &observation, at(0));
+        assert_eq!(judge(&trigger("kafka", "fixed", &changes), &observation, &history, at(0)).active, active, "{end}");
+    }
+}
+
+#[test]
+fn a_topic_that_was_made_again_counts_as_never_read_until_the_commit_moves() {
+    let earliest = BTreeMap::from([("offsetResetPolicy".to_owned(), "earliest".to_owned())]);
+    let trigger = trigger("kafka", "fixed", &earliest);
+    let row = |committed, end| [Row { committed: Some(committed), start: 0, end: Some(end) }];
+    let (old, new) = (Some(TopicId(1)), Some(TopicId(2)));
+    let before = with_id(&row(100, 120), old);
+    let history = History::fold(None, &before, at(0));
+    let after = with_id(&row(100, 130), new);
+    let history = History::fold(Some(&history), &after, at(10));
+    let decision = judge(&trigger, &after, &history, at(10));
+    assert_eq!(activity(&decision), 130, "the whole log: {:?}", decision.steps);
+    let later = with_id(&row(100, 131), new);
+    let history = History::fold(Some(&history), &later, at(20));
+    assert_eq!(activity(&judge(&trigger, &later, &history, at(20))), 131);
+    let moved = with_id(&row(5, 131), new);
+    let history = History::fold(Some(&history), &moved, at(30));
+    assert_eq!(activity(&judge(&trigger, &moved, &history, at(30))), 126);
+}
+
+#[test]
+fn a_commit_past_the_end_is_a_race_for_a_while_and_then_no_commit() {
+    let earliest = BTreeMap::from([("offsetResetPolicy".to_owned(), "earliest".to_owned())]);
+    let rows = [Row { committed: Some(160), start: 20, end: Some(150) }];
+    let observation = observation(&rows);
+    let first = History::fold(None, &observation, at(0));
+    let still = History::fold(Some(&first), &observation, at(30));
+    let fixed = trigger("kafka", "fixed", &earliest);
+    assert_eq!(activity(&judge(&fixed, &observation, &still, at(29))), 0);
+    assert_eq!(activity(&judge(&fixed, &observation, &still, at(30))), 130);
+    let mut stable = earliest;
+    stable.insert("isolationLevel".into(), "readCommitted".into());
+    let stable = trigger("kafka", "fixed", &stable);
+    assert_eq!(activity(&judge(&stable, &observation, &still, at(30))), 0, "past the last stable offset is no fault");
+}
+
+#[test]
+fn what_retention_deleted_is_reported_as_lost() {
+    let observation = observation(&[
+        Row { committed: Some(10), start: 100, end: Some(150) },
+        Row { committed: Some(90), start: 100, end: Some(150) },
+    ]);
+    let history = History::fold(None, &observation, at(0));
+    let decision = judge(&trigger("kafka", "fixed", &BTreeMap::new()), &observation, &history, at(0));
+    assert!(decision.steps.contains(&Step::Unusual { basis: LagBasis::LogStart { lost: 100 }, partitions: 2 }));
+}
+
+#[test]
+fn how_often_it_is_asked_changes_no_answer() {
+    let persistent = BTreeMap::from([("excludePersistentLag".to_owned(), "true".to_owned())]);
+    let trigger = trigger("kafka", "fixed", &persistent);
+    let observation = observation(&[Row { committed: Some(100), start: 0, end: Some(150) }]);
+    let history = History::fold(None, &observation, at(0));
+    let answers: BTreeSet<_> =
+        (0..119).map(|second| judge(&trigger, &observation, &history, at(second)).value.ceil()).collect();
+    assert_eq!(answers, BTreeSet::from([10]), "one partition with lag: capped at one replica");
+}
+
+prop_compose! {
+    fn any_row()(start in 0_u64..1000, length in 0_u64..1000, committed in proptest::option::of(0_u64..2500)) -> Row {
+        Row { committed, start, end: Some(start + length) }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_value_is_finite_and_never_negative_and_never_asks_for_more_than_the_partitions(
+        rows in proptest::collection::vec(any_row(), 0..20),
+        strict: bool, idle: bool, with_lag: bool, even: bool, earliest: bool, persistent: bool,
+        threshold in 1_u64..500, later in 0_u64..300,
+    ) {
+        let flags = [
+            ("allowIdleConsumers", idle && !with_lag), ("limitToPartitionsWithLag", with_lag),
+            ("ensureEvenDistributionOfPartitions", even), ("excludePersistentLag", persistent),
+        ];
+        let mut changes: BTreeMap<_, _> = flags.map(|(key, value)| (key.to_owned(), value.to_string())).into();
+        changes.insert("offsetResetPolicy".into(), if earliest { "earliest" } else { "latest" }.into());
+        changes.insert("lagThreshold".into(), threshold.to_string());
+        let trigger = trigger("apache-kafka", if strict { "strict" } else { "fixed" }, &changes);
+        let observation = observation(&rows);
+        let history = History::fold(None, &observation, at(0));
+        let decision = judge(&trigger, &observation, &history, at(later));
+        prop_assert!(decision.value.get().is_finite() && decision.value.get() >= 0.0);
+        prop_assert_eq!(decision.value.get() > 0.0, decision.value.ceil() > 0);
+        prop_assert_eq!(decision.active, activity(&decision) > 0);
+        if !strict && (even || with_lag || !idle) {
+            prop_assert!(decision.value.replicas_at(decision.target) <= rows.len() as u64);
+        }
+    }
+
+    #[test]
+    fn the_fixed_lag_is_never_more_than_the_log_holds(row in any_row()) {
+        let earliest = BTreeMap::from([("offsetResetPolicy".to_owned(), "earliest".to_owned())]);
+        let observation = observation(&[row]);
+        let history = History::fold(None, &observation, at(0));
+        let decision = judge(&trigger("kafka", "fixed", &earliest), &observation, &history, at(3600));
+        let length = row.end.expect("an end") - row.start;
+        prop_assert!(u64::try_from(activity(&decision)).expect("not negative") <= length);
+    }
+}

@@ -1,1 +1,267 @@
+//! The rules of KEDA's Kafka triggers, row by row, and properties that hold for any metadata.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use super::*;
+
+/// A row of `cases/kafka.json`: changes to a good trigger, what each source says of it, and what a good one means.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    #[serde(default, rename = "note")]
+    _note: String,
+    /// A null takes the key away.
+    metadata: BTreeMap<String, Option<String>>,
+    /// Parameters of the connection that the trigger names, besides its address.
+    connection: Option<HashMap<String, String>>,
+    kafka: String,
+    #[serde(rename = "apache-kafka")]
+    apache_kafka: String,
+    #[serde(default)]
+    expect: BTreeMap<String, serde_json::Value>,
+}
+
+fn cases() -> Vec<Case> {
+    serde_json::from_str(include_str!("cases/kafka.json")).expect("the cases can be read")
+}
+
+fn base(source: &str) -> HashMap<String, String> {
+    let base = [
+        ("source", source),
+        ("bootstrapServers", "foobar:9092"),
+        ("consumerGroup", "my-group"),
+        ("topic", "my-topic"),
+        ("scalerAddress", "scaler:50051"),
+    ];
+    base.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+impl Case {
+    fn metadata(&self, source: &str) -> HashMap<String, String> {
+        let mut metadata = base(source);
+        if self.connection.is_some() {
+            metadata.insert("connection".into(), "somewhere".into());
+        }
+        for (key, value) in &self.metadata {
+            match value {
+                Some(value) => drop(metadata.insert(key.clone(), value.clone())),
+                None => drop(metadata.remove(key)),
+            }
+        }
+        metadata
+    }
+
+    /// What the metadata and, where there is one, the connection mean together.
+    fn outcome(&self, source: &str) -> Result<(Trigger, Option<KafkaSecurity>), TriggerError> {
+        let trigger = Trigger::parse(&self.metadata(source))?;
+        let SourceRef::Kafka(kafka) = &trigger.source;
+        let mut connection = self.connection.clone();
+        if let Some(connection) = &mut connection {
+            connection.insert("bootstrapServers".into(), "foobar:9092".into());
+        }
+        let security =
+            connection.map(|connection| resolve(&kafka.cluster.security, kafka.cluster.dialect, &connection));
+        Ok((trigger.clone(), security.transpose()?))
+    }
+
+    fn check(&self, source: &str, expected: &str) {
+        let Self { id, metadata, connection, .. } = self;
+        let about = format!("{id} for {source}: {metadata:?} {connection:?}");
+        match (self.outcome(source), expected) {
+            (Ok((trigger, security)), "ok") => {
+                for (what, value) in &self.expect {
+                    let seen = seen(&trigger, security.as_ref(), &self.metadata(source), what);
+                    assert_eq!(&seen, value, "{about}: {what}");
+                }
+            }
+            (Ok(_), problem) => panic!("{about}: was taken, but has a problem: {problem}"),
+            (Err(error), "ok") => panic!("{about}: was refused: {error}"),
+            (Err(error), problem) => {
+                assert!(error.to_string().contains(problem), "{about}: {error}\nlacks: {problem}");
+                assert!(!error.to_string().contains("s3cret"), "{about}: shows a secret: {error}");
+            }
+        }
+    }
+}
+
+/// What a good trigger means, in the words of the cases.
+fn seen(
+    trigger: &Trigger,
+    security: Option<&KafkaSecurity>,
+    metadata: &HashMap<String, String>,
+    what: &str,
+) -> serde_json::Value {
+    let (SourceRef::Kafka(kafka), Policy::Lag(policy)) = (&trigger.source, &trigger.policy);
+    let first_word = |debug: String| debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+    match what {
+        "partitions" => match &policy.partitions {
+            PartitionSelection::All => "all".into(),
+            PartitionSelection::Limited(ranges) => serde_json::json!(ranges),
+        },
+        "threshold" => policy.threshold.get().into(),
+        "servers" => kafka.cluster.bootstrap_servers.iter().map(ToString::to_string).collect(),
+        "reset" => format!("{:?}", policy.offset_reset).into(),
+        "cap" => format!("{:?}", policy.cap).into(),
+        "topics" => match &kafka.topics {
+            TopicSelection::Named(topics) => topics.iter().map(ToString::to_string).collect(),
+            TopicSelection::OfGroup { .. } => "all".into(),
+        },
+        "name" => metric_name(metadata).to_string().into(),
+        "sasl" => first_word(format!("{:?}", security.expect("a connection").sasl)).into(),
+        "tls" => first_word(format!("{:?}", security.expect("a connection").tls)).into(),
+        other => panic!("the cases have no word {other}"),
+    }
+}
+
+#[test]
+fn each_row_is_judged_as_keda_does_for_source_kafka() {
+    for case in cases() {
+        case.check("kafka", &case.kafka);
+    }
+}
+
+#[test]
+fn each_row_is_judged_as_keda_does_for_source_apache_kafka() {
+    for case in cases() {
+        case.check("apache-kafka", &case.apache_kafka);
+    }
+}
+
+#[test]
+fn no_row_is_missing() {
+    let seen: BTreeSet<_> = cases().into_iter().map(|case| case.id).collect();
+    let wanted = (1..=24).map(|row| format!("K{row}")).chain((1..=19).map(|row| format!("S{row}")));
+    assert_eq!(seen, wanted.collect());
+}
+
+fn parse(changes: &[(&str, &str)]) -> Result<Trigger, TriggerError> {
+    let mut metadata = base("kafka");
+    metadata.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    Trigger::parse(&metadata)
+}
+
+fn problems(changes: &[(&str, &str)]) -> String {
+    parse(changes).expect_err("a problem").to_string()
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_the_nearest_key() {
+    let text = problems(&[("lagTreshold", "5"), ("lagThreshold", "x"), ("tls", "maybe"), ("topic", "")]);
+    assert_eq!(
+        text,
+        "lagThreshold: \"x\" must be a whole number of at least 1; \
+         lagTreshold: is not a known key, did you mean lagThreshold?; \
+         tls: \"maybe\" must be one of enable, disable"
+    );
+    assert_eq!(problems(&[("zzzzzzzzzzzz", "1")]), "zzzzzzzzzzzz: is not a known key");
+    assert!(problems(&[("source", "kafak")]).contains("source: \"kafak\" must be one of kafka, apache-kafka"));
+}
+
+#[test]
+fn a_secret_in_metadata_is_refused_and_not_repeated() {
+    for key in ["password", "passwordFromEnv", "awsSecretAccessKeyFromEnv", "key"] {
+        let text = problems(&[(key, "s3cret")]);
+        assert!(text.contains("belongs in a connection") && !text.contains("s3cret"), "{text}");
+    }
+    assert!(problems(&[("sasl", "scram_sha512")]).contains("sasl: needs credentials"));
+}
+
+#[test]
+fn a_value_from_the_environment_counts_unless_the_plain_key_is_there() {
+    let group = |changes: &[(&str, &str)]| {
+        let SourceRef::Kafka(kafka) = parse(changes).expect("good").source;
+        kafka.group.to_string()
+    };
+    assert_eq!(group(&[("consumerGroup", ""), ("consumerGroupFromEnv", " env ")]), "env");
+    assert_eq!(group(&[("consumerGroup", "plain"), ("consumerGroupFromEnv", "env")]), "plain");
+}
+
+#[test]
+fn keys_of_keda_itself_are_no_problem() {
+    let of_keda = ["scalerAddress", "enableTLS", "unsafeSsl", "caCert", "tlsClientCert", "tlsClientKey"];
+    parse(&of_keda.map(|key| (key, "true"))).expect("no problem");
+}
+
+#[test]
+fn pace_has_defaults_and_bounds() {
+    let pace = |changes: &[(&str, &str)]| parse(changes).expect("good").pace;
+    let seconds = |pace: Pace| (pace.poll_interval.as_secs(), pace.max_staleness.as_secs());
+    assert_eq!(seconds(pace(&[])), (10, 60));
+    assert_eq!(seconds(pace(&[("pollInterval", "5m")])), (300, 600), "an answer outlives its interval");
+    assert_eq!(seconds(pace(&[("pollInterval", "2"), ("maxStaleness", "90s")])), (2, 90));
+    assert!(problems(&[("pollInterval", "1s")]).contains("from 2s to 600s"));
+    assert!(problems(&[("pollInterval", "1m"), ("maxStaleness", "59s")]).contains("from 60s to 3600s"));
+}
+
+#[test]
+fn a_range_that_runs_backwards_is_refused_but_for_strict_apache_kafka() {
+    assert!(problems(&[("partitionLimitation", "3-1")]).contains("runs backwards"));
+    let mut metadata = base("apache-kafka");
+    metadata.insert("partitionLimitation".into(), "3-1".into());
+    assert!(Trigger::parse(&metadata).is_err());
+    metadata.insert("compat".into(), "strict".into());
+    let Policy::Lag(policy) = Trigger::parse(&metadata).expect("good").policy;
+    assert_eq!(policy.partitions, PartitionSelection::All);
+}
+
+#[test]
+fn thresholds_are_no_part_of_what_is_observed() {
+    let one = parse(&[("lagThreshold", "5"), ("pollInterval", "2s")]).expect("good");
+    let other = parse(&[("lagThreshold", "7"), ("allowIdleConsumers", "true")]).expect("good");
+    assert_eq!(one.source, other.source);
+    assert_ne!(one.policy, other.policy);
+}
+
+#[test]
+fn the_names_of_metrics_are_keda_s() {
+    let name = |topic: &str| {
+        let mut metadata = base("kafka");
+        metadata.insert("topic".into(), topic.into());
+        metric_name(&metadata).to_string()
+    };
+    assert_eq!(name("a.b/c:d%e(f)"), "kafka-a-b-c-d-e-f-");
+    assert_eq!(name("A_b"), "kafka-A_b");
+    assert_eq!(metric_name(&HashMap::new()).to_string(), "kafka");
+}
+
+#[test]
+fn every_key_of_the_table_is_read_and_shown_once() {
+    let mut names: Vec<_> = keys::KEYS.iter().map(|key| key.name).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "a key stands twice");
+    for key in keys::KEYS.iter().filter(|key| matches!(key.owner, keys::Owner::Everyone | keys::Owner::Kafka)) {
+        if matches!(key.name, "consumerGroup" | "bootstrapServers" | "connection" | "awsRegion") {
+            continue;
+        }
+        // a value that no key takes: one that goes unread would raise no problem
+        let text = parse(&[(key.name, "no such value!")]).expect_err(key.name).to_string();
+        assert!(text.contains(key.name), "{}: {text}", key.name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_metadata_has_a_legal_and_stable_name_and_a_positive_target(
+        map in proptest::collection::hash_map("(topic|consumerGroup|source|lagThreshold|[a-z]{1,4})", ".*", 0..6)
+    ) {
+        let name = metric_name(&map).to_string();
+        prop_assert_eq!(&name, &metric_name(&map.clone()).to_string());
+        prop_assert!(name.starts_with("kafka"));
+        prop_assert!(name.bytes().all(|byte| byte.is_ascii_graphic()), "{}", name);
+        prop_assert!(!name.contains(['/', '%', '?', '#']), "{}", name);
+        prop_assert!(metric_target(&map).get() >= 1);
+        drop(Trigger::parse(&map));
+    }
+
+    #[test]
+    fn an_unknown_key_is_always_named(key in "x[a-z]{1,12}") {
+        let text = problems(&[(&key, "value")]);
+        prop_assert!(text.contains(&key), "{}", text);
+    }
+}

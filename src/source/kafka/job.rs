@@ -136,3 +136,59 @@ pub(super) fn failed(attempt: String, row: &RowError) -> SourceError {
     };
     SourceError::new(kind, attempt).because(row).remedy(remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::lag::{PartitionId, SourceErrorKind};
+    use crate::trigger::Trigger;
+
+    fn job() -> Job {
+        let metadata = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
+        let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let source = Trigger::parse(&metadata).expect("a good trigger").source;
+        let SourceRef::Kafka(kafka) = &source;
+        let topic = Topic { id: None, partitions: vec![(PartitionId(0), Some(BrokerId(1)))] };
+        Job::new(Arc::new(source.clone()), kafka, vec![("t".into(), topic)], Vec::new())
+    }
+
+    fn key() -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: PartitionId(0) }
+    }
+
+    /// L1 to L3: KEDA counts a partition that the answer lacks as no lag.
+    #[test]
+    fn a_row_that_is_missing_is_an_error_and_never_zero() {
+        let start = ((key(), LogPosition::Start), Ok(Offset(0)));
+        for committed in [CommittedOffset::None, CommittedOffset::At(Offset(100))] {
+            let mut job = job();
+            job.commit(&vec![(key(), Ok(committed))]);
+            let ends = Ends::from([start.clone()]);
+            assert!(!job.complete(&ends));
+            let error = job.finish(&ends).expect_err("the end is missing");
+            assert_eq!(error.kind(), SourceErrorKind::TimedOut);
+            assert!(error.chain().contains("end of the log of partition 0 of topic t"), "{}", error.chain());
+        }
+    }
+
+    #[test]
+    fn each_kind_of_row_error_is_an_error_of_its_kind() {
+        let cases = [
+            (RowError::Moving("m".into()), SourceErrorKind::Unreachable),
+            (RowError::Unreachable("m".into()), SourceErrorKind::Unreachable),
+            (RowError::Overdue("m".into()), SourceErrorKind::TimedOut),
+            (RowError::Denied("m".into()), SourceErrorKind::Denied),
+            (RowError::Gone("m".into()), SourceErrorKind::Missing),
+            (RowError::Broker("m".into()), SourceErrorKind::Broken),
+        ];
+        for (row, kind) in cases {
+            let mut job = job();
+            job.commit(&vec![(key(), Err(row))]);
+            let end = ((key(), LogPosition::End), Ok(Offset(5)));
+            let ends = Ends::from([((key(), LogPosition::Start), Ok(Offset(0))), end]);
+            assert_eq!(job.finish(&ends).expect_err("a row failed").kind(), kind);
+        }
+    }
+}
