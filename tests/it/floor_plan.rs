@@ -1,0 +1,97 @@
+//! What stands on what: a module that reaches upward fails here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module and what of ours it may import. The order is from the ground up.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("telemetry", &[]),
+    ("trigger", &[]),
+    ("lag", &["trigger"]),
+    ("scaling", &["trigger", "lag"]),
+    ("source", &["trigger", "lag", "telemetry"]),
+    ("sampler", &["trigger", "lag", "scaling", "telemetry"]),
+    ("keda", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
+    ("admin", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
+    ("app", &["admin", "keda", "sampler", "source", "telemetry"]),
+    ("cli", &["app", "keda", "lag", "playground", "sampler", "scaling", "source", "telemetry", "trigger"]),
+    ("playground", &["app", "cli", "keda", "scaling", "telemetry"]),
+    ("main", &["cli"]),
+    ("lib", &[]),
+];
+
+/// Crates that the pure floors may not use: no clock, no I/O, no wire.
+const PURE: [&str; 3] = ["trigger", "lag", "scaling"];
+const IMPURE: [&str; 7] = ["tokio", "tonic", "rdkafka", "tracing", "aws_config", "reqwest", "std::fs"];
+
+/// A file longer than this, its tests left out, does too much.
+const LONGEST: usize = 500;
+
+#[test]
+fn no_module_imports_one_above_it() {
+    let allowed: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
+    for (file, text) in sources() {
+        let module = module_of(&file);
+        let may = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not on the floor plan"));
+        for other in allowed.keys().filter(|other| **other != module && !may.contains(other)) {
+            for path in [format!("crate::{other}::"), format!("crate::{other};"), format!("crate::{{{other}")] {
+                assert!(!without_tests(&text).contains(&path), "{} imports {other}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_pure_floors_have_no_clock_and_no_io() {
+    for (file, text) in sources().into_iter().filter(|(file, _)| PURE.contains(&module_of(file).as_str())) {
+        for name in IMPURE {
+            assert!(!without_tests(&text).contains(&format!("{name}::")), "{} uses {name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_can_be_read_at_a_sitting() {
+    for (file, text) in sources() {
+        let lines = without_tests(&text).lines().count();
+        assert!(lines <= LONGEST, "{} has {lines} lines", file.display());
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let files: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe ")))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+}
+
+/// Hand-written sources with their text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("gen") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+fn module_of(file: &Path) -> String {
+    let below = file.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    below.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}

@@ -1,0 +1,4 @@
+//! What starts servers and plays sources.
+
+pub mod scripted;
+pub mod server;

@@ -1,0 +1,94 @@
+//! A source that answers as a test tells it to, behind the seam that real ones stand behind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use keda_stream_scaler::lag::{
+    CommittedOffset, GroupObservation, Observation, Observe, Offset, PartitionId, PartitionObservation, Report,
+    SourceError, SourceErrorKind, TopicObservation, Watermarks,
+};
+use keda_stream_scaler::trigger::SourceRef;
+use tokio::sync::watch;
+
+/// What a group answers.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// So many records behind, in one partition.
+    Lag(u64),
+    /// An error of this kind.
+    Fails(SourceErrorKind),
+    /// Nothing, until it is told otherwise.
+    Silent,
+}
+
+/// Groups by name; one that is not scripted has no lag.
+#[derive(Clone, Default)]
+pub struct Scripted {
+    scripts: Arc<watch::Sender<HashMap<String, Script>>>,
+    observed: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Scripted {
+    /// From now on `group` answers so.
+    pub fn set(&self, group: &str, script: Script) {
+        self.scripts.send_modify(|scripts| drop(scripts.insert(group.to_owned(), script)));
+    }
+
+    /// How often `group` has been observed.
+    pub fn observed(&self, group: &str) -> usize {
+        self.observed.lock().unwrap().get(group).copied().unwrap_or_default()
+    }
+
+    async fn answer(&self, group: &str) -> Result<Observation, SourceError> {
+        let mut scripts = self.scripts.subscribe();
+        loop {
+            let script = scripts.borrow_and_update().get(group).cloned().unwrap_or(Script::Lag(0));
+            match script {
+                Script::Lag(records) => return Ok(lag(records)),
+                Script::Fails(kind) => {
+                    let error = SourceError::new(kind, format!("could not read group {group}"));
+                    return Err(error.because("it is scripted so").remedy("change the script"));
+                }
+                Script::Silent => scripts.changed().await.unwrap(),
+            }
+        }
+    }
+}
+
+/// A group that is so many records behind in the only partition of its topic.
+pub fn lag(records: u64) -> Observation {
+    let partition = PartitionObservation {
+        partition: PartitionId(0),
+        committed: CommittedOffset::At(Offset(1000)),
+        watermarks: Watermarks { start: Offset(0), end: Offset(1000 + records) },
+    };
+    let topic = TopicObservation { name: "orders".into(), id: None, partitions: vec![partition] };
+    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new() })
+}
+
+impl Observe for Scripted {
+    type Backend = &'static str;
+
+    fn admit(&self, namespace: &str, _source: &SourceRef) -> Result<&'static str, SourceError> {
+        match namespace {
+            "forbidden" => Err(SourceError::new(SourceErrorKind::Denied, "namespace forbidden may not ask")),
+            _ => Ok("scripted"),
+        }
+    }
+
+    async fn observe(&self, _backend: &&'static str, due: Vec<Arc<SourceRef>>, report: Report) {
+        let each = due.into_iter().map(|source| {
+            let (scripted, report) = (self.clone(), report.clone());
+            tokio::spawn(async move {
+                let SourceRef::Kafka(kafka) = source.as_ref();
+                *scripted.observed.lock().unwrap().entry(kafka.group.to_string()).or_default() += 1;
+                report(&source, scripted.answer(&kafka.group).await);
+            })
+        });
+        for one in each.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+    }
+
+    fn forget(&self, _backend: &&'static str) {}
+}
