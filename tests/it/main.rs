@@ -1,5 +1,11 @@
 //! Everything that needs more than pure functions, in one crate: one link instead of twenty.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub, reason = "a test that cannot go on panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test that cannot go on panics"
+)]
 
 mod contract;
 mod floor_plan;
