@@ -4,11 +4,12 @@
     clippy::expect_used,
     missing_docs,
     unreachable_pub,
-    reason = "a test that cannot go on panics"
+    reason = "a test that cannot go on panics, and nobody reads its docs"
 )]
 
 mod contract;
 mod floor_plan;
+mod kafka_lag;
 mod proto;
 mod sampler;
 mod support;

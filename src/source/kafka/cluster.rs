@@ -43,6 +43,9 @@ pub struct Cluster<T> {
     group_topics: GroupTopics,
 }
 
+/// Topics that could not be read, and why.
+type Refused = HashMap<TopicName, RowError>;
+
 type Waiting = HashMap<GroupId, Vec<Job>>;
 
 impl<T: ClusterTransport> Cluster<T> {
@@ -98,7 +101,7 @@ impl<T: ClusterTransport> Cluster<T> {
     }
 
     /// Reads the topics that are new, old or doubtful; the answer holds those that could not be read.
-    async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> HashMap<TopicName, RowError> {
+    async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> Refused {
         let unread = self.topology().unread(names, Instant::now());
         if unread.is_empty() {
             return HashMap::new();
@@ -125,7 +128,7 @@ impl<T: ClusterTransport> Cluster<T> {
         source: &Arc<SourceRef>,
         kafka: &KafkaSource,
         names: &BTreeSet<TopicName>,
-        refused: &HashMap<TopicName, RowError>,
+        refused: &Refused,
     ) -> Result<Job, SourceError> {
         let mut topology = self.topology();
         let now = Instant::now();
@@ -189,23 +192,30 @@ impl<T: ClusterTransport> Cluster<T> {
 
     async fn read_ends(&self, mut open: Vec<Job>, report: &Report) {
         let mut ends = Ends::new();
-        self.ask_leaders(&mut open, &mut ends, Attempt::First, report).await;
+        self.ask_leaders(&mut open, &mut ends, &Refused::new(), Attempt::First, report).await;
         if open.is_empty() {
             return;
         }
         // what is left has a row that failed: look for new leaders and ask those, once
         let doubtful: HashSet<TopicName> =
             ends.iter().filter(|(_, row)| row.is_err()).map(|((partition, _), _)| partition.topic.clone()).collect();
-        self.refresh(doubtful.iter()).await;
+        let refused = self.refresh(doubtful.iter()).await;
         ends.retain(|_, row| row.is_ok());
-        self.ask_leaders(&mut open, &mut ends, Attempt::Last, report).await;
+        self.ask_leaders(&mut open, &mut ends, &refused, Attempt::Last, report).await;
     }
 
     /// Asks every leader at once for what the jobs still lack, and reports jobs as they are complete. On the first attempt a
     /// job with a failed row stays open.
-    async fn ask_leaders(&self, open: &mut Vec<Job>, ends: &mut Ends, attempt: Attempt, report: &Report) {
+    async fn ask_leaders(
+        &self,
+        open: &mut Vec<Job>,
+        ends: &mut Ends,
+        refused: &Refused,
+        attempt: Attempt,
+        report: &Report,
+    ) {
         let mut answers = StreamMap::new();
-        for ((leader, at), partitions) in self.by_leader(open, ends) {
+        for ((leader, at), partitions) in self.by_leader(open, ends, refused) {
             let deadline = if self.topology().suspects(leader) { SUSPECT_DEADLINE } else { OFFSETS_DEADLINE };
             let rows = self.transport.offsets(leader, partitions.into_iter().collect(), at, deadline);
             let marked = UnboundedReceiverStream::new(rows).map(Some).chain(tokio_stream::once(None));
@@ -228,7 +238,12 @@ impl<T: ClusterTransport> Cluster<T> {
     }
 
     /// What the jobs still lack, by leader and end of the log. Partitions without a leader fail here.
-    fn by_leader(&self, open: &[Job], ends: &mut Ends) -> HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> {
+    fn by_leader(
+        &self,
+        open: &[Job],
+        ends: &mut Ends,
+        refused: &Refused,
+    ) -> HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> {
         let mut asks: HashMap<_, HashSet<_>> = HashMap::new();
         let mut topology = self.topology();
         let now = Instant::now();
@@ -243,7 +258,11 @@ impl<T: ClusterTransport> Cluster<T> {
                     match leader {
                         _ if ends.contains_key(&key) => {}
                         Some(leader) => drop(asks.entry((leader, at)).or_default().insert(partition.clone())),
-                        None => drop(ends.insert(key, Err(RowError::Moving("the partition has no leader".into())))),
+                        None => {
+                            let no_leader = || RowError::Moving("the partition has no leader".into());
+                            let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
+                            ends.insert(key, Err(error));
+                        }
                     }
                 }
             }

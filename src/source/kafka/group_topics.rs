@@ -15,7 +15,7 @@ use crate::lag::{SourceError, SourceErrorKind};
 use crate::trigger::{SourceRef, TopicSelection, WithoutCommits};
 
 /// New topics of a group are seen after this long at the latest.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(30);
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(3);
 
 /// The topics of groups, as last seen.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::transport::{BrokerId, RowError, Topic, TopicName};
 
 /// Partitions that were added are seen after this long at the latest.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(30);
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What nobody has asked about for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(600);

@@ -1,4 +1,7 @@
 //! What starts servers and plays sources.
 
+pub mod driver;
+pub mod kafka;
+pub mod observer;
 pub mod scripted;
 pub mod server;

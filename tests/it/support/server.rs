@@ -20,7 +20,7 @@ use super::scripted::Scripted;
 pub struct Server {
     pub address: SocketAddr,
     pub source: Scripted,
-    pub sampler: Sampler<Scripted>,
+
     drain: CancellationToken,
     served: JoinHandle<Result<(), ServeError>>,
 }
@@ -38,8 +38,8 @@ impl Server {
         let sampler = Sampler::new(source.clone(), metrics.sampler.clone());
         let drain = CancellationToken::new();
         let limits = Limits { max_connection_age };
-        let served = tokio::spawn(serve(listener, sampler.clone(), metrics.rpc.clone(), limits, drain.clone()));
-        Self { address, source, sampler, drain, served }
+        let served = tokio::spawn(serve(listener, sampler, metrics.rpc.clone(), limits, drain.clone()));
+        Self { address, source, drain, served }
     }
 
     pub async fn channel(&self) -> Channel {

@@ -1,0 +1,85 @@
+//! The scaler's own reading of a real cluster: sources, sampler and policy, without the wire.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Duration;
+
+use keda_stream_scaler::lag::SourceError;
+use keda_stream_scaler::sampler::{Answer, Sampler};
+use keda_stream_scaler::scaling::{Decision, Step, decide};
+use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::telemetry::Metrics;
+use keda_stream_scaler::trigger::Trigger;
+use tokio::time::{Instant, sleep};
+
+use super::driver::WITHIN;
+
+/// Reads and judges as the service does.
+pub struct Observer {
+    sampler: Sampler<Sources>,
+    pub metrics: Metrics,
+}
+
+impl Observer {
+    pub fn new() -> Self {
+        Self::with(Connections::default())
+    }
+
+    /// With this text as the connections file.
+    pub fn with_connections(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("connections.yaml");
+        fs::write(&file, text).unwrap();
+        Self::with(Connections::read(&file).unwrap())
+    }
+
+    fn with(connections: Connections) -> Self {
+        let metrics = Metrics::new("0", "none");
+        let sources = Sources::new(connections, metrics.upstream.clone());
+        Self { sampler: Sampler::new(sources, metrics.sampler.clone()), metrics }
+    }
+
+    pub async fn answer(&self, trigger: &Trigger) -> Result<Answer, SourceError> {
+        self.sampler.ask("shop", trigger, Duration::from_secs(10)).await
+    }
+
+    /// What KEDA would get now.
+    pub async fn decision(&self, trigger: &Trigger) -> Result<Decision, SourceError> {
+        self.answer(trigger).await.map(|answer| judge(trigger, &answer))
+    }
+
+    /// Records behind, by the newest reading.
+    pub async fn lag(&self, trigger: &Trigger) -> i64 {
+        activity(&self.decision(trigger).await.unwrap_or_else(|error| panic!("{}", error.chain())))
+    }
+
+    /// Waits until the lag is so.
+    pub async fn until_lag(&self, trigger: &Trigger, expected: i64) -> Decision {
+        let begun = Instant::now();
+        loop {
+            match self.decision(trigger).await {
+                Ok(decision) if activity(&decision) == expected => return decision,
+                seen => assert!(begun.elapsed() < WITHIN, "expected {expected}, saw {seen:?}"),
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+pub fn judge(trigger: &Trigger, answer: &Answer) -> Decision {
+    decide(&trigger.policy, &trigger.source, &answer.sample.observation, &answer.sample.history, answer.now)
+}
+
+/// Records behind, standing partitions included.
+pub fn activity(decision: &Decision) -> i64 {
+    let compared = |step: &Step| if let Step::Activation { lag, .. } = step { Some(*lag) } else { None };
+    decision.steps.iter().find_map(compared).unwrap()
+}
+
+/// A trigger of these keys, looked at every 2 s.
+pub fn trigger(metadata: &[(&str, &str)]) -> Trigger {
+    let base = [("source", "kafka"), ("pollInterval", "2s"), ("allowIdleConsumers", "true")];
+    let metadata: HashMap<_, _> =
+        base.iter().chain(metadata).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Trigger::parse(&metadata).unwrap()
+}
