@@ -59,7 +59,7 @@ pub const KEYS: &[Key] = &[
     key("pollInterval", "duration, 2s to 10m", "10s", Everyone, "How often the source is read while somebody asks"),
     key(
         "maxStaleness",
-        "duration, pollInterval to 1h",
+        "duration, twice pollInterval to 1h",
         "60s",
         Everyone,
         "How old an answer may be when newer readings fail",

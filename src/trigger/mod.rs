@@ -95,7 +95,7 @@ pub enum Compat {
 pub struct Pace {
     /// `pollInterval`: 2 s to 10 min.
     pub poll_interval: Duration,
-    /// `maxStaleness`: up to 1 h, no shorter than the poll interval.
+    /// `maxStaleness`: up to 1 h, no shorter than twice the poll interval.
     pub max_staleness: Duration,
 }
 
@@ -141,8 +141,10 @@ impl Pace {
     fn read(metadata: &Metadata<'_>) -> Self {
         let poll_interval =
             metadata.duration("pollInterval", DEFAULT_POLL_INTERVAL, SHORTEST_POLL_INTERVAL, LONGEST_POLL_INTERVAL);
-        let default = DEFAULT_MAX_STALENESS.max(poll_interval * 2);
-        let max_staleness = metadata.duration("maxStaleness", default, poll_interval, LONGEST_MAX_STALENESS);
+        // an answer is up to one interval old while all is well, and a little older while the next reading is under way
+        let shortest = poll_interval * 2;
+        let default = DEFAULT_MAX_STALENESS.max(shortest);
+        let max_staleness = metadata.duration("maxStaleness", default, shortest, LONGEST_MAX_STALENESS);
         Self { poll_interval, max_staleness }
     }
 }

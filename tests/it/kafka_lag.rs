@@ -98,7 +98,7 @@ async fn retention_past_the_commit_counts_from_the_log_start_and_is_reported_as_
 #[tokio::test]
 async fn a_topic_that_is_deleted_is_an_error_and_made_again_counts_as_never_read() {
     let scene = Scene::new(1).await;
-    let trigger = scene.trigger(&[("offsetResetPolicy", "earliest"), ("maxStaleness", "2s")]);
+    let trigger = scene.trigger(&[("offsetResetPolicy", "earliest"), ("maxStaleness", "4s")]);
     scene.driver.produce(&scene.topic, 0, 50);
     scene.commit(&[(0, 30)]);
     let observer = Observer::new();

@@ -10,6 +10,8 @@
 mod contract;
 mod floor_plan;
 mod kafka_lag;
+mod kafka_outages;
+mod kafka_security;
 mod proto;
 mod sampler;
 mod support;

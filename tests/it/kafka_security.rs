@@ -1,0 +1,248 @@
+//! Every way to log in to a real broker, what is refused and how that reads, and what ACLs hide.
+
+use std::net::Ipv4Addr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use keda_stream_scaler::lag::{SourceError, SourceErrorKind};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::driver::Driver;
+use crate::support::kafka::{KafkaCluster, secured, unique};
+use crate::support::observer::{Observer, trigger};
+
+const TOPIC: &str = "seen-by-alice";
+const GROUP: &str = "group-of-alice";
+const HIDDEN: &str = "hidden-from-alice";
+
+/// The secured broker with one topic that alice may see, one that she may not, and a group that is 3 behind on each.
+async fn scene() -> &'static KafkaCluster {
+    static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    let cluster = secured();
+    READY
+        .get_or_init(|| async {
+            let driver = Driver::new(cluster.bootstrap_servers());
+            for topic in [TOPIC, HIDDEN] {
+                driver.create_topic(topic, 1, 1, &[]).await;
+                driver.produce(topic, 0, 10);
+                driver.commit(GROUP, &[(topic, 0, 7)]);
+            }
+            let grant = [
+                "--add",
+                "--allow-principal",
+                "User:alice",
+                "--operation",
+                "Describe",
+                "--topic",
+                TOPIC,
+                "--group",
+                GROUP,
+            ];
+            cluster.command("org.apache.kafka.tools.AclCommand", &grant);
+        })
+        .await;
+    cluster
+}
+
+/// What alice, or whoever the connection says, gets for a topic.
+async fn ask(connection: &Value, topic: &str) -> Result<i64, SourceError> {
+    let file = json!({"connections": {"it": {"namespaces": ["*"], "kafka": connection}}});
+    let observer = Observer::with_connections(&file.to_string());
+    let trigger = trigger(&[("connection", "it"), ("consumerGroup", GROUP), ("topic", topic)]);
+    observer.decision(&trigger).await.map(|decision| crate::support::observer::activity(&decision))
+}
+
+fn with(mut base: Value, more: &Value) -> Value {
+    base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    base
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mechanism_logs_in() {
+    let cluster = scene().await;
+    let ca = cluster.certificate("ca.crt");
+    let alice = json!({"username": "alice", "password": "alice-secret"});
+    let identity = json!({"cert": cluster.certificate("alice.crt"), "key": cluster.certificate("alice.key")});
+    let encrypted = json!({
+        "cert": cluster.certificate("alice.crt"), "key": cluster.certificate("alice-encrypted.key"), "keyPassword": "key-secret",
+    });
+    let mut cases = Vec::new();
+    for mechanism in ["plaintext", "scram_sha256", "scram_sha512"] {
+        let sasl = with(json!({"sasl": mechanism}), &alice);
+        cases.push(with(json!({"bootstrapServers": cluster.listener("SASL")}), &sasl));
+        cases.push(with(json!({"bootstrapServers": cluster.listener("SASLTLS"), "tls": "enable", "ca": ca}), &sasl));
+    }
+    let over_tls = |listener: &str| json!({"bootstrapServers": cluster.listener(listener), "tls": "enable"});
+    cases.push(with(over_tls("TLS"), &json!({"ca": ca})));
+    cases.push(with(over_tls("TLS"), &json!({"unsafeSsl": "true"})));
+    cases.push(with(over_tls("WRONGHOST"), &json!({"unsafeSsl": "true"})));
+    cases.push(with(with(over_tls("MTLS"), &json!({"ca": ca})), &identity));
+    cases.push(with(with(over_tls("MTLS"), &json!({"ca": ca})), &encrypted));
+    for connection in cases {
+        let lag = ask(&connection, TOPIC).await;
+        assert_eq!(lag.map_err(|error| format!("{}: {connection}", error.chain())), Ok(3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_says_why() {
+    let cluster = scene().await;
+    let ca = cluster.certificate("ca.crt");
+    let sasl = cluster.listener("SASL");
+    let cases = [
+        (
+            json!({"bootstrapServers": sasl, "sasl": "scram_sha512", "username": "alice", "password": "wrong"}),
+            SourceErrorKind::Denied,
+            "invalid credentials with SASL mechanism SCRAM-SHA-512",
+        ),
+        (
+            json!({"bootstrapServers": sasl, "sasl": "plaintext", "username": "alice", "password": "wrong"}),
+            SourceErrorKind::Denied,
+            "Invalid username or password",
+        ),
+        (
+            json!({"bootstrapServers": cluster.listener("WRONGHOST"), "tls": "enable", "ca": ca}),
+            SourceErrorKind::Unreachable,
+            "certificate verify failed",
+        ),
+        (
+            json!({"bootstrapServers": cluster.listener("MTLS"), "tls": "enable", "ca": ca}),
+            SourceErrorKind::Unreachable,
+            "alert",
+        ),
+        (
+            json!({"bootstrapServers": cluster.bootstrap_servers(), "tls": "enable", "ca": ca}),
+            SourceErrorKind::Unreachable,
+            "PLAINTEXT broker listener",
+        ),
+        (
+            json!({
+                "bootstrapServers": cluster.listener("MTLS"), "tls": "enable", "ca": ca, "cert": cluster.certificate("alice.crt"),
+                "key": cluster.certificate("alice-encrypted.key"), "keyPassword": "wrong",
+            }),
+            SourceErrorKind::Denied,
+            "could not set up a Kafka client",
+        ),
+        (
+            json!({"bootstrapServers": sasl, "sasl": "gssapi", "username": "u", "password": "p", "realm": "r", "kerberosConfig": "c"}),
+            SourceErrorKind::Denied,
+            "no Kerberos",
+        ),
+    ];
+    for (connection, kind, text) in cases {
+        let error = ask(&connection, TOPIC).await.expect_err(text);
+        assert_eq!(error.kind(), kind, "{}", error.chain());
+        assert!(error.chain().contains(text), "{}\nlacks {text}", error.chain());
+        assert!(!error.chain().contains("secret"), "{}", error.chain());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_principal_may_not_see_is_an_error_and_never_left_out() {
+    let cluster = scene().await;
+    let connection = |user: &str| {
+        let password = format!("{user}-secret");
+        json!({"bootstrapServers": cluster.listener("SASL"), "sasl": "scram_sha512", "username": user, "password": password})
+    };
+    assert_eq!(ask(&connection("alice"), TOPIC).await.unwrap(), 3);
+    for (user, topic) in [("alice", HIDDEN), ("alice", &unique("not-there")), ("bob", TOPIC)] {
+        let error = ask(&connection(user), topic).await.expect_err(topic);
+        assert_eq!(error.kind(), SourceErrorKind::Denied, "{user} {topic}: {}", error.chain());
+        assert!(error.chain().contains("may Describe the topic and the group"), "{}", error.chain());
+    }
+    let file = json!({"connections": {"it": {"namespaces": ["*"], "kafka": connection("alice")}}});
+    let observer = Observer::with_connections(&file.to_string());
+    let both = trigger(&[
+        ("source", "apache-kafka"),
+        ("connection", "it"),
+        ("consumerGroup", GROUP),
+        ("topic", &format!("{TOPIC},{HIDDEN}")),
+    ]);
+    assert_eq!(observer.decision(&both).await.unwrap_err().kind(), SourceErrorKind::Denied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_client_of_a_sasl_port_is_an_error_in_time() {
+    let cluster = scene().await;
+    let trigger =
+        trigger(&[("bootstrapServers", &cluster.listener("SASL")), ("consumerGroup", GROUP), ("topic", TOPIC)]);
+    let error = Observer::new().decision(&trigger).await.unwrap_err();
+    assert!(matches!(error.kind(), SourceErrorKind::Unreachable | SourceErrorKind::TimedOut), "{}", error.chain());
+}
+
+// === OAUTHBEARER ===
+
+static TOKENS: AtomicUsize = AtomicUsize::new(0);
+
+/// An OAuth server for one client, whose tokens are not signed: the broker's listener takes such.
+async fn token_server() -> String {
+    static ADDRESS: OnceLock<String> = OnceLock::new();
+    if let Some(address) = ADDRESS.get() {
+        return address.clone();
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = format!("http://{}/token", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/token", post(token)).with_state(Duration::from_secs(20));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = listener.into_std().unwrap();
+        runtime.block_on(async { axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap() });
+    });
+    ADDRESS.get_or_init(|| address).clone()
+}
+
+async fn token(State(lifetime): State<Duration>, headers: HeaderMap, form: String) -> impl IntoResponse {
+    TOKENS.fetch_add(1, Ordering::Relaxed);
+    let expected = format!("Basic {}", BASE64_STANDARD.encode("alice:client-secret"));
+    if headers.get("authorization").is_none_or(|sent| sent != expected.as_str()) {
+        return (StatusCode::UNAUTHORIZED, String::new());
+    }
+    assert_eq!(form, "grant_type=client_credentials&scope=kafka+read");
+    #[expect(clippy::disallowed_methods, reason = "a token tells the time of day")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({"sub": "alice", "iat": now, "exp": now + lifetime.as_secs()}).to_string();
+    let [header, claims] = [r#"{"alg":"none"}"#, &claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let token = json!({"access_token": format!("{header}.{claims}."), "expires_in": lifetime.as_secs()});
+    (StatusCode::OK, token.to_string())
+}
+
+fn oauth(cluster: &KafkaCluster, endpoint: &str, secret: &str) -> Value {
+    json!({
+        "bootstrapServers": cluster.listener("OAUTH"), "sasl": "oauthbearer", "username": "alice", "password": secret,
+        "oauthTokenEndpointUri": endpoint, "scopes": "kafka, read",
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oauthbearer_logs_in_with_client_credentials_and_stays_logged_in() {
+    let cluster = scene().await;
+    let file = json!({"connections": {"it": {"namespaces": ["*"], "kafka": oauth(cluster, &token_server().await, "client-secret")}}});
+    let observer = Observer::with_connections(&file.to_string());
+    let keys = [("connection", "it"), ("consumerGroup", GROUP), ("topic", TOPIC), ("maxStaleness", "4s")];
+    let trigger = trigger(&keys);
+    assert_eq!(observer.lag(&trigger).await, 3);
+    let fetched = TOKENS.load(Ordering::Relaxed);
+    let begun = tokio::time::Instant::now();
+    // past the end of the first token
+    while begun.elapsed() < Duration::from_secs(24) {
+        assert_eq!(observer.lag(&trigger).await, 3);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(TOKENS.load(Ordering::Relaxed) > fetched);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_cannot_be_had_is_an_error_with_its_cause() {
+    let cluster = scene().await;
+    let error = ask(&oauth(cluster, &token_server().await, "wrong"), TOPIC).await.unwrap_err();
+    assert!(error.chain().contains("401 Unauthorized"), "{}", error.chain());
+    assert!(!error.chain().contains("wrong"), "{}", error.chain());
+}
