@@ -1,3 +1,5 @@
 //! Committed offsets and log ends of Kafka consumer groups.
 
+pub mod librdkafka;
+mod native;
 pub mod transport;
