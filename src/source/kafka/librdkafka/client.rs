@@ -128,7 +128,9 @@ impl Client {
         let answer = native.request(&ask, Some(Box::new(ticket)));
         let result = match timeout_at(until, answer).await {
             Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error())),
-            Ok(Err(_client_ended)) => Err(RowError::Overdue("the client was replaced before the answer came".to_owned())),
+            Ok(Err(_client_ended)) => {
+                Err(RowError::Overdue("the client was replaced before the answer came".to_owned()))
+            }
             Err(_) => Err(overdue(&native, format!("no answer from the coordinator of group {group}"))),
         };
         self.calls.count(api, Outcome::of(&result));
@@ -142,7 +144,9 @@ impl Client {
         let native = self.native();
         let result = match timeout_at(until, native.request(&ask, None)).await {
             Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error())),
-            Ok(Err(_client_ended)) => Err(RowError::Overdue("the client was replaced before the answer came".to_owned())),
+            Ok(Err(_client_ended)) => {
+                Err(RowError::Overdue("the client was replaced before the answer came".to_owned()))
+            }
             Err(_) => Err(overdue(&native, "no answer from the broker".to_owned())),
         };
         self.calls.count(api, Outcome::of(&result));

@@ -43,10 +43,17 @@ pub(super) async fn committed(
 /// State and members of groups.
 pub(super) async fn describe(client: Arc<Client>, ids: Vec<GroupId>, deadline: Duration, rows: Answers<GroupState>) {
     let asked = ids.into_iter().map(|id| (id, ())).collect();
-    round(client, asked, deadline, rows, |group, ()| Ask::Group(group.clone()), |reply, ()| match reply {
-        Reply::Group(state) => Some(state),
-        _ => None,
-    })
+    round(
+        client,
+        asked,
+        deadline,
+        rows,
+        |group, ()| Ask::Group(group.clone()),
+        |reply, ()| match reply {
+            Reply::Group(state) => Some(state),
+            _ => None,
+        },
+    )
     .await;
 }
 
@@ -97,13 +104,7 @@ async fn with_retry(
     paced(client, group, canary, until, ask()).await
 }
 
-async fn paced(
-    client: &Client,
-    group: &GroupId,
-    canary: bool,
-    until: Instant,
-    ask: Ask,
-) -> Result<Reply, RowError> {
+async fn paced(client: &Client, group: &GroupId, canary: bool, until: Instant, ask: Ask) -> Result<Reply, RowError> {
     let Ok(Ok(permit)) = timeout_at(until, client.pace.acquire()).await else {
         return Err(client.unanswered(format!("group {group} was not asked: requests before it are unanswered")));
     };

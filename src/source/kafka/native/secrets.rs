@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::words::Failure;
+
 /// Properties whose value must never be printed.
 const SECRET: [&str; 8] = [
     "sasl.password",
@@ -15,16 +17,21 @@ const SECRET: [&str; 8] = [
 ];
 
 /// The secret values of one client.
-pub(in crate::source::kafka) struct Secrets(Vec<String>);
+pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    pub(in crate::source::kafka) fn of(properties: &[(String, String)]) -> Self {
+    pub(super) fn of(properties: &[(String, String)]) -> Self {
         let secret = properties.iter().filter(|(name, value)| SECRET.contains(&name.as_str()) && !value.is_empty());
         Self(secret.map(|(_, value)| value.clone()).collect())
     }
 
+    /// `failure` without the secret values.
+    pub(super) fn hide_in(&self, failure: Failure) -> Failure {
+        Failure { text: self.hide(failure.text), ..failure }
+    }
+
     /// `text` without the secret values.
-    pub(in crate::source::kafka) fn hide(&self, text: String) -> String {
+    pub(super) fn hide(&self, text: String) -> String {
         self.0.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text })
     }
 }

@@ -1,6 +1,9 @@
 //! What is asked of librdkafka and what it answers, copied out of its memory.
 
+use std::ffi::{CString, c_int};
 use std::time::Duration;
+
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use crate::source::kafka::transport::{BrokerId, GroupId, GroupState, LogPosition, TopicName, TopicPartition};
 
@@ -76,4 +79,43 @@ impl Reply {
             Self::Topics(_) | Self::Group(_) => true,
         }
     }
+}
+
+/// What comes out of a client's queue.
+#[derive(Debug)]
+pub(super) enum Event {
+    Log { severity: i32, facility: String, line: String },
+    Error(Failure),
+    TokenWanted,
+    Result { key: usize, result: Result<Reply, Failure> },
+}
+
+/// A token for OAUTHBEARER.
+pub(in crate::source::kafka) struct NativeToken<'a> {
+    pub(in crate::source::kafka) value: &'a str,
+    pub(in crate::source::kafka) principal: &'a str,
+    pub(in crate::source::kafka) expires_unix_ms: i64,
+    pub(in crate::source::kafka) extensions: &'a [(String, String)],
+}
+
+impl Failure {
+    pub(super) fn of(code: i32) -> Self {
+        let text = RDKafkaRespErr::try_from(code)
+            .map_or_else(|_| format!("error {code} of the broker"), |known| RDKafkaErrorCode::from(known).to_string());
+        Self { code, text }
+    }
+
+    /// Something that was not sent, or not understood.
+    pub(super) fn invalid(text: String) -> Self {
+        Self { code: RDKafkaErrorCode::InvalidArgument as i32, text }
+    }
+}
+
+pub(super) fn c_string(text: &str) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| Failure::invalid("a text with a NUL byte".to_owned()))
+}
+
+/// Within what librdkafka takes as a timeout.
+pub(super) fn millis(duration: Duration) -> c_int {
+    c_int::try_from(duration.as_millis()).unwrap_or(c_int::MAX).clamp(1, 3_600_000)
 }
