@@ -1,5 +1,6 @@
 //! The present native client, its replacement, and one request through it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,8 +32,8 @@ pub(super) struct Client {
     pub(super) pace: Semaphore,
     /// A metadata request blocks a thread: one at a time.
     metadata: Semaphore,
-    /// The broker that answered the last metadata request.
-    pub(super) informant: Mutex<Option<BrokerId>>,
+    /// The brokers that can be asked about topics: first the one that answered last.
+    pub(super) informants: Mutex<VecDeque<BrokerId>>,
     /// When leaders were last asked for because a row had failed.
     pub(super) leaders_refreshed: Mutex<Option<Instant>>,
 }
@@ -64,7 +65,7 @@ impl Client {
             calls: Calls::default(),
             pace: Semaphore::new(IN_FLIGHT),
             metadata: Semaphore::new(1),
-            informant: Mutex::new(None),
+            informants: Mutex::default(),
             leaders_refreshed: Mutex::new(None),
         })
     }
@@ -168,7 +169,7 @@ impl Client {
         };
         self.calls.count(Api::Metadata, Outcome::of(&result));
         if let Ok(metadata) = &result {
-            *locked(&self.informant) = Some(metadata.from);
+            *locked(&self.informants) = metadata.brokers.iter().copied().collect();
         }
         result
     }

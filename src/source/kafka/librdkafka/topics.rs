@@ -35,20 +35,26 @@ pub(super) async fn read(client: &Arc<Client>, ask: TopicsAsk, deadline: Duratio
     Ok(rows)
 }
 
-/// Asks the broker that answered last, and if it does not, whichever is there.
+/// Asks the broker that answered last, then another, then one that the brokers name now; each has half of the time left.
 async fn describe(client: &Arc<Client>, names: &[TopicName], until: Instant) -> Result<Vec<Row>, RowError> {
-    let known = *locked(&client.informant);
-    if let Some(from) = known {
-        let half = (until.saturating_duration_since(Instant::now())) / 2;
-        let rows = describe_from(client, from, names, Instant::now() + half).await;
-        match rows {
-            Err(RowError::Overdue(_) | RowError::Unreachable(_)) => *locked(&client.informant) = None,
+    let Some(name) = names.first() else { return Ok(Vec::new()) };
+    for _ in 0..2 {
+        let Some(from) = locked(&client.informants).front().copied() else { break };
+        let half = until.saturating_duration_since(Instant::now()) / 2;
+        match describe_from(client, from, names, Instant::now() + half).await {
+            Err(RowError::Overdue(_) | RowError::Unreachable(_)) => {}
             answered => return answered,
         }
+        let mut informants = locked(&client.informants);
+        if informants.front() == Some(&from) {
+            informants.rotate_left(1);
+        }
     }
-    let Some(name) = names.first() else { return Ok(Vec::new()) };
-    let from = client.metadata(Some(name), until).await?.from;
-    describe_from(client, from, names, until).await
+    let named = client.metadata(Some(name), until).await?.brokers;
+    let Some(from) = named.first() else {
+        return Err(RowError::Unreachable("the cluster names no broker".to_owned()));
+    };
+    describe_from(client, *from, names, until).await
 }
 
 async fn describe_from(

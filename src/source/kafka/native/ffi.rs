@@ -123,9 +123,11 @@ impl Handle {
         unsafe {
             let count = usize::try_from((*found).topic_cnt).unwrap_or(0);
             let topics = (0..count).map(|index| text((*(*found).topics.add(index)).topic).into()).collect();
-            let from = BrokerId((*found).orig_broker_id);
+            let count = usize::try_from((*found).broker_cnt).unwrap_or(0);
+            let brokers =
+                slice((*found).brokers.cast_const(), count).iter().map(|broker| BrokerId(broker.id)).collect();
             rd_kafka_metadata_destroy(found);
-            Ok(Metadata { from, topics })
+            Ok(Metadata { brokers, topics })
         }
     }
 

@@ -58,8 +58,8 @@ pub(in crate::source::kafka) struct TopicFound {
 /// What a metadata request brought beside the leaders, which stay inside librdkafka.
 #[derive(Debug)]
 pub(in crate::source::kafka) struct Metadata {
-    /// The broker that answered.
-    pub(in crate::source::kafka) from: BrokerId,
+    /// The brokers that the cluster takes for living.
+    pub(in crate::source::kafka) brokers: Vec<BrokerId>,
     /// The topics in the answer.
     pub(in crate::source::kafka) topics: Vec<TopicName>,
 }
