@@ -1,7 +1,7 @@
 //! librdkafka behind a safe interface.
 //!
 //! A consumer-type client with a `group.id` which never subscribes. Producer-type clients create topics by asking for them, and
-//! without a `group.id` an answer of NOT_COORDINATOR is a null pointer inside librdkafka.
+//! without a `group.id` an answer of `NOT_COORDINATOR` is a null pointer inside librdkafka.
 //! Requests that go to a coordinator are given librdkafka's longest timeout: one that times out while its coordinator is unknown
 //! aborts the process when the coordinator comes back. Deadlines are the caller's.
 //! All results, errors and log lines come through one queue, which one thread serves; that thread also ends the client.

@@ -127,6 +127,9 @@ impl fmt::Display for RowError {
     }
 }
 
+/// What the metadata says of each topic that was asked for.
+pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
+
 /// Rows as they come; the stream ends when every asked key was answered or the deadline fell (then the rest has come as
 /// [`RowError::Overdue`]).
 pub type Rows<K, V> = mpsc::UnboundedReceiver<(K, Result<V, RowError>)>;
@@ -137,11 +140,7 @@ pub trait ClusterTransport: Send + Sync + 'static {
     ///
     /// # Errors
     /// When nothing could be asked, so that there are no rows at all.
-    fn topics(
-        &self,
-        ask: TopicsAsk,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<Vec<(TopicName, Result<Topic, RowError>)>, RowError>> + Send;
+    fn topics(&self, ask: TopicsAsk, deadline: Duration) -> impl Future<Output = Result<TopicRows, RowError>> + Send;
 
     /// Committed offsets of groups, without joining them.
     fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows>;

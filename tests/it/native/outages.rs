@@ -36,7 +36,7 @@ async fn the_process_survives_outages_of_coordinators_with_requests_under_way() 
     let client = client(&cluster);
     let asked = partitions("orders", 3);
     topics(&client, &["orders"]).await;
-    let (mut overdue, mut most) = (0, 0);
+    let (mut under_way, mut most) = (0, 0);
     let began = Instant::now();
     for round in 0..rounds() {
         // New names: librdkafka remembers the last coordinators.
@@ -47,7 +47,7 @@ async fn the_process_survives_outages_of_coordinators_with_requests_under_way() 
         let rows = all(client.committed(asks(names(), &asked), Duration::from_millis(40))).await;
         assert_eq!(rows.len(), GROUPS);
         assert!(rows.values().all(Result::is_err));
-        overdue += rows.values().filter(|row| matches!(row, Err(RowError::Overdue(_)))).count();
+        under_way += client.unfinished();
         cluster.down(broker);
         cluster.heal(FIND_COORDINATOR);
         cluster.up(broker);
@@ -58,8 +58,8 @@ async fn the_process_survives_outages_of_coordinators_with_requests_under_way() 
         .await;
         most = most.max(client.unfinished());
     }
-    println!("{} rounds in {:?}, {overdue} overdue, at most {most} unfinished", rounds(), began.elapsed());
-    assert!(overdue > 0, "requests were under way when their deadline passed");
+    println!("{} rounds in {:?}, {under_way} requests were under way, at most {most} left", rounds(), began.elapsed());
+    assert!(under_way >= rounds(), "only {under_way} requests were under way when their deadline passed");
     assert!(most <= 4 * GROUPS, "{most} unfinished requests");
 }
 

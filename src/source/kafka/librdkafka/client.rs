@@ -128,7 +128,7 @@ impl Client {
         let native = self.native();
         let answer = native.request(&ask, Some(Box::new(ticket)));
         let result = match timeout_at(until, answer).await {
-            Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error())),
+            Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error().as_ref())),
             Ok(Err(_client_ended)) => {
                 Err(RowError::Overdue("the client was replaced before the answer came".to_owned()))
             }
@@ -144,7 +144,7 @@ impl Client {
         let api = if matches!(ask, Ask::Topics { .. }) { Api::Topics } else { Api::Offsets };
         let native = self.native();
         let result = match timeout_at(until, native.request(&ask, None)).await {
-            Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error())),
+            Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error().as_ref())),
             Ok(Err(_client_ended)) => {
                 Err(RowError::Overdue("the client was replaced before the answer came".to_owned()))
             }
@@ -164,7 +164,7 @@ impl Client {
         // Not cut at the deadline, or the next one would not wait for the thread.
         let answer = tokio::task::spawn_blocking(move || asked.metadata(name.as_deref(), left)).await;
         let result = match answer {
-            Ok(answer) => answer.map_err(|failure| row_error(&failure, native.last_error())),
+            Ok(answer) => answer.map_err(|failure| row_error(&failure, native.last_error().as_ref())),
             Err(error) => Err(RowError::Broker(format!("could not ask for metadata: {error}"))),
         };
         self.calls.count(Api::Metadata, Outcome::of(&result));
@@ -181,7 +181,7 @@ impl Client {
 }
 
 fn overdue(native: &Native, text: String) -> RowError {
-    super::row_error::unanswered(text, native.last_error())
+    super::row_error::unanswered(text, native.last_error().as_ref())
 }
 
 fn give(native: &Native, token: &OauthToken) -> Result<(), String> {

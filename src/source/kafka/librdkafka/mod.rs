@@ -22,8 +22,8 @@ pub use self::calls::{Api, Calls, Outcome};
 use self::client::Client;
 use super::native::locked;
 use super::transport::{
-    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows, Topic,
-    TopicName, TopicPartition, TopicsAsk,
+    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows,
+    TopicPartition, TopicRows, TopicsAsk,
 };
 use crate::lag::Offset;
 
@@ -99,11 +99,7 @@ impl Librdkafka {
 }
 
 impl ClusterTransport for Librdkafka {
-    async fn topics(
-        &self,
-        ask: TopicsAsk,
-        deadline: Duration,
-    ) -> Result<Vec<(TopicName, Result<Topic, RowError>)>, RowError> {
+    async fn topics(&self, ask: TopicsAsk, deadline: Duration) -> Result<TopicRows, RowError> {
         topics::read(&self.0, ask, deadline).await
     }
 

@@ -23,14 +23,14 @@ const MAX_OUTSTANDING: u32 = 2;
 const CANARIES: usize = 3;
 /// A suspect whose requests are all unanswered is asked again after this.
 const CANARY_PAUSE: Duration = Duration::from_secs(15);
-/// NOT_COORDINATOR so often in a row: librdkafka keeps the old coordinator in its cache.
+/// `NOT_COORDINATOR` so often in a row: librdkafka keeps the old coordinator in its cache.
 const MAX_MOVED: u8 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
-const LAST_PAUSE: Duration = Duration::from_secs(120);
+const LAST_PAUSE: Duration = Duration::from_mins(2);
 /// Insurance against slow growth.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
+const MAX_AGE: Duration = Duration::from_hours(24);
 /// Groups that nobody asks for are forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
+const FORGET_AFTER: Duration = Duration::from_mins(10);
 
 /// Why a client has to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::source::kafka::native::Failure;
 use crate::source::kafka::transport::RowError;
 
 /// The reason in `failure`; `cause` is the client's last error, which explains requests that got no answer.
-pub(super) fn row_error(failure: &Failure, cause: Option<Failure>) -> RowError {
+pub(super) fn row_error(failure: &Failure, cause: Option<&Failure>) -> RowError {
     match plain(failure) {
         RowError::Unreachable(text) if cause.is_none() => RowError::Unreachable(text),
         RowError::Unreachable(text) | RowError::Overdue(text) => unanswered(text, cause),
@@ -15,8 +15,8 @@ pub(super) fn row_error(failure: &Failure, cause: Option<Failure>) -> RowError {
 }
 
 /// The reason why there was no answer at all, said in `text`.
-pub(super) fn unanswered(text: String, cause: Option<Failure>) -> RowError {
-    match cause.as_ref().map(plain) {
+pub(super) fn unanswered(text: String, cause: Option<&Failure>) -> RowError {
+    match cause.map(plain) {
         None => RowError::Overdue(text),
         Some(RowError::Denied(why)) => RowError::Denied(why),
         Some(RowError::Overdue(why)) => RowError::Overdue(format!("{text}: {why}")),
@@ -90,21 +90,21 @@ mod tests {
     #[test]
     fn a_wrong_password_reads_as_denied_and_not_as_a_timeout() {
         let cause = failure(Code::Authentication, "SASL authentication error: no");
-        let error = row_error(&failure(Code::OperationTimedOut, "timed out"), Some(cause));
+        let error = row_error(&failure(Code::OperationTimedOut, "timed out"), Some(&cause));
         assert_eq!(error, RowError::Denied("SASL authentication error: no".into()));
     }
 
     #[test]
     fn a_refused_connection_is_named_behind_the_timeout() {
         let cause = failure(Code::BrokerTransportFailure, "connection refused");
-        let error = row_error(&failure(Code::OperationTimedOut, "timed out"), Some(cause));
+        let error = row_error(&failure(Code::OperationTimedOut, "timed out"), Some(&cause));
         assert_eq!(error, RowError::Unreachable("timed out: connection refused".into()));
     }
 
     #[test]
     fn the_cause_does_not_touch_what_a_broker_said() {
         let cause = failure(Code::Authentication, "SASL authentication error: no");
-        let error = row_error(&failure(Code::NotCoordinator, "moved"), Some(cause));
+        let error = row_error(&failure(Code::NotCoordinator, "moved"), Some(&cause));
         assert_eq!(error, RowError::Moving("moved".into()));
     }
 }

@@ -13,14 +13,12 @@ use super::client::Client;
 use super::row_error::row_error;
 use crate::lag::{PartitionId, TopicId};
 use crate::source::kafka::native::{Ask, Reply, TopicFound, TopicRow, locked};
-use crate::source::kafka::transport::{BrokerId, RowError, Topic, TopicName, TopicsAsk};
+use crate::source::kafka::transport::{BrokerId, RowError, Topic, TopicName, TopicRows, TopicsAsk};
 
 /// Names in one request.
 const MAX_NAMES: usize = 500;
 
-type Row = (TopicName, Result<Topic, RowError>);
-
-pub(super) async fn read(client: &Arc<Client>, ask: TopicsAsk, deadline: Duration) -> Result<Vec<Row>, RowError> {
+pub(super) async fn read(client: &Arc<Client>, ask: TopicsAsk, deadline: Duration) -> Result<TopicRows, RowError> {
     let until = Instant::now() + deadline;
     let mut names = match ask {
         TopicsAsk::Named(names) => names,
@@ -36,7 +34,7 @@ pub(super) async fn read(client: &Arc<Client>, ask: TopicsAsk, deadline: Duratio
 }
 
 /// Asks the broker that answered last, then another, then one that the brokers name now; each has half of the time left.
-async fn describe(client: &Arc<Client>, names: &[TopicName], until: Instant) -> Result<Vec<Row>, RowError> {
+async fn describe(client: &Arc<Client>, names: &[TopicName], until: Instant) -> Result<TopicRows, RowError> {
     let Some(name) = names.first() else { return Ok(Vec::new()) };
     for _ in 0..2 {
         let Some(from) = locked(&client.informants).front().copied() else { break };
@@ -50,8 +48,8 @@ async fn describe(client: &Arc<Client>, names: &[TopicName], until: Instant) -> 
             informants.rotate_left(1);
         }
     }
-    let named = client.metadata(Some(name), until).await?.brokers;
-    let Some(from) = named.first() else {
+    let living = client.metadata(Some(name), until).await?.brokers;
+    let Some(from) = living.first() else {
         return Err(RowError::Unreachable("the cluster names no broker".to_owned()));
     };
     describe_from(client, *from, names, until).await
@@ -62,7 +60,7 @@ async fn describe_from(
     from: BrokerId,
     names: &[TopicName],
     until: Instant,
-) -> Result<Vec<Row>, RowError> {
+) -> Result<TopicRows, RowError> {
     let reply = client.ask(|timeout| Ask::Topics { names: names.to_vec(), from, timeout }, until).await?;
     let Reply::Topics(rows) = reply else {
         return Err(RowError::Broker("an answer to another question".to_owned()));

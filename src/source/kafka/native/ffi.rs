@@ -1,5 +1,6 @@
 //! Every unsafe line of the crate: librdkafka's client, its requests and its events, as safe values.
 
+#![allow(clippy::wildcard_imports, reason = "what begins with rd_kafka_ is librdkafka's")]
 #![expect(unsafe_code, reason = "librdkafka's requests for other groups' offsets have no safe interface")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -15,8 +16,7 @@ use crate::lag::PartitionId;
 use crate::source::kafka::transport::{BrokerId, GroupMember, GroupState, LogPosition, TopicName, TopicPartition};
 
 /// The longest that librdkafka accepts; see the head of the module above.
-const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(3_600);
-/// The size of the buffers in which librdkafka says what it refuses.
+const COORDINATOR_TIMEOUT: Duration = Duration::from_hours(1);
 const TEXT: usize = 512;
 
 /// A client and its queues. Dropping it blocks until its threads have ended.
@@ -96,7 +96,7 @@ impl Handle {
         unsafe { rd_kafka_queue_yield(self.main) };
     }
 
-    /// Asks a broker that is up for its metadata, about `topic` or all topics; blocks up to `timeout`.
+    /// Blocks up to `timeout`.
     pub(super) fn metadata(&self, topic: Option<&str>, timeout: Duration) -> Result<Metadata, Failure> {
         let name = topic.map(c_string).transpose()?;
         let mut found = ptr::null();
@@ -202,8 +202,7 @@ impl Handle {
         // SAFETY: list and options live until the end of the call; librdkafka copies them. The isolation level is accepted for
         // this request, so no error object comes back.
         unsafe {
-            let refused = rd_kafka_AdminOptions_set_isolation_level(options.0, isolation);
-            debug_assert!(refused.is_null());
+            rd_kafka_AdminOptions_set_isolation_level(options.0, isolation);
             rd_kafka_ListOffsets(self.rk, list.0, options.0, self.admin);
         }
         Ok(())
@@ -405,9 +404,9 @@ impl List {
     fn new(partitions: &[TopicPartition], offset: i64) -> Result<Self, Failure> {
         // SAFETY: the size is a hint.
         let list = Self(unsafe { rd_kafka_topic_partition_list_new(c_int::try_from(partitions.len()).unwrap_or(0)) });
-        let mut last: Option<(&str, CString)> = None;
+        let mut before: Option<(&str, CString)> = None;
         for TopicPartition { topic, partition } in partitions {
-            let name = match last.take() {
+            let name = match before.take() {
                 Some((name, copy)) if name == &**topic => copy,
                 _ => c_string(topic)?,
             };
@@ -415,7 +414,7 @@ impl List {
                 i32::try_from(partition.0).map_err(|error| Failure::invalid(format!("partition: {error}")))?;
             // SAFETY: the list is valid and copies the name; it gives a valid place back.
             unsafe { (*rd_kafka_topic_partition_list_add(list.0, name.as_ptr(), partition)).offset = offset };
-            last = Some((topic, name));
+            before = Some((topic, name));
         }
         Ok(list)
     }
