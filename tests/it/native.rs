@@ -253,6 +253,27 @@ async fn errors_of_a_coordinator_are_rows() {
 }
 
 #[tokio::test]
+async fn a_group_that_cannot_be_described_is_a_row_with_an_error() {
+    let cluster = MockCluster::new(1);
+    let client = client(&cluster);
+    let rows = all(client.groups(vec!["shop".into(), "bank".into()], LONG)).await;
+    assert_eq!(rows.len(), 2);
+    // The mock cluster does not know the request.
+    assert!(rows.values().all(|row| matches!(row, Err(RowError::Broker(_)))), "{rows:?}");
+    assert_eq!(client.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn topics_have_ids() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 1, 1);
+    cluster.topic("bills", 1, 1);
+    let rows = topics(&client(&cluster), &["orders", "bills"]).await;
+    let ids: Vec<_> = rows.values().map(|row| row.as_ref().unwrap().id).collect();
+    assert!(ids[0].is_some() && ids[1].is_some() && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test]
 async fn a_coordinator_that_stays_wrong_makes_a_new_client() {
     let cluster = MockCluster::new(1);
     cluster.topic("orders", 1, 1);

@@ -140,7 +140,7 @@ impl Health {
             return None;
         }
         let stuck = self.open.values().take_while(|open| now - open.since >= STUCK_AFTER).count();
-        if stuck >= MAX_STUCK || stuck > 0 && stuck * GROUPS_PER_STUCK >= self.asked {
+        if stuck >= MAX_STUCK || stuck > 0 && stuck * GROUPS_PER_STUCK >= self.asked.max(self.groups.len()) {
             return Some(Reason::Stuck);
         }
         if self.groups.values().any(|group| group.moved >= MAX_MOVED) {

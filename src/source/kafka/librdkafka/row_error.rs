@@ -54,6 +54,7 @@ fn plain(Failure { code, text }: &Failure) -> RowError {
         | Code::SSL
         | Code::NetworkException
         | Code::BrokerDestroy
+        | Code::DestroyBroker
         | Code::UnknownBroker => RowError::Unreachable(text),
         Code::OperationTimedOut | Code::MessageTimedOut | Code::TimedOutQueue | Code::RequestTimedOut => {
             RowError::Overdue(text)
