@@ -45,13 +45,15 @@ pub enum RpcMethod {
 /// A request to a source's service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamApi {
-    /// Kafka's topics, leaders and ids.
+    /// Kafka: ids, partitions and leaders of topics.
+    KafkaDescribeTopics,
+    /// Kafka: the brokers and the names of topics.
     KafkaMetadata,
-    /// Kafka's committed offsets of one group.
+    /// Kafka: committed offsets of one group.
     KafkaOffsetFetch,
-    /// Kafka's ends of logs, of one leader.
+    /// Kafka: one end of the logs of one leader.
     KafkaListOffsets,
-    /// Kafka's state of groups.
+    /// Kafka: state and members of one group.
     KafkaDescribeGroups,
     /// A token of an OAuth server.
     OauthToken,
@@ -60,12 +62,20 @@ pub enum UpstreamApi {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamOutcome {
-    /// With an answer.
+    /// With an answer; single rows of it may hold errors.
     Ok,
-    /// With an error.
-    Error,
+    /// A leader or coordinator is moving.
+    Moving,
+    /// No connection.
+    Unreachable,
     /// Not before its deadline.
     TimedOut,
+    /// Not allowed.
+    Denied,
+    /// Not there.
+    Missing,
+    /// Another error.
+    Error,
 }
 
 /// Counts RPCs and their time.
@@ -231,6 +241,7 @@ impl EncodeLabelValue for RpcMethod {
 impl EncodeLabelValue for UpstreamApi {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
         encoder.write_str(match self {
+            Self::KafkaDescribeTopics => "kafka.DescribeTopics",
             Self::KafkaMetadata => "kafka.Metadata",
             Self::KafkaOffsetFetch => "kafka.OffsetFetch",
             Self::KafkaListOffsets => "kafka.ListOffsets",
@@ -244,8 +255,12 @@ impl EncodeLabelValue for UpstreamOutcome {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
         encoder.write_str(match self {
             Self::Ok => "ok",
-            Self::Error => "error",
+            Self::Moving => "moving",
+            Self::Unreachable => "unreachable",
             Self::TimedOut => "timed_out",
+            Self::Denied => "denied",
+            Self::Missing => "missing",
+            Self::Error => "error",
         })
     }
 }

@@ -43,12 +43,27 @@ async fn new_leaders(cluster: &KafkaCluster, topic: &str, node: i32) -> Instant 
     }
 }
 
+/// A group whose coordinator is `node`.
+fn group_of_coordinator(cluster: &KafkaCluster, driver: &Driver, topic: &str, node: &str) -> String {
+    loop {
+        let group = unique("order-service");
+        driver.commit(&group, &[(topic, 0, 7)]);
+        let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        let state = cluster.command(class, &["--describe", "--state", "--group", &group]);
+        // the coordinator is written as host:port (id)
+        if state.contains(&format!("({node})")) {
+            return group;
+        }
+    }
+}
+
 async fn right_again_after(take: fn(&KafkaCluster), give_back: fn(&KafkaCluster)) {
     let _alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
     let cluster = three_nodes();
     let servers = cluster.bootstrap_servers();
-    let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));
+    let (driver, topic) = (Driver::new(&servers), unique("orders"));
     driver.create_topic(&topic, PARTITIONS, 3, &[]).await;
+    let group = group_of_coordinator(cluster, &driver, &topic, "1");
     for partition in 0..PARTITIONS {
         driver.produce(&topic, partition, 10);
         driver.commit(&group, &[(&topic, partition, 7)]);
@@ -94,6 +109,33 @@ async fn a_killed_brokers_partitions_are_right_within_a_second_of_their_new_lead
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_brokers_partitions_are_right_within_a_second_of_their_new_leaders() {
     right_again_after(|cluster| cluster.stop(3), |cluster| cluster.resume(3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_coordinator_falls_silent_is_read_again_before_max_staleness() {
+    let _alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = three_nodes();
+    let servers = cluster.bootstrap_servers();
+    let (driver, topic) = (Driver::new(&servers), unique("orders"));
+    driver.create_topic(&topic, 1, 3, &[]).await;
+    driver.produce(&topic, 0, 10);
+    let group = group_of_coordinator(cluster, &driver, &topic, "3");
+    let trigger = trigger(&[("bootstrapServers", &servers), ("consumerGroup", &group), ("topic", &topic)]);
+    let observer = Observer::new();
+    assert_eq!(observer.lag(&trigger).await, 3);
+    cluster.stop(3);
+    let begun = Instant::now();
+    loop {
+        let answer = observer.answer(&trigger).await.expect("the last good answer holds");
+        if answer.stale.is_none() && answer.now.since(answer.sample.taken_at) + Duration::from_secs(4) < begun.elapsed()
+        {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    println!("read again {:?} after its coordinator fell silent", begun.elapsed());
+    cluster.resume(3);
+    assert_eq!(observer.lag(&trigger).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod floor_plan;
 mod kafka_lag;
 mod kafka_outages;
 mod kafka_security;
+mod native;
 mod proto;
 mod sampler;
 mod support;

@@ -43,7 +43,8 @@ impl KafkaClient {
         };
         let properties = Properties::new(bootstrap_servers, security, &system_roots());
         let properties = properties.map_err(|error| refused(error.to_string()))?;
-        let transport = Librdkafka::new(properties, metrics.clone()).map_err(refused)?;
+        let transport = Librdkafka::new(properties.into_inner(), metrics.clone());
+        let transport = transport.map_err(|error| refused(error.to_string()))?;
         let cluster = Arc::new(Cluster::new(transport));
         let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(refused)?;
         let refresh = tokens.map(|tokens| AbortOnDropHandle::new(tokio::spawn(keep_token(tokens, cluster.clone()))));
@@ -63,7 +64,9 @@ async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
         #[expect(clippy::disallowed_methods, reason = "a token's life is told in the time of day")]
         let now = SystemTime::now();
         let set = match tokens.fetch(now).await {
-            Ok(Fetched { token, lifetime }) => cluster.transport.set_token(token).map(|()| lifetime),
+            Ok(Fetched { token, lifetime }) => {
+                cluster.transport.set_token(token).map(|()| lifetime).map_err(|error| error.to_string())
+            }
             Err(error) => Err(error),
         };
         let pause = match set {
@@ -77,7 +80,9 @@ async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error, "could not get a token");
                 }
-                cluster.transport.set_token_failure(&error);
+                if let Err(refused) = cluster.transport.set_token_failure(&error) {
+                    tracing::warn!(error = %refused, "could not tell the client that there is no token");
+                }
                 TOKEN_RETRY
             }
         };

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_stream::StreamMap;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -32,9 +32,6 @@ const SUSPECT_DEADLINE: Duration = Duration::from_millis(400);
 
 /// Groups that answer within this time of the first go on together; later ones follow in a wave of their own.
 const WAVE: Duration = Duration::from_millis(250);
-
-/// Leaders and coordinators that are moving are asked again after this pause, once a round.
-const MOVING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads the groups of one cluster with one identity.
 pub struct Cluster<T> {
@@ -60,11 +57,7 @@ impl<T: ClusterTransport> Cluster<T> {
         for job in self.plan(due, report).await {
             waiting.entry(job.group.clone()).or_default().push(job);
         }
-        let moving = self.read_groups(waiting, Attempt::First, report).await;
-        if !moving.is_empty() {
-            sleep(MOVING_PAUSE).await;
-            self.read_groups(moving, Attempt::Last, report).await;
-        }
+        self.read_groups(waiting, report).await;
     }
 
     fn topology(&self) -> MutexGuard<'_, Topology> {
@@ -154,15 +147,14 @@ impl<T: ClusterTransport> Cluster<T> {
 
     // === groups ===
 
-    /// Reads what the groups committed, and the ends of the logs in waves; returns the groups whose coordinator is moving.
-    async fn read_groups(&self, mut waiting: Waiting, attempt: Attempt, report: &Report) -> Waiting {
+    /// Reads what the groups committed, and the ends of the logs in waves.
+    async fn read_groups(&self, mut waiting: Waiting, report: &Report) {
         let asks = waiting.iter().map(|(group, jobs)| {
             let partitions: HashSet<_> =
                 jobs.iter().flat_map(Job::partitions).map(|(partition, _)| partition).collect();
             GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(partitions.into_iter().collect()) }
         });
         let mut rows = self.transport.committed(asks.collect(), COMMITTED_DEADLINE);
-        let mut moving = Waiting::new();
         while !waiting.is_empty() {
             let mut wave = Vec::new();
             for (group, row) in next_wave(&mut rows, waiting.len()).await {
@@ -174,7 +166,6 @@ impl<T: ClusterTransport> Cluster<T> {
                         }
                         wave.append(&mut jobs);
                     }
-                    Err(RowError::Moving(_)) if attempt == Attempt::First => drop(moving.insert(group, jobs)),
                     Err(error) => give_up(&group, &jobs, &error, report),
                 }
             }
@@ -185,7 +176,6 @@ impl<T: ClusterTransport> Cluster<T> {
             }
             self.read_ends(wave, report).await;
         }
-        moving
     }
 
     // === ends of logs ===

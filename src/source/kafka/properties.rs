@@ -1,33 +1,12 @@
-//! The properties of a librdkafka client: the same for all, and those of an identity.
+//! The properties of a librdkafka client that follow from its cluster and identity.
 
 use std::fmt;
 
 use crate::trigger::{CertificateVerification, Credentials, KafkaSecurity, Sasl, Tls};
 
-/// What every client is set to, and why.
-const COMMON: &[(&str, &str)] = &[
-    ("client.id", "keda-stream-scaler"),
-    // never joined: see native.rs
-    ("group.id", "keda-stream-scaler"),
-    ("enable.auto.commit", "false"),
-    // asking for a topic must not make it
-    ("allow.auto.create.topics", "false"),
-    // log lines come through the queue, to a thread that may log
-    ("log.queue", "true"),
-    ("log_level", "4"),
-    // the brokers need no metrics of a client that only asks
-    ("enable.metrics.push", "false"),
-    ("socket.keepalive.enable", "true"),
-    ("socket.timeout.ms", "10000"),
-    ("socket.connection.setup.timeout.ms", "10000"),
-    // a broker that comes back is noticed within a second
-    ("reconnect.backoff.ms", "50"),
-    ("reconnect.backoff.max.ms", "1000"),
-];
-
 /// Properties of a client. They hold secrets: `Debug` shows only their names.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Properties(pub(super) Vec<(String, String)>);
+pub struct Properties(Vec<(String, String)>);
 
 /// This build has no Kerberos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,13 +30,19 @@ impl Properties {
         security: &KafkaSecurity,
         system_roots: &str,
     ) -> Result<Self, Unsupported> {
-        let mut properties = Self(COMMON.iter().map(|&(name, value)| (name.into(), value.into())).collect());
+        let mut properties = Self(Vec::new());
         let servers: Vec<_> = bootstrap_servers.iter().map(AsRef::as_ref).collect();
         properties.set("bootstrap.servers", servers.join(","));
         properties.set("security.protocol", protocol(security));
         properties.tls(&security.tls, system_roots);
         properties.sasl(&security.sasl)?;
         Ok(properties)
+    }
+
+    /// Name and value of each.
+    #[must_use]
+    pub fn into_inner(self) -> Vec<(String, String)> {
+        self.0
     }
 
     fn set(&mut self, name: &str, value: impl Into<String>) {

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::librdkafka::Token;
+use super::librdkafka::OauthToken;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::trigger::{AwsCredentials, Credentials, Sasl, Secret, Tls};
 
@@ -43,7 +43,7 @@ pub(super) enum TokenSource {
 
 /// A token and how long it lasts.
 pub(super) struct Fetched {
-    pub(super) token: Token,
+    pub(super) token: OauthToken,
     pub(super) lifetime: Duration,
 }
 
@@ -125,10 +125,10 @@ async fn oauth(
     }
     let answer: TokenAnswer = answer.json().await.map_err(failed)?;
     let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
-    let token = Token {
+    let token = OauthToken {
         value: Secret::new(answer.access_token),
         principal: client.username.clone(),
-        expires_at_ms: milliseconds(now + lifetime),
+        expires_unix_ms: milliseconds(now + lifetime),
         extensions: extensions.to_vec(),
     };
     Ok(Fetched { token, lifetime })
@@ -183,10 +183,10 @@ fn msk_token(region: &str, key: &AwsKey, now: SystemTime) -> Result<Fetched, Str
     let (instructions, _) = signed.into_parts();
     let signed = instructions.params().iter().map(|(name, value)| format!("&{name}={}", percent_encoded(value)));
     let query = format!("{url}{}&User-Agent=keda-stream-scaler", signed.collect::<String>());
-    let token = Token {
+    let token = OauthToken {
         value: Secret::new(BASE64_URL_SAFE_NO_PAD.encode(query)),
         principal: "aws-msk-iam".to_owned(),
-        expires_at_ms: milliseconds(now + lifetime),
+        expires_unix_ms: milliseconds(now + lifetime),
         extensions: Vec::new(),
     };
     Ok(Fetched { token, lifetime })

@@ -2,6 +2,7 @@
 
 pub mod driver;
 pub mod kafka;
+pub mod mock_cluster;
 pub mod observer;
 pub mod scripted;
 pub mod server;

@@ -1,0 +1,422 @@
+//! The librdkafka transport against a mock cluster.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use keda_stream_scaler::lag::{CommittedOffset, Offset, PartitionId};
+use keda_stream_scaler::source::kafka::librdkafka::{Librdkafka, OauthToken};
+use keda_stream_scaler::source::kafka::transport::{
+    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, LogPosition, PartitionsAsk, RowError, Rows, Topic,
+    TopicName, TopicPartition, TopicsAsk,
+};
+use keda_stream_scaler::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+use keda_stream_scaler::trigger::Secret;
+use tokio::time::Instant;
+
+use crate::support::mock_cluster::{Code, FIND_COORDINATOR, LIST_OFFSETS, METADATA, MockCluster, OFFSET_FETCH};
+
+mod outages;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(10);
+
+fn client(cluster: &MockCluster) -> Librdkafka {
+    counted_client(cluster, UpstreamMetrics::default())
+}
+
+fn counted_client(cluster: &MockCluster, metrics: UpstreamMetrics) -> Librdkafka {
+    let properties = [
+        ("bootstrap.servers", &*cluster.bootstrap()),
+        ("reconnect.backoff.ms", "10"),
+        ("reconnect.backoff.max.ms", "50"),
+    ];
+    Librdkafka::new(properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), metrics).unwrap()
+}
+
+fn partition(topic: &str, partition: u32) -> TopicPartition {
+    TopicPartition { topic: topic.into(), partition: PartitionId(partition) }
+}
+
+fn partitions(topic: &str, number: u32) -> Vec<TopicPartition> {
+    (0..number).map(|index| partition(topic, index)).collect()
+}
+
+fn asks<'a>(groups: impl IntoIterator<Item = &'a str>, partitions: &[TopicPartition]) -> Vec<GroupAsk> {
+    let ask = |group: &str| GroupAsk { group: group.into(), partitions: PartitionsAsk::Named(partitions.to_vec()) };
+    groups.into_iter().map(ask).collect()
+}
+
+async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, RowError>> {
+    let mut done = HashMap::new();
+    while let Some((key, row)) = rows.recv().await {
+        assert!(done.insert(key, row).is_none(), "each key is answered once");
+    }
+    done
+}
+
+async fn topics(client: &Librdkafka, names: &[&str]) -> HashMap<TopicName, Result<Topic, RowError>> {
+    let names = names.iter().map(|name| TopicName::from(*name)).collect();
+    client.topics(TopicsAsk::Named(names), LONG).await.unwrap().into_iter().collect()
+}
+
+async fn committed(client: &Librdkafka, group: &str, asked: &[TopicPartition]) -> Result<CommittedRows, RowError> {
+    let mut rows = all(client.committed(asks([group], asked), LONG)).await;
+    rows.remove(&GroupId::from(group)).unwrap()
+}
+
+async fn offsets(
+    client: &Librdkafka,
+    leader: i32,
+    asked: Vec<TopicPartition>,
+    deadline: Duration,
+) -> HashMap<TopicPartition, Result<Offset, RowError>> {
+    all(client.offsets(BrokerId(leader), asked, LogPosition::End, deadline)).await
+}
+
+/// Repeats `attempt` until it gives something; says what was waited for when it does not in time.
+async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let until = Instant::now() + 2 * LONG;
+    loop {
+        if let Some(got) = attempt().await {
+            return got;
+        }
+        assert!(Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn committed_start_and_end_of_many_partitions_are_read() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 30, 3);
+    cluster.produce("orders", 4, 7);
+    cluster.commit("shop", "orders", &[4, 5], 3);
+    let client = client(&cluster);
+    let asked = partitions("orders", 30);
+
+    let rows = committed(&client, "shop", &asked).await.unwrap();
+    assert_eq!(rows.len(), 30);
+    for (key, row) in rows {
+        let want =
+            if matches!(key.partition.0, 4 | 5) { CommittedOffset::At(Offset(3)) } else { CommittedOffset::None };
+        assert_eq!(row, Ok(want), "{key:?}");
+    }
+
+    let described = topics(&client, &["orders"]).await.remove("orders").unwrap().unwrap();
+    assert_eq!(described.partitions.len(), 30);
+    for leader in 1..=3 {
+        let led: Vec<_> = described.partitions.iter().filter(|(_, by)| *by == Some(BrokerId(leader))).collect();
+        assert_eq!(led.len(), 10);
+        let asked: Vec<_> = led.iter().map(|(number, _)| partition("orders", number.0)).collect();
+        for at in [LogPosition::Start, LogPosition::End, LogPosition::StableEnd] {
+            let rows = all(client.offsets(BrokerId(leader), asked.clone(), at, LONG)).await;
+            assert_eq!(rows.len(), 10);
+            for (key, row) in rows {
+                let end = key.partition.0 == 4 && at != LogPosition::Start;
+                assert_eq!(row, Ok(Offset(if end { 7 } else { 0 })), "{key:?} {at:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_topic_is_gone_and_the_others_are_answered() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 1, 1);
+    let client = client(&cluster);
+    let rows = topics(&client, &["nowhere", "orders"]).await;
+    assert!(matches!(rows["nowhere"], Err(RowError::Gone(_))), "{rows:?}");
+    assert!(rows["orders"].is_ok());
+
+    let both = vec![partition("nowhere", 0), partition("orders", 0)];
+    let rows = offsets(&client, 1, both.clone(), LONG).await;
+    assert!(matches!(rows[&both[0]], Err(RowError::Gone(_))), "{rows:?}");
+    assert_eq!(rows[&both[1]], Ok(Offset(0)));
+
+    let rows = offsets(&client, 1, vec![partition("nowhere", 0)], LONG).await;
+    assert!(matches!(rows[&both[0]], Err(RowError::Gone(_))), "{rows:?}");
+}
+
+#[tokio::test]
+async fn no_topic_is_created_by_asking_for_it() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 1, 1);
+    let client = client(&cluster);
+    let asked = [partition("nowhere", 0), partition("orders", 0)];
+    for _ in 0..2 {
+        topics(&client, &["nowhere", "orders"]).await;
+        topics(&client, &["nowhere"]).await;
+        offsets(&client, 1, asked.to_vec(), LONG).await;
+        committed(&client, "shop", &asked).await.unwrap();
+    }
+    let rows = client.topics(TopicsAsk::All, LONG).await.unwrap();
+    assert_eq!(rows.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["orders"]);
+}
+
+#[tokio::test]
+async fn rows_of_a_broker_that_is_down_are_errors_and_the_others_are_right() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 6, 3);
+    let client = client(&cluster);
+    topics(&client, &["orders"]).await;
+    cluster.down(2);
+    let (sick, well) = tokio::join!(
+        offsets(&client, 2, vec![partition("orders", 1), partition("orders", 4)], SECOND),
+        offsets(&client, 3, vec![partition("orders", 2), partition("orders", 5)], SECOND)
+    );
+    assert_eq!(sick.len(), 2);
+    assert!(sick.values().all(|row| matches!(row, Err(RowError::Unreachable(_) | RowError::Overdue(_)))), "{sick:?}");
+    assert!(well.values().all(|row| *row == Ok(Offset(0))), "{well:?}");
+}
+
+#[tokio::test]
+async fn rows_of_a_slow_broker_are_overdue_at_the_deadline() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 3, 3);
+    let client = client(&cluster);
+    let all: Vec<_> = partitions("orders", 3);
+    for (leader, key) in (1..).zip(&all) {
+        assert_eq!(offsets(&client, leader, vec![key.clone()], LONG).await[key], Ok(Offset(0)));
+    }
+    cluster.slow(2, 3 * SECOND);
+    let began = Instant::now();
+    let rows = offsets(&client, 2, vec![all[1].clone()], SECOND / 2).await;
+    assert!(matches!(rows[&all[1]], Err(RowError::Overdue(_))), "{rows:?}");
+    assert!(began.elapsed() < SECOND);
+    assert_eq!(offsets(&client, 3, vec![all[2].clone()], SECOND).await[&all[2]], Ok(Offset(0)));
+}
+
+#[tokio::test]
+async fn after_a_leader_moved_its_rows_are_right_in_the_same_call() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 1, 3);
+    cluster.produce("orders", 0, 5);
+    let client = client(&cluster);
+    let key = partition("orders", 0);
+    assert_eq!(offsets(&client, 1, vec![key.clone()], LONG).await[&key], Ok(Offset(5)));
+    for leader in [2, 3, 1] {
+        cluster.leader("orders", 0, leader);
+        let rows = offsets(&client, leader, vec![key.clone()], LONG).await;
+        assert_eq!(rows[&key], Ok(Offset(5)));
+    }
+}
+
+#[tokio::test]
+async fn after_a_leader_died_rows_come_from_the_new_one() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 1, 3);
+    cluster.produce("orders", 0, 5);
+    let client = client(&cluster);
+    let key = partition("orders", 0);
+    assert_eq!(offsets(&client, 1, vec![key.clone()], LONG).await[&key], Ok(Offset(5)));
+    cluster.leader("orders", 0, 2);
+    cluster.down(1);
+    let row = eventually("a row from the new leader", async || {
+        offsets(&client, 2, vec![key.clone()], SECOND / 4).await.remove(&key)?.ok()
+    });
+    assert_eq!(row.await, Offset(5));
+}
+
+#[tokio::test]
+async fn topics_are_described_when_the_broker_asked_before_is_down() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 3, 3);
+    let client = client(&cluster);
+    for broker in 1..=3 {
+        topics(&client, &["orders"]).await;
+        cluster.down(broker);
+        let rows = client.topics(TopicsAsk::Named(vec!["orders".into()]), SECOND).await.unwrap();
+        assert!(rows[0].1.is_ok(), "{rows:?}");
+        cluster.up(broker);
+    }
+}
+
+#[tokio::test]
+async fn errors_of_a_coordinator_are_rows() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 1, 1);
+    let metrics = UpstreamMetrics::default();
+    let client = counted_client(&cluster, metrics.clone());
+    let asked = partitions("orders", 1);
+    cluster.fail(OFFSET_FETCH, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1);
+    let row = committed(&client, "shop", &asked).await;
+    assert!(matches!(row, Err(RowError::Denied(_))), "{row:?}");
+    for moving in [
+        Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        Code::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+        Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+    ] {
+        cluster.fail(OFFSET_FETCH, moving, 50);
+        let row = committed(&client, "shop", &asked).await;
+        assert!(matches!(row, Err(RowError::Moving(_))), "{moving:?}: {row:?}");
+        cluster.heal(OFFSET_FETCH);
+        assert!(committed(&client, "shop", &asked).await.is_ok(), "{moving:?}");
+        cluster.fail(OFFSET_FETCH, moving, 1);
+        assert!(committed(&client, "shop", &asked).await.is_ok(), "one retry: {moving:?}");
+    }
+    assert!(metrics.count(UpstreamApi::KafkaOffsetFetch, UpstreamOutcome::Moving) >= 6);
+    assert_eq!(metrics.count(UpstreamApi::KafkaOffsetFetch, UpstreamOutcome::Denied), 1);
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_described_is_a_row_with_an_error() {
+    let cluster = MockCluster::new(1);
+    let client = client(&cluster);
+    let rows = all(client.groups(vec!["shop".into(), "bank".into()], LONG)).await;
+    assert_eq!(rows.len(), 2);
+    // The mock cluster does not know the request.
+    assert!(rows.values().all(|row| matches!(row, Err(RowError::Broker(_)))), "{rows:?}");
+    assert_eq!(client.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn topics_have_ids() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 1, 1);
+    cluster.topic("bills", 1, 1);
+    let rows = topics(&client(&cluster), &["orders", "bills"]).await;
+    let ids: Vec<_> = rows.values().map(|row| row.as_ref().unwrap().id).collect();
+    assert!(ids[0].is_some() && ids[1].is_some() && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_coordinator_that_stays_wrong_makes_a_new_client() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 1, 1);
+    let client = client(&cluster);
+    let asked = partitions("orders", 1);
+    cluster.fail(OFFSET_FETCH, Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 1_000);
+    committed(&client, "shop", &asked).await.unwrap_err();
+    committed(&client, "shop", &asked).await.unwrap_err();
+    cluster.heal(OFFSET_FETCH);
+    assert_eq!(client.recycled(), 0);
+    committed(&client, "shop", &asked).await.unwrap();
+    assert_eq!(client.recycled(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_coordinator_makes_its_groups_overdue_and_no_others() {
+    let cluster = MockCluster::new(2);
+    cluster.topic("orders", 1, 1);
+    cluster.coordinator("stuck", 2);
+    cluster.coordinator("well", 1);
+    let client = client(&cluster);
+    let asked = partitions("orders", 1);
+    all(client.committed(asks(["stuck", "well"], &asked), LONG)).await;
+    cluster.slow(2, 20 * SECOND);
+    let began = Instant::now();
+    let rows = all(client.committed(asks(["stuck", "well"], &asked), SECOND / 2)).await;
+    assert!(began.elapsed() < SECOND);
+    assert!(matches!(rows["stuck"], Err(RowError::Overdue(_))), "{rows:?}");
+    assert!(rows["well"].is_ok(), "{rows:?}");
+    for _ in 0..4 {
+        all(client.committed(asks(["stuck"], &asked), SECOND / 20)).await;
+    }
+    assert_eq!(client.unfinished(), 2, "no more than two for one group");
+}
+
+#[tokio::test]
+async fn a_round_of_three_hundred_groups_stays_within_its_requests() {
+    let cluster = MockCluster::new(3);
+    cluster.topic("orders", 30, 3);
+    let client = client(&cluster);
+    let names: Vec<_> = (0..300).map(|index| format!("group-{index}")).collect();
+    let asked = partitions("orders", 10);
+    topics(&client, &["orders"]).await;
+    all(client.committed(asks(names.iter().map(String::as_str), &asked), LONG)).await;
+    cluster.forget_requests();
+
+    let began = Instant::now();
+    topics(&client, &["orders"]).await;
+    let rows = all(client.committed(asks(names.iter().map(String::as_str), &asked), LONG)).await;
+    for leader in 1..=3 {
+        let led = (0..30).filter(|index| index % 3 == leader - 1).map(|index| partition("orders", index)).collect();
+        offsets(&client, i32::try_from(leader).unwrap(), led, LONG).await;
+    }
+    println!("a round took {:?}", began.elapsed());
+    assert_eq!(rows.len(), 300);
+    assert!(
+        rows.values()
+            .all(|row| row.as_ref().is_ok_and(|rows| rows.len() == 10 && rows.iter().all(|(_, row)| row.is_ok())))
+    );
+    assert_eq!(cluster.requests(OFFSET_FETCH), 300);
+    assert!(cluster.requests(FIND_COORDINATOR) <= 300);
+    assert_eq!(cluster.requests(LIST_OFFSETS), 3);
+    assert_eq!(cluster.requests(METADATA), 1);
+}
+
+#[tokio::test]
+async fn more_than_a_thousand_partitions_are_asked_in_pieces() {
+    let cluster = MockCluster::new(1);
+    cluster.topic("orders", 2_500, 1);
+    let client = client(&cluster);
+    topics(&client, &["orders"]).await;
+    cluster.forget_requests();
+    let rows = offsets(&client, 1, partitions("orders", 2_500), LONG).await;
+    assert_eq!(rows.len(), 2_500);
+    assert!(rows.values().all(Result::is_ok));
+    assert_eq!(cluster.requests(LIST_OFFSETS), 3);
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_named_in_the_row() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client =
+        Librdkafka::new(vec![("bootstrap.servers".to_owned(), nobody.to_string())], UpstreamMetrics::default())
+            .unwrap();
+    let error = client.topics(TopicsAsk::Named(vec!["orders".into()]), SECOND).await.unwrap_err();
+    assert!(matches!(&error, RowError::Unreachable(text) if text.contains("refused")), "{error:?}");
+    let row = all(client.committed(asks(["shop"], &partitions("orders", 1)), SECOND / 5)).await.remove("shop");
+    assert!(matches!(&row, Some(Err(RowError::Unreachable(text))) if text.contains("refused")), "{row:?}");
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_debug_output_and_in_no_error() {
+    let secret = "hunter2-hunter2";
+    let properties = |more: &[(&str, &str)]| {
+        let all = [("bootstrap.servers", "127.0.0.1:1"), ("sasl.username", "alice"), ("sasl.password", secret)];
+        all.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
+    };
+    let plain = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN")];
+    let client = Librdkafka::new(properties(&plain), UpstreamMetrics::default()).unwrap();
+    assert!(!format!("{client:?}").contains(secret));
+    let refused =
+        Librdkafka::new(properties(&[("security.protocol", secret)]), UpstreamMetrics::default()).unwrap_err();
+    assert!(!format!("{refused:?} {refused}").contains(secret));
+    let token = OauthToken {
+        value: Secret::new(secret),
+        principal: "alice".into(),
+        expires_unix_ms: 0,
+        extensions: Vec::new(),
+    };
+    assert!(!format!("{token:?}").contains(secret));
+    assert!(client.set_token(token).is_err(), "another mechanism is configured");
+}
+
+#[tokio::test]
+async fn a_client_that_needs_a_token_asks_for_it_and_takes_it() {
+    let cluster = MockCluster::new(1);
+    let properties = [
+        ("bootstrap.servers", &*cluster.bootstrap()),
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "OAUTHBEARER"),
+    ];
+    let client = Librdkafka::new(
+        properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        UpstreamMetrics::default(),
+    )
+    .unwrap();
+    tokio::time::timeout(LONG, client.token_wanted()).await.unwrap();
+    client.set_token_failure("the token endpoint is closed").unwrap();
+    let error = client.topics(TopicsAsk::Named(vec!["orders".into()]), SECOND / 2).await.unwrap_err();
+    assert!(matches!(&error, RowError::Denied(text) if text.contains("endpoint is closed")), "{error:?}");
+    let extensions = vec![("logicalCluster".to_owned(), "lkc-1".to_owned())];
+    let token = OauthToken {
+        value: Secret::new("abc"),
+        principal: "alice".into(),
+        expires_unix_ms: 4_000_000_000_000,
+        extensions,
+    };
+    client.set_token(token).unwrap();
+}
