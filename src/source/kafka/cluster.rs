@@ -186,12 +186,26 @@ impl<T: ClusterTransport> Cluster<T> {
         if open.is_empty() {
             return;
         }
-        // what is left has a row that failed: look for new leaders and ask those, once
-        let doubtful: HashSet<TopicName> =
-            ends.iter().filter(|(_, row)| row.is_err()).map(|((partition, _), _)| partition.topic.clone()).collect();
-        let refused = self.refresh(doubtful.iter()).await;
-        ends.retain(|_, row| row.is_ok());
+        // what is left has a row that failed: look for new leaders and ask those, once; to ask the old ones again would only
+        // hold up the next look
+        let failed: HashSet<TopicPartition> =
+            ends.iter().filter(|(_, row)| row.is_err()).map(|((partition, _), _)| partition.clone()).collect();
+        let before = self.leaders(&failed);
+        let refused = self.refresh(failed.iter().map(|partition| &partition.topic)).await;
+        let after = self.leaders(&failed);
+        ends.retain(|(partition, _), row| row.is_ok() || before.get(partition) == after.get(partition));
         self.ask_leaders(&mut open, &mut ends, &refused, Attempt::Last, report).await;
+    }
+
+    /// The leader of each partition that has one now, as last seen.
+    fn leaders(&self, partitions: &HashSet<TopicPartition>) -> HashMap<TopicPartition, BrokerId> {
+        let mut topology = self.topology();
+        let now = Instant::now();
+        let leader = |partition: &TopicPartition| {
+            let leader = topology.topic(&partition.topic, now)?.leader(partition.partition)?;
+            Some((partition.clone(), leader))
+        };
+        partitions.iter().filter_map(leader).collect()
     }
 
     /// Asks every leader at once for what the jobs still lack, and reports jobs as they are complete. On the first attempt a
