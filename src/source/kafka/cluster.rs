@@ -9,26 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use tokio_stream::StreamExt as _;
-use tokio_stream::StreamMap;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::ends::EndsReading;
 use super::group_topics::GroupTopics;
-use super::job::{Ends, Job, failed};
+use super::job::{Job, failed};
 use super::topology::Topology;
 use super::transport::{
-    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, LogPosition, PartitionsAsk, RowError, Rows, Topic,
-    TopicName, TopicPartition, TopicsAsk,
+    ClusterTransport, CommittedRows, GroupAsk, GroupId, PartitionsAsk, RowError, Rows, Topic, TopicName, TopicsAsk,
 };
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::trigger::{AbsentTopics, KafkaSource, SourceRef, TopicSelection};
 
 const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 const COMMITTED_DEADLINE: Duration = Duration::from_secs(3);
-const OFFSETS_DEADLINE: Duration = Duration::from_secs(2);
-
-/// For a broker that did not answer the last time: its partitions get new leaders, and a long wait would hide them.
-const SUSPECT_DEADLINE: Duration = Duration::from_millis(400);
 
 /// Groups that answer within this time of the first go on together; later ones follow in a wave of their own.
 const WAVE: Duration = Duration::from_millis(250);
@@ -41,7 +34,7 @@ pub struct Cluster<T> {
 }
 
 /// Topics that could not be read, and why.
-type Refused = HashMap<TopicName, RowError>;
+pub(super) type Refused = HashMap<TopicName, RowError>;
 
 type Waiting = HashMap<GroupId, Vec<Job>>;
 
@@ -60,7 +53,7 @@ impl<T: ClusterTransport> Cluster<T> {
         self.read_groups(waiting, report).await;
     }
 
-    fn topology(&self) -> MutexGuard<'_, Topology> {
+    pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {
         self.topology.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +87,7 @@ impl<T: ClusterTransport> Cluster<T> {
     }
 
     /// Reads the topics that are new, old or doubtful; the answer holds those that could not be read.
-    async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> Refused {
+    pub(super) async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> Refused {
         let unread = self.topology().unread(names, Instant::now());
         if unread.is_empty() {
             return HashMap::new();
@@ -150,8 +143,7 @@ impl<T: ClusterTransport> Cluster<T> {
     /// Reads what the groups committed, and the ends of the logs in waves.
     async fn read_groups(&self, mut waiting: Waiting, report: &Report) {
         let asks = waiting.iter().map(|(group, jobs)| {
-            let partitions: HashSet<_> =
-                jobs.iter().flat_map(Job::partitions).map(|(partition, _)| partition).collect();
+            let partitions: HashSet<_> = jobs.iter().flat_map(Job::partitions).collect();
             GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(partitions.into_iter().collect()) }
         });
         let mut rows = self.transport.committed(asks.collect(), COMMITTED_DEADLINE);
@@ -174,130 +166,9 @@ impl<T: ClusterTransport> Cluster<T> {
                     give_up(&group, &jobs, &RowError::Overdue("no answer".into()), report);
                 }
             }
-            self.read_ends(wave, report).await;
+            EndsReading::new(self, wave).run(report).await;
         }
     }
-
-    // === ends of logs ===
-
-    async fn read_ends(&self, mut open: Vec<Job>, report: &Report) {
-        let mut ends = Ends::new();
-        self.ask_leaders(&mut open, &mut ends, &Refused::new(), Attempt::First, report).await;
-        if open.is_empty() {
-            return;
-        }
-        // what is left has a row that failed: look for new leaders and ask those, once; to ask the old ones again would only
-        // hold up the next look
-        let failed: HashSet<TopicPartition> =
-            ends.iter().filter(|(_, row)| row.is_err()).map(|((partition, _), _)| partition.clone()).collect();
-        let before = self.leaders(&failed);
-        let refused = self.refresh(failed.iter().map(|partition| &partition.topic)).await;
-        let after = self.leaders(&failed);
-        ends.retain(|(partition, _), row| row.is_ok() || before.get(partition) == after.get(partition));
-        self.ask_leaders(&mut open, &mut ends, &refused, Attempt::Last, report).await;
-    }
-
-    /// The leader of each partition that has one now, as last seen.
-    fn leaders(&self, partitions: &HashSet<TopicPartition>) -> HashMap<TopicPartition, BrokerId> {
-        let mut topology = self.topology();
-        let now = Instant::now();
-        let leader = |partition: &TopicPartition| {
-            let leader = topology.topic(&partition.topic, now)?.leader(partition.partition)?;
-            Some((partition.clone(), leader))
-        };
-        partitions.iter().filter_map(leader).collect()
-    }
-
-    /// Asks every leader at once for what the jobs still lack, and reports jobs as they are complete. On the first attempt a
-    /// job with a failed row stays open.
-    async fn ask_leaders(
-        &self,
-        open: &mut Vec<Job>,
-        ends: &mut Ends,
-        refused: &Refused,
-        attempt: Attempt,
-        report: &Report,
-    ) {
-        let mut answers = StreamMap::new();
-        for ((leader, at), partitions) in self.by_leader(open, ends, refused) {
-            let deadline = if self.topology().suspects(leader) { SUSPECT_DEADLINE } else { OFFSETS_DEADLINE };
-            let rows = self.transport.offsets(leader, partitions.into_iter().collect(), at, deadline);
-            let marked = UnboundedReceiverStream::new(rows).map(Some).chain(tokio_stream::once(None));
-            answers.insert((leader, at), Box::pin(marked));
-        }
-        report_complete(open, ends, attempt, report);
-        while let Some(((leader, at), row)) = answers.next().await {
-            let Some((partition, row)) = row else {
-                report_complete(open, ends, attempt, report);
-                continue;
-            };
-            self.learn_from(leader, &partition, row.as_ref().err());
-            ends.insert((partition, at), row);
-        }
-        if attempt == Attempt::Last {
-            for job in open.drain(..) {
-                report(&job.source, job.finish(ends));
-            }
-        }
-    }
-
-    /// What the jobs still lack, by leader and end of the log. Partitions without a leader fail here.
-    fn by_leader(
-        &self,
-        open: &[Job],
-        ends: &mut Ends,
-        refused: &Refused,
-    ) -> HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> {
-        let mut asks: HashMap<_, HashSet<_>> = HashMap::new();
-        let mut topology = self.topology();
-        let now = Instant::now();
-        let mut leaders = HashMap::new();
-        for job in open {
-            for (partition, _) in job.partitions() {
-                let topic =
-                    leaders.entry(partition.topic.clone()).or_insert_with(|| topology.topic(&partition.topic, now));
-                let leader = topic.as_ref().and_then(|topic| topic.leader(partition.partition));
-                for at in job.positions() {
-                    let key = (partition.clone(), at);
-                    match leader {
-                        _ if ends.contains_key(&key) => {}
-                        Some(leader) => drop(asks.entry((leader, at)).or_default().insert(partition.clone())),
-                        None => {
-                            let no_leader = || RowError::Moving("the partition has no leader".into());
-                            let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
-                            ends.insert(key, Err(error));
-                        }
-                    }
-                }
-            }
-        }
-        drop(topology);
-        for ((partition, _), row) in ends.iter() {
-            if row.is_err() {
-                self.topology().doubt(&partition.topic);
-            }
-        }
-        asks
-    }
-
-    fn learn_from(&self, leader: BrokerId, partition: &TopicPartition, error: Option<&RowError>) {
-        let mut topology = self.topology();
-        match error {
-            None => topology.answered(leader, true),
-            Some(error) => {
-                topology.doubt(&partition.topic);
-                if matches!(error, RowError::Overdue(_) | RowError::Unreachable(_)) {
-                    topology.answered(leader, false);
-                }
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    First,
-    Last,
 }
 
 /// Rows until `most` have come, the rows have ended, or a wave's time since the first of them is over.
@@ -319,20 +190,6 @@ async fn next_wave(
     // a wave that is not full by then goes on with what it has
     drop(timeout(WAVE, gather).await);
     wave
-}
-
-fn report_complete(open: &mut Vec<Job>, ends: &Ends, attempt: Attempt, report: &Report) {
-    open.retain(|job| {
-        if !job.complete(ends) {
-            return true;
-        }
-        let outcome = job.finish(ends);
-        let again = attempt == Attempt::First && outcome.is_err();
-        if !again {
-            report(&job.source, outcome);
-        }
-        again
-    });
 }
 
 fn give_up(group: &GroupId, jobs: &[Job], error: &RowError, report: &Report) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::transport::{BrokerId, CommittedRows, GroupId, LogPosition, RowError, Topic, TopicName, TopicPartition};
+use super::transport::{CommittedRows, GroupId, LogPosition, RowError, Topic, TopicName, TopicPartition};
 use crate::lag::{
     CommittedOffset, GroupObservation, Observation, Offset, PartitionObservation, SourceError, SourceErrorKind,
     TopicObservation, Watermarks,
@@ -40,13 +40,10 @@ impl Job {
         Self { source, group, end, topics, absent, committed: HashMap::new() }
     }
 
-    /// Every partition with its leader.
-    pub(super) fn partitions(&self) -> impl Iterator<Item = (TopicPartition, Option<BrokerId>)> {
+    /// Every partition.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
         self.topics.iter().flat_map(|(name, topic)| {
-            topic
-                .partitions
-                .iter()
-                .map(|&(partition, leader)| (TopicPartition { topic: name.clone(), partition }, leader))
+            topic.partitions.iter().map(|&(partition, _)| TopicPartition { topic: name.clone(), partition })
         })
     }
 
@@ -60,10 +57,10 @@ impl Job {
         self.committed = rows.iter().cloned().collect();
     }
 
-    /// Whether all that the job needs has come, well or not.
+    /// Whether all the ends of logs that the job needs have come well.
     pub(super) fn complete(&self, ends: &Ends) -> bool {
-        self.partitions().all(|(partition, _)| {
-            self.positions().into_iter().all(|position| ends.contains_key(&(partition.clone(), position)))
+        self.partitions().all(|partition| {
+            self.positions().into_iter().all(|position| matches!(ends.get(&(partition.clone(), position)), Some(Ok(_))))
         })
     }
 
@@ -143,6 +140,7 @@ mod tests {
 
     use super::*;
     use crate::lag::{PartitionId, SourceErrorKind};
+    use crate::source::kafka::transport::BrokerId;
     use crate::trigger::Trigger;
 
     fn job() -> Job {

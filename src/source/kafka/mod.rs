@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod ends;
 mod group_topics;
 mod job;
 pub mod librdkafka;

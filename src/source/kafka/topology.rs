@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{BrokerId, RowError, Topic, TopicName};
+use super::transport::{RowError, Topic, TopicName};
 
 /// Partitions that were added are seen after this long at the latest.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -13,12 +13,10 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// What nobody has asked about for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
-/// The topics and brokers of one cluster, as last seen.
+/// The topics of one cluster, as last seen.
 #[derive(Debug, Default)]
 pub(super) struct Topology {
     topics: HashMap<TopicName, Known>,
-    /// Brokers that did not answer when they were asked last.
-    suspects: HashSet<BrokerId>,
 }
 
 #[derive(Debug)]
@@ -63,20 +61,6 @@ impl Topology {
     pub(super) fn doubt(&mut self, name: &TopicName) {
         if let Some(known) = self.topics.get_mut(name) {
             known.doubtful = true;
-        }
-    }
-
-    /// Whether the broker did not answer when it was asked last.
-    pub(super) fn suspects(&self, broker: BrokerId) -> bool {
-        self.suspects.contains(&broker)
-    }
-
-    /// Notes whether a broker answered.
-    pub(super) fn answered(&mut self, broker: BrokerId, answered: bool) {
-        if answered {
-            self.suspects.remove(&broker);
-        } else {
-            self.suspects.insert(broker);
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::source::kafka::transport::{BrokerId, RowError, Topic, TopicName, Topi
 /// Names in one request.
 const MAX_NAMES: usize = 500;
 
+/// A living broker answers in milliseconds; one that takes longer is passed over, because a round waits for its leaders.
+const PASSED_OVER_AFTER: Duration = Duration::from_millis(250);
+
 pub(super) async fn read(client: &Arc<Client>, ask: TopicsAsk, deadline: Duration) -> Result<TopicRows, RowError> {
     let until = Instant::now() + deadline;
     let mut names = match ask {
@@ -33,13 +36,12 @@ pub(super) async fn read(client: &Arc<Client>, ask: TopicsAsk, deadline: Duratio
     Ok(rows)
 }
 
-/// Asks the broker that answered last, then another, then one that the brokers name now; each has half of the time left.
+/// Asks the broker that answered last, then another, then one that the brokers name now; only the last one has all the time.
 async fn describe(client: &Arc<Client>, names: &[TopicName], until: Instant) -> Result<TopicRows, RowError> {
     let Some(name) = names.first() else { return Ok(Vec::new()) };
     for _ in 0..2 {
         let Some(from) = locked(&client.informants).front().copied() else { break };
-        let half = until.saturating_duration_since(Instant::now()) / 2;
-        match describe_from(client, from, names, Instant::now() + half).await {
+        match describe_from(client, from, names, until.min(Instant::now() + PASSED_OVER_AFTER)).await {
             Err(RowError::Overdue(_) | RowError::Unreachable(_)) => {}
             answered => return answered,
         }

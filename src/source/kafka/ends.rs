@@ -1,0 +1,139 @@
+//! The ends of the logs for a wave of jobs: every leader is asked at once, and a new leader as soon as the cluster names one.
+//!
+//! A leader that dies or falls silent gets successors within seconds, by the cluster's own clock. So the wait for an answer is
+//! also a watch on the metadata: whoever is overdue is looked up again, and its successor asked at once.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::{Stream, StreamExt as _, StreamMap};
+
+use super::cluster::{Cluster, Refused};
+use super::job::{Ends, Job};
+use super::transport::{BrokerId, ClusterTransport, LogPosition, RowError, TopicPartition};
+use crate::lag::{Offset, Report};
+
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A healthy leader answers in milliseconds; after this time it is looked up again, and then as often.
+const LOOK_UP_EVERY: Duration = Duration::from_millis(300);
+
+type Key = (TopicPartition, LogPosition);
+
+/// A row, or the end of an answer.
+type Answer = Option<(Key, Result<Offset, RowError>)>;
+
+pub(super) struct EndsReading<'a, T> {
+    cluster: &'a Cluster<T>,
+    open: Vec<Job>,
+    ends: Ends,
+    /// Who was asked last for each row.
+    asked: HashMap<Key, BrokerId>,
+    answers: StreamMap<usize, Pin<Box<dyn Stream<Item = Answer> + Send>>>,
+    /// Requests so far; each has its number, for an old leader may still be answering when a new one is asked.
+    requests: usize,
+    until: Instant,
+}
+
+impl<'a, T: ClusterTransport> EndsReading<'a, T> {
+    pub(super) fn new(cluster: &'a Cluster<T>, open: Vec<Job>) -> Self {
+        let until = Instant::now() + DEADLINE;
+        Self { cluster, open, ends: Ends::new(), asked: HashMap::new(), answers: StreamMap::new(), requests: 0, until }
+    }
+
+    /// Reads, and reports each job exactly once.
+    pub(super) async fn run(mut self, report: &Report) {
+        let mut look_up_at = Instant::now() + LOOK_UP_EVERY;
+        self.ask(&Refused::new());
+        self.report_complete(report);
+        while !self.answers.is_empty() && !self.open.is_empty() {
+            let look_up = tokio::select! {
+                Some((_, answer)) = self.answers.next() => {
+                    if let Some((key, row)) = answer {
+                        self.take(key, row);
+                        continue;
+                    }
+                    self.report_complete(report);
+                    self.answers.is_empty() && !self.open.is_empty()
+                }
+                () = sleep_until(look_up_at) => true,
+            };
+            if look_up {
+                self.look_up().await;
+                look_up_at = Instant::now() + LOOK_UP_EVERY;
+            }
+        }
+        for job in &self.open {
+            report(&job.source, job.finish(&self.ends));
+        }
+    }
+
+    fn take(&mut self, key: Key, row: Result<Offset, RowError>) {
+        if row.is_err() {
+            self.cluster.topology().doubt(&key.0.topic);
+        }
+        // an answer of the new leader is not undone by a late error of the old one
+        if row.is_ok() || !matches!(self.ends.get(&key), Some(Ok(_))) {
+            self.ends.insert(key, row);
+        }
+    }
+
+    fn report_complete(&mut self, report: &Report) {
+        let ends = &self.ends;
+        self.open.retain(|job| {
+            let complete = job.complete(ends);
+            if complete {
+                report(&job.source, job.finish(ends));
+            }
+            !complete
+        });
+    }
+
+    /// Looks up the leaders of what is still lacking, and asks those that are new.
+    async fn look_up(&mut self) {
+        let lacking: HashSet<_> = self.lacking().map(|(partition, _)| partition.topic).collect();
+        for topic in &lacking {
+            self.cluster.topology().doubt(topic);
+        }
+        let refused = self.cluster.refresh(lacking.iter()).await;
+        self.ask(&refused);
+    }
+
+    fn lacking(&self) -> impl Iterator<Item = Key> {
+        let keys = self.open.iter().flat_map(|job| {
+            job.partitions().flat_map(|partition| job.positions().map(|position| (partition.clone(), position)))
+        });
+        keys.filter(|key| !matches!(self.ends.get(key), Some(Ok(_))))
+    }
+
+    /// Asks for what is lacking, each leader that was not asked for it last.
+    fn ask(&mut self, refused: &Refused) {
+        let mut asks: HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> = HashMap::new();
+        let lacking: Vec<_> = self.lacking().collect();
+        let now = Instant::now();
+        for key in lacking {
+            let (partition, position) = &key;
+            let topic = self.cluster.topology().topic(&partition.topic, now);
+            let Some(leader) = topic.and_then(|topic| topic.leader(partition.partition)) else {
+                let no_leader = || RowError::Moving("the partition has no leader".into());
+                let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
+                self.take(key, Err(error));
+                continue;
+            };
+            if self.asked.get(&key) != Some(&leader) {
+                asks.entry((leader, *position)).or_default().insert(partition.clone());
+                self.asked.insert(key, leader);
+            }
+        }
+        let left = self.until.saturating_duration_since(now);
+        for ((leader, at), partitions) in asks {
+            let rows = self.cluster.transport.offsets(leader, partitions.into_iter().collect(), at, left);
+            let rows = UnboundedReceiverStream::new(rows).map(move |(partition, row)| Some(((partition, at), row)));
+            self.answers.insert(self.requests, Box::pin(rows.chain(tokio_stream::once(None))));
+            self.requests += 1;
+        }
+    }
+}
