@@ -7,12 +7,15 @@
     reason = "a test that cannot go on panics, and nobody reads its docs"
 )]
 
+mod cli;
 mod contract;
 mod floor_plan;
 mod kafka_lag;
 mod kafka_outages;
 mod kafka_security;
 mod native;
+mod process;
 mod proto;
+mod readme;
 mod sampler;
 mod support;

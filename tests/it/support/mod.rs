@@ -4,5 +4,6 @@ pub mod driver;
 pub mod kafka;
 pub mod mock_cluster;
 pub mod observer;
+pub mod process;
 pub mod scripted;
 pub mod server;

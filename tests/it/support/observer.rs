@@ -17,7 +17,6 @@ use super::driver::WITHIN;
 /// Reads and judges as the service does.
 pub struct Observer {
     sampler: Sampler<Sources>,
-    pub metrics: Metrics,
 }
 
 impl Observer {
@@ -36,7 +35,7 @@ impl Observer {
     fn with(connections: Connections) -> Self {
         let metrics = Metrics::new("0", "none");
         let sources = Sources::new(connections, metrics.upstream.clone());
-        Self { sampler: Sampler::new(sources, metrics.sampler.clone()), metrics }
+        Self { sampler: Sampler::new(sources, metrics.sampler) }
     }
 
     pub async fn answer(&self, trigger: &Trigger) -> Result<Answer, SourceError> {

@@ -1,0 +1,35 @@
+# The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
+.DEFAULT_GOAL := help
+.PHONY: help demo build lint test test-long bench clean
+
+KAFKA_LIBS := target/services/kafka/libs
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 14
+
+demo: ## Build, and show a scaler at work: broker, producer, consumers and KEDA's side in one process
+	cargo run --quiet --locked -- playground
+
+build: ## Build the release binary
+	cargo build --release --locked
+
+lint: ## Formatting, clippy and rustdoc without a warning, and the floor plan
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	cargo test --locked --test it floor_plan::
+
+test: $(KAFKA_LIBS)/.pom ## Every test, those against a real Apache Kafka included
+	cargo test --locked
+
+test-long: $(KAFKA_LIBS)/.pom ## The same, with 2,000 rounds of outage and recovery instead of 50
+	OUTAGE_ROUNDS=2000 cargo test --locked
+
+bench: ## Measure the figures; prints a table and writes target/bench/results.json
+	cargo bench --locked --bench figures
+
+$(KAFKA_LIBS)/.pom: tests/services/kafka/pom.xml
+	tests/services/kafka/fetch.sh $(KAFKA_LIBS)
+
+clean: ## Remove what was built
+	cargo clean

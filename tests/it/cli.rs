@@ -1,0 +1,143 @@
+//! The command line by its output and exit codes.
+
+use crate::support::driver::Driver;
+use crate::support::kafka::{one_node, unique};
+use crate::support::process::{Ended, run};
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scaledobject.yaml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+const GOOD: &str = "kind: ScaledObject
+metadata: {name: orders, namespace: shop}
+spec:
+  triggers:
+    - type: external
+      metadata:
+        source: kafka
+        bootstrapServers: SERVERS
+        consumerGroup: GROUP
+        topic: TOPIC
+        lagThreshold: \"5\"
+    - type: cpu
+      metadata: {value: \"80\"}
+";
+
+#[tokio::test]
+async fn the_version_names_commit_and_librdkafka() {
+    let Ended { code, stdout, .. } = run(&["--version"]).await;
+    assert_eq!(code, Some(0));
+    for word in [concat!("keda-stream-scaler ", env!("CARGO_PKG_VERSION")), "commit ", "librdkafka 2."] {
+        assert!(stdout.contains(word), "{stdout}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_has_examples() {
+    for command in ["serve", "validate", "explain", "playground"] {
+        let Ended { code, stdout, .. } = run(&[command, "--help"]).await;
+        assert_eq!(code, Some(0));
+        assert!(stdout.contains(&format!("Examples:\n  keda-stream-scaler {command}")), "{stdout}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_2_and_a_missing_file_with_1() {
+    for arguments in
+        [&["validate"][..], &["serve", "--grpc-addr", "nowhere"], &["dance"], &["validate", "--output", "xml", "-"]]
+    {
+        let Ended { code, stdout, .. } = run(arguments).await;
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+    }
+    let Ended { code, stderr, .. } = run(&["validate", "/no/such/file"]).await;
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("error: reading /no/such/file: No such file"), "{stderr}");
+}
+
+#[tokio::test]
+async fn validate_tells_what_is_good() {
+    let (_folder, path) = file(GOOD);
+    let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+    let expected = format!(
+        "{path}: ScaledObject shop/orders, trigger 0: good, metric s0-kafka-TOPIC with target 5\n\
+         {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
+    );
+    assert_eq!((code, stdout), (Some(0), expected));
+}
+
+#[tokio::test]
+async fn validate_tells_each_problem_with_its_line() {
+    let (_folder, path) = file(&GOOD.replace("lagThreshold", "lagTreshold").replace("source: kafka", "source: kafkaa"));
+    let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+    let expected = format!(
+        "{path}: ScaledObject shop/orders, trigger 0: 2 problems\n\
+         {path}:11: lagTreshold: is not a known key, did you mean lagThreshold?\n\
+         {path}:7: source: \"kafkaa\" must be one of kafka, apache-kafka\n\
+         {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
+    );
+    assert_eq!((code, stdout), (Some(1), expected));
+    let Ended { code, stdout, .. } = run(&["validate", "-o", "json", &path]).await;
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &json[0]["problems"][0]["line"]), (Some(1), &serde_json::json!(11)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_how_the_value_comes_about() {
+    let servers = one_node().bootstrap_servers();
+    let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));
+    driver.create_topic(&topic, 2, 1, &[]).await;
+    driver.produce(&topic, 0, 40);
+    driver.commit(&group, &[(&topic, 0, 3), (&topic, 1, 0)]);
+    let text = GOOD.replace("SERVERS", &format!("\"{servers}\"")).replace("GROUP", &group).replace("TOPIC", &topic);
+    let (_folder, path) = file(&text);
+    let Ended { code, stdout, stderr } = run(&["explain", &path]).await;
+    let expected = format!(
+        "ScaledObject shop/orders, trigger 0
+  source     group {group}, topic {topic}, at {servers}
+  {topic}/0  committed 3, log 0..40
+  {topic}/1  committed 0, log 0..0
+  because    37 records behind in 1 of 2 partitions
+  because    capped from 37: with more than 2 replicas some would have no partition
+  because    active: 37 records behind, more than 0 are needed
+  metric     s0-kafka-{topic}: value 10, target 5, active true
+  replicas   the HPA wants 2 replicas; it keeps what it has within a tenth of that
+ScaledObject shop/orders, trigger 1
+  skipped: KEDA's own trigger cpu
+"
+    );
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), expected.as_str(), ""));
+    let Ended { stdout, .. } = run(&["explain", "-o", "json", &path]).await;
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(json[0]["decision"]["value"], 10.0);
+    assert_eq!(json[0]["replicas"]["wanted"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_the_error_that_keda_would_get() {
+    let text = GOOD.replace("SERVERS", "\"127.0.0.1:9\"");
+    let (_folder, path) = file(&text);
+    let Ended { code, stdout, .. } = run(&["explain", &path]).await;
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("KEDA gets an error: UNAVAILABLE\n  could not read topic TOPIC"), "{stdout}");
+}
+
+#[tokio::test]
+async fn the_playground_shows_a_lag_that_grows_and_ends_by_itself() {
+    let Ended { code, stdout, stderr } = run(&["playground", "--for", "18s"]).await;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("grpcurl -plaintext -d '{\"scaledObjectRef\""), "{stdout}");
+    let rows: Vec<Vec<&str>> = stdout
+        .lines()
+        .filter(|line| line.contains(" true ") || line.contains(" false "))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let metrics: Vec<u64> = rows.iter().map(|row| row[3].parse().unwrap()).collect();
+    assert!(metrics.len() >= 5, "{stdout}");
+    assert!(metrics.iter().max().unwrap() > &100, "the rush makes a lag: {stdout}");
+    assert!(rows.iter().any(|row| row[2].parse::<u64>().unwrap() > 0), "something is consumed: {stdout}");
+    assert!(stdout.ends_with("ended\n"), "{stdout}");
+}

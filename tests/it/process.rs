@@ -1,0 +1,134 @@
+//! The service as a process: over gRPC from a real group, probes, signals.
+
+use std::time::Duration;
+
+use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
+use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
+use tokio::time::{Instant, timeout};
+use tokio_stream::StreamExt as _;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::support::driver::Driver;
+use crate::support::kafka::{one_node, unique};
+use crate::support::process::Serving;
+use crate::support::server::scaled_object;
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn client(serving: &Serving) -> ExternalScalerClient<Channel> {
+    ExternalScalerClient::connect(format!("http://{}", serving.grpc)).await.unwrap()
+}
+
+/// A ScaledObject of a real group that is 12 behind.
+async fn behind_by_twelve() -> ScaledObjectRef {
+    let servers = one_node().bootstrap_servers();
+    let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));
+    driver.create_topic(&topic, 2, 1, &[]).await;
+    driver.produce(&topic, 0, 10);
+    driver.produce(&topic, 1, 10);
+    driver.commit(&group, &[(&topic, 0, 3), (&topic, 1, 5)]);
+    let changes = [("bootstrapServers", servers.as_str()), ("topic", &topic), ("pollInterval", "2s")];
+    scaled_object(&group, &changes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_of_a_real_group_is_served_over_grpc_and_shown_to_operators() {
+    let about = behind_by_twelve().await;
+    let serving = Serving::start(&[]).await;
+    let mut client = client(&serving).await;
+    let request = GetMetricsRequest { scaled_object_ref: Some(about.clone()), metric_name: String::new() };
+    let value = client.get_metrics(request).await.unwrap().into_inner().metric_values.remove(0);
+    assert!((value.metric_value_float - 12.0).abs() < f64::EPSILON, "{value:?}");
+    assert!(client.is_active(about.clone()).await.unwrap().into_inner().result);
+
+    let (status, samples) = serving.get(&format!("/samples?source={}", about.name)).await;
+    let samples: serde_json::Value = serde_json::from_str(&samples).unwrap();
+    let target = &samples["targets"][0];
+    assert_eq!(status, 200);
+    assert_eq!((target["state"].as_str(), target["consumerGroup"].as_str()), (Some("good"), Some(about.name.as_str())));
+    assert_eq!(target["reading"]["recordsBehind"], 12);
+    assert_eq!(target["reading"]["partitionRows"][1]["committed"], 5);
+
+    let (status, metrics) = serving.get("/metrics").await;
+    assert_eq!(status, 200);
+    for line in [
+        "stream_scaler_build_info{version=\"",
+        "stream_scaler_rpcs_total{method=\"GetMetrics\",code=\"OK\"} 1",
+        "stream_scaler_samples_total{outcome=\"ok\"}",
+        "stream_scaler_samples_total{outcome=\"denied\"} 0",
+        "stream_scaler_upstream_calls_total{api=\"kafka.ListOffsets\",outcome=\"ok\"}",
+        "stream_scaler_backends 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_of_a_source_fails_no_probe() {
+    let serving = Serving::start(&[]).await;
+    let about = scaled_object("nobody", &[("bootstrapServers", "127.0.0.1:9")]);
+    let error = client(&serving).await.is_active(about).await.unwrap_err();
+    assert!(matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded), "{error}");
+    for probe in ["/livez", "/readyz"] {
+        assert_eq!(serving.get(probe).await, (200, "ok\n".to_owned()), "{probe}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_open_streams_with_ok_and_the_process_with_0() {
+    let about = behind_by_twelve().await;
+    let serving = Serving::start(&[]).await;
+    let mut client = client(&serving).await;
+    let mut pushed = client.stream_is_active(about).await.unwrap().into_inner();
+    assert!(timeout(SOON, pushed.next()).await.unwrap().unwrap().unwrap().result);
+    serving.signal("TERM").await;
+    assert!(timeout(SOON, pushed.next()).await.unwrap().is_none());
+    drop((pushed, client));
+    assert_eq!(serving.code().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drain_has_a_hard_deadline_that_an_idle_connection_cannot_move() {
+    let serving = Serving::start(&["--drain-seconds", "1"]).await;
+    let mut client = client(&serving).await;
+    client.get_metric_spec(scaled_object("a", &[])).await.unwrap();
+    let begun = Instant::now();
+    serving.signal("INT").await;
+    assert_eq!(serving.code().await, Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connections_file_is_read_again_when_it_changes() {
+    let about = behind_by_twelve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("connections.yaml");
+    let write = |namespace: &str| {
+        let servers = one_node().bootstrap_servers();
+        let text = format!(
+            "connections: {{it: {{namespaces: [{namespace}], kafka: {{bootstrapServers: '{servers}', passwordFile: pw}}}}}}\nmetadata: []\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    std::fs::write(folder.path().join("pw"), "s3cret").unwrap();
+    write("bank");
+    let serving = Serving::start(&["--connections", file.to_str().unwrap()]).await;
+    let mut client = client(&serving).await;
+    let refused = client.is_active(about.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("may not name the broker"), "{refused}");
+
+    let mut named = about;
+    named.scaler_metadata.remove("bootstrapServers");
+    named.scaler_metadata.insert("connection".into(), "it".into());
+    let refused = client.is_active(named.clone()).await.unwrap_err();
+    assert!(refused.message().starts_with("namespace shop may not use connection it"), "{refused}");
+    write("shop");
+    let begun = Instant::now();
+    while let Err(refused) = client.is_active(named.clone()).await {
+        assert!(begun.elapsed() < SOON, "{refused}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

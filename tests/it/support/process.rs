@@ -1,0 +1,76 @@
+//! The scaler's own binary, run as a person or Kubernetes would.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_keda-stream-scaler");
+const SOON: Duration = Duration::from_secs(20);
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the binary to its end.
+pub async fn run(arguments: &[&str]) -> Ended {
+    let output = Command::new(BINARY).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(Duration::from_secs(60), output).await.expect("the command ends").unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A running `serve`; killed when it is dropped.
+pub struct Serving {
+    child: Child,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+}
+
+impl Serving {
+    /// Starts it on free ports and waits until it listens.
+    pub async fn start(more: &[&str]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"])
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = timeout(SOON, log.next_line()).await.expect("a log line").unwrap().expect("it listens");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = |key: &str| line[key].as_str().unwrap().parse().unwrap();
+        let (grpc, http) = (address("grpc_addr"), address("http_addr"));
+        // a log that nobody reads would hold the process up
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Self { child, grpc, http }
+    }
+
+    pub async fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().await.unwrap().success());
+    }
+
+    /// Waits for the end, and tells the exit code.
+    pub async fn code(mut self) -> Option<i32> {
+        timeout(SOON, self.child.wait()).await.expect("it ends").unwrap().code()
+    }
+
+    /// What an HTTP path answers: status and text.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.http)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
