@@ -1,11 +1,11 @@
 //! Brokers that die, fall silent or hand over, in a real cluster of three.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use keda_stream_scaler::lag::SourceErrorKind;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::support::driver::{Driver, WITHIN};
@@ -13,7 +13,7 @@ use crate::support::kafka::{KafkaCluster, three_nodes, unique};
 use crate::support::observer::{Observer, activity, trigger};
 
 /// One test at a time may take a broker away.
-static CLUSTER: Mutex<()> = Mutex::new(());
+static CLUSTER: Mutex<()> = Mutex::const_new(());
 
 /// A dead broker's partitions must be right again so soon after the cluster itself has new leaders.
 const RIGHT_AGAIN_WITHIN: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ fn group_of_coordinator(cluster: &KafkaCluster, driver: &Driver, topic: &str, no
 }
 
 async fn right_again_after(take: fn(&KafkaCluster), give_back: fn(&KafkaCluster)) {
-    let _alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = CLUSTER.lock().await;
     let cluster = three_nodes();
     let servers = cluster.bootstrap_servers();
     let (driver, topic) = (Driver::new(&servers), unique("orders"));
@@ -113,7 +113,7 @@ async fn a_silent_brokers_partitions_are_right_within_a_second_of_their_new_lead
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_coordinator_falls_silent_is_read_again_before_max_staleness() {
-    let _alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = CLUSTER.lock().await;
     let cluster = three_nodes();
     let servers = cluster.bootstrap_servers();
     let (driver, topic) = (Driver::new(&servers), unique("orders"));
@@ -140,7 +140,7 @@ async fn a_group_whose_coordinator_falls_silent_is_read_again_before_max_stalene
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_whose_only_broker_is_away_is_an_error_after_max_staleness_and_others_go_on() {
-    let _alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = CLUSTER.lock().await;
     let cluster = three_nodes();
     let servers = cluster.bootstrap_servers();
     let driver = Driver::new(&servers);
@@ -187,7 +187,7 @@ async fn a_partition_whose_only_broker_is_away_is_an_error_after_max_staleness_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_moves_is_followed() {
-    let _alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = CLUSTER.lock().await;
     let cluster = three_nodes();
     let servers = cluster.bootstrap_servers();
     let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));

@@ -2,9 +2,10 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub,
-    reason = "a test that cannot go on panics, and nobody reads its docs"
+    reason = "a test that cannot go on panics, prints what it measured, and nobody reads its docs"
 )]
 
 mod cli;

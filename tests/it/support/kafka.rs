@@ -180,7 +180,7 @@ impl KafkaCluster {
         }
         let node = self.node(number);
         let controls = number == 1;
-        let more: String = self.listeners.iter().map(|(name, port)| format!(",{name}://127.0.0.1:{port}")).collect();
+        let more: Vec<_> = self.listeners.iter().map(|(name, port)| format!(",{name}://127.0.0.1:{port}")).collect();
         let directory = if self.listeners.is_empty() { &node.directory } else { &self.directory };
         let controller = format!("CONTROLLER://127.0.0.1:{},", self.controller_port);
         for (name, value) in [
@@ -189,7 +189,7 @@ impl KafkaCluster {
             ("CONTROLLER_PORT", self.controller_port.to_string()),
             ("CONTROLLER_LISTENER", if controls { controller } else { String::new() }),
             ("PORT", node.port.to_string()),
-            ("MORE_LISTENERS", more),
+            ("MORE_LISTENERS", more.concat()),
             ("DIRECTORY", directory.display().to_string()),
             ("REPLICAS", self.nodes.len().min(3).to_string()),
         ] {

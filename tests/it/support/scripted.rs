@@ -31,7 +31,9 @@ pub struct Scripted {
 impl Scripted {
     /// From now on `group` answers so.
     pub fn set(&self, group: &str, script: Script) {
-        self.scripts.send_modify(|scripts| drop(scripts.insert(group.to_owned(), script)));
+        self.scripts.send_modify(|scripts| {
+            scripts.insert(group.to_owned(), script);
+        });
     }
 
     /// How often `group` has been observed.

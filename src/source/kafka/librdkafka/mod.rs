@@ -1,7 +1,7 @@
 //! The brokers through librdkafka.
 //!
 //! librdkafka asks for one group at a time, so a batch fans out here: paced, with deadlines of our own, and with an eye on requests
-//! that librdkafka never finishes ([`recycle`]).
+//! that librdkafka never finishes (`recycle`).
 
 mod base_properties;
 mod client;
