@@ -21,6 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// A healthy leader answers in milliseconds; after this time it is looked up again, and then as often.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(300);
 
+/// Where all have answered, but not all of them well, leaders are looked up so soon.
+const LOOK_UP_SOON: Duration = Duration::from_millis(100);
+
 type Key = (TopicPartition, LogPosition);
 
 /// A row, or the end of an answer.
@@ -46,24 +49,22 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
 
     /// Reads, and reports each job exactly once.
     pub(super) async fn run(mut self, report: &Report) {
-        let mut look_up_at = Instant::now() + LOOK_UP_EVERY;
-        self.ask(&Refused::new());
+        let mut looked_up = Instant::now();
+        let _: bool = self.ask(&Refused::new());
         self.report_complete(report);
-        while !self.answers.is_empty() && !self.open.is_empty() {
-            let look_up = tokio::select! {
-                Some((_, answer)) = self.answers.next() => {
-                    if let Some((key, row)) = answer {
-                        self.take(key, row);
-                        continue;
+        while !self.open.is_empty() && Instant::now() < self.until {
+            let pause = if self.answers.is_empty() { LOOK_UP_SOON } else { LOOK_UP_EVERY };
+            tokio::select! {
+                Some((_, answer)) = self.answers.next() => match answer {
+                    Some((key, row)) => self.take(key, row),
+                    None => self.report_complete(report),
+                },
+                () = sleep_until(looked_up + pause) => {
+                    looked_up = Instant::now();
+                    if !self.look_up().await && self.answers.is_empty() {
+                        break;
                     }
-                    self.report_complete(report);
-                    self.answers.is_empty() && !self.open.is_empty()
                 }
-                () = sleep_until(look_up_at) => true,
-            };
-            if look_up {
-                self.look_up().await;
-                look_up_at = Instant::now() + LOOK_UP_EVERY;
             }
         }
         for job in &self.open {
@@ -92,14 +93,14 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         });
     }
 
-    /// Looks up the leaders of what is still lacking, and asks those that are new.
-    async fn look_up(&mut self) {
+    /// Looks up the leaders of what is still lacking, and asks; tells whether there was anybody to ask.
+    async fn look_up(&mut self) -> bool {
         let lacking: HashSet<_> = self.lacking().map(|(partition, _)| partition.topic).collect();
         for topic in &lacking {
             self.cluster.topology().doubt(topic);
         }
         let refused = self.cluster.refresh(lacking.iter()).await;
-        self.ask(&refused);
+        self.ask(&refused)
     }
 
     fn lacking(&self) -> impl Iterator<Item = Key> {
@@ -109,8 +110,9 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         keys.filter(|key| !matches!(self.ends.get(key), Some(Ok(_))))
     }
 
-    /// Asks for what is lacking, each leader that was not asked for it last.
-    fn ask(&mut self, refused: &Refused) {
+    /// Asks for what is lacking: a leader that was not asked for it last, or one that said it was moving. Tells whether there
+    /// was anybody to ask.
+    fn ask(&mut self, refused: &Refused) -> bool {
         let mut asks: HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> = HashMap::new();
         let lacking: Vec<_> = self.lacking().collect();
         let now = Instant::now();
@@ -123,11 +125,14 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 self.take(key, Err(error));
                 continue;
             };
-            if self.asked.get(&key) != Some(&leader) {
+            let moving = matches!(self.ends.get(&key), Some(Err(RowError::Moving(_))));
+            if moving || self.asked.get(&key) != Some(&leader) {
+                self.ends.remove(&key);
                 asks.entry((leader, *position)).or_default().insert(partition.clone());
                 self.asked.insert(key, leader);
             }
         }
+        let anybody = !asks.is_empty();
         let left = self.until.saturating_duration_since(now);
         for ((leader, at), partitions) in asks {
             let rows = self.cluster.transport.offsets(leader, partitions.into_iter().collect(), at, left);
@@ -135,5 +140,6 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
             self.answers.insert(self.requests, Box::pin(rows.chain(tokio_stream::once(None))));
             self.requests += 1;
         }
+        anybody
     }
 }

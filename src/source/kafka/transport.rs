@@ -113,7 +113,7 @@ pub enum LogPosition {
 /// Why a row has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowError {
-    /// A leader or coordinator is moving; ask again soon.
+    /// A leader or coordinator is moving; look it up and ask again. Coordinators have been asked twice already.
     Moving(String),
     /// The broker could not be reached.
     Unreachable(String),

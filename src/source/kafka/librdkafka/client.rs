@@ -34,8 +34,6 @@ pub(super) struct Client {
     metadata: Semaphore,
     /// The brokers that can be asked about topics: first the one that answered last.
     pub(super) informants: Mutex<VecDeque<BrokerId>>,
-    /// When leaders were last asked for because a row had failed.
-    pub(super) leaders_refreshed: Mutex<Option<Instant>>,
 }
 
 /// Tells the group's health when librdkafka has done with a request, however late.
@@ -66,7 +64,6 @@ impl Client {
             pace: Semaphore::new(IN_FLIGHT),
             metadata: Semaphore::new(1),
             informants: Mutex::default(),
-            leaders_refreshed: Mutex::new(None),
         })
     }
 

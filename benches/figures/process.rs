@@ -1,0 +1,212 @@
+//! Servers in processes of their own: this program again, with a role; and what the kernel says of them.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use keda_stream_scaler::keda::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer};
+use keda_stream_scaler::keda::proto::{
+    GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, MetricValue, ScaledObjectRef,
+};
+use keda_stream_scaler::keda::{Limits, serve};
+use keda_stream_scaler::sampler::Sampler;
+use keda_stream_scaler::telemetry::Metrics;
+use rdkafka::mocking::MockCluster;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::source::Scripted;
+
+const VARIABLE: &str = "FIGURES_ROLE";
+
+/// What a child of the benchmark does.
+#[derive(Clone, Copy, Debug)]
+pub enum Role {
+    /// The scaler's own service over a scripted source; a line on stdin makes the source fall silent.
+    Scaler,
+    /// The same service trait with constant answers.
+    NoOp,
+    /// Three brokers of librdkafka's mock cluster; stdin's first line is how many topics of how many partitions.
+    Brokers,
+}
+
+/// A child; killed when it is dropped.
+pub struct Running {
+    child: Child,
+    pub address: String,
+}
+
+impl Role {
+    pub fn of_this_process() -> Option<Self> {
+        match std::env::var(VARIABLE).ok()?.as_str() {
+            "scaler" => Some(Self::Scaler),
+            "no-op" => Some(Self::NoOp),
+            "brokers" => Some(Self::Brokers),
+            other => panic!("no role {other}"),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Scaler => "scaler",
+            Self::NoOp => "no-op",
+            Self::Brokers => "brokers",
+        }
+    }
+
+    /// Starts a child of this role, and waits for its address.
+    pub fn start(self, first_line: &str) -> Running {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .env(VARIABLE, self.name())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "{first_line}").unwrap();
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Running { child, address: address.trim().to_owned() }
+    }
+
+    pub fn run(self) {
+        let first_line = read_line();
+        match self {
+            Self::Brokers => brokers(&first_line),
+            Self::Scaler => runtime().block_on(scaler()),
+            Self::NoOp => runtime().block_on(no_op()),
+        }
+    }
+}
+
+impl Running {
+    /// Sends a line to the child.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    pub fn usage(&self) -> Usage {
+        Usage::of(&self.child.id().to_string())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    pub cpu: Duration,
+    pub resident_mib: f64,
+    pub threads: f64,
+}
+
+impl Usage {
+    /// Of a process by its number, or `self`.
+    pub fn of(process: &str) -> Self {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let number = |key: &str| -> f64 {
+            let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        // the name, which may hold anything, ends with the last bracket; times are in hundredths of a second on Linux
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let hundredths: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Self {
+            cpu: Duration::from_millis(hundredths * 10),
+            resident_mib: number("VmRSS:") / 1024.0,
+            threads: number("Threads:"),
+        }
+    }
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn read_line() -> String {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+async fn listener() -> TcpListener {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    println!("http://{}", listener.local_addr().unwrap());
+    listener
+}
+
+async fn scaler() {
+    let metrics = Metrics::new("0", "none");
+    let source = Scripted::default();
+    let silent = source.silent.clone();
+    std::thread::spawn(move || {
+        read_line();
+        silent.store(true, Ordering::Relaxed);
+    });
+    let sampler = Sampler::new(source, metrics.sampler.clone());
+    let limits = Limits { max_connection_age: Duration::from_secs(3600) };
+    serve(listener().await, sampler, metrics.rpc.clone(), limits, CancellationToken::new()).await.unwrap();
+}
+
+async fn no_op() {
+    let incoming = TcpIncoming::from(listener().await).with_nodelay(Some(true));
+    Server::builder().add_service(ExternalScalerServer::new(NoOp)).serve_with_incoming(incoming).await.unwrap();
+}
+
+fn brokers(first_line: &str) {
+    let cluster = MockCluster::new(3).unwrap();
+    let (topics, partitions) = first_line.split_once(' ').unwrap();
+    for number in 0..topics.parse().unwrap() {
+        cluster.create_topic(&format!("orders-{number}"), partitions.parse().unwrap(), 3).unwrap();
+    }
+    println!("{}", cluster.bootstrap_servers());
+    // until stdin closes or the parent kills this
+    read_line();
+}
+
+struct NoOp;
+
+type Never<T> = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ExternalScaler for NoOp {
+    type StreamIsActiveStream = Never<IsActiveResponse>;
+    type StreamMetricSpecStream = Never<GetMetricSpecResponse>;
+
+    async fn is_active(&self, _: Request<ScaledObjectRef>) -> Result<Response<IsActiveResponse>, Status> {
+        Ok(Response::new(IsActiveResponse { result: true }))
+    }
+
+    async fn get_metric_spec(&self, _: Request<ScaledObjectRef>) -> Result<Response<GetMetricSpecResponse>, Status> {
+        Ok(Response::new(GetMetricSpecResponse::default()))
+    }
+
+    #[expect(deprecated, reason = "the same fields as the service's")]
+    async fn get_metrics(&self, request: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
+        let metric_name = request.into_inner().metric_name;
+        let value = MetricValue { metric_name, metric_value: 42, metric_value_float: 42.0 };
+        Ok(Response::new(GetMetricsResponse { metric_values: vec![value] }))
+    }
+
+    async fn stream_is_active(&self, _: Request<ScaledObjectRef>) -> Result<Response<Never<IsActiveResponse>>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn stream_metric_spec(
+        &self,
+        _: Request<ScaledObjectRef>,
+    ) -> Result<Response<Never<GetMetricSpecResponse>>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+}
