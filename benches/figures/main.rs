@@ -5,6 +5,7 @@
     clippy::print_stdout,
     clippy::cast_precision_loss,
     missing_docs,
+    unreachable_pub,
     reason = "a measurement that cannot go on panics, and prints what it saw"
 )]
 

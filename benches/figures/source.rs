@@ -18,13 +18,18 @@ const PARTITIONS: u32 = 32;
 pub struct Scripted {
     pub silent: Arc<AtomicBool>,
     /// How long a reading takes.
-    pub takes: Duration,
+    takes: Duration,
     in_flight: Arc<Mutex<HashMap<String, usize>>>,
     /// The most readings of one group at the same time.
     pub most: Arc<AtomicUsize>,
 }
 
 impl Scripted {
+    /// Readings take so long.
+    pub fn taking(takes: Duration) -> Self {
+        Self { takes, ..Self::default() }
+    }
+
     fn enter(&self, group: &str) {
         let mut in_flight = self.in_flight.lock().unwrap();
         let now = in_flight.entry(group.to_owned()).or_default();
@@ -49,7 +54,9 @@ impl Observe for Scripted {
             std::future::pending::<()>().await;
         }
         let groups: Vec<_> = due.iter().map(|source| group(source)).collect();
-        groups.iter().for_each(|group| self.enter(group));
+        for group in &groups {
+            self.enter(group);
+        }
         tokio::time::sleep(self.takes).await;
         for (source, group) in due.iter().zip(&groups) {
             self.leave(group);

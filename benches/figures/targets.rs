@@ -21,7 +21,7 @@ const READING_TAKES: Duration = Duration::from_millis(250);
 const INTERVAL: Duration = Duration::from_secs(10);
 
 pub fn measure(table: &mut Table) {
-    let source = Scripted { takes: READING_TAKES, ..Scripted::default() };
+    let source = Scripted::taking(READING_TAKES);
     let most = source.most.clone();
     let took = runtime().block_on(async {
         let sampler = Sampler::new(source, Metrics::new("0", "none").sampler.clone());
