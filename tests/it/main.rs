@@ -18,5 +18,6 @@ mod native;
 mod process;
 mod proto;
 mod readme;
+mod round;
 mod sampler;
 mod support;

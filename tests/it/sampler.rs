@@ -145,6 +145,19 @@ async fn a_thousand_new_targets_are_read_in_few_rounds_once_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_sources_of_a_backend_share_one_round_an_interval() {
+    let (source, sampler) = sampler();
+    for number in 0..300 {
+        ask(&sampler, &trigger(&format!("g{number}"), &[])).await.unwrap();
+    }
+    sleep(S(20)).await;
+    let before = source.rounds();
+    sleep(S(100)).await;
+    let rounds = source.rounds() - before;
+    assert!((10..=14).contains(&rounds), "{rounds} rounds in ten intervals");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_watched_source_is_read_at_the_watchs_pace_until_the_watch_ends() {
     let (source, sampler) = sampler();
     let watch = sampler.watch("shop", &trigger("a", &[]), S(1)).unwrap();

@@ -35,6 +35,8 @@ pub(super) struct EndsReading<'a, T> {
     ends: Ends,
     /// Who was asked last for each row.
     asked: HashMap<Key, BrokerId>,
+    /// Rows that have not come yet.
+    awaited: HashSet<Key>,
     answers: StreamMap<usize, Pin<Box<dyn Stream<Item = Answer> + Send>>>,
     /// Requests so far; each has its number, for an old leader may still be answering when a new one is asked.
     requests: usize,
@@ -44,7 +46,16 @@ pub(super) struct EndsReading<'a, T> {
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     pub(super) fn new(cluster: &'a Cluster<T>, open: Vec<Job>) -> Self {
         let until = Instant::now() + DEADLINE;
-        Self { cluster, open, ends: Ends::new(), asked: HashMap::new(), answers: StreamMap::new(), requests: 0, until }
+        Self {
+            cluster,
+            open,
+            ends: Ends::new(),
+            asked: HashMap::new(),
+            awaited: HashSet::new(),
+            answers: StreamMap::new(),
+            requests: 0,
+            until,
+        }
     }
 
     /// Reads, and reports each job exactly once.
@@ -53,7 +64,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let _: bool = self.ask(&Refused::new());
         self.report_complete(report);
         while !self.open.is_empty() && Instant::now() < self.until {
-            let pause = if self.answers.is_empty() { LOOK_UP_SOON } else { LOOK_UP_EVERY };
+            let pause = if self.awaited.is_empty() { LOOK_UP_SOON } else { LOOK_UP_EVERY };
             tokio::select! {
                 Some((_, answer)) = self.answers.next() => match answer {
                     Some((key, row)) => self.take(key, row),
@@ -61,7 +72,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 },
                 () = sleep_until(looked_up + pause) => {
                     looked_up = Instant::now();
-                    if !self.look_up().await && self.answers.is_empty() {
+                    if !self.look_up().await && self.awaited.is_empty() {
                         break;
                     }
                 }
@@ -73,6 +84,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     }
 
     fn take(&mut self, key: Key, row: Result<Offset, RowError>) {
+        self.awaited.remove(&key);
         if row.is_err() {
             self.cluster.topology().doubt(&key.0.topic);
         }
@@ -125,9 +137,9 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 self.take(key, Err(error));
                 continue;
             };
-            let moving = matches!(self.ends.get(&key), Some(Err(RowError::Moving(_))));
+            let moving = matches!(self.ends.get(&key), Some(Err(RowError::Moving(_)))) && !self.awaited.contains(&key);
             if moving || self.asked.get(&key) != Some(&leader) {
-                self.ends.remove(&key);
+                self.awaited.insert(key.clone());
                 asks.entry((leader, *position)).or_default().insert(partition.clone());
                 self.asked.insert(key, leader);
             }

@@ -217,3 +217,60 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn key(session_token: Option<&str>, expiry: Option<SystemTime>) -> AwsKey {
+        let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+        AwsKey::new("AKIDEXAMPLE", secret, session_token.map(str::to_owned), expiry, "test")
+    }
+
+    /// The address that a token stands for, and its parameters.
+    fn opened(fetched: &Fetched) -> (String, BTreeMap<String, String>) {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(fetched.token.value.reveal()).expect("base64 for addresses");
+        let text = String::from_utf8(bytes).expect("an address");
+        let (address, query) = text.split_once('?').expect("parameters");
+        let pairs = query.split('&').map(|pair| pair.split_once('=').expect("a pair"));
+        (address.to_owned(), pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// The signatures were computed by another implementation of AWS Signature Version 4.
+    #[test]
+    fn a_token_for_msk_is_signed_as_another_implementation_signs_it() {
+        let fetched = msk_token("eu-west-1", &key(None, None), at(NOW)).expect("a token");
+        let (address, parameters) = opened(&fetched);
+        assert_eq!(address, "https://kafka.eu-west-1.amazonaws.com/");
+        assert_eq!(parameters["Action"], "kafka-cluster%3AConnect");
+        assert_eq!(parameters["X-Amz-Expires"], "900");
+        assert_eq!(parameters["User-Agent"], "keda-stream-scaler");
+        assert_eq!(parameters["X-Amz-Signature"], "26794ad200e10e2e7b4c6228b6953ca4aaa8dfc38515ae16882689fcb5f066a9");
+        assert_eq!(fetched.token.expires_unix_ms, 1_700_000_900_000);
+    }
+
+    #[test]
+    fn a_token_for_msk_lasts_no_longer_than_the_key_that_signed_it() {
+        let key = key(Some("a/session+token=="), Some(at(NOW + 300)));
+        let fetched = msk_token("eu-west-1", &key, at(NOW)).expect("a token");
+        let (_, parameters) = opened(&fetched);
+        assert_eq!(parameters["X-Amz-Expires"], "300");
+        assert_eq!(parameters["X-Amz-Security-Token"], "a%2Fsession%2Btoken%3D%3D");
+        assert_eq!(parameters["X-Amz-Signature"], "9706cc260d3adbad90c7413f2efb740b6e7bed63d9f90261fb5950eec49d2862");
+        assert_eq!((fetched.lifetime, fetched.token.expires_unix_ms), (Duration::from_secs(300), 1_700_000_300_000));
+    }
+
+    #[test]
+    fn regions_of_china_have_their_own_host_names() {
+        let fetched = msk_token("cn-north-1", &key(None, None), at(NOW)).expect("a token");
+        assert_eq!(opened(&fetched).0, "https://kafka.cn-north-1.amazonaws.com.cn/");
+    }
+}

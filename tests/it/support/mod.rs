@@ -6,4 +6,5 @@ pub mod mock_cluster;
 pub mod observer;
 pub mod process;
 pub mod scripted;
+pub mod scripted_transport;
 pub mod server;

@@ -1,6 +1,7 @@
 //! A source that answers as a test tells it to, behind the seam that real ones stand behind.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keda_stream_scaler::lag::{
@@ -26,6 +27,7 @@ pub enum Script {
 pub struct Scripted {
     scripts: Arc<watch::Sender<HashMap<String, Script>>>,
     observed: Arc<Mutex<HashMap<String, usize>>>,
+    rounds: Arc<AtomicUsize>,
 }
 
 impl Scripted {
@@ -39,6 +41,11 @@ impl Scripted {
     /// How often `group` has been observed.
     pub fn observed(&self, group: &str) -> usize {
         self.observed.lock().unwrap().get(group).copied().unwrap_or_default()
+    }
+
+    /// How many rounds there have been, whatever their size.
+    pub fn rounds(&self) -> usize {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     async fn answer(&self, group: &str) -> Result<Observation, SourceError> {
@@ -79,6 +86,7 @@ impl Observe for Scripted {
     }
 
     async fn observe(&self, _backend: &&'static str, due: Vec<Arc<SourceRef>>, report: Report) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
         let each = due.into_iter().map(|source| {
             let (scripted, report) = (self.clone(), report.clone());
             tokio::spawn(async move {

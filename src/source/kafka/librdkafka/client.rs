@@ -100,15 +100,15 @@ impl Client {
                 let native = Arc::new(native);
                 let token = locked(&self.token);
                 if let Some(Err(why)) = token.as_ref().map(|token| give(&native, token)) {
-                    tracing::warn!(why, "Could not give the token to a new Kafka client");
+                    tracing::warn!(why, "could not give the token to a new Kafka client");
                 }
                 locked(&self.health).recycled(Instant::now());
                 *locked(&self.native) = native;
                 self.replaced.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(?reason, "Replaced a Kafka client");
+                tracing::info!(?reason, "replaced a Kafka client");
             }
-            Ok(Err(failure)) => tracing::warn!(why = failure.text, ?reason, "Could not replace a Kafka client"),
-            Err(error) => tracing::warn!(%error, ?reason, "Could not replace a Kafka client"),
+            Ok(Err(failure)) => tracing::warn!(why = failure.text, ?reason, "could not replace a Kafka client"),
+            Err(error) => tracing::warn!(%error, ?reason, "could not replace a Kafka client"),
         }
     }
 

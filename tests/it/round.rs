@@ -1,0 +1,138 @@
+//! A round on one cluster, with brokers that do what none does on demand: on a paused clock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keda_stream_scaler::lag::{Report, SourceErrorKind};
+use keda_stream_scaler::source::kafka::Cluster;
+use keda_stream_scaler::trigger::{SourceRef, Trigger};
+use tokio::time::{Instant, sleep};
+
+use crate::support::scripted_transport::Script;
+use crate::support::server::scaled_object;
+
+/// When each source was reported, in milliseconds, and its error.
+type Reported = HashMap<String, (u128, Option<SourceErrorKind>)>;
+
+fn source(group: &str, topic: &str) -> Arc<SourceRef> {
+    Arc::new(Trigger::parse(&scaled_object(group, &[("topic", topic)]).scaler_metadata).unwrap().source)
+}
+
+async fn round(cluster: &Cluster<Script>, sources: &[(&str, &str)]) -> Reported {
+    let begun = Instant::now();
+    let reported = Arc::new(Mutex::new(Reported::new()));
+    let report: Report = {
+        let reported = reported.clone();
+        Arc::new(move |source, outcome| {
+            let SourceRef::Kafka(kafka) = source.as_ref();
+            let seen = (begun.elapsed().as_millis(), outcome.err().map(|error| error.kind()));
+            let before = reported.lock().unwrap().insert(kafka.group.to_string(), seen);
+            assert!(before.is_none(), "each source is reported once");
+        })
+    };
+    cluster.observe(sources.iter().map(|(group, topic)| source(group, topic)).collect(), &report).await;
+    reported.lock().unwrap().clone()
+}
+
+fn cluster(topics: &[(&str, i32)]) -> (Script, Cluster<Script>) {
+    let script = Script::default();
+    for (topic, leader) in topics {
+        script.lead(topic, *leader);
+    }
+    (script.clone(), Cluster::new(script))
+}
+
+#[tokio::test(start_paused = true)]
+async fn commits_are_read_before_the_ends_of_the_logs() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    assert_eq!(round(&cluster, &[("a", "orders")]).await["a"], (0, None));
+    let mut asked = script.asked();
+    asked[2..].sort();
+    assert_eq!(asked, ["topics", "committed a", "End of orders at 1", "Start of orders at 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_sources_share_is_asked_once() {
+    let (script, cluster) = cluster(&[("orders", 1), ("payments", 1)]);
+    round(&cluster, &[("a", "orders"), ("b", "orders"), ("a", "payments")][..2]).await;
+    let ends = script.asked().iter().filter(|asked| *asked == "End of orders at 1").count();
+    assert_eq!(ends, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_coordinator_holds_up_its_group_only() {
+    let (script, cluster) = cluster(&[("orders", 1), ("payments", 2)]);
+    script.silence_group("a");
+    let reported = round(&cluster, &[("a", "orders"), ("b", "payments"), ("c", "orders")]).await;
+    assert_eq!(reported["a"].1, Some(SourceErrorKind::TimedOut));
+    for group in ["b", "c"] {
+        let (after_ms, error) = reported[group];
+        assert!(after_ms <= 250 && error.is_none(), "{group}: {after_ms} ms, {error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_leader_holds_up_its_partitions_only() {
+    let (script, cluster) = cluster(&[("orders", 1), ("payments", 2)]);
+    script.silence_broker(2);
+    let reported = round(&cluster, &[("a", "orders"), ("b", "payments")]).await;
+    assert_eq!(reported["a"], (0, None));
+    let (after_ms, error) = reported["b"];
+    assert_eq!(error, Some(SourceErrorKind::TimedOut));
+    assert!(after_ms <= 2500, "{after_ms} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_is_asked_while_the_old_one_is_awaited() {
+    let (script, cluster) = cluster(&[("payments", 2)]);
+    round(&cluster, &[("b", "payments")]).await;
+    script.silence_broker(2);
+    let elected = {
+        let script = script.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(700)).await;
+            script.lead("payments", 3);
+        })
+    };
+    let (after_ms, error) = round(&cluster, &[("b", "payments")]).await["b"];
+    elected.await.unwrap();
+    assert!(error.is_none() && (700..=1100).contains(&after_ms), "{after_ms} ms, {error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_says_it_is_moving_is_looked_up_and_asked_again() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.moving(1, 4);
+    let (after_ms, error) = round(&cluster, &[("a", "orders")]).await["a"];
+    assert!(error.is_none() && after_ms <= 300, "{after_ms} ms, {error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaders_that_move_for_ever_are_an_error_within_the_deadline() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.moving(1, usize::MAX);
+    let (after_ms, error) = round(&cluster, &[("a", "orders")]).await["a"];
+    assert_eq!(error, Some(SourceErrorKind::Unreachable));
+    assert!(after_ms <= 2200, "{after_ms} ms");
+    assert!(script.asked().len() < 100, "asked at a bounded pace");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_topic_is_missing_and_harms_no_other_source() {
+    let (_, cluster) = cluster(&[("orders", 1)]);
+    let reported = round(&cluster, &[("a", "orders"), ("b", "absent")]).await;
+    assert_eq!(reported["a"], (0, None));
+    assert_eq!(reported["b"].1, Some(SourceErrorKind::Missing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_are_looked_up_once_in_ten_seconds_while_all_is_well() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    for _ in 0..10 {
+        round(&cluster, &[("a", "orders")]).await;
+        sleep(Duration::from_secs(2)).await;
+    }
+    let looked_up = script.asked().iter().filter(|asked| *asked == "topics").count();
+    assert_eq!(looked_up, 2);
+}
