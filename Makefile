@@ -28,7 +28,7 @@ test: $(KAFKA_LIBS)/.pom ## Every test, those against a real Apache Kafka includ
 test-long: export OUTAGE_ROUNDS = 2000
 test-long: test ## The same, with 2,000 rounds of outage and recovery instead of 50
 
-bench: ## Measure the figures; prints a table and writes target/bench/results.json
+bench: $(KAFKA_LIBS)/.pom ## Measure the figures; prints a table and writes target/bench/results.json
 	cargo bench --locked --bench figures
 
 $(KAFKA_LIBS)/.pom: tests/services/kafka/pom.xml

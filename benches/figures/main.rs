@@ -9,6 +9,12 @@
     reason = "a measurement that cannot go on panics, and prints what it saw"
 )]
 
+#[path = "../../tests/it/support/driver.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod driver;
+#[path = "../../tests/it/support/kafka.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod kafka;
 mod load;
 mod process;
 mod rounds;

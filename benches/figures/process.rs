@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Ipv4Addr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use keda_stream_scaler::keda::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer};
 use keda_stream_scaler::keda::proto::{
@@ -21,6 +21,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::rounds;
 use crate::source::Scripted;
 
 const VARIABLE: &str = "FIGURES_ROLE";
@@ -34,11 +35,15 @@ pub enum Role {
     NoOp,
     /// Three brokers of librdkafka's mock cluster; stdin's first line is how many topics of how many partitions.
     Brokers,
+    /// Reads 300 groups of the cluster that stdin's first line names, and tells what a round costs.
+    Reader,
 }
 
 /// A child; killed when it is dropped.
 pub struct Running {
     child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// Its first line: an address, or what it measured.
     pub address: String,
 }
 
@@ -48,6 +53,7 @@ impl Role {
             "scaler" => Some(Self::Scaler),
             "no-op" => Some(Self::NoOp),
             "brokers" => Some(Self::Brokers),
+            "reader" => Some(Self::Reader),
             other => panic!("no role {other}"),
         }
     }
@@ -57,6 +63,7 @@ impl Role {
             Self::Scaler => "scaler",
             Self::NoOp => "no-op",
             Self::Brokers => "brokers",
+            Self::Reader => "reader",
         }
     }
 
@@ -69,9 +76,10 @@ impl Role {
             .spawn()
             .unwrap();
         writeln!(child.stdin.as_mut().unwrap(), "{first_line}").unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Running { child, address: address.trim().to_owned() }
+        stdout.read_line(&mut address).unwrap();
+        Running { child, stdout, address: address.trim().to_owned() }
     }
 
     pub fn run(self) {
@@ -80,6 +88,7 @@ impl Role {
             Self::Brokers => brokers(&first_line),
             Self::Scaler => runtime().block_on(scaler()),
             Self::NoOp => runtime().block_on(no_op()),
+            Self::Reader => runtime().block_on(rounds::read(&first_line)),
         }
     }
 }
@@ -88,6 +97,14 @@ impl Running {
     /// Sends a line to the child.
     pub fn tell(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Sends a line to the child, and returns the line that it answers.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.tell(line);
+        let mut answer = String::new();
+        self.stdout.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
     }
 
     pub fn usage(&self) -> Usage {
@@ -134,6 +151,11 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
+#[expect(clippy::disallowed_methods, reason = "two processes have no other clock in common")]
+pub fn time_of_day() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+}
+
 fn read_line() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).unwrap();
@@ -149,10 +171,13 @@ async fn listener() -> TcpListener {
 async fn scaler() {
     let metrics = Metrics::new("0", "none");
     let source = Scripted::default();
-    let silent = source.silent.clone();
+    let told = source.clone();
     std::thread::spawn(move || {
         read_line();
-        silent.store(true, Ordering::Relaxed);
+        told.silent.store(true, Ordering::Relaxed);
+        loop {
+            println!("{}", told.last_reading(&read_line()).as_millis());
+        }
     });
     let sampler = Sampler::new(source, metrics.sampler.clone());
     let limits = Limits { max_connection_age: Duration::from_secs(3600) };

@@ -12,6 +12,8 @@ use keda_stream_scaler::lag::{
 };
 use keda_stream_scaler::trigger::SourceRef;
 
+use crate::process::time_of_day;
+
 const PARTITIONS: u32 = 32;
 
 #[derive(Clone, Default)]
@@ -20,6 +22,8 @@ pub struct Scripted {
     /// How long a reading takes.
     takes: Duration,
     in_flight: Arc<Mutex<HashMap<String, usize>>>,
+    /// The time of day at which each group's last good reading began.
+    readings: Arc<Mutex<HashMap<String, Duration>>>,
     /// The most readings of one group at the same time.
     pub most: Arc<AtomicUsize>,
 }
@@ -37,8 +41,13 @@ impl Scripted {
         self.most.fetch_max(*now, Ordering::Relaxed);
     }
 
-    fn leave(&self, group: &str) {
-        self.in_flight.lock().unwrap().remove(group);
+    fn leave(&self, group: &str, begun: Duration) {
+        *self.in_flight.lock().unwrap().get_mut(group).unwrap() -= 1;
+        self.readings.lock().unwrap().insert(group.to_owned(), begun);
+    }
+
+    pub fn last_reading(&self, group: &str) -> Duration {
+        self.readings.lock().unwrap()[group]
     }
 }
 
@@ -53,13 +62,14 @@ impl Observe for Scripted {
         if self.silent.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
+        let begun = time_of_day();
         let groups: Vec<_> = due.iter().map(|source| group(source)).collect();
         for group in &groups {
             self.enter(group);
         }
         tokio::time::sleep(self.takes).await;
         for (source, group) in due.iter().zip(&groups) {
-            self.leave(group);
+            self.leave(group, begun);
             report(source, Ok(observation()));
         }
     }

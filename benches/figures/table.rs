@@ -12,7 +12,7 @@ pub struct Table(Vec<Figure>);
 #[derive(Serialize)]
 struct Figure {
     measure: String,
-    value: Option<f64>,
+    value: f64,
     unit: &'static str,
     goal: String,
     met: bool,
@@ -50,20 +50,13 @@ impl Table {
     pub fn add(&mut self, measure: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
         let measure = measure.into();
         println!("{measure}: {value:.3} {unit}");
-        self.0.push(Figure { measure, value: Some(value), unit, goal: goal.in_words(unit), met: goal.met(value) });
-    }
-
-    /// A figure that could not be had, and why.
-    pub fn missing(&mut self, measure: &str, why: &str, unit: &'static str, goal: Goal) {
-        let measure = format!("{measure} (not measured: {why})");
-        self.0.push(Figure { measure, value: None, unit, goal: goal.in_words(unit), met: false });
+        self.0.push(Figure { measure, value, unit, goal: goal.in_words(unit), met: goal.met(value) });
     }
 
     pub fn print_and_write(&self) {
         println!("\n{:<92} {:>12} {:<10} {:<24} met", "measure", "value", "unit", "goal");
         for Figure { measure, value, unit, goal, met } in &self.0 {
-            let value = value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
-            println!("{measure:<92} {value:>12} {unit:<10} {goal:<24} {}", if *met { "yes" } else { "NO" });
+            println!("{measure:<92} {value:>12.3} {unit:<10} {goal:<24} {}", if *met { "yes" } else { "NO" });
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
         fs::create_dir_all(&folder).unwrap();

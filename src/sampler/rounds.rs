@@ -66,8 +66,11 @@ impl BackendLoop {
     }
 
     /// Marks what is due as being read, forgets what nobody wants, and says when to look again.
+    ///
+    /// Once anything is due, what is due within half of its interval comes along. So whatever is out of step is in step after one
+    /// interval, whichever is first, and one round for all keeps the requests few.
     fn take_due(&self, now: Instant) -> (Vec<Arc<Target>>, Option<Instant>) {
-        let mut due = Vec::new();
+        let mut nearly = Vec::new();
         let mut next: Option<Instant> = None;
         self.targets().retain(|_, target| {
             let mut schedule = target.schedule();
@@ -75,16 +78,19 @@ impl BackendLoop {
             if schedule.in_flight {
                 return true;
             }
-            // what is nearly due comes along: one round for all keeps the requests few
-            if schedule.next_due <= now || (schedule.next_due <= now + interval / 4 && !due.is_empty()) {
-                schedule.in_flight = true;
-                due.push(target.clone());
-            } else {
-                next = Some(next.map_or(schedule.next_due, |next| next.min(schedule.next_due)));
+            next = Some(next.map_or(schedule.next_due, |next| next.min(schedule.next_due)));
+            if schedule.next_due <= now + interval / 2 {
+                nearly.push(target.clone());
             }
             true
         });
-        (due, next)
+        if next.is_none_or(|next| next > now) {
+            return (Vec::new(), next);
+        }
+        for target in &nearly {
+            target.schedule().in_flight = true;
+        }
+        (nearly, None)
     }
 }
 
