@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::metadata::{Metadata, Words};
+use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_LAG_THRESHOLD, positive};
 use super::partitions::PartitionSelection;
 use super::security::{RequestedSecurity, request};
@@ -174,7 +174,7 @@ fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> 
     };
     for name in &names {
         if !is_topic_name(name) {
-            metadata.problem("topic", format!("\"{name}\" is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -"));
+            metadata.problem("topic", format!("{} is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -", shown(name)));
         }
     }
     if names.is_empty() {
@@ -254,7 +254,7 @@ fn cap(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Cap {
 /// `version` and `fullMetadata`: KEDA refuses wrong ones; right ones make no difference here.
 fn unused_but_checked(metadata: &Metadata<'_>) {
     if let Some(version) = metadata.text("version").filter(|version| !is_kafka_version(version)) {
-        metadata.problem("version", format!("\"{version}\" must be a version such as 2.8.0 or 0.11.0.2"));
+        metadata.problem("version", format!("{} must be a version such as 2.8.0 or 0.11.0.2", shown(version)));
     }
     let full = metadata.text("fullMetadata").is_none() || metadata.flag("fullMetadata");
     if !full && metadata.text("topic").is_none() {

@@ -124,7 +124,13 @@ pub const KEYS: &[Key] = &[
         KafkaOnly,
         "Where the token for sasl oauthbearer comes from",
     ),
-    key("unsafeSsl", "bool", "false", KafkaOnly, "Do not verify the brokers' certificates"),
+    key(
+        "unsafeSsl",
+        "bool",
+        "false",
+        KafkaOnly,
+        "Do not verify the brokers' certificates; with a connection, that one says",
+    ),
     key("version", "x.y.z", "1.0.0", KafkaOnly, "Checked as KEDA does, otherwise unused: versions are negotiated"),
     key(
         "fullMetadata",
@@ -151,6 +157,7 @@ pub const KEYS: &[Key] = &[
     key("realm", "", "", Connection, "Kerberos; not supported"),
     key("kerberosConfig", "", "", Connection, "Kerberos; not supported"),
     key("kerberosServiceName", "", "", Connection, "Kerberos; not supported"),
+    key("ccacheName", "", "", Connection, "Kerberos; not supported"),
     key("kerberosDisableFAST", "", "", Connection, "Kerberos; not supported"),
     key("awsAccessKeyID", "", "", Connection, "Static AWS key"),
     key("awsSecretAccessKey", "", "", Connection, "Secret of the static AWS key"),

@@ -3,7 +3,6 @@
 //! KEDA's rules: values are trimmed, empty is absent, and `XFromEnv`, which arrives resolved, is `X`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::keys::{self, Owner};
@@ -12,9 +11,14 @@ use super::syntax;
 
 const FROM_ENV: &str = "FromEnv";
 
+/// There are some fifty keys. More are no honest trigger, and each unknown one is compared with all that are known.
+const MOST_KEYS: usize = 100;
+
 /// The metadata of one trigger, or the parameters of one connection.
+///
+/// A trigger has a dozen keys and is parsed on every call: a list is quicker than a map.
 pub(super) struct Metadata<'a> {
-    values: HashMap<&'a str, &'a str>,
+    values: Vec<(&'a str, &'a str)>,
     problems: RefCell<Vec<Problem>>,
 }
 
@@ -23,25 +27,40 @@ pub(super) type Words<T> = &'static [(&'static str, T)];
 
 impl<'a> Metadata<'a> {
     pub(super) fn new(map: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
-        let mut values = HashMap::with_capacity(24);
+        let mut values = Vec::with_capacity(24);
+        let mut from_env = Vec::new();
+        let mut too_many = false;
         for (key, value) in map {
             let value = value.trim();
             if value.is_empty() {
                 continue;
             }
+            if values.len() + from_env.len() == MOST_KEYS {
+                too_many = true;
+                break;
+            }
             match key.strip_suffix(FROM_ENV) {
-                // the plain key wins over the one from the environment
-                Some(plain) => drop(values.entry(plain).or_insert(value)),
-                None => drop(values.insert(key.as_str(), value)),
+                Some(plain) => from_env.push((plain, value)),
+                None => values.push((key.as_str(), value)),
             }
         }
-        Self { values, problems: RefCell::default() }
+        for (plain, value) in from_env {
+            // the plain key wins over the one from the environment
+            if !values.iter().any(|(key, _)| *key == plain) {
+                values.push((plain, value));
+            }
+        }
+        let metadata = Self { values, problems: RefCell::default() };
+        if too_many {
+            metadata.problem("metadata", format!("has more than {MOST_KEYS} keys"));
+        }
+        metadata
     }
 
     /// A key's value; the empty one is absent.
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         debug_assert!(keys::find(key).is_some(), "{key} is not in the table of keys");
-        self.values.get(key).copied()
+        self.values.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
     pub(super) fn required(&self, key: &str) -> Option<&'a str> {
@@ -63,7 +82,7 @@ impl<'a> Metadata<'a> {
         let known = words.iter().find(|(word, _)| *word == text);
         if known.is_none() {
             let allowed: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            self.problem(key, format!("\"{text}\" must be one of {}", allowed.join(", ")));
+            self.problem(key, format!("{} must be one of {}", shown(text), allowed.join(", ")));
         }
         known.map(|(_, value)| *value)
     }
@@ -71,7 +90,7 @@ impl<'a> Metadata<'a> {
     pub(super) fn flag(&self, key: &str) -> bool {
         let Some(text) = self.text(key) else { return false };
         syntax::parse_bool(text).unwrap_or_else(|| {
-            self.problem(key, format!("\"{text}\" must be true or false"));
+            self.problem(key, format!("{} must be true or false", shown(text)));
             false
         })
     }
@@ -82,7 +101,7 @@ impl<'a> Metadata<'a> {
         match syntax::parse_integer(text) {
             Some(number) if number >= least => number,
             _ => {
-                self.problem(key, format!("\"{text}\" must be a whole number of at least {least}"));
+                self.problem(key, format!("{} must be a whole number of at least {least}", shown(text)));
                 default
             }
         }
@@ -94,7 +113,8 @@ impl<'a> Metadata<'a> {
             Some(duration) if (least..=most).contains(&duration) => duration,
             _ => {
                 let (least, most) = (least.as_secs(), most.as_secs());
-                self.problem(key, format!("\"{text}\" must be a duration such as 30s or 5m, from {least}s to {most}s"));
+                let message = format!("{} must be a duration such as 30s or 5m, from {least}s to {most}s", shown(text));
+                self.problem(key, message);
                 default
             }
         }
@@ -106,7 +126,7 @@ impl<'a> Metadata<'a> {
 
     /// Refuses keys that nobody knows, and secrets in metadata; then `parsed` holds if there was no problem at all.
     pub(super) fn finish<T>(self, parsed: Option<T>, secrets: Secrets) -> Result<T, TriggerError> {
-        for name in self.values.keys() {
+        for (name, _) in &self.values {
             match keys::find(name).map(|key| key.owner) {
                 None => {
                     let near = keys::nearest(name);
@@ -133,4 +153,13 @@ impl<'a> Metadata<'a> {
 pub(super) enum Secrets {
     Allowed,
     Refused,
+}
+
+/// A value as a problem shows it: in quotes, on one line, and no longer than a reader needs.
+pub(super) fn shown(value: &str) -> String {
+    const LONGEST: usize = 80;
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?} …", value.get(..end).unwrap_or_default()),
+        None => format!("{value:?}"),
+    }
 }

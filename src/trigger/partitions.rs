@@ -2,7 +2,7 @@
 
 use super::Compat;
 use super::kafka::KafkaDialect;
-use super::metadata::Metadata;
+use super::metadata::{Metadata, shown};
 
 const KEY: &str = "partitionLimitation";
 
@@ -34,8 +34,8 @@ impl PartitionSelection {
                 Some((first, last)) if first <= last => ranges.push((first, last)),
                 // KEDA's apache-kafka reads a range that runs backwards as none, and none as all
                 Some(_) if dialect == KafkaDialect::ApacheKafka && compat == Compat::Strict => {}
-                Some(_) => metadata.problem(KEY, format!("the range \"{entry}\" runs backwards")),
-                None => metadata.problem(KEY, format!("\"{entry}\" must be a partition or a range such as 1-4")),
+                Some(_) => metadata.problem(KEY, format!("the range {} runs backwards", shown(entry))),
+                None => metadata.problem(KEY, format!("{} must be a partition or a range such as 1-4", shown(entry))),
             }
         }
         let unlimited = ranges.is_empty() || metadata.text("topic").is_none();

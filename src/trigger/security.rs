@@ -266,14 +266,15 @@ fn merge(
             own.token_provider,
             KafkaDialect::Kafka,
         ),
-        aws_region: requested.aws_region.clone().or_else(|| own.aws_region.clone()),
-        verification: match (requested.verification, own.verification) {
-            (CertificateVerification::Off, CertificateVerification::Full) => {
-                parameters.problem("unsafeSsl", "is set in the metadata, but not in the connection");
-                CertificateVerification::Full
+        aws_region: match (&requested.aws_region, &own.aws_region) {
+            (Some(requested), Some(own)) if requested != own => {
+                parameters.problem("awsRegion", "differs between the metadata and the connection");
+                None
             }
-            (_, own) => own,
+            (requested, own) => own.clone().or_else(|| requested.clone()),
         },
+        // in metadata the key may be meant for KEDA's own connection to the scaler
+        verification: own.verification,
     }
 }
 
@@ -375,20 +376,19 @@ fn msk_iam(parameters: &Metadata<'_>, asked: &RequestedSecurity) -> Option<Sasl>
     if asked.aws_region.is_none() {
         parameters.problem("awsRegion", "is required for IAM of Amazon MSK");
     }
-    let credentials = match (parameters.text("awsAccessKeyID"), parameters.text("awsSecretAccessKey")) {
-        (Some(access_key_id), Some(secret)) => AwsCredentials::Static {
+    let parts = ["awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"].map(|key| parameters.text(key));
+    let credentials = match (parameters.text("awsRoleArn"), parts) {
+        (Some(arn), _) => AwsCredentials::Role {
+            arn: arn.to_owned(),
+            external_id: parameters.text("awsExternalId").map(str::to_owned),
+        },
+        (None, [Some(access_key_id), Some(secret), session_token]) => AwsCredentials::Static {
             access_key_id: access_key_id.to_owned(),
             secret_access_key: Secret::new(secret),
-            session_token: parameters.text("awsSessionToken").map(Secret::new),
+            session_token: session_token.map(Secret::new),
         },
-        (None, None) if parameters.text("awsSessionToken").is_none() => match parameters.text("awsRoleArn") {
-            Some(arn) => AwsCredentials::Role {
-                arn: arn.to_owned(),
-                external_id: parameters.text("awsExternalId").map(str::to_owned),
-            },
-            None => AwsCredentials::DefaultChain,
-        },
-        (access_key_id, secret) => {
+        (None, [None, None, None]) => AwsCredentials::DefaultChain,
+        (None, [access_key_id, secret, _]) => {
             for (key, value) in [("awsAccessKeyID", access_key_id), ("awsSecretAccessKey", secret)] {
                 if value.is_none() {
                     parameters.problem(key, "is required where any part of a static AWS key is given");

@@ -181,6 +181,21 @@ fn a_value_from_the_environment_counts_unless_the_plain_key_is_there() {
 }
 
 #[test]
+fn a_huge_value_is_shown_in_part_and_on_one_line() {
+    let text = problems(&[("tls", &format!("a\nb{}", "x".repeat(10_000)))]);
+    assert!(text.len() < 200 && !text.contains('\n'), "{text}");
+}
+
+#[test]
+fn more_keys_than_any_trigger_has_are_refused() {
+    let mut metadata = base("kafka");
+    metadata.extend((0..10_000).map(|number| (format!("key{number}"), "x".to_owned())));
+    let error = Trigger::parse(&metadata).expect_err("too many");
+    assert!(error.to_string().contains("metadata: has more than 100 keys"), "{error}");
+    assert!(error.problems.len() <= 110);
+}
+
+#[test]
 fn keys_of_keda_itself_are_no_problem() {
     let of_keda = ["scalerAddress", "enableTLS", "unsafeSsl", "caCert", "tlsClientCert", "tlsClientKey"];
     parse(&of_keda.map(|key| (key, "true"))).expect("no problem");

@@ -127,6 +127,21 @@ async fn an_absent_topic_is_missing_and_harms_no_other_source() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_strict_apache_kafka_an_absent_topic_is_empty_and_no_partition_is_asked_for() {
+    let (script, cluster) = cluster(&[]);
+    let changes = [("topic", "absent"), ("source", "apache-kafka"), ("compat", "strict")];
+    let source = Trigger::parse(&scaled_object("a", &changes).scaler_metadata).unwrap().source;
+    let outcome = Arc::new(Mutex::new(None));
+    let report: Report = {
+        let outcome = outcome.clone();
+        Arc::new(move |_, reported| *outcome.lock().unwrap() = Some(reported.is_ok()))
+    };
+    cluster.observe(vec![Arc::new(source)], &report).await;
+    assert_eq!(*outcome.lock().unwrap(), Some(true));
+    assert_eq!(script.asked(), ["topics"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn topics_are_looked_up_once_in_ten_seconds_while_all_is_well() {
     let (script, cluster) = cluster(&[("orders", 1)]);
     for _ in 0..10 {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ends::EndsReading;
 use super::group_topics::GroupTopics;
-use super::job::{Job, failed};
+use super::job::{Ends, Job, failed};
 use super::topology::Topology;
 use super::transport::{
     ClusterTransport, CommittedRows, GroupAsk, GroupId, PartitionsAsk, RowError, Rows, Topic, TopicName, TopicsAsk,
@@ -48,6 +48,11 @@ impl<T: ClusterTransport> Cluster<T> {
     pub async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
         let mut waiting = Waiting::new();
         for job in self.plan(due, report).await {
+            if job.partitions().next().is_none() {
+                // every topic is absent, and counts as empty; a request for no partition would be one for all
+                report(&job.source, job.finish(&Ends::new()));
+                continue;
+            }
             waiting.entry(job.group.clone()).or_default().push(job);
         }
         self.read_groups(waiting, report).await;

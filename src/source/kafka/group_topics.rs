@@ -18,6 +18,9 @@ use crate::trigger::{SourceRef, TopicSelection, WithoutCommits};
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(3);
 
+/// What nobody has asked about for this long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+
 /// The topics of groups, as last seen.
 #[derive(Debug, Default)]
 pub(super) struct GroupTopics {
@@ -90,6 +93,7 @@ impl GroupTopics {
             }
         }
         let mut seen = self.seen();
+        seen.retain(|_, seen| seen.read_at.elapsed() < FORGET_AFTER);
         for group in groups {
             let unanswered = || Err(RowError::Overdue("no answer".into()));
             let Ok(topics) = found.groups.entry(group.clone()).or_insert_with(unanswered) else { continue };
