@@ -28,8 +28,10 @@ pub const COMMIT: &str = env!("STREAM_SCALER_COMMIT");
 /// How the service runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The connections file, if there is one.
-    pub connections: Option<PathBuf>,
+    /// What the operator allows, read before any port opens.
+    pub connections: Connections,
+    /// The file that it came from, to be watched.
+    pub connections_file: Option<PathBuf>,
     /// How long open calls may take after the end was asked for.
     pub drain_deadline: Duration,
     /// The age at which connections are asked to end.
@@ -48,25 +50,21 @@ pub struct Listeners {
 /// Serves until `shutdown` ends, then drains.
 ///
 /// # Errors
-/// When the connections file is wrong, or when a server ends by itself.
+/// When a server or another task ends by itself.
 pub async fn run(
     settings: Settings,
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
-    let connections = match &settings.connections {
-        Some(path) => Connections::read(path)?,
-        None => Connections::default(),
-    };
     let metrics = Arc::new(Metrics::new(VERSION, COMMIT));
-    let sources = Sources::new(connections, metrics.upstream.clone());
+    let sources = Sources::new(settings.connections, metrics.upstream.clone());
     let handle = sources.connections();
     let sampler = Sampler::new(sources, metrics.sampler.clone());
     let drain = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let readiness = admin::Readiness::new(drain.clone());
     tasks.spawn(admin::serve(listeners.http, sampler.clone(), metrics.clone(), readiness));
-    if let Some(path) = settings.connections {
+    if let Some(path) = settings.connections_file {
         tasks.spawn(reload::watch(path, handle));
     }
     let limits = Limits { max_connection_age: settings.max_connection_age };

@@ -7,15 +7,15 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::Verdict;
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
+use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
 use crate::lag::{CommittedOffset, History, Observation};
 use crate::sampler::{Answer, Sampler};
 use crate::scaling::{Decision, decide};
-use crate::source::{Connections, Sources};
+use crate::source::Sources;
 use crate::telemetry::{LogFormat, Metrics, init_log};
 use crate::trigger::{SourceRef, Trigger, metric_name};
 
@@ -96,10 +96,7 @@ struct Replicas {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
     let triggers = manifest::read_all(&arguments.files)?;
-    let connections = match &arguments.connections {
-        Some(path) => Connections::read(path)?,
-        None => Connections::default(),
-    };
+    let connections = read_connections(arguments.connections.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let explained = runtime.block_on(async {
         let metrics = Metrics::new(VERSION, COMMIT);

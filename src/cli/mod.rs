@@ -6,6 +6,7 @@ pub(crate) mod output;
 mod serve;
 mod validate;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{COMMIT, VERSION};
 use crate::playground;
+use crate::source::Connections;
 use crate::trigger::parse_duration;
 
 /// KEDA external scaler that knows how far stream consumers are behind.
@@ -45,6 +47,11 @@ pub(crate) enum Verdict {
 /// A duration of the command line.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "must be a duration such as 30s or 5m".to_owned())
+}
+
+/// The connections file, or the defaults where there is none.
+fn read_connections(file: Option<&Path>) -> anyhow::Result<Connections> {
+    Ok(file.map(Connections::read).transpose()?.unwrap_or_default())
 }
 
 fn version() -> &'static str {

@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Verdict;
+use super::{Verdict, read_connections};
 use crate::app::{self, COMMIT, Listeners, Settings, VERSION};
 use crate::telemetry::{LogFormat, init_log};
 
@@ -50,7 +50,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         arguments;
     init_log(&log, log_format).map_err(anyhow::Error::msg)?;
     let settings = Settings {
-        connections,
+        connections: read_connections(connections.as_deref())?,
+        connections_file: connections,
         drain_deadline: Duration::from_secs(drain_seconds),
         max_connection_age: Duration::from_secs(max_connection_age_seconds),
     };

@@ -24,6 +24,7 @@ use self::broker::Broker;
 use self::traffic::Traffic;
 use crate::app::{self, Listeners, Settings};
 use crate::cli::{Verdict, duration, output};
+use crate::source::Connections;
 use crate::telemetry::{LogFormat, init_log};
 
 /// The arguments of `playground`.
@@ -66,7 +67,8 @@ async fn demonstrate(arguments: &Arguments, broker: &Broker, traffic: &Traffic) 
     let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
     let end = CancellationToken::new();
     let settings = Settings {
-        connections: None,
+        connections: Connections::default(),
+        connections_file: None,
         drain_deadline: Duration::from_secs(1),
         max_connection_age: Duration::from_secs(300),
     };

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admin", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
     ("app", &["admin", "keda", "sampler", "source", "telemetry"]),
     ("cli", &["app", "keda", "lag", "playground", "sampler", "scaling", "source", "telemetry", "trigger"]),
-    ("playground", &["app", "cli", "keda", "scaling", "telemetry"]),
+    ("playground", &["app", "cli", "keda", "source", "telemetry"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

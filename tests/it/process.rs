@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 
 use crate::support::driver::Driver;
 use crate::support::kafka::{one_node, unique};
-use crate::support::process::Serving;
+use crate::support::process::{Serving, run};
 use crate::support::server::scaled_object;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -62,6 +62,29 @@ async fn the_lag_of_a_real_group_is_served_over_grpc_and_shown_to_operators() {
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_wrong_connections_file_ends_the_process_before_a_port_opens() {
+    let ended =
+        run(&["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--connections", "/none"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert_eq!(ended.stderr, "error: could not read /none: No such file or directory (os error 2)\n");
+}
+
+#[tokio::test]
+async fn log_lines_have_no_colours_where_no_terminal_reads_them() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let playground = run(&["playground", "--for", "1s", "--log", "info", "--grpc-addr", "127.0.0.1:0"]).await;
+    assert!(playground.stderr.contains("draining") && !playground.stderr.contains('\u{1b}'), "{}", playground.stderr);
+    let ended = run(&["serve", "--grpc-addr", &address, "--http-addr", "127.0.0.1:0"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.starts_with(&format!("error: listening for gRPC on {address}: Address already in use")),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
