@@ -25,15 +25,28 @@ mod throughput;
 
 use table::Table;
 
+type Measure = fn(&mut Table);
+
+/// `cargo bench --bench figures -- load` measures one of them, no name all.
+const MEASURES: [(&str, Measure); 5] = [
+    ("throughput", throughput::measure),
+    ("load", load::measure),
+    ("requests", rounds::same_requests_for_any_number_of_objects),
+    ("groups", rounds::three_hundred_groups),
+    ("targets", targets::measure),
+];
+
 fn main() {
     // the load and the server must not share a process, or neither could be measured
     if let Some(role) = process::Role::of_this_process() {
         return role.run();
     }
+    let named: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let mut table = Table::default();
-    throughput::measure(&mut table);
-    load::measure(&mut table);
-    rounds::measure(&mut table);
-    targets::measure(&mut table);
+    for (name, measure) in MEASURES {
+        if named.is_empty() || named.iter().any(|named| named == name) {
+            measure(&mut table);
+        }
+    }
     table.print_and_write();
 }

@@ -7,22 +7,23 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use keda_stream_scaler::keda::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer};
+use keda_stream_scaler::app;
+use keda_stream_scaler::keda::proto::external_scaler_server::ExternalScaler;
 use keda_stream_scaler::keda::proto::{
     GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, MetricValue, ScaledObjectRef,
 };
-use keda_stream_scaler::keda::{Limits, serve};
+use keda_stream_scaler::keda::{Limits, serve, serve_service};
 use keda_stream_scaler::sampler::Sampler;
 use keda_stream_scaler::telemetry::Metrics;
 use rdkafka::mocking::MockCluster;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::rounds;
 use crate::source::Scripted;
+
+const LIMITS: Limits = Limits { max_connection_age: Duration::from_secs(3600) };
 
 const VARIABLE: &str = "FIGURES_ROLE";
 
@@ -31,7 +32,7 @@ const VARIABLE: &str = "FIGURES_ROLE";
 pub enum Role {
     /// The scaler's own service over a scripted source; a line on stdin makes the source fall silent.
     Scaler,
-    /// The same service trait with constant answers.
+    /// The same server and contract with constant answers.
     NoOp,
     /// Three brokers of librdkafka's mock cluster; stdin's first line is how many topics of how many partitions.
     Brokers,
@@ -86,9 +87,9 @@ impl Role {
         let first_line = read_line();
         match self {
             Self::Brokers => brokers(&first_line),
-            Self::Scaler => runtime().block_on(scaler()),
-            Self::NoOp => runtime().block_on(no_op()),
-            Self::Reader => runtime().block_on(rounds::read(&first_line)),
+            Self::Scaler => measured_runtime().block_on(scaler()),
+            Self::NoOp => measured_runtime().block_on(no_op()),
+            Self::Reader => measured_runtime().block_on(rounds::read(&first_line)),
         }
     }
 }
@@ -147,8 +148,14 @@ impl Usage {
     }
 }
 
+/// For the load.
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    app::runtime(2).unwrap()
+}
+
+/// For what is measured: as `serve` runs by default.
+fn measured_runtime() -> tokio::runtime::Runtime {
+    app::runtime(1).unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "two processes have no other clock in common")]
@@ -180,13 +187,11 @@ async fn scaler() {
         }
     });
     let sampler = Sampler::new(source, metrics.sampler.clone());
-    let limits = Limits { max_connection_age: Duration::from_secs(3600) };
-    serve(listener().await, sampler, metrics.rpc.clone(), limits, CancellationToken::new()).await.unwrap();
+    serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, CancellationToken::new()).await.unwrap();
 }
 
 async fn no_op() {
-    let incoming = TcpIncoming::from(listener().await).with_nodelay(Some(true));
-    Server::builder().add_service(ExternalScalerServer::new(NoOp)).serve_with_incoming(incoming).await.unwrap();
+    serve_service(listener().await, NoOp, LIMITS, CancellationToken::new()).await.unwrap();
 }
 
 fn brokers(first_line: &str) {

@@ -38,6 +38,15 @@ pub struct Settings {
     pub max_connection_age: Duration,
 }
 
+/// The runtime of the service. Answers come from memory: one thread gives tens of thousands a second, and more threads wake each
+/// other for a part of every answer.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn runtime(worker_threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(worker_threads).enable_all().build()
+}
+
 /// Where the service listens.
 #[derive(Debug)]
 pub struct Listeners {

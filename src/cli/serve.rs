@@ -37,6 +37,10 @@ pub(super) struct Arguments {
     #[arg(long, env = "STREAM_SCALER_MAX_CONNECTION_AGE_SECONDS", default_value = "300", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     max_connection_age_seconds: u64,
+    /// Threads that answer; more than one helps only where one does not suffice
+    #[arg(long, env = "STREAM_SCALER_WORKER_THREADS", default_value = "1", value_name = "THREADS",
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    worker_threads: u16,
     /// What to log: a level, or levels by module
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -46,8 +50,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
-    let Arguments { grpc_addr, http_addr, connections, drain_seconds, max_connection_age_seconds, log, log_format } =
-        arguments;
+    let Arguments {
+        grpc_addr,
+        http_addr,
+        connections,
+        drain_seconds,
+        max_connection_age_seconds,
+        worker_threads,
+        log,
+        log_format,
+    } = arguments;
     init_log(&log, log_format).map_err(anyhow::Error::msg)?;
     let settings = Settings {
         connections: read_connections(connections.as_deref())?,
@@ -55,7 +67,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         drain_deadline: Duration::from_secs(drain_seconds),
         max_connection_age: Duration::from_secs(max_connection_age_seconds),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = app::runtime(usize::from(worker_threads))?;
     runtime.block_on(serve(settings, grpc_addr, http_addr))?;
     // a client of a source that does not answer must not hold the process
     runtime.shutdown_background();

@@ -23,7 +23,7 @@ use tonic::{Code, Request, Response, Status};
 
 use self::proto::external_scaler_server::ExternalScaler;
 use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef};
-pub use self::server::{Limits, ServeError, serve};
+pub use self::server::{Limits, ServeError, serve, serve_service};
 pub use self::status::code_of;
 use crate::lag::Observe;
 use crate::sampler::{Answer, PATIENCE, Sampler};

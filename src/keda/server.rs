@@ -9,7 +9,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use super::ScalerService;
-use super::proto::external_scaler_server::{ExternalScalerServer, SERVICE_NAME};
+use super::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer, SERVICE_NAME};
 use crate::lag::Observe;
 use crate::sampler::Sampler;
 use crate::telemetry::RpcMetrics;
@@ -69,6 +69,19 @@ pub async fn serve<O: Observe>(
     drain: CancellationToken,
 ) -> Result<(), ServeError> {
     let service = ScalerService::new(sampler, metrics, drain.clone(), limits.stream_lifetime());
+    serve_service(listener, service, limits, drain).await
+}
+
+/// Serves any implementation of the contract as [`serve`] serves the scaler's own; a benchmark compares the two.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_service(
+    listener: TcpListener,
+    service: impl ExternalScaler,
+    limits: Limits,
+    drain: CancellationToken,
+) -> Result<(), ServeError> {
     let scaler = ExternalScalerServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_SERVICES {

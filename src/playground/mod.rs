@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 /// Runs the demo.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = app::runtime(1)?;
     let broker = Broker::start().context("starting the embedded broker")?;
     let traffic = Arc::new(Traffic::start(&broker, usize::from(arguments.consumers))?);
     runtime.block_on(demonstrate(arguments, &broker, &traffic))?;

@@ -1,6 +1,6 @@
 //! Who wants to know how often, and when to look next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,14 +23,18 @@ pub(super) struct WatchId(pub(super) u64);
 /// Everybody who wants to know about one target.
 #[derive(Debug, Default)]
 pub(super) struct Interests {
-    /// When each interval was last asked for: an interval that nobody asks for any more runs out.
-    asked: BTreeMap<Duration, Instant>,
+    /// When each interval was last asked for: an interval that nobody asks for any more runs out. Seldom more than one, and gone
+    /// through on every call.
+    asked: Vec<(Duration, Instant)>,
     watches: HashMap<WatchId, Duration>,
 }
 
 impl Interests {
     pub(super) fn ask(&mut self, interval: Duration, now: Instant) {
-        self.asked.insert(interval, now);
+        match self.asked.iter_mut().find(|(known, _)| *known == interval) {
+            Some((_, asked)) => *asked = now,
+            None => self.asked.push((interval, now)),
+        }
     }
 
     pub(super) fn watch(&mut self, id: WatchId, interval: Duration) {
@@ -43,8 +47,8 @@ impl Interests {
 
     /// The shortest interval that anybody still wants; `None` when nobody wants to know.
     pub(super) fn interval(&mut self, now: Instant) -> Option<Duration> {
-        self.asked.retain(|_, asked| now.duration_since(*asked) < FORGET_AFTER);
-        self.asked.keys().next().into_iter().chain(self.watches.values()).min().copied()
+        self.asked.retain(|(_, asked)| now.duration_since(*asked) < FORGET_AFTER);
+        self.asked.iter().map(|(interval, _)| interval).chain(self.watches.values()).min().copied()
     }
 }
 

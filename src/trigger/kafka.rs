@@ -1,6 +1,5 @@
 //! `source: kafka` and `source: apache-kafka`: the parameters of KEDA's two Kafka triggers.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -145,9 +144,9 @@ const LONGEST_STALL_WINDOW: Duration = Duration::from_secs(86_400);
 pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<KafkaSource> {
     let security = request(metadata, dialect);
     let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
-    let servers: BTreeSet<Arc<str>> = metadata.list("bootstrapServers").map(Arc::from).collect();
+    let bootstrap_servers = distinct(metadata.list("bootstrapServers"));
     if connection.is_none() {
-        if servers.is_empty() {
+        if bootstrap_servers.is_empty() {
             metadata.problem("bootstrapServers", "is required, unless a connection is named");
         }
         if security.needs_secrets() {
@@ -162,15 +161,15 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
         KafkaDialect::ApacheKafka if as_built_in => AbsentTopics::CountAsEmpty,
         _ => AbsentTopics::Fail,
     };
-    let cluster = ClusterRef { connection, bootstrap_servers: servers.into_iter().collect(), dialect, security };
+    let cluster = ClusterRef { connection, bootstrap_servers, dialect, security };
     let topics = topics(metadata, dialect, as_built_in);
     Some(KafkaSource { cluster, group: group?.into(), topics, isolation, absent_topics })
 }
 
 fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> TopicSelection {
-    let names: BTreeSet<Arc<str>> = match dialect {
-        KafkaDialect::Kafka => metadata.text("topic").into_iter().map(Arc::from).collect(),
-        KafkaDialect::ApacheKafka => metadata.list("topic").map(Arc::from).collect(),
+    let names = match dialect {
+        KafkaDialect::Kafka => distinct(metadata.text("topic").into_iter()),
+        KafkaDialect::ApacheKafka => distinct(metadata.list("topic")),
     };
     for name in &names {
         if !is_topic_name(name) {
@@ -181,7 +180,15 @@ fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> 
         let without_commits = if as_built_in { WithoutCommits::EveryTopicOfCluster } else { WithoutCommits::Fail };
         return TopicSelection::OfGroup { without_commits };
     }
-    TopicSelection::Named(names.into_iter().collect())
+    TopicSelection::Named(names)
+}
+
+/// Sorted, so that triggers which name the same in another order share a reading.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Arc<str>> {
+    let mut names: Vec<_> = names.map(Arc::from).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Kafka's rule for names of topics.

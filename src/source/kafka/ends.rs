@@ -130,8 +130,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let now = Instant::now();
         for key in lacking {
             let (partition, position) = &key;
-            let topic = self.cluster.topology().topic(&partition.topic, now);
-            let Some(leader) = topic.and_then(|topic| topic.leader(partition.partition)) else {
+            let Some(leader) = self.cluster.topology().leader(&partition.topic, partition.partition) else {
                 let no_leader = || RowError::Moving("the partition has no leader".into());
                 let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
                 self.take(key, Err(error));

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{RowError, Topic, TopicName};
+use super::transport::{BrokerId, RowError, Topic, TopicName};
+use crate::lag::PartitionId;
 
 /// Partitions that were added are seen after this long at the latest.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -55,6 +56,11 @@ impl Topology {
         let known = self.topics.get_mut(name)?;
         known.used_at = now;
         Some(known.topic.clone())
+    }
+
+    /// The leader of a partition as last seen.
+    pub(super) fn leader(&self, name: &TopicName, partition: PartitionId) -> Option<BrokerId> {
+        self.topics.get(name)?.topic.leader(partition)
     }
 
     /// Something of this topic could not be read: its leaders may have moved.
