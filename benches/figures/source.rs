@@ -78,7 +78,7 @@ impl Observe for Scripted {
 }
 
 fn group(source: &SourceRef) -> String {
-    let SourceRef::Kafka(kafka) = source;
+    let SourceRef::Kafka(kafka) = source else { panic!("a Kafka source") };
     kafka.group.to_string()
 }
 

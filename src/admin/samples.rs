@@ -1,10 +1,12 @@
 //! `/samples`: what is known of each target, as JSON.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::lag::{CommittedOffset, History, Moment, Observation};
-use crate::sampler::{Sample, TargetView, ViewState};
-use crate::trigger::SourceRef;
+use crate::lag::Observation;
+use crate::sampler::{PartitionRow, Rows, Sample, ShardRow, TargetView, ViewState};
+use crate::trigger::{SourceRef, StreamName, StreamSource};
 
 /// Which targets to show.
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +27,7 @@ pub(super) struct Samples {
 struct Target {
     source: String,
     #[serde(flatten)]
-    kafka: KafkaTarget,
+    subject: Subject,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     age_seconds: Option<f64>,
@@ -35,14 +37,29 @@ struct Target {
     reading: Option<Reading>,
 }
 
+/// What is observed, by the names of its parameters.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct KafkaTarget {
-    consumer_group: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    bootstrap_servers: Vec<String>,
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Subject {
+    Kafka {
+        consumer_group: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        bootstrap_servers: Vec<String>,
+    },
+    Stream {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream_name: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        table_name: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lease_table: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        aws_region: Option<String>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -53,26 +70,29 @@ struct Failure {
     failing_for_seconds: f64,
 }
 
+/// Sums, and rows where they are asked for.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Reading {
-    partitions: usize,
-    /// End less commit over all partitions that have a commit.
-    records_behind: u64,
-    without_commit: usize,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    partition_rows: Vec<PartitionRow>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PartitionRow {
-    topic: String,
-    partition: u32,
-    committed: Option<u64>,
-    start: u64,
-    end: u64,
-    commit_unchanged_for_seconds: f64,
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Reading {
+    Group {
+        partitions: usize,
+        /// End less commit over all partitions that have a commit.
+        records_behind: u64,
+        without_commit: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        partition_rows: Vec<PartitionRow>,
+    },
+    Shards {
+        open: u64,
+        closed: u64,
+    },
+    Application {
+        shards: usize,
+        /// Of the oldest unread record, at most.
+        oldest_unread_seconds: f64,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        shard_rows: Vec<ShardRow>,
+    },
 }
 
 impl Samples {
@@ -87,12 +107,6 @@ impl Samples {
 
 impl Target {
     fn new(view: &TargetView, rows: bool) -> Self {
-        let SourceRef::Kafka(kafka) = view.source.as_ref();
-        let kafka = KafkaTarget {
-            consumer_group: kafka.group.to_string(),
-            connection: kafka.cluster.connection.as_ref().map(ToString::to_string),
-            bootstrap_servers: kafka.cluster.bootstrap_servers.iter().map(ToString::to_string).collect(),
-        };
         let (state, sample, error) = match &view.state {
             ViewState::Pending => ("pending", None, None),
             ViewState::Good { sample, age } => ("good", Some((sample, age)), None),
@@ -107,7 +121,7 @@ impl Target {
         };
         Self {
             source: view.source.to_string(),
-            kafka,
+            subject: Subject::of(&view.source),
             state,
             age_seconds: sample.map(|(_, age)| age.as_secs_f64()),
             error,
@@ -116,32 +130,53 @@ impl Target {
     }
 }
 
+impl Subject {
+    fn of(source: &SourceRef) -> Self {
+        let text = |text: &Option<Arc<str>>| text.as_ref().map(ToString::to_string);
+        match source {
+            SourceRef::Kafka(kafka) => Self::Kafka {
+                consumer_group: kafka.group.to_string(),
+                connection: text(&kafka.cluster.connection),
+                bootstrap_servers: kafka.cluster.bootstrap_servers.iter().map(ToString::to_string).collect(),
+            },
+            SourceRef::Shards(stream) => Self::stream(stream, None),
+            SourceRef::Application(application) => {
+                Self::stream(&application.stream, Some(application.store.table.to_string()))
+            }
+        }
+    }
+
+    fn stream(source: &StreamSource, lease_table: Option<String>) -> Self {
+        let text = |text: &Option<Arc<str>>| text.as_ref().map(ToString::to_string);
+        let (stream_name, table_name) = match &source.stream {
+            StreamName::Kinesis(name) => (Some(name.to_string()), None),
+            StreamName::DynamoDb(name) => (None, Some(name.to_string())),
+        };
+        let (connection, aws_region) = (text(&source.access.connection), text(&source.access.region));
+        Self::Stream { stream_name, table_name, lease_table, connection, aws_region }
+    }
+}
+
 impl Reading {
     fn new(sample: &Sample, rows: bool) -> Self {
-        let (Observation::Kafka(observation), History::Kafka(history)) = (&sample.observation, &sample.history);
-        let all: Vec<_> = history
-            .with(observation)
-            .map(|(topic, partition, past)| PartitionRow {
-                topic: topic.name.to_string(),
-                partition: partition.partition.0,
-                committed: match partition.committed {
-                    CommittedOffset::None => None,
-                    CommittedOffset::At(offset) => Some(offset.0),
-                },
-                start: partition.watermarks.start.0,
-                end: partition.watermarks.end.0,
-                commit_unchanged_for_seconds: unchanged(sample.taken_at, past.unchanged_since),
-            })
-            .collect();
-        Self {
+        match (&sample.observation, Rows::of(sample)) {
+            (Observation::Shards(shards), _) => Self::Shards { open: shards.open, closed: shards.closed },
+            (Observation::Application(application), Rows::Shards(all)) => Self::Application {
+                shards: all.len(),
+                oldest_unread_seconds: application.survey.age().as_secs_f64(),
+                shard_rows: if rows { all } else { Vec::new() },
+            },
+            (_, Rows::Partitions(all)) => Self::group(all, rows),
+            (_, Rows::Shards(_)) => Self::group(Vec::new(), rows),
+        }
+    }
+
+    fn group(all: Vec<PartitionRow>, rows: bool) -> Self {
+        Self::Group {
             partitions: all.len(),
             records_behind: all.iter().filter_map(|row| Some(row.end.saturating_sub(row.committed?))).sum(),
             without_commit: all.iter().filter(|row| row.committed.is_none()).count(),
             partition_rows: if rows { all } else { Vec::new() },
         }
     }
-}
-
-fn unchanged(now: Moment, since: Moment) -> f64 {
-    now.since(since).as_secs_f64()
 }

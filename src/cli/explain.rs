@@ -1,6 +1,6 @@
 //! `explain`: one reading for each trigger, by the same code as the service, and how the value comes about.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,12 +12,11 @@ use super::output::{self, Format};
 use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
-use crate::lag::{CommittedOffset, History, Observation};
-use crate::sampler::{Answer, Sampler};
+use crate::sampler::{Answer, Rows, Sampler};
 use crate::scaling::{Decision, decide};
 use crate::source::Sources;
 use crate::telemetry::{LogFormat, Metrics, init_log};
-use crate::trigger::{SourceRef, Trigger, metric_name};
+use crate::trigger::{Trigger, metric_name};
 
 /// A reading by hand may take longer than KEDA would wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,22 +66,13 @@ enum Outcome {
     Valued {
         metric_name: String,
         source: String,
-        partitions: Vec<PartitionRow>,
+        #[serde(flatten)]
+        rows: Rows,
         decision: Decision,
         /// In the words of the command line.
         steps_in_words: Vec<String>,
         replicas: Replicas,
     },
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PartitionRow {
-    topic: String,
-    partition: u32,
-    committed: Option<u64>,
-    start: u64,
-    end: u64,
 }
 
 /// What KEDA and the HPA make of the value.
@@ -132,28 +122,16 @@ async fn explain(sampler: &Sampler<Sources>, text: &TriggerText) -> Outcome {
 
 fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
     let sample = &answer.sample;
-    let decision = decide(&trigger.policy, &trigger.source, &sample.observation, &sample.history, answer.now);
-    let (Observation::Kafka(group), History::Kafka(_)) = (&sample.observation, &sample.history);
-    let partitions = group.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|row| PartitionRow {
-            topic: topic.name.to_string(),
-            partition: row.partition.0,
-            committed: match row.committed {
-                CommittedOffset::None => None,
-                CommittedOffset::At(offset) => Some(offset.0),
-            },
-            start: row.watermarks.start.0,
-            end: row.watermarks.end.0,
-        })
-    });
-    let SourceRef::Kafka(_) = &trigger.source;
-    Outcome::Valued {
-        metric_name: format!("s{}-{}", text.index, metric_name(&text.metadata)),
-        source: trigger.source.to_string(),
-        partitions: partitions.collect(),
-        steps_in_words: decision.steps.iter().map(ToString::to_string).collect(),
-        replicas: Replicas::new(text, &decision),
-        decision,
+    match decide(&trigger.policy, &trigger.source, &sample.observation, &sample.history, answer.now) {
+        Err(error) => Outcome::Failed { code: code_of(&error), message: error.chain() },
+        Ok(decision) => Outcome::Valued {
+            metric_name: format!("s{}-{}", text.index, metric_name(&text.metadata)),
+            source: trigger.source.to_string(),
+            rows: Rows::of(sample),
+            steps_in_words: decision.steps.iter().map(ToString::to_string).collect(),
+            replicas: Replicas::new(text, &decision),
+            decision,
+        },
     }
 }
 
@@ -184,12 +162,11 @@ fn in_words(all: &[Explained]) -> String {
         let _ = match outcome {
             Outcome::Skipped { why } => writeln!(text, "  skipped: {why}"),
             Outcome::Failed { code, message } => writeln!(text, "  KEDA gets an error: {code}\n  {message}"),
-            Outcome::Valued { metric_name, source, partitions, decision, steps_in_words, replicas } => {
+            Outcome::Valued { metric_name, source, rows, decision, steps_in_words, replicas } => {
                 let _ = writeln!(text, "  source     {source}");
-                for row in partitions {
-                    let committed = row.committed.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
-                    let PartitionRow { topic, partition, start, end, .. } = row;
-                    let _ = writeln!(text, "  {topic}/{partition}  committed {committed}, log {start}..{end}");
+                match rows {
+                    Rows::Partitions(rows) => rows.iter().for_each(|row| line(&mut text, row)),
+                    Rows::Shards(rows) => rows.iter().for_each(|row| line(&mut text, row)),
                 }
                 for step in steps_in_words {
                     let _ = writeln!(text, "  because    {step}");
@@ -201,4 +178,9 @@ fn in_words(all: &[Explained]) -> String {
         };
     }
     text
+}
+
+fn line(text: &mut String, row: &impl fmt::Display) {
+    // writing to a string cannot fail
+    let _ = writeln!(text, "  {row}");
 }

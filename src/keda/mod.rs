@@ -25,7 +25,7 @@ use self::proto::external_scaler_server::ExternalScaler;
 use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef};
 pub use self::server::{Limits, ServeError, serve, serve_service};
 pub use self::status::code_of;
-use crate::lag::Observe;
+use crate::lag::{Observe, SourceError};
 use crate::sampler::{Answer, PATIENCE, Sampler};
 use crate::scaling::{Decision, Quantity, decide};
 use crate::telemetry::{RpcMethod, RpcMetrics};
@@ -54,7 +54,7 @@ impl<O: Observe> ScalerService<O> {
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
         let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
         let answer = self.sampler.ask(&about.namespace, &trigger, patience).await;
-        answer.map(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
+        answer.and_then(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
     }
 
     fn record<T>(&self, method: RpcMethod, begun: Instant, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
@@ -64,7 +64,7 @@ impl<O: Observe> ScalerService<O> {
     }
 }
 
-fn judge(trigger: &Trigger, answer: &Answer) -> Decision {
+fn judge(trigger: &Trigger, answer: &Answer) -> Result<Decision, SourceError> {
     decide(&trigger.policy, &trigger.source, &answer.sample.observation, &answer.sample.history, answer.now)
 }
 

@@ -125,8 +125,9 @@ async fn push_activity<O: Observe>(
     let mut last: Option<bool> = None;
     let mut repeat_at = Instant::now();
     loop {
-        if let Some(Ok(answer)) = watch.now() {
-            let active = judge(&trigger, &answer).active;
+        let decision = watch.now().and_then(|answer| answer.and_then(|answer| judge(&trigger, &answer)).ok());
+        if let Some(decision) = decision {
+            let active = decision.active;
             if last != Some(active) {
                 watch.pace(if active { trigger.pace.poll_interval } else { idle_interval(&trigger) });
             }

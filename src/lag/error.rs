@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::trigger::SourceRef;
+
 /// The closed set of reasons for a missing observation; it alone decides the gRPC code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceErrorKind {
@@ -58,6 +60,12 @@ impl SourceError {
     /// An error of `kind`; `attempt` says in the past tense what could not be done, on which object.
     pub fn new(kind: SourceErrorKind, attempt: impl Into<String>) -> Self {
         Self { kind, attempt: attempt.into(), cause: None, remedy: None }
+    }
+
+    /// A source was given to a client that cannot read it.
+    #[must_use]
+    pub fn misdirected(source: &SourceRef, client: &str) -> Self {
+        Self::new(SourceErrorKind::Broken, format!("{client} cannot be asked about {source}"))
     }
 
     /// Adds why it failed, in the words of the layer below.

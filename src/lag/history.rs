@@ -18,6 +18,8 @@ pub const PAST_END_GRACE: Duration = Duration::from_secs(30);
 pub enum History {
     /// Of a Kafka consumer group.
     Kafka(GroupHistory),
+    /// Nothing of the past is needed: shards and ages of streams tell all.
+    None,
 }
 
 /// The remembered past of a group: one entry for each topic of its last observation, in the same order.
@@ -61,9 +63,13 @@ impl History {
     /// The past after `observation`, seen at `now`, has been added to what was remembered.
     #[must_use]
     pub fn fold(past: Option<&Self>, observation: &Observation, now: Moment) -> Self {
-        let Observation::Kafka(group) = observation;
-        let past = past.map(|Self::Kafka(past)| past);
-        Self::Kafka(GroupHistory::fold(past, group, now))
+        match (observation, past) {
+            (Observation::Kafka(group), Some(Self::Kafka(past))) => {
+                Self::Kafka(GroupHistory::fold(Some(past), group, now))
+            }
+            (Observation::Kafka(group), _) => Self::Kafka(GroupHistory::fold(None, group, now)),
+            (Observation::Shards(_) | Observation::Application(_), _) => Self::None,
+        }
     }
 }
 

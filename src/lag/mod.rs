@@ -9,11 +9,14 @@ mod observation;
 mod observe;
 mod offsets;
 mod partition;
+pub mod streams;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use history::{CommitOf, GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
-pub use observation::{GroupObservation, Observation, PartitionObservation, TopicObservation};
+pub use observation::{
+    ApplicationObservation, GroupObservation, Observation, PartitionObservation, ShardsObservation, TopicObservation,
+};
 pub use observe::{Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{LagBasis, LagRules, PartitionLag, partition_lag};

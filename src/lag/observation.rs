@@ -1,14 +1,40 @@
 //! One complete reading of a source. There is no partial one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::streams::{Survey, Timestamp};
 use super::{CommittedOffset, PartitionId, TopicId, Watermarks};
 
 /// A complete reading of one source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
     /// Of a Kafka consumer group.
     Kafka(GroupObservation),
+    /// Of the shards of a stream.
+    Shards(ShardsObservation),
+    /// Of an application on a stream.
+    Application(ApplicationObservation),
+}
+
+/// How many shards a stream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardsObservation {
+    /// Those that records are written to.
+    pub open: u64,
+    /// Those that the service still lists although they are closed.
+    pub closed: u64,
+}
+
+/// How far an application is behind on a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApplicationObservation {
+    /// Every shard.
+    pub survey: Survey,
+    /// The stream keeps records for so long.
+    pub retention: Duration,
+    /// When it was seen, by the service's clock.
+    pub seen: Timestamp,
 }
 
 /// What a consumer group has committed, and where the logs that it reads end.

@@ -8,6 +8,7 @@
 
 mod pace;
 mod rounds;
+mod rows;
 mod target;
 mod verdict;
 mod view;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::pace::{Interests, WatchId};
 use self::rounds::BackendLoop;
+pub use self::rows::{PartitionRow, Rows, ShardRow};
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{TargetView, ViewState};

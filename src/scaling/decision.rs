@@ -1,10 +1,12 @@
 //! What was decided and why: one value that the RPC, the JSON, the command line and the page all print.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use crate::lag::LagBasis;
+use crate::lag::streams::AgeBasis;
 
 /// A metric's value or target: finite and never negative, by construction.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -72,6 +74,65 @@ pub enum Step {
         /// It must be more than this.
         threshold: u64,
     },
+    /// The shards that records are written to.
+    OpenShards {
+        /// How many.
+        open: u64,
+    },
+    /// Closed shards were counted too, as KEDA does.
+    ClosedShardsCounted {
+        /// How many.
+        closed: u64,
+    },
+    /// The count was compared with its threshold.
+    ShardActivation {
+        /// The count.
+        shards: u64,
+        /// It must be more than this.
+        threshold: u64,
+        /// Whether it is.
+        active: bool,
+    },
+    /// The shard whose oldest unread record is the oldest of all.
+    Oldest {
+        /// Which.
+        shard: String,
+        /// Since it arrived.
+        age_ms: u64,
+        /// What told so.
+        basis: AgeBasis,
+    },
+    /// Nothing is unread.
+    NothingUnread {
+        /// In so many shards; the others are finished or wait for these.
+        shards: u64,
+    },
+    /// The stream will delete records before they are read, unless the application catches up.
+    NearRetention {
+        /// How near.
+        risk: RetentionRisk,
+        /// After this time the stream deletes a record.
+        retention_ms: u64,
+    },
+    /// The age was compared with its threshold.
+    AgeActivation {
+        /// The age.
+        age_ms: u64,
+        /// It must be more than this.
+        threshold_ms: u64,
+        /// Whether it is.
+        active: bool,
+    },
+}
+
+/// How near records are to being deleted unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RetentionRisk {
+    /// The age is over half of the retention, where AWS advises an alarm.
+    OverHalf,
+    /// The age is over four fifths of the retention.
+    OverFourFifths,
 }
 
 /// What bounds the useful replicas.
@@ -92,6 +153,12 @@ impl Quantity {
     #[expect(clippy::cast_precision_loss, reason = "a lag of more than 2^53 records need not be told to the record")]
     pub const fn from_count(count: u64) -> Self {
         Self(count as f64)
+    }
+
+    /// A time in seconds.
+    #[must_use]
+    pub const fn from_seconds(time: Duration) -> Self {
+        Self(time.as_secs_f64())
     }
 
     /// The number.
@@ -131,6 +198,22 @@ impl Serialize for Quantity {
     }
 }
 
+// === impl RetentionRisk ===
+
+impl RetentionRisk {
+    /// The risk at this age of the oldest unread record.
+    #[must_use]
+    pub fn of(age: Duration, retention: Duration) -> Option<Self> {
+        if age > retention * 4 / 5 {
+            Some(Self::OverFourFifths)
+        } else if age > retention / 2 {
+            Some(Self::OverHalf)
+        } else {
+            None
+        }
+    }
+}
+
 // === impl Step ===
 
 impl fmt::Display for Step {
@@ -153,10 +236,54 @@ impl fmt::Display for Step {
                 write!(f, "capped from {from}: only {replicas} partitions have lag")
             }
             Self::Activation { lag, threshold } => {
-                let verdict = if i128::from(*lag) > i128::from(*threshold) { "active" } else { "not active" };
+                let verdict = verdict(i128::from(*lag) > i128::from(*threshold));
                 write!(f, "{verdict}: {lag} records behind, more than {threshold} are needed")
             }
+            Self::OpenShards { open } => write!(f, "{open} open shards"),
+            Self::ClosedShardsCounted { closed } => write!(f, "{closed} closed shards count too, as in KEDA"),
+            Self::ShardActivation { shards, threshold, active } => {
+                write!(f, "{}: {shards} shards, more than {threshold} are needed", verdict(*active))
+            }
+            Self::Oldest { shard, age_ms, basis } => {
+                let (age, basis) = (seconds(*age_ms), age_basis_in_words(*basis));
+                write!(f, "the oldest unread record is in {shard}: {age} old, {basis}")
+            }
+            Self::NothingUnread { shards } => write!(f, "nothing is unread in the {shards} shards that are being read"),
+            Self::NearRetention { risk, retention_ms } => {
+                let (how, retention) = (risk_in_words(*risk), seconds(*retention_ms));
+                write!(f, "the stream deletes records after {retention}, and {how} of that is over")
+            }
+            Self::AgeActivation { age_ms, threshold_ms, active } => {
+                let (age, threshold) = (seconds(*age_ms), seconds(*threshold_ms));
+                write!(f, "{}: {age} old, more than {threshold} are needed", verdict(*active))
+            }
         }
+    }
+}
+
+const fn verdict(active: bool) -> &'static str {
+    if active { "active" } else { "not active" }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
+}
+
+const fn risk_in_words(risk: RetentionRisk) -> &'static str {
+    match risk {
+        RetentionRisk::OverHalf => "more than half",
+        RetentionRisk::OverFourFifths => "more than four fifths",
+    }
+}
+
+const fn age_basis_in_words(basis: AgeBasis) -> &'static str {
+    match basis {
+        AgeBasis::Record => "by its own time",
+        AgeBasis::SequenceNumber => "at most, by the time inside the checkpoint",
+        AgeBasis::EarlierRead => "at most, by an earlier read",
+        AgeBasis::EmptyPages => "at most, as the service tells behind empty pages",
+        AgeBasis::Beginning => "at most, by the beginning of what is to be read",
+        AgeBasis::Retention => "at most, by the stream's retention",
     }
 }
 

@@ -2,27 +2,40 @@
 //!
 //! The same decision serves `GetMetrics`, `IsActive`, `/samples` and `explain`, so none of them can disagree.
 
+mod age_policy;
 mod decision;
 mod even;
 mod lag_policy;
+mod shard_count_policy;
 #[cfg(test)]
 mod tests;
 
-pub use decision::{CapReason, Decision, Quantity, Step};
+pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
 
-use crate::lag::{History, Moment, Observation};
+use crate::lag::{History, Moment, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{Policy, SourceRef};
 
 /// Judges `observation` of `source` by `policy` at `now`.
-#[must_use]
+///
+/// # Errors
+/// [`SourceErrorKind::Broken`] when the observation is not of what the policy judges.
 pub fn decide(
     policy: &Policy,
     source: &SourceRef,
     observation: &Observation,
     history: &History,
     now: Moment,
-) -> Decision {
-    let (Policy::Lag(policy), SourceRef::Kafka(source)) = (policy, source);
-    let (Observation::Kafka(observation), History::Kafka(history)) = (observation, history);
-    lag_policy::decide(policy, source.isolation, observation, history, now)
+) -> Result<Decision, SourceError> {
+    match (policy, source, observation, history) {
+        (Policy::Lag(policy), SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
+            Ok(lag_policy::decide(policy, source.isolation, group, history, now))
+        }
+        (Policy::ShardCount(policy), SourceRef::Shards(source), Observation::Shards(shards), _) => {
+            Ok(shard_count_policy::decide(policy, &source.stream, *shards))
+        }
+        (Policy::Age(policy), SourceRef::Application(_), Observation::Application(application), _) => {
+            Ok(age_policy::decide(policy, application))
+        }
+        _ => Err(SourceError::new(SourceErrorKind::Broken, format!("the reading of {source} is of another kind"))),
+    }
 }

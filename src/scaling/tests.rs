@@ -83,7 +83,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn judge(trigger: &Trigger, observation: &Observation, history: &History, now: Moment) -> Decision {
-    decide(&trigger.policy, &trigger.source, observation, history, now)
+    decide(&trigger.policy, &trigger.source, observation, history, now).expect("an observation of the trigger's source")
 }
 
 fn activity(decision: &Decision) -> i64 {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::pattern::Pattern;
-use crate::trigger::{TriggerError, check_connection};
+use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
 const FILE: &str = "File";
 
@@ -25,8 +25,16 @@ pub struct Connections {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connection {
     namespaces: Vec<Pattern>,
-    /// KEDA's parameter names; secrets among the values.
-    kafka: HashMap<String, String>,
+    to: Destination,
+}
+
+/// What a connection leads to.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// A Kafka cluster: KEDA's parameter names; secrets among the values.
+    Kafka(HashMap<String, String>),
+    /// An AWS account.
+    Aws(AwsIdentity),
 }
 
 /// What a trigger may name by itself.
@@ -34,6 +42,8 @@ pub struct Connection {
 struct MetadataRule {
     namespaces: Vec<Pattern>,
     bootstrap_servers: Vec<Pattern>,
+    aws_role_arns: Vec<Pattern>,
+    aws_endpoints: Vec<Pattern>,
 }
 
 /// Why a connections file cannot be used.
@@ -66,6 +76,12 @@ pub enum ConnectionsError {
         /// The key.
         key: String,
     },
+    /// A connection leads nowhere, or to two places.
+    #[error("connection {name}: one of kafka and aws is required")]
+    Destination {
+        /// Which.
+        name: String,
+    },
     /// A connection has no address.
     #[error("connection {name}: bootstrapServers is required")]
     NoAddress {
@@ -86,7 +102,8 @@ struct File {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
     namespaces: Vec<String>,
-    kafka: BTreeMap<String, Scalar>,
+    kafka: Option<BTreeMap<String, Scalar>>,
+    aws: Option<BTreeMap<String, Scalar>>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +112,10 @@ struct Rule {
     namespaces: Vec<String>,
     #[serde(default)]
     bootstrap_servers: Vec<String>,
+    #[serde(default)]
+    aws_role_arns: Vec<String>,
+    #[serde(default)]
+    aws_endpoints: Vec<String>,
 }
 
 /// YAML reads `true` and `5` as what they look like; a parameter is text.
@@ -113,10 +134,17 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Default for Connections {
-    /// Without a file: no connection, and any namespace may name any broker, without credentials.
+    /// Without a file: no connection, and any namespace may name any broker, without credentials, and any stream that the
+    /// scaler's own identity may read.
     fn default() -> Self {
         let any = || vec![Pattern::new("*")];
-        Self { named: HashMap::new(), metadata: vec![MetadataRule { namespaces: any(), bootstrap_servers: any() }] }
+        let rule = MetadataRule {
+            namespaces: any(),
+            bootstrap_servers: any(),
+            aws_role_arns: Vec::new(),
+            aws_endpoints: Vec::new(),
+        };
+        Self { named: HashMap::new(), metadata: vec![rule] }
     }
 }
 
@@ -134,12 +162,23 @@ impl Connections {
         let file: File = serde_saphyr::from_str(text).map_err(|error| ConnectionsError::Syntax(error.to_string()))?;
         let mut named = HashMap::new();
         for (name, entry) in file.connections {
-            let kafka = parameters(&name, entry.kafka, &read)?;
-            if !kafka.contains_key("bootstrapServers") {
-                return Err(ConnectionsError::NoAddress { name });
-            }
-            check_connection(&kafka).map_err(|cause| ConnectionsError::Connection { name: name.clone(), cause })?;
-            named.insert(name, Connection { namespaces: patterns(&entry.namespaces), kafka });
+            let wrong = |cause| ConnectionsError::Connection { name: name.clone(), cause };
+            let to = match (entry.kafka, entry.aws) {
+                (Some(kafka), None) => {
+                    let kafka = parameters(&name, kafka, &read)?;
+                    if !kafka.contains_key("bootstrapServers") {
+                        return Err(ConnectionsError::NoAddress { name });
+                    }
+                    check_connection(&kafka).map_err(wrong)?;
+                    Destination::Kafka(kafka)
+                }
+                (None, Some(aws)) => {
+                    let aws = parameters(&name, aws, &read)?;
+                    Destination::Aws(AwsIdentity::of_connection(&aws).map_err(wrong)?)
+                }
+                (Some(_), Some(_)) | (None, None) => return Err(ConnectionsError::Destination { name }),
+            };
+            named.insert(name, Connection { namespaces: patterns(&entry.namespaces), to });
         }
         let metadata = file
             .metadata
@@ -156,9 +195,23 @@ impl Connections {
     /// Whether a trigger of `namespace` may name `server` by itself.
     #[must_use]
     pub fn allows_server(&self, namespace: &str, server: &str) -> bool {
-        self.metadata
-            .iter()
-            .any(|rule| Pattern::any(&rule.namespaces, namespace) && Pattern::any(&rule.bootstrap_servers, server))
+        self.rules(namespace).any(|rule| Pattern::any(&rule.bootstrap_servers, server))
+    }
+
+    /// Whether a trigger of `namespace` may have this role assumed.
+    #[must_use]
+    pub fn allows_role(&self, namespace: &str, role_arn: &str) -> bool {
+        self.rules(namespace).any(|rule| Pattern::any(&rule.aws_role_arns, role_arn))
+    }
+
+    /// Whether a trigger of `namespace` may name this endpoint by itself.
+    #[must_use]
+    pub fn allows_endpoint(&self, namespace: &str, endpoint: &str) -> bool {
+        self.rules(namespace).any(|rule| Pattern::any(&rule.aws_endpoints, endpoint))
+    }
+
+    fn rules(&self, namespace: &str) -> impl Iterator<Item = &MetadataRule> {
+        self.metadata.iter().filter(move |rule| Pattern::any(&rule.namespaces, namespace))
     }
 }
 
@@ -169,25 +222,28 @@ impl Connection {
         Pattern::any(&self.namespaces, namespace)
     }
 
-    /// Its parameters for Kafka, by KEDA's names.
-    #[must_use]
-    pub const fn kafka(&self) -> &HashMap<String, String> {
-        &self.kafka
+    /// What it leads to.
+    pub(super) const fn to(&self) -> &Destination {
+        &self.to
     }
+}
 
-    /// The brokers to ask first, sorted.
-    #[must_use]
-    pub fn bootstrap_servers(&self) -> Vec<&str> {
-        let servers = self.kafka.get("bootstrapServers").map_or("", String::as_str);
-        let mut servers: Vec<_> = servers.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
-        servers.sort_unstable();
-        servers
-    }
+/// The brokers of a connection's parameters, sorted.
+pub(super) fn bootstrap_servers(kafka: &HashMap<String, String>) -> Vec<&str> {
+    let servers = kafka.get("bootstrapServers").map_or("", String::as_str);
+    let mut servers: Vec<_> = servers.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
+    servers.sort_unstable();
+    servers
 }
 
 impl MetadataRule {
     fn new(rule: &Rule) -> Self {
-        Self { namespaces: patterns(&rule.namespaces), bootstrap_servers: patterns(&rule.bootstrap_servers) }
+        Self {
+            namespaces: patterns(&rule.namespaces),
+            bootstrap_servers: patterns(&rule.bootstrap_servers),
+            aws_role_arns: patterns(&rule.aws_role_arns),
+            aws_endpoints: patterns(&rule.aws_endpoints),
+        }
     }
 }
 
@@ -243,9 +299,10 @@ connections:
     fn a_connection_has_address_and_credentials_for_its_namespaces() {
         let connections = parse(SAMPLE).expect("a good file");
         let alice = connections.named("alice").expect("alice");
-        assert_eq!(alice.bootstrap_servers(), ["b1:9093", "b2:9093"]);
+        let Destination::Kafka(kafka) = alice.to() else { panic!("a Kafka connection") };
+        assert_eq!(bootstrap_servers(kafka), ["b1:9093", "b2:9093"]);
         assert!(alice.allows("shop-a") && !alice.allows("bank"));
-        assert_eq!(alice.kafka()["password"], "alice-secret\n", "trimmed where it is used, as KEDA does");
+        assert_eq!(kafka["password"], "alice-secret\n", "trimmed where it is used, as KEDA does");
         assert!(connections.named("bob").is_none());
     }
 

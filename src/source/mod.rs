@@ -3,6 +3,7 @@
 //! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
 mod admission;
+mod aws;
 mod connections;
 pub mod kafka;
 mod pattern;
@@ -10,8 +11,9 @@ mod pattern;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use admission::Admission;
 pub use admission::Backend;
+use admission::{Admission, Service};
+use aws::AwsClient;
 pub use connections::{Connections, ConnectionsError};
 use kafka::KafkaClient;
 
@@ -25,8 +27,15 @@ pub const MOST_BACKENDS: usize = 64;
 /// Reads every kind of source.
 pub struct Sources {
     admission: Arc<Admission>,
-    clients: Mutex<HashMap<Backend, Arc<KafkaClient>>>,
+    clients: Mutex<HashMap<Backend, Client>>,
     metrics: UpstreamMetrics,
+}
+
+/// What asks a backend.
+#[derive(Clone)]
+enum Client {
+    Kafka(Arc<KafkaClient>),
+    Aws(Arc<AwsClient>),
 }
 
 /// Replaces the rules of a running [`Sources`].
@@ -46,22 +55,27 @@ impl Sources {
         ConnectionsHandle(self.admission.clone())
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<Backend, Arc<KafkaClient>>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<Backend, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self, backend: &Backend) -> Result<Arc<KafkaClient>, SourceError> {
+    fn client(&self, backend: &Backend) -> Result<Client, SourceError> {
         let mut clients = self.clients();
         if let Some(client) = clients.get(backend) {
             return Ok(client.clone());
         }
         if clients.len() >= MOST_BACKENDS {
-            let attempt = format!("{MOST_BACKENDS} clusters and identities are read already");
+            let attempt = format!("{MOST_BACKENDS} clusters, accounts and identities are read already");
             return Err(
                 SourceError::new(SourceErrorKind::Throttled, attempt).remedy("run a scaler of its own for some")
             );
         }
-        let client = Arc::new(KafkaClient::new(backend.bootstrap_servers(), backend.security(), &self.metrics)?);
+        let client = match backend.service() {
+            Service::Kafka { bootstrap_servers, security } => {
+                Client::Kafka(Arc::new(KafkaClient::new(bootstrap_servers, security, &self.metrics)?))
+            }
+            Service::Aws(identity) => Client::Aws(Arc::new(AwsClient::new(identity.clone(), self.metrics.clone()))),
+        };
         clients.insert(backend.clone(), client.clone());
         Ok(client)
     }
@@ -79,8 +93,7 @@ impl Observe for Sources {
     type Backend = Backend;
 
     fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Backend, SourceError> {
-        let SourceRef::Kafka(kafka) = source;
-        self.admission.admit(namespace, &kafka.cluster)
+        self.admission.admit(namespace, source)
     }
 
     async fn observe(&self, backend: &Backend, due: Vec<Arc<SourceRef>>, report: Report) {
@@ -91,7 +104,8 @@ impl Observe for Sources {
             Err(SourceError::new(SourceErrorKind::Denied, "the connection was changed or taken away"))
         };
         match client {
-            Ok(client) => client.observe(due, &report).await,
+            Ok(Client::Kafka(client)) => client.observe(due, &report).await,
+            Ok(Client::Aws(client)) => client.observe(due, &report).await,
             Err(error) => due.iter().for_each(|source| report(source, Err(error.clone()))),
         }
     }

@@ -57,6 +57,26 @@ pub enum UpstreamApi {
     KafkaDescribeGroups,
     /// A token of an OAuth server.
     OauthToken,
+    /// Kinesis: the shards of a stream.
+    KinesisListShards,
+    /// Kinesis: the retention of a stream.
+    KinesisDescribeStreamSummary,
+    /// Kinesis: where to read a shard.
+    KinesisGetShardIterator,
+    /// Kinesis: one record of a shard.
+    KinesisGetRecords,
+    /// DynamoDB: which stream a table has.
+    DynamoDbDescribeTable,
+    /// DynamoDB: a page of a checkpoint table.
+    DynamoDbScan,
+    /// DynamoDB: a page of one application's rows in a checkpoint table.
+    DynamoDbQuery,
+    /// DynamoDB Streams: a page of the shards of a stream.
+    StreamsDescribeStream,
+    /// DynamoDB Streams: where to read a shard.
+    StreamsGetShardIterator,
+    /// DynamoDB Streams: one record of a shard.
+    StreamsGetRecords,
 }
 
 /// How a request ended.
@@ -74,6 +94,8 @@ pub enum UpstreamOutcome {
     Denied,
     /// Not there.
     Missing,
+    /// The service asked for fewer requests.
+    Throttled,
     /// Another error.
     Error,
 }
@@ -247,6 +269,16 @@ impl EncodeLabelValue for UpstreamApi {
             Self::KafkaListOffsets => "kafka.ListOffsets",
             Self::KafkaDescribeGroups => "kafka.DescribeGroups",
             Self::OauthToken => "oauth.Token",
+            Self::KinesisListShards => "kinesis.ListShards",
+            Self::KinesisDescribeStreamSummary => "kinesis.DescribeStreamSummary",
+            Self::KinesisGetShardIterator => "kinesis.GetShardIterator",
+            Self::KinesisGetRecords => "kinesis.GetRecords",
+            Self::DynamoDbDescribeTable => "dynamodb.DescribeTable",
+            Self::DynamoDbScan => "dynamodb.Scan",
+            Self::DynamoDbQuery => "dynamodb.Query",
+            Self::StreamsDescribeStream => "dynamodbstreams.DescribeStream",
+            Self::StreamsGetShardIterator => "dynamodbstreams.GetShardIterator",
+            Self::StreamsGetRecords => "dynamodbstreams.GetRecords",
         })
     }
 }
@@ -260,6 +292,7 @@ impl EncodeLabelValue for UpstreamOutcome {
             Self::TimedOut => "timed_out",
             Self::Denied => "denied",
             Self::Missing => "missing",
+            Self::Throttled => "throttled",
             Self::Error => "error",
         })
     }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::ScaleOn;
+use super::aws::AwsDialect;
+
 /// A metadata key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -26,10 +29,63 @@ pub enum Owner {
     Kafka,
     /// `source: kafka` reads it; `source: apache-kafka` accepts and ignores it, as KEDA does.
     KafkaOnly,
+    /// Every source, for different ends.
+    KafkaAndAws,
+    /// Both AWS sources.
+    Aws,
+    /// `source: aws-kinesis-stream`
+    Kinesis,
+    /// `source: aws-dynamodb-streams`
+    DynamoDb,
+    /// AWS sources with `scaleOn: shardCount`.
+    ShardCount,
+    /// AWS sources with `scaleOn: age`.
+    Age,
+    /// A connection, or the metadata of an AWS source.
+    AwsIdentity,
     /// KEDA itself, before it calls an external scaler.
     Keda,
     /// A connection: KEDA takes it from a `TriggerAuthentication`, which never reaches an external scaler.
     Connection,
+}
+
+/// Whose keys are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// The parameters of a connection.
+    Connection,
+    /// A trigger of a Kafka source.
+    Kafka,
+    /// A trigger of an AWS source.
+    Aws { stream: AwsDialect, scale_on: ScaleOn },
+}
+
+impl Reader {
+    /// Why this reader does not take a known key; `None` where it does.
+    pub(super) fn refusal(self, owner: Owner) -> Option<&'static str> {
+        const SECRET: &str = "belongs in a connection of the scaler; name that with the key connection";
+        let aws = match self {
+            Self::Connection => return None,
+            Self::Kafka => None,
+            Self::Aws { stream, scale_on } => Some((stream, scale_on)),
+        };
+        match (owner, aws) {
+            (Owner::Everyone | Owner::KafkaAndAws | Owner::Keda, _)
+            | (Owner::Kafka | Owner::KafkaOnly, None)
+            | (Owner::Aws | Owner::AwsIdentity, Some(_))
+            | (Owner::Kinesis, Some((AwsDialect::Kinesis, _)))
+            | (Owner::DynamoDb, Some((AwsDialect::DynamoDb, _)))
+            | (Owner::ShardCount, Some((_, ScaleOn::ShardCount)))
+            | (Owner::Age, Some((_, ScaleOn::Age))) => None,
+            (Owner::Connection, _) | (Owner::AwsIdentity, None) => Some(SECRET),
+            (Owner::Kafka | Owner::KafkaOnly, Some(_)) => Some("is for the sources kafka and apache-kafka"),
+            (Owner::Kinesis, _) => Some("is for source aws-kinesis-stream"),
+            (Owner::DynamoDb, _) => Some("is for source aws-dynamodb-streams"),
+            (Owner::Aws, None) => Some("is for the sources aws-kinesis-stream and aws-dynamodb-streams"),
+            (Owner::ShardCount, _) => Some("is for scaleOn shardCount of the AWS sources"),
+            (Owner::Age, _) => Some("is for scaleOn age of the AWS sources"),
+        }
+    }
 }
 
 const fn key(
@@ -42,18 +98,26 @@ const fn key(
     Key { name, values, default, meaning, owner }
 }
 
-use Owner::{Connection, Everyone, Kafka, KafkaOnly, Keda};
+use Owner::{
+    Age, Aws, AwsIdentity, Connection, DynamoDb, Everyone, Kafka, KafkaAndAws, KafkaOnly, Keda, Kinesis, ShardCount,
+};
 
 /// Every key, in the order of the docs.
 pub const KEYS: &[Key] = &[
     key(
         "source",
-        "kafka, apache-kafka",
+        "kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams",
         "required",
         Everyone,
         "What is observed; the names are those of KEDA's built-in triggers",
     ),
-    key("scaleOn", "lag", "lag", Everyone, "What the value counts: records behind"),
+    key(
+        "scaleOn",
+        "lag (Kafka); shardCount, age (AWS)",
+        "lag; shardCount",
+        Everyone,
+        "What the value counts: records behind, open shards, or seconds since the oldest unread record arrived",
+    ),
     key("compat", "fixed, strict", "fixed", Everyone, "strict: the built-in's number, defects included"),
     key("connection", "name", "", Everyone, "A named connection of the scaler: addresses and credentials"),
     key("pollInterval", "duration, 2s to 10m", "10s", Everyone, "How often the source is read while somebody asks"),
@@ -116,7 +180,6 @@ pub const KEYS: &[Key] = &[
         Kafka,
         "How to log in; anything but none needs a connection",
     ),
-    key("awsRegion", "text", "", Kafka, "The region of an MSK cluster with IAM"),
     key(
         "saslTokenProvider",
         "bearer, aws_msk_iam",
@@ -139,6 +202,74 @@ pub const KEYS: &[Key] = &[
         KafkaOnly,
         "Checked as KEDA does, otherwise unused: only named topics are ever asked for",
     ),
+    key("streamName", "text", "required", Kinesis, "The Kinesis data stream"),
+    key("tableName", "text", "required", DynamoDb, "The DynamoDB table whose stream is read"),
+    key(
+        "awsRegion",
+        "text",
+        "required without a connection",
+        KafkaAndAws,
+        "The region of the stream, or of an MSK cluster with IAM",
+    ),
+    key("awsEndpoint", "URL", "", Aws, "Where the AWS services are; only what the scaler's operator allows"),
+    key(
+        "identityOwner",
+        "operator, pod, workload",
+        "",
+        Aws,
+        "Accepted and unused: KEDA's identities are not the scaler's",
+    ),
+    key("awsRoleArn", "ARN", "", AwsIdentity, "The role to assume; only what the scaler's operator allows"),
+    key("awsExternalId", "text", "", AwsIdentity, "What the role's owner asks for"),
+    key("awsAccessKeyID", "text", "", AwsIdentity, "A key, as awsAccessKeyIDFromEnv"),
+    key("awsSecretAccessKey", "text", "", AwsIdentity, "Its secret, as awsSecretAccessKeyFromEnv"),
+    key("awsSessionToken", "text", "", AwsIdentity, "The token of a temporary key"),
+    key("shardCount", "whole number, at least 1", "2", ShardCount, "The target: open shards for one replica"),
+    key("activationShardCount", "whole number, at least 0", "0", ShardCount, "The workload is active above this count"),
+    key(
+        "ageThreshold",
+        "duration in whole seconds, 1s to 365d",
+        "60s",
+        Age,
+        "The target: how old the oldest unread record may be; more than the application's checkpoint interval",
+    ),
+    key("activationAgeThreshold", "duration", "0", Age, "The workload is active above this age"),
+    key("applicationName", "text", "required without leaseTable", Age, "The application whose checkpoints count"),
+    key("leaseTable", "text", "applicationName", Age, "The DynamoDB table with its checkpoints"),
+    key(
+        "checkpointStore",
+        "kcl, vmware-go-kcl, harlow, kinsumer, custom",
+        "kcl",
+        Age,
+        "Which client wrote the checkpoints; kcl is every KCL and the DynamoDB Streams adapter",
+    ),
+    key("shardAttribute", "text", "", Age, "Where a custom store has the shard's id"),
+    key("checkpointAttribute", "text", "", Age, "Where a custom store has the sequence number"),
+    key("ownerAttribute", "text", "", Age, "Where a custom store has the owner"),
+    key("finishedAttribute", "text", "", Age, "What a custom store has only for finished shards"),
+    key(
+        "initialPosition",
+        "TRIM_HORIZON, LATEST, AT_TIMESTAMP",
+        "TRIM_HORIZON",
+        Age,
+        "Where the application begins without a checkpoint",
+    ),
+    key("initialTimestamp", "RFC 3339 time", "", Age, "The time for AT_TIMESTAMP"),
+    key(
+        "ageFrom",
+        "auto, probe, sequenceNumber",
+        "auto",
+        Age,
+        "auto: from the checkpoint's own time while that is under the threshold, else by reading one record; probe: always \
+         by reading; sequenceNumber: an upper bound without reading (Kinesis)",
+    ),
+    key(
+        "probeInterval",
+        "duration, 1s to 10m",
+        "1s; 30s for DynamoDB Streams",
+        Age,
+        "A shard is read no more often than this; a DynamoDB stream's shard allows two readers in all",
+    ),
     key("scalerAddress", "", "", Keda, "Where KEDA finds this scaler"),
     key("enableTLS", "", "", Keda, "KEDA's TLS towards this scaler"),
     key("caCert", "", "", Keda, "KEDA's TLS towards this scaler"),
@@ -159,11 +290,6 @@ pub const KEYS: &[Key] = &[
     key("kerberosServiceName", "", "", Connection, "Kerberos; not supported"),
     key("ccacheName", "", "", Connection, "Kerberos; not supported"),
     key("kerberosDisableFAST", "", "", Connection, "Kerberos; not supported"),
-    key("awsAccessKeyID", "", "", Connection, "Static AWS key"),
-    key("awsSecretAccessKey", "", "", Connection, "Secret of the static AWS key"),
-    key("awsSessionToken", "", "", Connection, "Token of a temporary AWS key"),
-    key("awsRoleArn", "", "", Connection, "Role to assume"),
-    key("awsExternalId", "", "", Connection, "External id for the role"),
 ];
 
 /// The key of that name.
@@ -186,7 +312,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 #[must_use]
 pub fn markdown_table() -> String {
     let mut table = String::from("| key | values | default | meaning |\n|---|---|---|---|\n");
-    for key in KEYS.iter().filter(|key| matches!(key.owner, Owner::Everyone | Owner::Kafka | Owner::KafkaOnly)) {
+    for key in KEYS.iter().filter(|key| !matches!(key.owner, Owner::Keda | Owner::Connection)) {
         let only = if key.owner == Owner::KafkaOnly { " (`source: kafka`)" } else { "" };
         let default = if key.default.is_empty() { "–" } else { key.default };
         // writing to a string cannot fail

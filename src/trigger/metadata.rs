@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::keys::{self, Owner};
+use super::keys::{self, Reader};
 use super::problem::{Problem, TriggerError};
 use super::syntax;
 
@@ -124,8 +124,8 @@ impl<'a> Metadata<'a> {
         self.problems.borrow_mut().push(Problem { key: key.to_owned(), message: message.into() });
     }
 
-    /// Refuses keys that nobody knows, and secrets in metadata; then `parsed` holds if there was no problem at all.
-    pub(super) fn finish<T>(self, parsed: Option<T>, secrets: Secrets) -> Result<T, TriggerError> {
+    /// Refuses keys that nobody knows or that are not for this reader; then `parsed` holds if there was no problem at all.
+    pub(super) fn finish<T>(self, parsed: Option<T>, reader: Reader) -> Result<T, TriggerError> {
         for (name, _) in &self.values {
             match keys::find(name).map(|key| key.owner) {
                 None => {
@@ -133,10 +133,11 @@ impl<'a> Metadata<'a> {
                     let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
                     self.problem(name, format!("is not a known key{hint}"));
                 }
-                Some(Owner::Connection) if secrets == Secrets::Refused => {
-                    self.problem(name, "belongs in a connection of the scaler; name that with the key connection");
+                Some(owner) => {
+                    if let Some(refusal) = reader.refusal(owner) {
+                        self.problem(name, refusal);
+                    }
                 }
-                Some(_) => {}
             }
         }
         let mut problems = self.problems.into_inner();
@@ -146,13 +147,6 @@ impl<'a> Metadata<'a> {
             _ => Err(TriggerError { problems }),
         }
     }
-}
-
-/// Whether a map may carry secrets: a connection's may, a trigger's metadata may not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Secrets {
-    Allowed,
-    Refused,
 }
 
 /// A value as a problem shows it: in quotes, on one line, and no longer than a reader needs.

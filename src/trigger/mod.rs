@@ -3,6 +3,9 @@
 //! Pure: no I/O, no clock. [`SourceRef`] is what to observe, and the key by which readings are shared; [`Policy`] is how to
 //! judge it, and never part of that key. The rules of KEDA's triggers are test data in `cases/`.
 
+mod aws;
+mod aws_access;
+mod checkpoint_store;
 mod kafka;
 pub mod keys;
 mod metadata;
@@ -20,11 +23,16 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use self::aws::AwsDialect;
+pub use self::aws::{AgeFrom, ApplicationSource, InitialPosition, StreamName, StreamSource};
+pub use self::aws_access::{AwsAccess, AwsIdentity};
+pub use self::checkpoint_store::{CheckpointStore, StoreLayout, WithoutCheckpoint};
 pub use self::kafka::{
     AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaDialect, KafkaSource, OffsetReset, PersistentLag,
     TopicSelection, WithoutCommit, WithoutCommits,
 };
-use self::metadata::{Metadata, Secrets, Words};
+use self::keys::Reader;
+use self::metadata::{Metadata, Words};
 pub use self::name::{MetricName, metric_name, metric_target};
 pub use self::partitions::PartitionSelection;
 pub use self::problem::{Problem, TriggerError};
@@ -51,6 +59,10 @@ pub struct Trigger {
 pub enum SourceRef {
     /// A Kafka consumer group.
     Kafka(KafkaSource),
+    /// The shards of a stream.
+    Shards(StreamSource),
+    /// An application on a stream.
+    Application(Box<ApplicationSource>),
 }
 
 /// How to judge a reading.
@@ -58,6 +70,30 @@ pub enum SourceRef {
 pub enum Policy {
     /// By records behind.
     Lag(LagPolicy),
+    /// By open shards.
+    ShardCount(ShardCountPolicy),
+    /// By the age of the oldest unread record.
+    Age(AgePolicy),
+}
+
+/// `scaleOn: shardCount`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardCountPolicy {
+    /// The target: open shards for one replica.
+    pub threshold: NonZeroU64,
+    /// The workload is active above this count.
+    pub activation_threshold: u64,
+    /// The built-in's number, or the right one.
+    pub compat: Compat,
+}
+
+/// `scaleOn: age`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgePolicy {
+    /// The target: how old the oldest unread record may be; whole seconds.
+    pub threshold: Duration,
+    /// The workload is active above this age.
+    pub activation_threshold: Duration,
 }
 
 /// `scaleOn: lag`
@@ -99,9 +135,29 @@ pub struct Pace {
     pub max_staleness: Duration,
 }
 
-const SOURCES: Words<KafkaDialect> = &[("kafka", KafkaDialect::Kafka), ("apache-kafka", KafkaDialect::ApacheKafka)];
+/// `source`
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Kafka(KafkaDialect),
+    Aws(AwsDialect),
+}
+
+/// `scaleOn` of the AWS sources; Kafka's has one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ScaleOn {
+    ShardCount,
+    Age,
+}
+
+const SOURCES: Words<Dialect> = &[
+    ("kafka", Dialect::Kafka(KafkaDialect::Kafka)),
+    ("apache-kafka", Dialect::Kafka(KafkaDialect::ApacheKafka)),
+    ("aws-kinesis-stream", Dialect::Aws(AwsDialect::Kinesis)),
+    ("aws-dynamodb-streams", Dialect::Aws(AwsDialect::DynamoDb)),
+];
 const COMPATS: Words<Compat> = &[("fixed", Compat::Fixed), ("strict", Compat::Strict)];
-const SCALE_ON: Words<()> = &[("lag", ())];
+const KAFKA_SCALE_ON: Words<()> = &[("lag", ())];
+const AWS_SCALE_ON: Words<ScaleOn> = &[("shardCount", ScaleOn::ShardCount), ("age", ScaleOn::Age)];
 
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const SHORTEST_POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -118,22 +174,45 @@ impl Trigger {
     /// Every problem of the metadata at once.
     pub fn parse(map: &HashMap<String, String>) -> Result<Self, TriggerError> {
         let metadata = Metadata::new(map);
-        let trigger = Self::read(&metadata);
-        metadata.finish(trigger, Secrets::Refused)
-    }
-
-    fn read(metadata: &Metadata<'_>) -> Option<Self> {
         metadata.required("source");
         let dialect = metadata.word("source", SOURCES);
-        metadata.word("scaleOn", SCALE_ON);
         let compat = metadata.word("compat", COMPATS).unwrap_or(Compat::Fixed);
-        let pace = Pace::read(metadata);
-        // without a source the other keys are read as KEDA's first Kafka trigger reads them: most problems are the same
-        let read_as = dialect.unwrap_or(KafkaDialect::Kafka);
-        let source = kafka::source(metadata, read_as, compat);
-        let policy = kafka::lag_policy(metadata, read_as, compat);
-        dialect?;
+        let pace = Pace::read(&metadata);
+        match dialect {
+            // without a source the other keys are read as KEDA's first Kafka trigger reads them: most problems are the same
+            None => {
+                Self::kafka(&metadata, KafkaDialect::Kafka, compat, pace);
+                metadata.finish(None, Reader::Kafka)
+            }
+            Some(Dialect::Kafka(dialect)) => {
+                let trigger = Self::kafka(&metadata, dialect, compat, pace);
+                metadata.finish(trigger, Reader::Kafka)
+            }
+            Some(Dialect::Aws(stream)) => {
+                let scale_on = metadata.word("scaleOn", AWS_SCALE_ON).unwrap_or(ScaleOn::ShardCount);
+                let trigger = Self::aws(&metadata, stream, scale_on, compat, pace);
+                metadata.finish(trigger, Reader::Aws { stream, scale_on })
+            }
+        }
+    }
+
+    fn kafka(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat, pace: Pace) -> Option<Self> {
+        metadata.word("scaleOn", KAFKA_SCALE_ON);
+        let source = kafka::source(metadata, dialect, compat);
+        let policy = kafka::lag_policy(metadata, dialect, compat);
         Some(Self { source: SourceRef::Kafka(source?), policy: Policy::Lag(policy?), pace })
+    }
+
+    fn aws(metadata: &Metadata<'_>, stream: AwsDialect, scale_on: ScaleOn, compat: Compat, pace: Pace) -> Option<Self> {
+        let (source, policy) = if scale_on == ScaleOn::Age {
+            let policy = aws::age_policy(metadata);
+            let source = aws::application(metadata, stream, &policy);
+            (source.map(|source| SourceRef::Application(Box::new(source))), Some(Policy::Age(policy)))
+        } else {
+            let policy = aws::shard_count_policy(metadata, compat);
+            (aws::stream(metadata, stream).map(SourceRef::Shards), policy.map(Policy::ShardCount))
+        };
+        Some(Self { source: source?, policy: policy?, pace })
     }
 }
 
@@ -151,7 +230,10 @@ impl Pace {
 
 impl fmt::Display for SourceRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Kafka(source) = self;
-        source.fmt(f)
+        match self {
+            Self::Kafka(source) => source.fmt(f),
+            Self::Shards(source) => source.fmt(f),
+            Self::Application(source) => source.fmt(f),
+        }
     }
 }

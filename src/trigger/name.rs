@@ -7,11 +7,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 
+use super::ScaleOn;
 use super::metadata::Metadata;
 use super::syntax;
 
 /// KEDA's default for `lagThreshold`.
 pub(super) const DEFAULT_LAG_THRESHOLD: i64 = 10;
+/// KEDA's default for `shardCount`.
+pub(super) const DEFAULT_SHARD_COUNT: i64 = 2;
+/// The default of `ageThreshold`, in seconds.
+pub(super) const DEFAULT_AGE_SECONDS: i64 = 60;
 
 /// A metric's name: one segment of a path, by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,28 +28,62 @@ impl fmt::Display for MetricName {
     }
 }
 
-/// The built-in's name for this trigger, without KEDA's `s0-`.
+/// What the metadata names, as far as it can be told without a mistake being in the way.
+enum Kind {
+    Kafka,
+    ApacheKafka,
+    Aws { prefix: &'static str, name_key: &'static str, scale_on: ScaleOn },
+}
+
+impl Kind {
+    fn of(metadata: &Metadata<'_>) -> Self {
+        let scale_on = if metadata.text("scaleOn") == Some("age") { ScaleOn::Age } else { ScaleOn::ShardCount };
+        match metadata.text("source") {
+            Some("apache-kafka") => Self::ApacheKafka,
+            Some("aws-kinesis-stream") => Self::Aws { prefix: "aws-kinesis", name_key: "streamName", scale_on },
+            Some("aws-dynamodb-streams") => {
+                Self::Aws { prefix: "aws-dynamodb-streams", name_key: "tableName", scale_on }
+            }
+            _ => Self::Kafka,
+        }
+    }
+}
+
+/// The built-in's name for this trigger, without KEDA's `s0-`; with `-age` behind it for `scaleOn: age`.
 #[must_use]
 pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
     let metadata = Metadata::new(metadata);
-    let name = match (metadata.text("topic"), metadata.text("consumerGroup")) {
-        (Some(topics), _) if metadata.text("source") == Some("apache-kafka") => {
+    let name = match (Kind::of(&metadata), metadata.text("topic"), metadata.text("consumerGroup")) {
+        (Kind::Aws { prefix, name_key, scale_on }, ..) => {
+            let name = metadata.text(name_key).map_or_else(String::new, |name| format!("-{name}"));
+            let ending = if scale_on == ScaleOn::Age { "-age" } else { "" };
+            format!("{prefix}{name}{ending}")
+        }
+        (Kind::ApacheKafka, Some(topics), _) => {
             let topics: Vec<_> = topics.split(',').map(str::trim).collect();
             format!("kafka-{}", topics.join(","))
         }
-        (Some(topic), _) => format!("kafka-{topic}"),
-        (None, Some(group)) => format!("kafka-{group}-topics"),
-        (None, None) => "kafka".to_owned(),
+        (Kind::Kafka, Some(topic), _) => format!("kafka-{topic}"),
+        (Kind::Kafka | Kind::ApacheKafka, None, Some(group)) => format!("kafka-{group}-topics"),
+        (Kind::Kafka | Kind::ApacheKafka, None, None) => "kafka".to_owned(),
     };
     MetricName(normalize(&name))
 }
 
-/// The target of the metric: the threshold, or its default where the threshold is wrong.
+/// The target of the metric: the threshold, in seconds where it is an age; or its default where the threshold is wrong.
 #[must_use]
 pub fn metric_target(metadata: &HashMap<String, String>) -> NonZeroU64 {
-    let text = Metadata::new(metadata).text("lagThreshold");
-    let threshold = text.and_then(syntax::parse_integer).unwrap_or(DEFAULT_LAG_THRESHOLD);
-    positive(threshold).or_else(|| positive(DEFAULT_LAG_THRESHOLD)).unwrap_or(NonZeroU64::MIN)
+    let metadata = Metadata::new(metadata);
+    let integer = |key: &str| metadata.text(key).and_then(syntax::parse_integer);
+    let (threshold, default) = match Kind::of(&metadata) {
+        Kind::Kafka | Kind::ApacheKafka => (integer("lagThreshold"), DEFAULT_LAG_THRESHOLD),
+        Kind::Aws { scale_on: ScaleOn::ShardCount, .. } => (integer("shardCount"), DEFAULT_SHARD_COUNT),
+        Kind::Aws { scale_on: ScaleOn::Age, .. } => {
+            let age = metadata.text("ageThreshold").and_then(syntax::parse_duration);
+            (age.and_then(|age| i64::try_from(age.as_secs()).ok()), DEFAULT_AGE_SECONDS)
+        }
+    };
+    threshold.and_then(positive).or_else(|| positive(default)).unwrap_or(NonZeroU64::MIN)
 }
 
 pub(super) fn positive(number: i64) -> Option<NonZeroU64> {

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use super::kafka::KafkaDialect;
-use super::metadata::{Metadata, Secrets, Words};
+use super::keys::Reader;
+use super::metadata::{Metadata, Words};
 use super::problem::TriggerError;
 use super::secret::Secret;
 
@@ -228,7 +229,7 @@ pub fn resolve(
     let asked = merge(&parameters, requested, &own, dialect);
     let (tls, sasl) = (tls(&parameters, &asked), sasl(&parameters, &asked, dialect));
     let security = tls.zip(sasl).map(|(tls, sasl)| KafkaSecurity { tls, sasl });
-    parameters.finish(security, Secrets::Allowed)
+    parameters.finish(security, Reader::Connection)
 }
 
 /// Checks a connection by itself, whichever source will use it.

@@ -58,7 +58,7 @@ impl Case {
     /// What the metadata and, where there is one, the connection mean together.
     fn outcome(&self, source: &str) -> Result<(Trigger, Option<KafkaSecurity>), TriggerError> {
         let trigger = Trigger::parse(&self.metadata(source))?;
-        let SourceRef::Kafka(kafka) = &trigger.source;
+        let SourceRef::Kafka(kafka) = &trigger.source else { panic!("a Kafka source") };
         let mut connection = self.connection.clone();
         if let Some(connection) = &mut connection {
             connection.insert("bootstrapServers".into(), "foobar:9092".into());
@@ -95,7 +95,7 @@ fn seen(
     metadata: &HashMap<String, String>,
     what: &str,
 ) -> serde_json::Value {
-    let (SourceRef::Kafka(kafka), Policy::Lag(policy)) = (&trigger.source, &trigger.policy);
+    let (SourceRef::Kafka(kafka), Policy::Lag(policy)) = (&trigger.source, &trigger.policy) else { panic!("Kafka") };
     let first_word = |debug: String| debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
     match what {
         "partitions" => match &policy.partitions {
@@ -173,7 +173,7 @@ fn a_secret_in_metadata_is_refused_and_not_repeated() {
 #[test]
 fn a_value_from_the_environment_counts_unless_the_plain_key_is_there() {
     let group = |changes: &[(&str, &str)]| {
-        let SourceRef::Kafka(kafka) = parse(changes).expect("good").source;
+        let SourceRef::Kafka(kafka) = parse(changes).expect("good").source else { panic!("a Kafka source") };
         kafka.group.to_string()
     };
     assert_eq!(group(&[("consumerGroup", ""), ("consumerGroupFromEnv", " env ")]), "env");
@@ -219,7 +219,7 @@ fn a_range_that_runs_backwards_is_refused_but_for_strict_apache_kafka() {
     metadata.insert("partitionLimitation".into(), "3-1".into());
     assert!(Trigger::parse(&metadata).is_err());
     metadata.insert("compat".into(), "strict".into());
-    let Policy::Lag(policy) = Trigger::parse(&metadata).expect("good").policy;
+    let Policy::Lag(policy) = Trigger::parse(&metadata).expect("good").policy else { panic!("a lag policy") };
     assert_eq!(policy.partitions, PartitionSelection::All);
 }
 

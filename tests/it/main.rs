@@ -20,4 +20,6 @@ mod proto;
 mod readme;
 mod round;
 mod sampler;
+mod scripted_aws;
+mod streams;
 mod support;

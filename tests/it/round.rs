@@ -25,7 +25,7 @@ async fn round(cluster: &Cluster<Script>, sources: &[(&str, &str)]) -> Reported 
     let report: Report = {
         let reported = reported.clone();
         Arc::new(move |source, outcome| {
-            let SourceRef::Kafka(kafka) = source.as_ref();
+            let SourceRef::Kafka(kafka) = source.as_ref() else { panic!("a Kafka source") };
             let seen = (begun.elapsed().as_millis(), outcome.err().map(|error| error.kind()));
             let before = reported.lock().unwrap().insert(kafka.group.to_string(), seen);
             assert!(before.is_none(), "each source is reported once");

@@ -69,7 +69,10 @@ impl<T: ClusterTransport> Cluster<T> {
         let mut named = Vec::with_capacity(due.len());
         let groups = self.group_topics.read(&self.transport, &due).await;
         for source in due {
-            let SourceRef::Kafka(kafka) = source.as_ref();
+            let SourceRef::Kafka(kafka) = source.as_ref() else {
+                report(&source, Err(SourceError::misdirected(&source, "a Kafka cluster")));
+                continue;
+            };
             let names = match &kafka.topics {
                 TopicSelection::Named(names) => Ok(names.iter().cloned().collect()),
                 TopicSelection::OfGroup { without_commits } => groups.topics(&kafka.group, *without_commits, &source),
@@ -82,7 +85,7 @@ impl<T: ClusterTransport> Cluster<T> {
         let refused = self.refresh(named.iter().flat_map(|(_, names): &(_, BTreeSet<TopicName>)| names)).await;
         let mut jobs = Vec::with_capacity(named.len());
         for (source, names) in named {
-            let SourceRef::Kafka(kafka) = source.as_ref();
+            let SourceRef::Kafka(kafka) = source.as_ref() else { continue };
             match self.job(&source, kafka, &names, &refused) {
                 Ok(job) => jobs.push(job),
                 Err(error) => report(&source, Err(error)),

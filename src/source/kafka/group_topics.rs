@@ -51,7 +51,7 @@ impl GroupTopics {
         let mut whole_cluster = false;
         let mut unread = HashSet::new();
         for source in due {
-            let SourceRef::Kafka(kafka) = source.as_ref();
+            let SourceRef::Kafka(kafka) = source.as_ref() else { continue };
             let TopicSelection::OfGroup { without_commits } = kafka.topics else { continue };
             whole_cluster |= without_commits == WithoutCommits::EveryTopicOfCluster;
             match self.seen().get(&kafka.group) {

@@ -147,7 +147,7 @@ mod tests {
         let metadata = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
         let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let source = Trigger::parse(&metadata).expect("a good trigger").source;
-        let SourceRef::Kafka(kafka) = &source;
+        let SourceRef::Kafka(kafka) = &source else { panic!("a Kafka source") };
         let topic = Topic { id: None, partitions: vec![(PartitionId(0), Some(BrokerId(1)))] };
         Job::new(Arc::new(source.clone()), kafka, vec![("t".into(), topic)], Vec::new())
     }

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_config::BehaviorVersion;
-use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials as AwsKey;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use base64::Engine as _;
@@ -13,6 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::librdkafka::OauthToken;
+use crate::source::aws::credentials::provider;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::trigger::{AwsCredentials, Credentials, Sasl, Secret, Tls};
 
@@ -132,29 +131,6 @@ async fn oauth(
         extensions: extensions.to_vec(),
     };
     Ok(Fetched { token, lifetime })
-}
-
-async fn provider(region: &str, credentials: &AwsCredentials) -> Result<SharedCredentialsProvider, String> {
-    let region = aws_config::Region::new(region.to_owned());
-    match credentials {
-        AwsCredentials::Static { access_key_id, secret_access_key, session_token } => {
-            let token = session_token.as_ref().map(|token| token.reveal().to_owned());
-            let key = AwsKey::new(access_key_id, secret_access_key.reveal(), token, None, "connection");
-            Ok(SharedCredentialsProvider::new(key))
-        }
-        AwsCredentials::DefaultChain => {
-            let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
-            config.credentials_provider().ok_or_else(|| "there are no AWS credentials".to_owned())
-        }
-        AwsCredentials::Role { arn, external_id } => {
-            let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
-            let mut role = AssumeRoleProvider::builder(arn).session_name("keda-stream-scaler").configure(&config);
-            if let Some(external_id) = external_id {
-                role = role.external_id(external_id);
-            }
-            Ok(SharedCredentialsProvider::new(role.build().await))
-        }
-    }
 }
 
 /// A presigned `kafka-cluster:Connect`, as Amazon MSK's IAM expects it. It lasts no longer than the key that signed it.

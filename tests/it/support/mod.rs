@@ -6,5 +6,6 @@ pub mod mock_cluster;
 pub mod observer;
 pub mod process;
 pub mod scripted;
+pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;

@@ -90,7 +90,7 @@ impl Observe for Scripted {
         let each = due.into_iter().map(|source| {
             let (scripted, report) = (self.clone(), report.clone());
             tokio::spawn(async move {
-                let SourceRef::Kafka(kafka) = source.as_ref();
+                let SourceRef::Kafka(kafka) = source.as_ref() else { panic!("a Kafka source") };
                 *scripted.observed.lock().unwrap().entry(kafka.group.to_string()).or_default() += 1;
                 report(&source, scripted.answer(&kafka.group).await);
             })

@@ -1,0 +1,158 @@
+//! Which shards an application is to read now: a shard waits for those that it continues.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use super::{Checkpoint, Lease, Reads, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+
+/// Where an application begins without a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Beginning {
+    /// At the oldest record.
+    TrimHorizon,
+    /// At this time.
+    At(Timestamp),
+    /// At the newest record when its consumer starts. Nobody writes down which that was, so what has come since `seen`, when the
+    /// application was first looked at from here, counts as unread.
+    Latest {
+        /// When that was.
+        seen: Timestamp,
+    },
+}
+
+/// Behind which point of a shard records are unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// All that there are.
+    TrimHorizon,
+    /// Those that arrived from this time on.
+    At(Timestamp),
+    /// Those behind this one.
+    After(SequenceNumber),
+}
+
+/// What an application has to do with a shard now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing any more.
+    Finished,
+    /// Nothing before this parent is finished.
+    Waits(ShardId),
+    /// It reads from here.
+    Reads(Position),
+}
+
+/// The shards of a stream and the leases of an application, by shard.
+pub(super) struct Lineage<'a> {
+    shards: HashMap<&'a ShardId, &'a Shard>,
+    leases: HashMap<&'a ShardId, &'a Lease>,
+    /// Shards before one that has a lease: their own leases were deleted when they were finished, or never were.
+    passed: HashSet<&'a ShardId>,
+    beginning: Beginning,
+    seen: Timestamp,
+    /// Shards are asked for by each of their children, and by theirs.
+    finished: RefCell<HashMap<&'a ShardId, bool>>,
+}
+
+impl Position {
+    /// Whether nothing that was unread at `self` is read at `later`: a checkpoint that went backwards.
+    pub(super) fn is_at_or_before(&self, later: &Self) -> bool {
+        match (self, later) {
+            (Self::TrimHorizon, _) | (Self::At(_), Self::After(_)) => true,
+            (Self::At(one), Self::At(other)) => one <= other,
+            (Self::After(one), Self::After(other)) => one <= other,
+            (Self::At(_) | Self::After(_), Self::TrimHorizon) | (Self::After(_), Self::At(_)) => false,
+        }
+    }
+}
+
+impl<'a> Lineage<'a> {
+    /// `seen` is when the application was first looked at.
+    pub(super) fn new(shards: &'a [Shard], leases: &'a [Lease], beginning: Beginning, seen: Timestamp) -> Self {
+        let shards: HashMap<_, _> = shards.iter().map(|shard| (&shard.id, shard)).collect();
+        let leases: HashMap<_, _> = leases.iter().map(|lease| (&lease.shard, lease)).collect();
+        let finished = RefCell::default();
+        let mut lineage = Self { shards, leases, passed: HashSet::new(), beginning, seen, finished };
+        lineage.passed = lineage.ancestors_of_leased();
+        lineage
+    }
+
+    pub(super) fn lease(&self, shard: &ShardId) -> Option<&'a Lease> {
+        self.leases.get(shard).copied()
+    }
+
+    /// Unfinished leases of shards that the stream does not have.
+    pub(super) fn without_shard(&self) -> impl Iterator<Item = &'a Lease> {
+        let unfinished = |lease: &&Lease| lease.checkpoint != Checkpoint::ShardEnd;
+        self.leases.values().copied().filter(unfinished).filter(|lease| !self.shards.contains_key(&lease.shard))
+    }
+
+    pub(super) fn standing(&self, shard: &Shard, reads: &Reads) -> Standing {
+        let checkpoint = self.lease(&shard.id).map(|lease| &lease.checkpoint);
+        let position = match checkpoint {
+            Some(Checkpoint::ShardEnd) => return Standing::Finished,
+            Some(Checkpoint::After(number)) => return Standing::Reads(Position::After(number.clone())),
+            None if self.passed.contains(&shard.id) => return Standing::Finished,
+            None => self.unleased(shard),
+            Some(Checkpoint::TrimHorizon) => Some(Position::TrimHorizon),
+            Some(Checkpoint::Latest) => Some(Position::At(self.seen)),
+            Some(Checkpoint::AtTimestamp) => Some(match self.beginning {
+                Beginning::At(time) => Position::At(time),
+                // the time is only in the application's configuration: nothing is overlooked from the oldest record on
+                Beginning::TrimHorizon | Beginning::Latest { .. } => Position::TrimHorizon,
+            }),
+        };
+        let Some(position) = position else { return Standing::Finished };
+        match shard.parents.iter().find(|parent| !self.is_finished(parent, reads)) {
+            Some(parent) => Standing::Waits(parent.clone()),
+            None => Standing::Reads(position),
+        }
+    }
+
+    /// Where a shard without a lease will be begun; `None` where it never will.
+    fn unleased(&self, shard: &Shard) -> Option<Position> {
+        let continues = !shard.parents.is_empty();
+        match self.beginning {
+            // an application that has run goes on with the children of what it has read
+            _ if continues && !self.leases.is_empty() => Some(Position::TrimHorizon),
+            Beginning::TrimHorizon => Some(Position::TrimHorizon),
+            Beginning::At(time) => Some(Position::At(time)),
+            Beginning::Latest { seen } => (shard.state == ShardState::Open).then_some(Position::At(seen)),
+        }
+    }
+
+    fn is_finished(&self, id: &ShardId, reads: &Reads) -> bool {
+        let Some(shard) = self.shards.get(id) else {
+            // a shard that has expired holds nothing that could still be read
+            return true;
+        };
+        if let Some(finished) = self.finished.borrow().get(id) {
+            return *finished;
+        }
+        // no shard is its own ancestor; should a store say so, this ends
+        self.finished.borrow_mut().insert(&shard.id, true);
+        let finished = match self.standing(shard, reads) {
+            Standing::Finished => true,
+            Standing::Waits(_) => false,
+            // all read and not yet marked so, which lasts for as long as no consumer runs
+            Standing::Reads(position) => reads.is_drained(id, &position),
+        };
+        self.finished.borrow_mut().insert(&shard.id, finished);
+        finished
+    }
+
+    fn ancestors_of_leased(&self) -> HashSet<&'a ShardId> {
+        let mut passed = HashSet::new();
+        let mut next: Vec<_> = self.leases.keys().copied().collect();
+        while let Some(id) = next.pop() {
+            let of_shard = self.shards.get(id).map(|shard| &shard.parents);
+            let of_lease = self.leases.get(id).map(|lease| &lease.parents);
+            for parent in of_shard.into_iter().chain(of_lease).flatten() {
+                if passed.insert(parent) {
+                    next.push(parent);
+                }
+            }
+        }
+        passed
+    }
+}

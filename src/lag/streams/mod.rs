@@ -1,0 +1,23 @@
+//! How far behind the application of a stream is, shard by shard: lineage, checkpoints, and the ages that follow.
+//!
+//! The age of a shard is the time since its oldest record arrived that the application has not processed. It is told by the first
+//! record after the checkpoint, or bounded by the time inside the checkpoint itself; [`Survey`] says which shards must be
+//! read for an answer, and what the answer is when they were.
+
+mod checkpoint;
+mod lineage;
+mod reads;
+mod rows;
+mod sequence_number;
+mod shard;
+mod survey;
+mod timestamp;
+
+pub use checkpoint::{Checkpoint, Lease};
+pub use lineage::{Beginning, Position};
+pub use reads::{Reads, Saw, ShardRead};
+pub use rows::{Attribute, Row, RowError, RowsOf, leases_of};
+pub use sequence_number::SequenceNumber;
+pub use shard::{Shard, ShardId, ShardState};
+pub use survey::{AgeBasis, AgeRules, Backlog, ShardReport, Survey};
+pub use timestamp::Timestamp;

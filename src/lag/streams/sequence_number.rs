@@ -1,0 +1,115 @@
+//! Sequence numbers, and the time inside those of Kinesis.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ShardId, Timestamp};
+
+/// AWS's pattern for sequence numbers allows so many digits.
+const MOST_DIGITS: usize = 129;
+
+/// A time inside a sequence number that lies further ahead than this is no time.
+const AHEAD_AT_MOST: Duration = Duration::from_secs(5);
+
+/// A record's number within its shard: decimal, of any length, kept as it was written. Ordered as a number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SequenceNumber(Arc<str>);
+
+/// The fields of Kinesis' layout that mean something here. A number is 188 bits: from the top four of a constant 2, 36 of the
+/// shard's creation in seconds, 4 and 64 of a counter, 8 unknown, 36 of the record's arrival in seconds, 32 of the shard's index
+/// and 4 of the layout's version.
+struct Layout {
+    created_seconds: u64,
+    arrived_seconds: u64,
+    shard_index: u32,
+}
+
+// === impl SequenceNumber ===
+
+impl SequenceNumber {
+    /// Reads a sequence number; `None` where the text is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = (1..=MOST_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| Self(text.into()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// No record with this number or a later one arrived in `shard` before this time; `None` where the number is not laid out as
+    /// Kinesis lays them out since 2015, or not of this shard.
+    ///
+    /// AWS does not document the layout. On records of six regions the time was 0.4 to 2.5 s before the arrival; every field that
+    /// can be checked is checked, so that another layout is no time rather than a wrong one.
+    #[must_use]
+    pub fn arrived_after(&self, shard: &ShardId, now: Timestamp) -> Option<Timestamp> {
+        let layout = Layout::of(&self.0)?;
+        let plausible = layout.created_seconds <= layout.arrived_seconds && shard.index() == Some(layout.shard_index);
+        let arrived = Timestamp::from_unix_ms(layout.arrived_seconds.checked_mul(1000)?);
+        (plausible && arrived <= now.plus(AHEAD_AT_MOST)).then_some(arrived)
+    }
+}
+
+impl Layout {
+    fn of(digits: &str) -> Option<Self> {
+        let limbs = limbs(digits)?;
+        let (top, version) = (field(limbs, 184, 8), field(limbs, 0, 4));
+        (top == 2 && version == 2).then_some(())?;
+        Some(Self {
+            created_seconds: field(limbs, 148, 36),
+            arrived_seconds: field(limbs, 36, 36),
+            shard_index: u32::try_from(field(limbs, 4, 32)).ok()?,
+        })
+    }
+}
+
+/// `count` bits, fewer than 64, from the bit `from` on, counted from the lowest.
+fn field(limbs: [u64; 3], from: usize, count: u32) -> u64 {
+    let limb = |index: usize| limbs.get(index).copied().map_or(0, u128::from);
+    let two = limb(from / 64) | limb(from / 64 + 1) << 64;
+    let mask = (1_u128 << count) - 1;
+    // fewer than 64 bits are left by the mask
+    u64::try_from(two >> (from % 64) & mask).unwrap_or(u64::MAX)
+}
+
+/// The number in three limbs of 64 bits, the lowest first; `None` where it needs more.
+fn limbs(digits: &str) -> Option<[u64; 3]> {
+    let mut limbs = [0_u64; 3];
+    for digit in digits.bytes() {
+        let mut carry = u128::from(digit.wrapping_sub(b'0'));
+        for limb in &mut limbs {
+            let product = u128::from(*limb) * 10 + carry;
+            *limb = u64::try_from(product & u128::from(u64::MAX)).ok()?;
+            carry = product >> 64;
+        }
+        if carry != 0 {
+            return None;
+        }
+    }
+    Some(limbs)
+}
+
+impl Ord for SequenceNumber {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (one, two) = (self.0.trim_start_matches('0'), other.0.trim_start_matches('0'));
+        one.len().cmp(&two.len()).then_with(|| one.cmp(two)).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for SequenceNumber {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

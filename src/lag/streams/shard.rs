@@ -1,0 +1,74 @@
+//! Shards of a stream.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{SequenceNumber, Timestamp};
+
+const PREFIX: &str = "shardId-";
+
+/// The id of a shard within its stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(Arc<str>);
+
+/// A shard as the service lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its id.
+    pub id: ShardId,
+    /// The shards that it continues: one after a split or a roll, two after a merge. They may be listed no more.
+    pub parents: Vec<ShardId>,
+    /// Whether records are still written to it.
+    pub state: ShardState,
+    /// Where its sequence numbers begin, if the service says so.
+    pub first: Option<SequenceNumber>,
+}
+
+/// Whether records are still written to a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardState {
+    /// They are.
+    Open,
+    /// Its children take them.
+    Closed,
+}
+
+impl ShardId {
+    /// The id that the service gave.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The index inside the id of a Kinesis shard: `shardId-000000000007` is 7.
+    pub(super) fn index(&self) -> Option<u32> {
+        let digits = self.0.strip_prefix(PREFIX)?;
+        (digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    }
+
+    /// The time inside the id of a DynamoDB stream's shard, `shardId-<20 digits of milliseconds>-<8 of hash>`: when it was made.
+    pub(super) fn created(&self) -> Option<Timestamp> {
+        let (milliseconds, hash) = self.0.strip_prefix(PREFIX)?.split_once('-')?;
+        (milliseconds.len() == 20 && hash.len() == 8).then(|| milliseconds.parse().ok().map(Timestamp::from_unix_ms))?
+    }
+}
+
+impl Shard {
+    /// Every record of the shard arrived after this time, if that can be told.
+    pub(super) fn begun(&self, now: Timestamp) -> Option<Timestamp> {
+        let numbered = self.first.as_ref().and_then(|first| first.arrived_after(&self.id, now));
+        numbered.or_else(|| self.id.created())
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

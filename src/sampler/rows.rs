@@ -1,0 +1,148 @@
+//! A reading row by row, as operators see it in `/samples` and `explain`.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Sample;
+use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState};
+use crate::lag::{CommittedOffset, History, Observation};
+
+/// The rows of a reading.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rows {
+    /// Of a Kafka consumer group.
+    Partitions(Vec<PartitionRow>),
+    /// Of an application on a stream.
+    Shards(Vec<ShardRow>),
+}
+
+/// A partition of a topic.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionRow {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: u32,
+    /// What the group committed, if it did.
+    pub committed: Option<u64>,
+    /// The first offset that is still there.
+    pub start: u64,
+    /// The end of the log.
+    pub end: u64,
+    /// How long the commit has stood still.
+    pub commit_unchanged_for_seconds: f64,
+}
+
+/// A shard of a stream.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardRow {
+    /// The shard.
+    pub shard: String,
+    /// `open`, `closed`, or `gone` where the stream does not have it.
+    pub state: &'static str,
+    /// How far the application is, in its own words, if it has said so.
+    pub checkpoint: Option<String>,
+    /// Who works on it.
+    pub owner: Option<String>,
+    /// Since the record of the checkpoint arrived: an upper bound of the age, told without reading.
+    pub bound_seconds: Option<f64>,
+    /// What is unread: `finished`, `waits`, `caughtUp`, `unread` or `noSuchShard`.
+    pub backlog: &'static str,
+    /// The shard that comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_on: Option<String>,
+    /// How old the oldest unread record is, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
+    /// What told the age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_from: Option<AgeBasis>,
+}
+
+impl Rows {
+    /// The rows of a sample.
+    #[must_use]
+    pub fn of(sample: &Sample) -> Self {
+        match (&sample.observation, &sample.history) {
+            (Observation::Kafka(group), History::Kafka(history)) => {
+                let rows = history.with(group).map(|(topic, partition, past)| PartitionRow {
+                    topic: topic.name.to_string(),
+                    partition: partition.partition.0,
+                    committed: match partition.committed {
+                        CommittedOffset::None => None,
+                        CommittedOffset::At(offset) => Some(offset.0),
+                    },
+                    start: partition.watermarks.start.0,
+                    end: partition.watermarks.end.0,
+                    commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
+                });
+                Self::Partitions(rows.collect())
+            }
+            (Observation::Application(application), _) => {
+                Self::Shards(application.survey.shards.iter().map(ShardRow::of).collect())
+            }
+            (Observation::Shards(_) | Observation::Kafka(_), _) => Self::Shards(Vec::new()),
+        }
+    }
+}
+
+impl ShardRow {
+    fn of(report: &ShardReport) -> Self {
+        let (backlog, waits_on, age) = match &report.backlog {
+            Backlog::Finished => ("finished", None, None),
+            Backlog::Waits { on } => ("waits", Some(on.to_string()), None),
+            Backlog::CaughtUp => ("caughtUp", None, None),
+            Backlog::Unread { age, basis } => ("unread", None, Some((age, *basis))),
+            Backlog::NoSuchShard => ("noSuchShard", None, None),
+        };
+        Self {
+            shard: report.shard.to_string(),
+            state: match report.state {
+                Some(ShardState::Open) => "open",
+                Some(ShardState::Closed) => "closed",
+                None => "gone",
+            },
+            checkpoint: report.checkpoint.as_ref().map(ToString::to_string),
+            owner: report.owner.as_ref().map(ToString::to_string),
+            bound_seconds: report.bound.map(|bound| bound.as_secs_f64()),
+            backlog,
+            waits_on,
+            age_seconds: age.map(|(age, _)| age.as_secs_f64()),
+            age_from: age.map(|(_, basis)| basis),
+        }
+    }
+}
+
+impl fmt::Display for PartitionRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, start, end, .. } = self;
+        match self.committed {
+            Some(offset) => write!(f, "{topic}/{partition}  committed {offset}, log {start}..{end}"),
+            None => write!(f, "{topic}/{partition}  committed none, log {start}..{end}"),
+        }
+    }
+}
+
+impl fmt::Display for ShardRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let none = || "none".to_owned();
+        let checkpoint = self.checkpoint.clone().unwrap_or_else(none);
+        let owner = self.owner.clone().unwrap_or_else(none);
+        write!(f, "{}  {}, checkpoint {checkpoint}, owner {owner}", self.shard, self.state)?;
+        if let Some(bound) = self.bound_seconds {
+            write!(f, ", at most {bound:.1} s by its checkpoint")?;
+        }
+        match (self.backlog, &self.waits_on, self.age_seconds, self.age_from) {
+            (_, Some(on), ..) => write!(f, "; waits for {on}"),
+            (_, _, Some(age), Some(AgeBasis::Record)) => write!(f, "; first unread record {age:.1} s old"),
+            (_, _, Some(age), _) => write!(f, "; unread records at most {age:.1} s old"),
+            ("caughtUp", ..) => write!(f, "; nothing unread"),
+            ("finished", ..) => write!(f, "; finished"),
+            _ => write!(f, "; the stream has no such shard"),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `scaleOn: age`: the age of the oldest record that the application has not processed, in seconds.
+
+use std::time::Duration;
+
+use super::{Decision, Quantity, RetentionRisk, Step};
+use crate::lag::ApplicationObservation;
+use crate::lag::streams::Backlog;
+use crate::trigger::AgePolicy;
+
+pub(super) fn decide(policy: &AgePolicy, application: &ApplicationObservation) -> Decision {
+    let survey = &application.survey;
+    let mut steps = Vec::with_capacity(4);
+    if let Some((report, age, basis)) = survey.oldest() {
+        steps.push(Step::Oldest { shard: report.shard.to_string(), age_ms: milliseconds(age), basis });
+        if let Some(risk) = RetentionRisk::of(age, application.retention) {
+            steps.push(Step::NearRetention { risk, retention_ms: milliseconds(application.retention) });
+        }
+    } else {
+        let shards = survey.shards.iter().filter(|report| report.backlog == Backlog::CaughtUp).count();
+        steps.push(Step::NothingUnread { shards: u64::try_from(shards).unwrap_or(u64::MAX) });
+    }
+    let age = survey.age();
+    let active = age > policy.activation_threshold;
+    let threshold_ms = milliseconds(policy.activation_threshold);
+    steps.push(Step::AgeActivation { age_ms: milliseconds(age), threshold_ms, active });
+    Decision { value: Quantity::from_seconds(age), target: Quantity::from_seconds(policy.threshold), active, steps }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,107 @@
+//! The SDK's clients for one identity, and how a call is made: in its turn, with a deadline, counted.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::budget::{Budget, Scope, spend};
+use super::clock::ServiceClock;
+use super::credentials::provider;
+use super::failure::{Failure, FailureKind};
+use crate::lag::streams::Timestamp;
+use crate::telemetry::{UpstreamMetrics, UpstreamOutcome};
+use crate::trigger::AwsIdentity;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// An answer that takes longer is none.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time for a turn and an answer.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// One account and region, asked as one identity.
+pub(super) struct Aws {
+    identity: AwsIdentity,
+    clients: OnceCell<Clients>,
+    budget: Budget,
+    clock: ServiceClock,
+    metrics: UpstreamMetrics,
+}
+
+pub(super) struct Clients {
+    pub(super) kinesis: aws_sdk_kinesis::Client,
+    pub(super) dynamodb: aws_sdk_dynamodb::Client,
+    pub(super) streams: aws_sdk_dynamodbstreams::Client,
+}
+
+impl Aws {
+    pub(super) fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
+        let (clients, budget, clock) = (OnceCell::new(), Budget::default(), ServiceClock::default());
+        Self { identity, clients, budget, clock, metrics }
+    }
+
+    /// The service's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Makes a call in its turn. The SDK tries nothing twice: a complaint is to be heard, not to be answered by more calls.
+    pub(super) async fn call<'a, T, E, R, F>(
+        &'a self,
+        scope: Scope,
+        call: impl FnOnce(&'a Clients) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug + 'static,
+    {
+        let until = Instant::now() + PATIENCE;
+        let made = self.clients.get_or_try_init(|| Box::pin(clients(&self.identity, &self.clock)));
+        let clients = tokio::time::timeout_at(until, made)
+            .await
+            .map_err(|_| Failure::new(FailureKind::TimedOut, "no AWS credentials in time"))??;
+        // futures of the SDK are tens of kilobytes, and everything that waits for one would be too
+        let call = Box::pin(async { call(clients).await.map_err(|error| Failure::of(&error)) });
+        spend(&self.budget, &scope, until, call, |failure| {
+            self.metrics.called(scope.api, failure.map_or(UpstreamOutcome::Ok, Failure::outcome));
+        })
+        .await
+    }
+}
+
+async fn clients(identity: &AwsIdentity, clock: &ServiceClock) -> Result<Clients, Failure> {
+    let provider = provider(&identity.region, &identity.credentials).await;
+    let provider = provider.map_err(|cause| Failure::new(FailureKind::Denied, cause))?;
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
+    let mut config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(identity.region.to_string()))
+        .credentials_provider(provider)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(endpoint) = &identity.endpoint {
+        config = config.endpoint_url(endpoint.as_ref());
+    }
+    Ok(Clients::new(&config.load().await, clock))
+}
+
+impl Clients {
+    fn new(config: &SdkConfig, clock: &ServiceClock) -> Self {
+        use aws_sdk_dynamodb::config::Builder as DynamoDb;
+        use aws_sdk_dynamodbstreams::config::Builder as Streams;
+        use aws_sdk_kinesis::config::Builder as Kinesis;
+        Self {
+            kinesis: aws_sdk_kinesis::Client::from_conf(Kinesis::from(config).interceptor(clock.clone()).build()),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(DynamoDb::from(config).interceptor(clock.clone()).build()),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(
+                Streams::from(config).interceptor(clock.clone()).build(),
+            ),
+        }
+    }
+}

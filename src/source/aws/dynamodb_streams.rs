@@ -1,0 +1,112 @@
+//! What DynamoDB tells of a table's stream.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use aws_sdk_dynamodbstreams::types::{Shard as SdkShard, ShardIteratorType};
+use aws_smithy_types::DateTime;
+
+use super::budget::Scope;
+use super::clients::Aws;
+use super::failure::{Failure, FailureKind};
+use super::page::{Page, timestamp};
+use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
+use crate::telemetry::UpstreamApi;
+
+/// DynamoDB keeps records for a day, always.
+pub(super) const RETENTION: Duration = Duration::from_secs(86_400);
+
+/// A table has some thousand partitions at most, each of which rolls its shard a few times a day.
+const MOST_SHARDS: usize = 100_000;
+
+/// The ARN of the table's present stream.
+pub(super) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure> {
+    let scope = Scope::account(UpstreamApi::DynamoDbDescribeTable);
+    let answer = aws.call(scope, |clients| clients.dynamodb.describe_table().table_name(table).send()).await?;
+    let arn = answer.table.and_then(|table| table.latest_stream_arn);
+    arn.ok_or_else(|| Failure::new(FailureKind::Missing, format!("table {table} has no stream")))
+}
+
+/// Every shard that is listed, closed ones included.
+pub(super) async fn shards(aws: &Aws, arn: &str) -> Result<Vec<Shard>, Failure> {
+    let mut shards = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
+        let page = aws
+            .call(scope, |clients| {
+                clients.streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after.clone()).send()
+            })
+            .await?;
+        let Some(stream) = page.stream_description else {
+            return Err(Failure::new(FailureKind::Other, "no stream in the answer"));
+        };
+        shards.extend(stream.shards.unwrap_or_default().iter().filter_map(shard));
+        match stream.last_evaluated_shard_id {
+            Some(last) if shards.len() < MOST_SHARDS => after = Some(last),
+            Some(_) => return Err(Failure::new(FailureKind::Other, format!("more than {MOST_SHARDS} shards"))),
+            None => break,
+        }
+    }
+    close_parents(&mut shards);
+    Ok(shards)
+}
+
+fn shard(shard: &SdkShard) -> Option<Shard> {
+    let closed = shard.sequence_number_range.as_ref().is_some_and(|range| range.ending_sequence_number.is_some());
+    Some(Shard {
+        id: ShardId::new(shard.shard_id.as_deref()?),
+        parents: shard.parent_shard_id.iter().map(|parent| ShardId::new(parent)).collect(),
+        state: if closed { ShardState::Closed } else { ShardState::Open },
+        first: shard
+            .sequence_number_range
+            .as_ref()
+            .and_then(|range| range.starting_sequence_number.as_deref())
+            .and_then(SequenceNumber::parse),
+    })
+}
+
+/// A list that is read while a shard rolls may still show it open beside its children; its consumers take it for closed.
+fn close_parents(shards: &mut [Shard]) {
+    let parents: HashSet<_> = shards.iter().flat_map(|shard| shard.parents.iter().cloned()).collect();
+    for shard in shards.iter_mut().filter(|shard| parents.contains(&shard.id)) {
+        shard.state = ShardState::Closed;
+    }
+}
+
+/// An iterator behind `position`.
+pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+    let scope = Scope::of(UpstreamApi::StreamsGetShardIterator, format!("{arn}/{shard}"));
+    let answer = aws
+        .call(scope, |clients| {
+            let request = clients.streams.get_shard_iterator().stream_arn(arn).shard_id(shard.as_str());
+            match position {
+                Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+                Position::At(time) => request
+                    .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                    .timestamp(DateTime::from_millis(i64::try_from(time.unix_ms()).unwrap_or(i64::MAX))),
+                Position::After(number) => {
+                    request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(number.as_str())
+                }
+            }
+            .send()
+        })
+        .await?;
+    answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
+}
+
+/// The first record behind an iterator.
+pub(super) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+    let scope = Scope::of(UpstreamApi::StreamsGetRecords, format!("{arn}/{shard}"));
+    let answer =
+        aws.call(scope, |clients| clients.streams.get_records().shard_iterator(iterator).limit(1).send()).await?;
+    let records = answer.records.unwrap_or_default();
+    let first = match records.first() {
+        None => None,
+        Some(record) => {
+            let created = record.dynamodb.as_ref().and_then(|change| change.approximate_creation_date_time.as_ref());
+            Some(timestamp(created)?)
+        }
+    };
+    Ok(Page { first, next: answer.next_shard_iterator, behind: Duration::ZERO })
+}

@@ -1,0 +1,151 @@
+//! What went wrong with a call, by AWS's own codes: the typed errors of the SDK lack those that a service is not said to give.
+
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::lag::{SourceError, SourceErrorKind};
+use crate::telemetry::UpstreamOutcome;
+
+/// Why a call gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) kind: FailureKind,
+    /// AWS's code and message, or what kept the call from being made.
+    pub(super) text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FailureKind {
+    /// Too many calls, or the scaler itself holds back because there were.
+    Throttled,
+    /// The stream, shard or table is not there.
+    Missing,
+    /// Not allowed, or the credentials are no good.
+    Denied,
+    /// No answer before the deadline.
+    TimedOut,
+    /// No connection.
+    Unreachable,
+    /// The iterator was not used for too long.
+    ExpiredIterator,
+    /// The records behind the position were deleted.
+    Trimmed,
+    /// The request does not fit the stream.
+    Invalid,
+    /// Anything else.
+    Other,
+}
+
+impl Failure {
+    pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
+    pub(super) fn of<E, R>(error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug,
+    {
+        match error {
+            SdkError::ServiceError(answer) => {
+                let answer = answer.err();
+                let code = answer.code().unwrap_or("an error without a code");
+                let message = answer.message().unwrap_or_default();
+                Self::new(FailureKind::of_code(code), format!("{code}: {message}"))
+            }
+            SdkError::TimeoutError(_) => Self::new(FailureKind::TimedOut, "no answer in time"),
+            SdkError::DispatchFailure(failure) => {
+                let text = chain(failure.as_connector_error().map_or(error as &dyn Error, |cause| cause));
+                let kind = if failure.is_timeout() {
+                    FailureKind::TimedOut
+                } else if text.to_lowercase().contains("credential") {
+                    FailureKind::Denied
+                } else {
+                    FailureKind::Unreachable
+                };
+                Self::new(kind, text)
+            }
+            other => Self::new(FailureKind::Other, chain(other)),
+        }
+    }
+
+    pub(super) const fn outcome(&self) -> UpstreamOutcome {
+        match self.kind {
+            FailureKind::Throttled => UpstreamOutcome::Throttled,
+            FailureKind::Missing => UpstreamOutcome::Missing,
+            FailureKind::Denied => UpstreamOutcome::Denied,
+            FailureKind::TimedOut => UpstreamOutcome::TimedOut,
+            FailureKind::Unreachable => UpstreamOutcome::Unreachable,
+            FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Invalid | FailureKind::Other => {
+                UpstreamOutcome::Error
+            }
+        }
+    }
+
+    /// As an error of a source.
+    pub(super) fn into_error(self, attempt: impl Into<String>) -> SourceError {
+        let (kind, remedy) = match self.kind {
+            FailureKind::Throttled => {
+                (SourceErrorKind::Throttled, "the scaler slows down by itself; look who else calls")
+            }
+            FailureKind::Missing => (SourceErrorKind::Missing, "check the name and awsRegion, and that it was made"),
+            FailureKind::Denied => {
+                (SourceErrorKind::Denied, "check the scaler's credentials and the policy of its role")
+            }
+            FailureKind::TimedOut => (SourceErrorKind::TimedOut, "check that the network lets the scaler reach AWS"),
+            FailureKind::Unreachable => {
+                (SourceErrorKind::Unreachable, "check awsRegion, awsEndpoint, and that the network lets the scaler out")
+            }
+            FailureKind::Invalid => (
+                SourceErrorKind::Missing,
+                "if the stream was deleted and made again, the old checkpoints must be deleted too",
+            ),
+            FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Other => {
+                (SourceErrorKind::Broken, "look at the service's health")
+            }
+        };
+        SourceError::new(kind, attempt).because(self.text).remedy(remedy)
+    }
+}
+
+impl FailureKind {
+    /// By the code, without its namespace.
+    fn of_code(code: &str) -> Self {
+        match code {
+            "ProvisionedThroughputExceededException"
+            | "LimitExceededException"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestLimitExceeded"
+            | "KMSThrottlingException"
+            | "TooManyRequestsException" => Self::Throttled,
+            "ResourceNotFoundException" => Self::Missing,
+            "AccessDeniedException"
+            | "UnrecognizedClientException"
+            | "ExpiredTokenException"
+            | "InvalidSignatureException"
+            | "IncompleteSignatureException"
+            | "InvalidClientTokenId"
+            | "MissingAuthenticationTokenException"
+            | "OptInRequired"
+            | "KMSAccessDeniedException" => Self::Denied,
+            "ExpiredIteratorException" => Self::ExpiredIterator,
+            "TrimmedDataAccessException" => Self::Trimmed,
+            "InvalidArgumentException" | "ValidationException" => Self::Invalid,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

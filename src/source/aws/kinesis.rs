@@ -1,0 +1,97 @@
+//! What Kinesis tells of a stream.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::types::{Shard as SdkShard, ShardIteratorType};
+use aws_smithy_types::DateTime;
+
+use super::budget::Scope;
+use super::clients::Aws;
+use super::failure::{Failure, FailureKind};
+use super::page::{Page, timestamp};
+use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
+use crate::telemetry::UpstreamApi;
+
+/// A stream of AWS has some ten thousand shards at most.
+const MOST_SHARDS: usize = 50_000;
+
+/// Every shard that holds records, closed ones included.
+pub(super) async fn shards(aws: &Aws, stream: &str) -> Result<Vec<Shard>, Failure> {
+    let mut shards = Vec::new();
+    let mut token: Option<String> = None;
+    loop {
+        let scope = Scope::of(UpstreamApi::KinesisListShards, stream);
+        let page = aws
+            .call(scope, |clients| {
+                // a token stands for the stream that it came with
+                let name = token.is_none().then(|| stream.to_owned());
+                clients.kinesis.list_shards().set_stream_name(name).set_next_token(token.clone()).send()
+            })
+            .await?;
+        shards.extend(page.shards.unwrap_or_default().iter().map(shard));
+        match page.next_token {
+            Some(next) if shards.len() < MOST_SHARDS => token = Some(next),
+            Some(_) => return Err(Failure::new(FailureKind::Other, format!("more than {MOST_SHARDS} shards"))),
+            None => return Ok(shards),
+        }
+    }
+}
+
+fn shard(shard: &SdkShard) -> Shard {
+    let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
+    let range = shard.sequence_number_range.as_ref();
+    let closed = range.is_some_and(|range| range.ending_sequence_number.is_some());
+    Shard {
+        id: ShardId::new(&shard.shard_id),
+        parents: parents.into_iter().flatten().map(|parent| ShardId::new(parent)).collect(),
+        state: if closed { ShardState::Closed } else { ShardState::Open },
+        first: range.and_then(|range| SequenceNumber::parse(&range.starting_sequence_number)),
+    }
+}
+
+/// How long the stream keeps records.
+pub(super) async fn retention(aws: &Aws, stream: &str) -> Result<Duration, Failure> {
+    let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
+    let answer = aws
+        .call(scope, |clients| clients.kinesis.describe_stream_summary().stream_name(stream.to_owned()).send())
+        .await?;
+    let hours = answer.stream_description_summary.map_or(0, |summary| summary.retention_period_hours);
+    match u64::try_from(hours) {
+        Ok(hours) if hours > 0 => Ok(Duration::from_secs(hours * 3600)),
+        _ => Err(Failure::new(FailureKind::Other, format!("a retention of {hours} hours"))),
+    }
+}
+
+/// An iterator behind `position`.
+pub(super) async fn iterator(aws: &Aws, stream: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+    let scope = Scope::of(UpstreamApi::KinesisGetShardIterator, format!("{stream}/{shard}"));
+    let answer = aws
+        .call(scope, |clients| {
+            let request = clients.kinesis.get_shard_iterator().stream_name(stream).shard_id(shard.as_str());
+            match position {
+                Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+                Position::After(number) => request
+                    .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                    .starting_sequence_number(number.as_str()),
+                Position::At(time) => request
+                    .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                    .timestamp(DateTime::from_millis(i64::try_from(time.unix_ms()).unwrap_or(i64::MAX))),
+            }
+            .send()
+        })
+        .await?;
+    answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
+}
+
+/// The first record behind an iterator.
+pub(super) async fn page(aws: &Aws, stream: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+    let scope = Scope::of(UpstreamApi::KinesisGetRecords, format!("{stream}/{shard}"));
+    let answer =
+        aws.call(scope, |clients| clients.kinesis.get_records().shard_iterator(iterator).limit(1).send()).await?;
+    let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).unwrap_or(0);
+    let first = match answer.records.first() {
+        None => None,
+        Some(record) => Some(timestamp(record.approximate_arrival_timestamp.as_ref())?),
+    };
+    Ok(Page { first, next: answer.next_shard_iterator, behind: Duration::from_millis(behind) })
+}

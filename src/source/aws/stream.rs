@@ -1,0 +1,126 @@
+//! One stream as all who ask about it share it: its shards, its retention, and how often each shard is read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cached::Cached;
+use super::clients::Aws;
+use super::failure::{Failure, FailureKind};
+use super::page::Page;
+use super::{dynamodb_streams, kinesis};
+use crate::lag::streams::{Position, Shard, ShardId};
+use crate::trigger::StreamName;
+
+/// New shards are seen after this long at the latest, and as soon as a checkpoint tells of them.
+pub(super) const SHARDS_LAST: Duration = Duration::from_secs(60);
+/// Not even a checkpoint that tells of new shards makes the list be read more often.
+pub(super) const SHARDS_LAST_AT_LEAST: Duration = Duration::from_secs(5);
+/// A retention is changed by hand, and seldom.
+const RETENTION_LASTS: Duration = Duration::from_secs(600);
+/// A table's stream may be replaced.
+const ARN_LASTS: Duration = Duration::from_secs(60);
+
+/// What is known of a stream.
+#[derive(Default)]
+pub(super) struct Stream {
+    shards: Cached<Vec<Shard>>,
+    retention: Cached<Duration>,
+    arn: Cached<String>,
+    last_reads: Mutex<HashMap<ShardId, Instant>>,
+}
+
+impl Stream {
+    /// Its shards, listed no longer than `oldest` ago.
+    pub(super) async fn shards(
+        &self,
+        aws: &Aws,
+        name: &StreamName,
+        oldest: Duration,
+    ) -> Result<Arc<Vec<Shard>>, Failure> {
+        match name {
+            StreamName::Kinesis(stream) => self.shards.get(oldest, kinesis::shards(aws, stream)).await,
+            StreamName::DynamoDb(table) => {
+                self.shards
+                    .get(oldest, async {
+                        let arn = self.arn(aws, table, ARN_LASTS).await?;
+                        match dynamodb_streams::shards(aws, &arn).await {
+                            // the stream was replaced
+                            Err(failure) if failure.kind == FailureKind::Missing => {
+                                let arn = self.arn(aws, table, Duration::ZERO).await?;
+                                dynamodb_streams::shards(aws, &arn).await
+                            }
+                            shards => shards,
+                        }
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// How long it keeps records.
+    pub(super) async fn retention(&self, aws: &Aws, name: &StreamName) -> Result<Duration, Failure> {
+        match name {
+            StreamName::Kinesis(stream) => {
+                self.retention.get(RETENTION_LASTS, kinesis::retention(aws, stream)).await.map(|retention| *retention)
+            }
+            StreamName::DynamoDb(_) => Ok(dynamodb_streams::RETENTION),
+        }
+    }
+
+    /// The ARN of a table's stream.
+    pub(super) async fn arn(&self, aws: &Aws, table: &str, oldest: Duration) -> Result<Arc<String>, Failure> {
+        self.arn.get(oldest, dynamodb_streams::stream_arn(aws, table)).await
+    }
+
+    /// Whether a shard may be read again; then it counts as read.
+    pub(super) fn may_read(&self, shard: &ShardId, interval: Duration) -> bool {
+        let now = Instant::now();
+        let mut reads = self.last_reads.lock().unwrap_or_else(PoisonError::into_inner);
+        // shards come and go; what is older than any interval says nothing
+        if reads.len() > 100_000 {
+            reads.retain(|_, at| now.duration_since(*at) < RETENTION_LASTS);
+        }
+        let may = reads.get(shard).is_none_or(|at| now.duration_since(*at) >= interval);
+        if may {
+            reads.insert(shard.clone(), now);
+        }
+        may
+    }
+
+    /// An iterator behind `position` of a shard.
+    pub(super) async fn iterator(
+        &self,
+        aws: &Aws,
+        name: &StreamName,
+        shard: &ShardId,
+        position: &Position,
+    ) -> Result<String, Failure> {
+        match name {
+            StreamName::Kinesis(stream) => kinesis::iterator(aws, stream, shard, position).await,
+            StreamName::DynamoDb(table) => {
+                let arn = self.arn(aws, table, ARN_LASTS).await?;
+                dynamodb_streams::iterator(aws, &arn, shard, position).await
+            }
+        }
+    }
+
+    /// The first record behind an iterator.
+    pub(super) async fn page(
+        &self,
+        aws: &Aws,
+        name: &StreamName,
+        shard: &ShardId,
+        iterator: String,
+    ) -> Result<Page, Failure> {
+        match name {
+            StreamName::Kinesis(stream) => kinesis::page(aws, stream, shard, iterator).await,
+            StreamName::DynamoDb(table) => {
+                let arn = self.arn(aws, table, ARN_LASTS).await?;
+                dynamodb_streams::page(aws, &arn, shard, iterator).await
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `source: aws-kinesis-stream` and `source: aws-dynamodb-streams`: KEDA's parameters, and those of `scaleOn: age`.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::aws_access::AwsAccess;
+use super::checkpoint_store::CheckpointStore;
+use super::metadata::{Metadata, Words, shown};
+use super::name::{DEFAULT_AGE_SECONDS, DEFAULT_SHARD_COUNT, positive};
+use super::{AgePolicy, Compat, ShardCountPolicy};
+
+/// A stream, and who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StreamSource {
+    /// The stream.
+    pub stream: StreamName,
+    /// Region, endpoint and identity.
+    pub access: AwsAccess,
+}
+
+/// A stream within an account and a region.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StreamName {
+    /// A Kinesis data stream.
+    Kinesis(Arc<str>),
+    /// The stream of a DynamoDB table; by the table's name, because the stream may be replaced.
+    DynamoDb(Arc<str>),
+}
+
+/// How far which application is behind on a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ApplicationSource {
+    /// The stream that it reads.
+    pub stream: StreamSource,
+    /// Where it writes its progress.
+    pub store: CheckpointStore,
+    /// Where it begins without a checkpoint.
+    pub initial_position: InitialPosition,
+    /// What ages may be told from.
+    pub age_from: AgeFrom,
+    /// A shard is read no more often than this.
+    pub probe_interval: Duration,
+}
+
+/// `initialPosition`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InitialPosition {
+    /// At the oldest record.
+    TrimHorizon,
+    /// At the newest one when the consumer starts.
+    Latest,
+    /// At this time, in milliseconds since 1970.
+    AtTimestamp(u64),
+}
+
+/// `ageFrom`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AgeFrom {
+    /// The time inside the checkpoint as long as that age is no more than this; else the first unread record.
+    Auto {
+        /// From here on ages are to be exact.
+        exact_above: Duration,
+    },
+    /// Always the first unread record.
+    Probe,
+    /// Only the time inside the checkpoint, so that no right to read records is needed.
+    SequenceNumber,
+}
+
+/// Which of the two sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AwsDialect {
+    Kinesis,
+    DynamoDb,
+}
+
+/// The words of `ageFrom`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AgeFromWord {
+    Auto,
+    Probe,
+    SequenceNumber,
+}
+
+/// The words of `initialPosition`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PositionWord {
+    TrimHorizon,
+    Latest,
+    AtTimestamp,
+}
+
+const AGE_FROM: Words<AgeFromWord> =
+    &[("auto", AgeFromWord::Auto), ("probe", AgeFromWord::Probe), ("sequenceNumber", AgeFromWord::SequenceNumber)];
+const POSITIONS: Words<PositionWord> = &[
+    ("TRIM_HORIZON", PositionWord::TrimHorizon),
+    ("LATEST", PositionWord::Latest),
+    ("AT_TIMESTAMP", PositionWord::AtTimestamp),
+];
+
+const DEFAULT_AGE: Duration = Duration::from_secs(DEFAULT_AGE_SECONDS.unsigned_abs());
+const SHORTEST_AGE: Duration = Duration::from_secs(1);
+/// The longest retention of a Kinesis stream.
+const LONGEST_AGE: Duration = Duration::from_secs(365 * 86_400);
+
+const SHORTEST_PROBE: Duration = Duration::from_secs(1);
+const LONGEST_PROBE: Duration = Duration::from_secs(600);
+/// A DynamoDB stream's shard allows two readers, and its consumer is one.
+const DYNAMODB_PROBE: Duration = Duration::from_secs(30);
+
+/// The stream to observe.
+pub(super) fn stream(metadata: &Metadata<'_>, dialect: AwsDialect) -> Option<StreamSource> {
+    let access = AwsAccess::read(metadata);
+    let stream = match dialect {
+        AwsDialect::Kinesis => metadata.required("streamName").map(|name| StreamName::Kinesis(name.into())),
+        AwsDialect::DynamoDb => metadata.required("tableName").map(|name| StreamName::DynamoDb(name.into())),
+    };
+    Some(StreamSource { stream: stream?, access: access? })
+}
+
+/// `scaleOn: shardCount`
+pub(super) fn shard_count_policy(metadata: &Metadata<'_>, compat: Compat) -> Option<ShardCountPolicy> {
+    // KEDA takes a target of 0 or less, which the HPA then refuses: a problem now is better than no scaling later
+    let threshold: Option<NonZeroU64> = positive(metadata.number("shardCount", DEFAULT_SHARD_COUNT, 1));
+    let activation_threshold = metadata.number("activationShardCount", 0, 0);
+    Some(ShardCountPolicy {
+        threshold: threshold?,
+        activation_threshold: u64::try_from(activation_threshold).ok()?,
+        compat,
+    })
+}
+
+/// `scaleOn: age`
+pub(super) fn age_policy(metadata: &Metadata<'_>) -> AgePolicy {
+    let threshold = metadata.duration("ageThreshold", DEFAULT_AGE, SHORTEST_AGE, LONGEST_AGE);
+    if threshold.subsec_nanos() != 0 {
+        metadata.problem("ageThreshold", "must be whole seconds");
+    }
+    AgePolicy {
+        threshold,
+        activation_threshold: metadata.duration("activationAgeThreshold", Duration::ZERO, Duration::ZERO, LONGEST_AGE),
+    }
+}
+
+/// The application to observe, for `scaleOn: age`.
+pub(super) fn application(
+    metadata: &Metadata<'_>,
+    dialect: AwsDialect,
+    policy: &AgePolicy,
+) -> Option<ApplicationSource> {
+    let stream = stream(metadata, dialect);
+    let name = stream.as_ref().map(|stream| stream.stream.name().clone());
+    let store = CheckpointStore::read(metadata, name.as_deref());
+    let initial_position = initial_position(metadata);
+    let (age_from, default_probe) = match dialect {
+        AwsDialect::Kinesis => (metadata.word("ageFrom", AGE_FROM), SHORTEST_PROBE),
+        AwsDialect::DynamoDb => {
+            let word = metadata.word("ageFrom", AGE_FROM);
+            if word == Some(AgeFromWord::SequenceNumber) {
+                metadata.problem("ageFrom", "sequenceNumber is for Kinesis: numbers of DynamoDB Streams hold no time");
+            }
+            (word, DYNAMODB_PROBE)
+        }
+    };
+    let age_from = match age_from.unwrap_or(AgeFromWord::Auto) {
+        AgeFromWord::Auto => AgeFrom::Auto { exact_above: policy.exact_above() },
+        AgeFromWord::Probe => AgeFrom::Probe,
+        AgeFromWord::SequenceNumber => AgeFrom::SequenceNumber,
+    };
+    let probe_interval = metadata.duration("probeInterval", default_probe, SHORTEST_PROBE, LONGEST_PROBE);
+    Some(ApplicationSource { stream: stream?, store: store?, initial_position, age_from, probe_interval })
+}
+
+fn initial_position(metadata: &Metadata<'_>) -> InitialPosition {
+    let word = metadata.word("initialPosition", POSITIONS).unwrap_or(PositionWord::TrimHorizon);
+    let time = metadata.text("initialTimestamp");
+    match (word, time) {
+        (PositionWord::AtTimestamp, None) => {
+            metadata.problem("initialTimestamp", "is required for initialPosition AT_TIMESTAMP");
+            InitialPosition::TrimHorizon
+        }
+        (PositionWord::AtTimestamp, Some(text)) => timestamp(text).map_or_else(
+            || {
+                let message = format!("{} must be a time such as 2026-01-31T12:00:00Z, from 1970 on", shown(text));
+                metadata.problem("initialTimestamp", message);
+                InitialPosition::TrimHorizon
+            },
+            InitialPosition::AtTimestamp,
+        ),
+        (PositionWord::TrimHorizon | PositionWord::Latest, Some(_)) => {
+            metadata.problem("initialTimestamp", "is for initialPosition AT_TIMESTAMP only");
+            InitialPosition::TrimHorizon
+        }
+        (PositionWord::TrimHorizon, None) => InitialPosition::TrimHorizon,
+        (PositionWord::Latest, None) => InitialPosition::Latest,
+    }
+}
+
+/// An RFC 3339 time in milliseconds since 1970.
+fn timestamp(text: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+impl AgePolicy {
+    /// Below it no age decides anything.
+    fn exact_above(&self) -> Duration {
+        match self.activation_threshold {
+            Duration::ZERO => self.threshold,
+            activation => activation.min(self.threshold),
+        }
+    }
+}
+
+impl StreamName {
+    /// The name of the stream or the table.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Kinesis(name) | Self::DynamoDb(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for StreamSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stream {
+            StreamName::Kinesis(name) => write!(f, "stream {name}, "),
+            StreamName::DynamoDb(name) => write!(f, "stream of table {name}, "),
+        }?;
+        self.access.fmt(f)
+    }
+}
+
+impl fmt::Display for ApplicationSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "checkpoints in {}, {}", self.store.table, self.stream)
+    }
+}

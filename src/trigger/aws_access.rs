@@ -1,0 +1,132 @@
+//! Region, endpoint and identity towards AWS: what metadata may ask for, what a connection has, and what follows from both.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::keys::Reader;
+use super::metadata::{Metadata, Words};
+use super::problem::TriggerError;
+use super::secret::Secret;
+use super::security::AwsCredentials;
+
+/// What a trigger's metadata says of region and identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AwsAccess {
+    /// The connection that has region and credentials.
+    pub connection: Option<Arc<str>>,
+    /// The region; without a connection never empty.
+    pub region: Option<Arc<str>>,
+    /// Where the services are, in place of AWS's own addresses.
+    pub endpoint: Option<Arc<str>>,
+    /// Who asks.
+    pub credentials: AwsCredentials,
+}
+
+/// Region, endpoint and identity, complete.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AwsIdentity {
+    /// The region.
+    pub region: Arc<str>,
+    /// Where the services are, in place of AWS's own addresses.
+    pub endpoint: Option<Arc<str>>,
+    /// Who asks.
+    pub credentials: AwsCredentials,
+}
+
+/// `identityOwner`: KEDA's choice among its own identities, of which the scaler has one.
+const IDENTITY_OWNERS: Words<()> = &[("operator", ()), ("pod", ()), ("workload", ())];
+
+const NEEDS_NOTHING: &str = "is the connection's to say; leave it out, or name no connection";
+
+impl AwsAccess {
+    pub(super) fn read(metadata: &Metadata<'_>) -> Option<Self> {
+        metadata.word("identityOwner", IDENTITY_OWNERS);
+        let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
+        let region: Option<Arc<str>> = metadata.text("awsRegion").map(Arc::from);
+        if connection.is_none() && region.is_none() {
+            metadata.problem("awsRegion", "is required, unless a connection is named");
+        }
+        let credentials = credentials(metadata);
+        if connection.is_some() {
+            let given = [
+                "awsEndpoint",
+                "awsRoleArn",
+                "awsExternalId",
+                "awsAccessKeyID",
+                "awsSecretAccessKey",
+                "awsSessionToken",
+            ];
+            for key in given.into_iter().filter(|key| metadata.text(key).is_some()) {
+                metadata.problem(key, NEEDS_NOTHING);
+            }
+        }
+        let endpoint = metadata.text("awsEndpoint").map(Arc::from);
+        Some(Self { connection, region, endpoint, credentials: credentials? })
+    }
+
+    /// The identity without a connection.
+    #[must_use]
+    pub fn without_connection(&self) -> Option<AwsIdentity> {
+        let region = self.region.clone()?;
+        Some(AwsIdentity { region, endpoint: self.endpoint.clone(), credentials: self.credentials.clone() })
+    }
+}
+
+impl AwsIdentity {
+    /// The identity that the parameters of a connection give.
+    ///
+    /// # Errors
+    /// Every problem of the parameters.
+    pub fn of_connection(parameters: &HashMap<String, String>) -> Result<Self, TriggerError> {
+        let metadata = Metadata::new(parameters);
+        let region = metadata.required("awsRegion");
+        let endpoint = metadata.text("awsEndpoint").map(Arc::from);
+        let identity = credentials(&metadata).zip(region);
+        let identity = identity.map(|(credentials, region)| Self { region: region.into(), endpoint, credentials });
+        metadata.finish(identity, Reader::Connection)
+    }
+}
+
+/// A key, or a role, or the default chain.
+fn credentials(metadata: &Metadata<'_>) -> Option<AwsCredentials> {
+    let [key, secret, token] =
+        ["awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"].map(|key| metadata.text(key));
+    let role = metadata.text("awsRoleArn");
+    let external_id = metadata.text("awsExternalId");
+    if role.is_none() && external_id.is_some() {
+        metadata.problem("awsExternalId", "is for awsRoleArn only");
+    }
+    if role.is_some() && (key.is_some() || secret.is_some()) {
+        metadata.problem("awsRoleArn", "cannot be given together with a key");
+    }
+    match (key, secret) {
+        (Some(key), Some(secret)) => Some(AwsCredentials::Static {
+            access_key_id: key.to_owned(),
+            secret_access_key: Secret::new(secret.to_owned()),
+            session_token: token.map(|token| Secret::new(token.to_owned())),
+        }),
+        (None, None) if token.is_none() => Some(role.map_or(AwsCredentials::DefaultChain, |arn| {
+            AwsCredentials::Role { arn: arn.to_owned(), external_id: external_id.map(str::to_owned) }
+        })),
+        (key, _) => {
+            let missing = if key.is_none() { "awsAccessKeyID" } else { "awsSecretAccessKey" };
+            metadata.problem(missing, "is required where another part of a key is given");
+            None
+        }
+    }
+}
+
+impl fmt::Display for AwsAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.connection, &self.region) {
+            (Some(connection), _) => write!(f, "connection {connection}")?,
+            (None, Some(region)) => write!(f, "region {region}")?,
+            (None, None) => {}
+        }
+        match &self.credentials {
+            AwsCredentials::Role { arn, .. } => write!(f, ", role {arn}"),
+            AwsCredentials::DefaultChain | AwsCredentials::Static { .. } => Ok(()),
+        }
+    }
+}
