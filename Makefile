@@ -3,6 +3,7 @@
 .PHONY: help demo build lint test test-long bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
+AWS_PROGRAMS := target/services/aws
 # These tests measure how soon a reading is right again: nothing else may run beside them.
 ALONE := kafka_outages::
 
@@ -21,7 +22,8 @@ lint: ## Formatting, clippy and rustdoc without a warning, and the floor plan
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	cargo test --locked --test it floor_plan::
 
-test: $(KAFKA_LIBS)/.pom ## Every test, those against a real Apache Kafka included
+test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers included
+	tests/services/aws/fetch.sh $(AWS_PROGRAMS)
 	cargo test --locked -- --skip $(ALONE)
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 

@@ -18,6 +18,7 @@ mod native;
 mod process;
 mod proto;
 mod readme;
+mod real_streams;
 mod round;
 mod sampler;
 mod scripted_aws;

@@ -1,5 +1,6 @@
 //! What starts servers and plays sources.
 
+pub mod aws_services;
 pub mod driver;
 pub mod kafka;
 pub mod mock_cluster;

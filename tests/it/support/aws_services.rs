@@ -1,0 +1,244 @@
+//! Real servers for AWS's services on free ports of this machine, and real consumers that write checkpoints to them.
+//!
+//! Everything runs under `run-while-stdin-is-open.sh`: it ends with the test process, however that ends. The servers are started
+//! once and shared; tests use streams, tables and applications of their own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use tokio::time::Instant;
+
+const WITHIN: Duration = Duration::from_secs(90);
+const JVM: [&str; 7] = [
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xss512k",
+    "-Xms64m",
+    "-Xmx256m",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.log.software.amazon.kinesis.lifecycle.ProcessTask=error",
+];
+
+/// The servers.
+pub struct AwsServices {
+    kinesis: String,
+    dynamodb: String,
+    control: String,
+    directory: PathBuf,
+    _running: [Child; 2],
+}
+
+/// A consumer: KCL's, or the DynamoDB Streams adapter's.
+pub struct Consumer {
+    child: Child,
+    delay: PathBuf,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// The SDK's clients of the servers.
+pub struct Clients {
+    pub kinesis: aws_sdk_kinesis::Client,
+    pub dynamodb: aws_sdk_dynamodb::Client,
+}
+
+/// The servers, started where they are not.
+pub fn aws_services() -> &'static AwsServices {
+    static SERVICES: OnceLock<AwsServices> = OnceLock::new();
+    SERVICES.get_or_init(AwsServices::start)
+}
+
+impl AwsServices {
+    fn start() -> Self {
+        let programs = root().join("target/services/aws");
+        let fetched = Command::new(root().join("tests/services/aws/fetch.sh")).arg(&programs).status();
+        assert!(fetched.unwrap().success(), "the programs for AWS's services could not be fetched");
+        let directory = programs.join(format!("run-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let [kinesis, dynamodb, control] = free_ports();
+        let module = programs.join("kinesis/node_modules/kinesis-local");
+        let mut server = guarded(&directory.join("kinesis.pid"));
+        server.arg("node").arg("-r").arg(programs.join("kinesis/loopback.js")).arg(module.join("main.js"));
+        server.env("KINESIS_MOCK_CERT_PATH", module.join("server.json")).env("LOG_LEVEL", "ERROR");
+        server.env("KINESIS_MOCK_PLAIN_PORT", kinesis.to_string()).env("KINESIS_MOCK_TLS_PORT", "0");
+        for operation in ["CREATE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS", "UPDATE_SHARD_COUNT"] {
+            server.env(format!("{operation}_DURATION"), "50ms");
+        }
+        let kinesis_server = logged(&mut server, &directory.join("kinesis.log"));
+        let mut server = guarded(&directory.join("dynamodb.pid"));
+        let libraries = programs.join("dynamodb");
+        server.arg("java").args(JVM).arg(format!("-Dsqlite4java.library.path={}/lib", libraries.display()));
+        server.arg("-cp").arg(format!("{0}/classes:{0}/lib/*", libraries.display())).arg("LocalDynamoDb");
+        server.args([dynamodb.to_string(), control.to_string()]);
+        let dynamodb_server = logged(&mut server, &directory.join("dynamodb.log"));
+        for port in [kinesis, dynamodb, control] {
+            wait_until_open(port, &directory);
+        }
+        let address = |port| format!("http://127.0.0.1:{port}");
+        Self {
+            kinesis: address(kinesis),
+            dynamodb: address(dynamodb),
+            control: address(control),
+            directory,
+            _running: [kinesis_server, dynamodb_server],
+        }
+    }
+
+    /// One address for both servers, as `awsEndpoint` wants it; it ends with the test's runtime.
+    pub async fn endpoint(&self) -> String {
+        let servers = (self.kinesis.clone(), self.dynamodb.clone(), reqwest::Client::new());
+        let router = Router::new().fallback(forward).with_state(servers);
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        format!("http://{address}")
+    }
+
+    pub async fn clients(&self) -> Clients {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .load()
+            .await;
+        let kinesis = aws_sdk_kinesis::config::Builder::from(&config).endpoint_url(&self.kinesis).build();
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url(&self.dynamodb).build();
+        Clients {
+            kinesis: aws_sdk_kinesis::Client::from_conf(kinesis),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+        }
+    }
+
+    /// Closes every open shard of every table's stream and opens a child for each.
+    pub async fn roll_shards(&self) {
+        let answer = reqwest::Client::new().post(format!("{}/rollover", self.control)).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    /// A consumer of a Kinesis stream.
+    pub fn kcl(&self, application: &str, stream: &str, worker: &str) -> Consumer {
+        self.consumer(
+            "kcl",
+            "KclConsumer",
+            application,
+            worker,
+            &[("STREAM", stream), ("KINESIS_ENDPOINT", &self.kinesis)],
+        )
+    }
+
+    /// A consumer of a table's stream.
+    pub fn adapter(&self, application: &str, table: &str, worker: &str) -> Consumer {
+        self.consumer("adapter", "AdapterConsumer", application, worker, &[("TABLE", table)])
+    }
+
+    fn consumer(&self, part: &str, class: &str, application: &str, worker: &str, more: &[(&str, &str)]) -> Consumer {
+        let delay = self.directory.join(format!("{application}-{worker}.delay"));
+        fs::write(&delay, "0").unwrap();
+        let programs = root().join("target/services/aws").join(part);
+        let mut command = guarded(&self.directory.join(format!("{application}-{worker}.pid")));
+        command.arg("java").args(JVM).arg("-cp");
+        command.arg(format!("{0}/classes:{0}/lib/*", programs.display())).arg(class);
+        command.env("DYNAMODB_ENDPOINT", &self.dynamodb).env("APP", application).env("WORKER_ID", worker);
+        command.env("DELAY_FILE", &delay).envs(more.iter().copied());
+        let log = fs::File::create(self.directory.join(format!("{application}-{worker}.log"))).unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (into, stdout) = (lines.clone(), BufReader::new(child.stdout.take().unwrap()));
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).for_each(|line| into.lock().unwrap().push(line));
+        });
+        Consumer { child, delay, lines }
+    }
+}
+
+impl Consumer {
+    /// From now on each record takes so long.
+    pub fn delay(&self, each: Duration) {
+        fs::write(&self.delay, each.as_millis().to_string()).unwrap();
+    }
+
+    /// What it has printed about one kind of event: the rest of each line.
+    pub fn events(&self, kind: &str) -> Vec<String> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(' ').map(str::to_owned)).collect()
+    }
+
+    pub async fn wait_for(&self, kind: &str, count: usize) {
+        let begun = Instant::now();
+        while self.events(kind).len() < count {
+            assert!(begun.elapsed() < WITHIN, "{count} x {kind}: {:?}", self.lines.lock().unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // the guard kills the consumer when its stdin closes
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+type Servers = (String, String, reqwest::Client);
+
+async fn forward(
+    State((kinesis, dynamodb, http)): State<Servers>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<axum::body::Body> {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let server = if target.starts_with("Kinesis_") { kinesis } else { dynamodb };
+    let mut request = http.post(server).body(body);
+    for (name, value) in &headers {
+        if name != "host" && name != "content-length" {
+            request = request.header(name.as_str(), value.as_bytes());
+        }
+    }
+    let answer = request.send().await.unwrap();
+    let mut response = Response::builder().status(answer.status().as_u16());
+    for (name, value) in answer.headers() {
+        if name != "content-length" && name != "transfer-encoding" {
+            response = response.header(name.as_str(), value.as_bytes());
+        }
+    }
+    response.body(axum::body::Body::from(answer.bytes().await.unwrap())).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn guarded(pid: &Path) -> Command {
+    let mut command = Command::new(root().join("tests/services/run-while-stdin-is-open.sh"));
+    command.arg(pid);
+    command
+}
+
+fn logged(command: &mut Command, log: &Path) -> Child {
+    let log = fs::File::create(log).unwrap();
+    command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+fn wait_until_open(port: u16, logs: &Path) {
+    let begun = Instant::now();
+    while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+        assert!(begun.elapsed() < WITHIN, "nothing listens on {port}; see the logs in {}", logs.display());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    // all at once, so that they differ
+    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
