@@ -11,6 +11,8 @@ mod rows;
 mod sequence_number;
 mod shard;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 
 pub use checkpoint::{Checkpoint, Lease};
