@@ -29,6 +29,7 @@ use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{TargetView, ViewState};
 use crate::lag::{History, Moment, Observation, Observe, SourceError, SourceErrorKind};
+use crate::scaling::RetentionRisk;
 use crate::telemetry::SamplerMetrics;
 use crate::trigger::{SourceRef, Trigger};
 
@@ -93,6 +94,9 @@ impl<O: Observe> Sampler<O> {
     pub fn new(observer: O, metrics: SamplerMetrics) -> Self {
         for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
             metrics.expect_outcome(outcome);
+        }
+        for risk in RetentionRisk::ALL {
+            metrics.expect_risk(risk.as_str());
         }
         let inner = Inner {
             observer,

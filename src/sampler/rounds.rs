@@ -12,6 +12,7 @@ use super::Inner;
 use super::pace::Interests;
 use super::target::{Target, Transition};
 use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
+use crate::scaling::RetentionRisk;
 use crate::trigger::SourceRef;
 
 /// New targets that come within this time share a round.
@@ -155,6 +156,9 @@ impl<O: Observe> Open<O> {
 
     fn add(&self, target: &Target, outcome: Result<Observation, SourceError>) {
         self.inner.metrics.sampled(outcome.as_ref().err().map_or("ok", |error| error.kind().as_str()));
+        if let Ok(observation) = &outcome {
+            self.watch_retention(target, observation);
+        }
         let error = outcome.as_ref().err().map(SourceError::chain);
         match target.add(outcome, self.begun, self.inner.now()) {
             Transition::None => {}
@@ -163,6 +167,28 @@ impl<O: Observe> Open<O> {
             }
             Transition::Recovered { after } => {
                 tracing::info!(source = %target.source, failed_for_ms = after.as_millis(), "readings succeed again");
+            }
+        }
+    }
+}
+
+impl<O: Observe> Open<O> {
+    /// Counts and, when it changes, tells how near unread records are to being deleted.
+    fn watch_retention(&self, target: &Target, observation: &Observation) {
+        let risk = RetentionRisk::in_observation(observation);
+        if let Some(risk) = risk {
+            self.inner.metrics.near_retention(risk.as_str());
+        }
+        let before =
+            target.known.borrow().sample.as_ref().and_then(|sample| RetentionRisk::in_observation(&sample.observation));
+        match risk {
+            _ if risk == before => {}
+            None => tracing::info!(source = %target.source, "unread records are far from being deleted again"),
+            Some(RetentionRisk::OverHalf) => {
+                tracing::warn!(source = %target.source, "unread records are older than half of the stream's retention");
+            }
+            Some(RetentionRisk::OverFourFifths) => {
+                tracing::error!(source = %target.source, "unread records are about to be deleted by the stream");
             }
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::lag::LagBasis;
 use crate::lag::streams::AgeBasis;
+use crate::lag::{LagBasis, Observation};
 
 /// A metric's value or target: finite and never negative, by construction.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -201,6 +201,27 @@ impl Serialize for Quantity {
 // === impl RetentionRisk ===
 
 impl RetentionRisk {
+    /// The word used in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OverHalf => "over_half",
+            Self::OverFourFifths => "over_four_fifths",
+        }
+    }
+
+    /// Every risk, for registering metrics before the first.
+    pub const ALL: [Self; 2] = [Self::OverHalf, Self::OverFourFifths];
+
+    /// The risk that an observation shows.
+    #[must_use]
+    pub fn in_observation(observation: &Observation) -> Option<Self> {
+        match observation {
+            Observation::Application(application) => Self::of(application.survey.age(), application.retention),
+            Observation::Kafka(_) | Observation::Shards(_) => None,
+        }
+    }
+
     /// The risk at this age of the oldest unread record.
     #[must_use]
     pub fn of(age: Duration, retention: Duration) -> Option<Self> {

@@ -3,6 +3,8 @@
 //! The same decision serves `GetMetrics`, `IsActive`, `/samples` and `explain`, so none of them can disagree.
 
 mod age_policy;
+#[cfg(test)]
+mod aws_tests;
 mod decision;
 mod even;
 mod lag_policy;

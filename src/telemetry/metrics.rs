@@ -113,6 +113,7 @@ pub struct RpcMetrics {
 pub struct SamplerMetrics {
     samples: Family<OutcomeLabel, Counter>,
     backends: Gauge,
+    near_retention: Family<RiskLabel, Counter>,
 }
 
 /// Counts requests to the services.
@@ -135,6 +136,11 @@ struct MethodLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RiskLabel {
+    risk: Word,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -208,12 +214,27 @@ impl SamplerMetrics {
         let metrics = Self::default();
         registry.register("samples", "Readings of sources by outcome", metrics.samples.clone());
         registry.register("backends", "Clusters and accounts that are read now", metrics.backends.clone());
+        registry.register(
+            "readings_near_retention",
+            "Readings that found unread records which the stream will soon delete",
+            metrics.near_retention.clone(),
+        );
         metrics
     }
 
     /// Announces an outcome: a rate can be told from the first one on only where the series began at 0.
     pub fn expect_outcome(&self, outcome: &'static str) {
         drop(self.samples.get_or_create(&OutcomeLabel { outcome: Word(outcome) }));
+    }
+
+    /// Announces a risk, for the same reason.
+    pub fn expect_risk(&self, risk: &'static str) {
+        drop(self.near_retention.get_or_create(&RiskLabel { risk: Word(risk) }));
+    }
+
+    /// A reading found records that will soon be deleted unread.
+    pub fn near_retention(&self, risk: &'static str) {
+        self.near_retention.get_or_create(&RiskLabel { risk: Word(risk) }).inc();
     }
 
     /// A reading of one source has ended.

@@ -5,6 +5,8 @@
 
 mod aws;
 mod aws_access;
+#[cfg(test)]
+mod aws_tests;
 mod checkpoint_store;
 mod kafka;
 pub mod keys;

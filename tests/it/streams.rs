@@ -18,6 +18,8 @@ const APPLICATION: &str = "orders-app";
 /// Checkpoints are shared for so long.
 const NEXT_ROUND: Duration = Duration::from_millis(1100);
 
+type Keys<'a> = &'a [(&'a str, &'a str)];
+
 /// A stream with an application, as the scaler sees them.
 struct Scene {
     aws: ScriptedAws,
@@ -368,6 +370,111 @@ async fn rows_that_are_no_leases_are_left_out_and_broken_ones_are_an_error() {
     let error = scene.observe().await.unwrap_err();
     assert_eq!(error.kind(), SourceErrorKind::Broken);
     assert!(error.chain().contains("has no checkpoint"), "{}", error.chain());
+}
+
+// === who may ===
+
+#[test]
+fn roles_and_endpoints_are_used_only_where_the_operator_allows_them() {
+    let rules = "metadata:
+- {namespaces: [team-a], awsRoleArns: ['arn:aws:iam::1:role/a-*'], awsEndpoints: ['http://127.0.0.1:*']}
+- {namespaces: ['*']}
+connections:
+  audit: {namespaces: [audit], aws: {awsRegion: eu-west-1, awsRoleArn: 'arn:aws:iam::2:role/audit', awsExternalId: x}}
+  kafka: {namespaces: ['*'], kafka: {bootstrapServers: 'b:9092'}}
+";
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(rules.as_bytes()).unwrap();
+    let sources = Sources::new(Connections::read(file.path()).unwrap(), UpstreamMetrics::default());
+    let cases: [(&str, Keys, Option<&str>); 9] = [
+        ("any", &[("awsRegion", "eu-west-1")], None),
+        ("team-a", &[("awsRegion", "eu-west-1"), ("awsRoleArn", "arn:aws:iam::1:role/a-1")], None),
+        ("team-a", &[("awsRegion", "eu-west-1"), ("awsRoleArn", "arn:aws:iam::1:role/b")], Some("awsRoleArns")),
+        ("any", &[("awsRegion", "eu-west-1"), ("awsRoleArn", "arn:aws:iam::1:role/a-1")], Some("awsRoleArns")),
+        ("any", &[("awsRegion", "eu-west-1"), ("awsEndpoint", "http://127.0.0.1:1")], Some("awsEndpoints")),
+        ("audit", &[("connection", "audit")], None),
+        ("audit", &[("connection", "audit"), ("awsRegion", "us-east-1")], Some("leave awsRegion out")),
+        ("any", &[("connection", "audit")], Some("may not use connection audit")),
+        ("any", &[("connection", "kafka")], Some("does not lead to AWS")),
+    ];
+    for (namespace, more, refused) in cases {
+        let base = [("source", "aws-kinesis-stream"), ("streamName", "orders")];
+        let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let source = Trigger::parse(&all.collect()).unwrap().source;
+        match (sources.admit(namespace, &source), refused) {
+            (Ok(_), None) => {}
+            (Err(error), Some(text)) => {
+                assert_eq!(error.kind(), SourceErrorKind::Denied);
+                assert!(error.chain().contains(text), "{namespace} {more:?}: {}", error.chain());
+            }
+            (outcome, expected) => panic!("{namespace} {more:?}: {outcome:?} {expected:?}"),
+        }
+    }
+}
+
+// === DynamoDB Streams ===
+
+async fn invoices(more: &[(&str, &str)]) -> (Scene, String) {
+    let base =
+        [("scaleOn", "age"), ("tableName", "invoices"), ("applicationName", APPLICATION), ("probeInterval", "1s")];
+    let scene = Scene::new("aws-dynamodb-streams", &base.iter().chain(more).copied().collect::<Vec<_>>()).await;
+    scene.aws.create_table("invoices", "id");
+    scene.aws.create_table(APPLICATION, "leaseKey");
+    let arn = scene.aws.create_table_stream("invoices", scene.ago(80_000));
+    (scene, arn)
+}
+
+#[tokio::test]
+async fn a_rolled_shards_child_is_read_when_the_parent_is_finished_even_without_a_lease() {
+    let (scene, arn) = invoices(&[]).await;
+    let parent = scene.aws.open_change_shard(&arn, None, scene.ago(20_000));
+    let done = scene.aws.put_change(&arn, &parent, scene.ago(19_000));
+    scene.aws.put_change(&arn, &parent, scene.ago(18_000));
+    scene.aws.close_change_shard(&arn, &parent);
+    let child = scene.aws.open_change_shard(&arn, Some(&parent), scene.ago(6_000));
+    scene.aws.put_change(&arn, &child, scene.ago(5_000));
+    scene.lease(&parent, &done);
+    assert_about(scene.age().await, 18_000.0);
+    assert_eq!(scene.aws.calls_of("GetRecords", &child), 0);
+    scene.lease(&parent, "SHARD_END");
+    tokio::time::sleep(NEXT_ROUND).await;
+    assert_about(scene.age().await, 5_000.0);
+}
+
+#[tokio::test]
+async fn records_that_were_deleted_unread_count_as_old_as_any_can_be() {
+    let (scene, arn) = invoices(&[]).await;
+    let shard = scene.aws.open_change_shard(&arn, None, scene.ago(70_000));
+    let done = scene.aws.put_change(&arn, &shard, scene.ago(60_000));
+    scene.aws.put_change(&arn, &shard, scene.ago(50_000));
+    scene.aws.put_change(&arn, &shard, scene.ago(100));
+    scene.aws.trim_changes(&arn, scene.ago(40_000));
+    scene.lease(&shard, &done);
+    assert_about(scene.age().await, 86_400.0);
+}
+
+#[tokio::test]
+async fn a_shard_is_read_no_more_often_than_the_probe_interval() {
+    let (scene, arn) = invoices(&[("probeInterval", "30s")]).await;
+    let shard = scene.aws.open_change_shard(&arn, None, scene.ago(20_000));
+    scene.lease(&shard, "TRIM_HORIZON");
+    for _ in 0..3 {
+        assert!(scene.age().await < 0.001);
+        tokio::time::sleep(NEXT_ROUND).await;
+    }
+    assert_eq!(scene.aws.calls("GetRecords"), 1);
+}
+
+#[tokio::test]
+async fn a_replaced_stream_is_looked_up_again() {
+    let (scene, arn) = invoices(&[]).await;
+    scene.aws.open_change_shard(&arn, None, scene.ago(20_000));
+    assert!(scene.age().await < 0.001);
+    let arn = scene.aws.create_table_stream("invoices", scene.ago(1_000));
+    let shard = scene.aws.open_change_shard(&arn, None, scene.ago(900));
+    scene.aws.put_change(&arn, &shard, scene.ago(800));
+    let later = Scene { sources: Sources::new(permissive(), UpstreamMetrics::default()), ..scene };
+    assert_about(later.age().await, 800.0);
 }
 
 // === without the right to read ===

@@ -4,6 +4,8 @@
 //! record after the checkpoint, or bounded by the time inside the checkpoint itself; [`Survey`] says which shards must be
 //! read for an answer, and what the answer is when they were.
 
+#[cfg(test)]
+mod age_tests;
 mod checkpoint;
 mod lineage;
 mod reads;

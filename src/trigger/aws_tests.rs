@@ -1,0 +1,171 @@
+//! The rules of KEDA's AWS triggers, row by row, and of the keys beyond them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::*;
+
+/// A row of `cases/aws.json`: changes to a good trigger of either source, and what it means. `NAME` is `streamName` or `tableName`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    /// A null takes the key away.
+    metadata: BTreeMap<String, Option<String>>,
+    /// Parameters of the connection that the trigger names.
+    connection: Option<HashMap<String, String>>,
+    /// `ok`, or the problems, separated by semicolons: each is the beginning of one.
+    outcome: String,
+    #[serde(default)]
+    expect: BTreeMap<String, serde_json::Value>,
+}
+
+const SOURCES: [(&str, &str); 2] = [("aws-kinesis-stream", "streamName"), ("aws-dynamodb-streams", "tableName")];
+
+fn cases() -> Vec<Case> {
+    serde_json::from_str(include_str!("cases/aws.json")).expect("the cases can be read")
+}
+
+impl Case {
+    fn metadata(&self, source: &str, name: &str) -> HashMap<String, String> {
+        let base = [("source", source), ("NAME", "test"), ("awsRegion", "eu-west-1"), ("scalerAddress", "s:1")];
+        let mut metadata: HashMap<_, _> = base.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        if self.connection.is_some() {
+            metadata.insert("connection".into(), "somewhere".into());
+        }
+        for (key, value) in &self.metadata {
+            match value {
+                Some(value) => drop(metadata.insert(key.clone(), value.clone())),
+                None => drop(metadata.remove(key)),
+            }
+        }
+        metadata.into_iter().map(|(key, value)| (key.replace("NAME", name), value)).collect()
+    }
+
+    /// The trigger and the identity that it and its connection give.
+    fn outcome(&self, metadata: &HashMap<String, String>) -> Result<(Trigger, AwsIdentity), TriggerError> {
+        let trigger = Trigger::parse(metadata)?;
+        let access = match &trigger.source {
+            SourceRef::Shards(stream) => &stream.access,
+            SourceRef::Application(application) => &application.stream.access,
+            SourceRef::Kafka(_) => panic!("an AWS source"),
+        };
+        let identity = match &self.connection {
+            Some(connection) => AwsIdentity::of_connection(connection)?,
+            None => access.without_connection().expect("a region"),
+        };
+        Ok((trigger, identity))
+    }
+}
+
+/// What a row expects, as far as it says.
+fn facts(
+    trigger: &Trigger,
+    identity: &AwsIdentity,
+    metadata: &HashMap<String, String>,
+) -> BTreeMap<&'static str, String> {
+    let (target, activation) = match &trigger.policy {
+        Policy::ShardCount(policy) => (policy.threshold.get(), policy.activation_threshold),
+        Policy::Age(policy) => (policy.threshold.as_secs(), policy.activation_threshold.as_secs()),
+        Policy::Lag(_) => panic!("no policy of AWS"),
+    };
+    assert_eq!(metric_target(metadata).get(), target, "the spec tells the same target");
+    let credentials = match &identity.credentials {
+        AwsCredentials::DefaultChain => "default",
+        AwsCredentials::Role { .. } => "role",
+        AwsCredentials::Static { session_token: None, .. } => "static",
+        AwsCredentials::Static { session_token: Some(_), .. } => "static with token",
+    };
+    let mut facts = BTreeMap::from([
+        ("target", target.to_string()),
+        ("activation", activation.to_string()),
+        ("credentials", credentials.to_owned()),
+    ]);
+    if let Some(endpoint) = &identity.endpoint {
+        facts.insert("endpoint", endpoint.to_string());
+    }
+    if let SourceRef::Application(application) = &trigger.source {
+        facts.insert("table", application.store.table.to_string());
+        facts.insert("position", format!("{:?}", application.initial_position));
+    }
+    facts
+}
+
+#[test]
+fn each_row_of_the_table_holds_for_both_sources() {
+    for case in cases() {
+        for (source, name) in SOURCES {
+            let metadata = case.metadata(source, name);
+            let what = format!("{} {source} {metadata:?}", case.id);
+            let metric = metric_name(&metadata).to_string();
+            match case.outcome(&metadata) {
+                Ok((trigger, identity)) => {
+                    assert_eq!(case.outcome, "ok", "{what}");
+                    let mut facts = facts(&trigger, &identity, &metadata);
+                    facts.insert(if name == "streamName" { "kinesisMetric" } else { "dynamodbMetric" }, metric);
+                    for (key, expected) in &case.expect {
+                        let expected = expected.as_str().map_or_else(|| expected.to_string(), str::to_owned);
+                        if let Some(fact) = facts.get(key.as_str()) {
+                            assert_eq!(*fact, expected, "{key} of {what}");
+                        } else {
+                            assert!(key.ends_with("Metric"), "{key} of {what} is not known");
+                        }
+                    }
+                }
+                Err(error) => {
+                    let expected: Vec<_> = case.outcome.split("; ").map(|text| text.replace("NAME", name)).collect();
+                    let problems: Vec<_> = error.problems.iter().map(ToString::to_string).collect();
+                    assert_eq!(problems.len(), expected.len(), "{what}: {problems:?}");
+                    for (problem, expected) in problems.iter().zip(&expected) {
+                        assert!(problem.starts_with(expected), "{what}: {problem}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_row_of_kedas_table_is_missing() {
+    let ids: BTreeSet<_> = cases().into_iter().map(|case| case.id).collect();
+    // the others are not of the metadata: they are in the tables of scaling, and in the tests of the adapter
+    let elsewhere = [16, 17, 18, 19, 21];
+    for number in (1..=21).filter(|number| !elsewhere.contains(number)) {
+        assert!(ids.contains(&format!("A{number}")), "A{number}");
+    }
+}
+
+#[test]
+fn triggers_that_differ_only_in_policy_share_a_reading() {
+    let parse = |more: &[(&str, &str)]| {
+        let base = [("source", "aws-kinesis-stream"), ("streamName", "s"), ("awsRegion", "eu-west-1")];
+        let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Trigger::parse(&all.collect()).expect("good").source
+    };
+    assert_eq!(parse(&[("shardCount", "1")]), parse(&[("shardCount", "9"), ("activationShardCount", "3")]));
+    let age = [("scaleOn", "age"), ("applicationName", "app")];
+    let with = |more: &[(&'static str, &'static str)]| parse(&age.iter().chain(more).copied().collect::<Vec<_>>());
+    assert_eq!(with(&[]), with(&[("activationAgeThreshold", "2m")]));
+    assert_ne!(with(&[]), with(&[("leaseTable", "other")]));
+}
+
+#[test]
+fn dynamodb_streams_are_read_seldom_and_hold_no_time_in_their_numbers() {
+    let parse = |more: &[(&str, &str)]| {
+        let base = [
+            ("source", "aws-dynamodb-streams"),
+            ("tableName", "t"),
+            ("awsRegion", "eu-west-1"),
+            ("scaleOn", "age"),
+            ("applicationName", "app"),
+        ];
+        let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Trigger::parse(&all.collect())
+    };
+    let SourceRef::Application(application) = parse(&[]).expect("good").source else { panic!("an application") };
+    assert_eq!(application.probe_interval, Duration::from_secs(30));
+    let error = parse(&[("ageFrom", "sequenceNumber")]).expect_err("no time in the numbers");
+    assert!(error.to_string().contains("is for Kinesis"), "{error}");
+}
