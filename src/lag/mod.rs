@@ -15,7 +15,8 @@ pub use error::{SourceError, SourceErrorKind};
 pub use history::{CommitOf, GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
 pub use observation::{
-    ApplicationObservation, GroupObservation, Observation, PartitionObservation, ShardsObservation, TopicObservation,
+    ApplicationObservation, Checkpoints, GroupObservation, Observation, PartitionObservation, ShardsObservation,
+    TopicObservation,
 };
 pub use observe::{Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};

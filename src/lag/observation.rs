@@ -26,11 +26,25 @@ pub struct ShardsObservation {
     pub closed: u64,
 }
 
+/// Whether an application has written any progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Checkpoints {
+    /// Its table is not there.
+    NoTable,
+    /// Its table has nothing of this stream.
+    None,
+    /// It has.
+    Some,
+}
+
 /// How far an application is behind on a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplicationObservation {
     /// Every shard.
     pub survey: Survey,
+    /// Whether the application has written any progress.
+    pub checkpoints: Checkpoints,
     /// The stream keeps records for so long.
     pub retention: Duration,
     /// When it was seen, by the service's clock.

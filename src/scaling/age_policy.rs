@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::{Decision, Quantity, RetentionRisk, Step};
-use crate::lag::ApplicationObservation;
 use crate::lag::streams::Backlog;
+use crate::lag::{ApplicationObservation, Checkpoints};
 use crate::trigger::AgePolicy;
 
 pub(super) fn decide(policy: &AgePolicy, application: &ApplicationObservation) -> Decision {
     let survey = &application.survey;
     let mut steps = Vec::with_capacity(4);
+    if application.checkpoints != Checkpoints::Some {
+        steps.push(Step::NeverRan { checkpoints: application.checkpoints });
+    }
     if let Some((report, age, basis)) = survey.oldest() {
         steps.push(Step::Oldest { shard: report.shard.to_string(), age_ms: milliseconds(age), basis });
         if let Some(risk) = RetentionRisk::of(age, application.retention) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::lag::streams::{AgeBasis, Backlog, ShardId, ShardReport, ShardState, Survey, Timestamp};
-use crate::lag::{ApplicationObservation, ShardsObservation};
+use crate::lag::{ApplicationObservation, Checkpoints, ShardsObservation};
 use crate::trigger::Trigger;
 
 fn trigger(source: &str, more: &[(&str, &str)]) -> Trigger {
@@ -53,8 +53,9 @@ fn application(backlogs: &[Backlog], retention: Duration) -> Observation {
         bound: None,
         backlog: backlog.clone(),
     });
+    let seen = Timestamp::from_unix_ms(0);
     let survey = Survey { shards: shards.collect(), wanted: Vec::new() };
-    Observation::Application(ApplicationObservation { survey, retention, seen: Timestamp::from_unix_ms(0) })
+    Observation::Application(ApplicationObservation { survey, checkpoints: Checkpoints::Some, retention, seen })
 }
 
 fn unread(milliseconds: u64) -> Backlog {

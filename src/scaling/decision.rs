@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::lag::streams::AgeBasis;
-use crate::lag::{LagBasis, Observation};
+use crate::lag::{Checkpoints, LagBasis, Observation};
 
 /// A metric's value or target: finite and never negative, by construction.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -92,6 +92,11 @@ pub enum Step {
         threshold: u64,
         /// Whether it is.
         active: bool,
+    },
+    /// The application has written nothing: what is unread follows from `initialPosition` alone.
+    NeverRan {
+        /// What there is.
+        checkpoints: Checkpoints,
     },
     /// The shard whose oldest unread record is the oldest of all.
     Oldest {
@@ -264,6 +269,11 @@ impl fmt::Display for Step {
             Self::ClosedShardsCounted { closed } => write!(f, "{closed} closed shards count too, as in KEDA"),
             Self::ShardActivation { shards, threshold, active } => {
                 write!(f, "{}: {shards} shards, more than {threshold} are needed", verdict(*active))
+            }
+            Self::NeverRan { checkpoints } => {
+                let what =
+                    if *checkpoints == Checkpoints::NoTable { "no lease table" } else { "no lease in its table" };
+                write!(f, "the application has {what}: it is taken to begin at initialPosition")
             }
             Self::Oldest { shard, age_ms, basis } => {
                 let (age, basis) = (seconds(*age_ms), age_basis_in_words(*basis));

@@ -372,6 +372,105 @@ async fn rows_that_are_no_leases_are_left_out_and_broken_ones_are_an_error() {
     assert!(error.chain().contains("has no checkpoint"), "{}", error.chain());
 }
 
+// === what it costs ===
+
+/// The README tells what follows for a day.
+#[tokio::test]
+async fn an_idle_application_of_a_hundred_shards_costs_one_scan_and_one_read_a_shard_in_a_round() {
+    let (scene, shards) = Scene::kinesis(100, &[]).await;
+    for shard in &shards {
+        scene.lease(shard, "TRIM_HORIZON");
+    }
+    assert!(scene.age().await < 0.001);
+    scene.aws.forget_calls();
+    tokio::time::sleep(NEXT_ROUND).await;
+    assert!(scene.age().await < 0.001);
+    let operations = ["Scan", "GetRecords", "GetShardIterator", "ListShards", "DescribeStreamSummary"];
+    assert_eq!(operations.map(|operation| scene.aws.calls(operation)), [1, 100, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn many_triggers_on_one_application_cost_what_one_costs() {
+    let (scene, shards) = Scene::kinesis(3, &[]).await;
+    for shard in &shards {
+        scene.aws.put_record("orders", shard, scene.ago(600));
+        scene.lease(shard, "TRIM_HORIZON");
+    }
+    let sources: Vec<_> = (61..=160)
+        .map(|threshold: u32| {
+            let mut metadata = scene.metadata.clone();
+            metadata.insert("ageThreshold".to_owned(), threshold.to_string());
+            Arc::new(Trigger::parse(&metadata).unwrap().source)
+        })
+        .collect();
+    let backend = scene.sources.admit("shop", &sources[0]).unwrap();
+    let good = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = good.clone();
+    let report = Arc::new(move |_: &_, observed: Result<_, _>| {
+        counted.fetch_add(usize::from(observed.is_ok()), std::sync::atomic::Ordering::Relaxed);
+    });
+    scene.sources.observe(&backend, sources, report).await;
+    assert_eq!(good.load(std::sync::atomic::Ordering::Relaxed), 100);
+    let operations = ["Scan", "GetRecords", "GetShardIterator", "ListShards", "DescribeStreamSummary"];
+    assert_eq!(operations.map(|operation| scene.aws.calls(operation)), [1, 3, 3, 1, 1]);
+}
+
+/// Each row of the README's table of rights against the calls that were in fact made.
+#[tokio::test]
+async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {
+    const OPERATIONS: [&str; 9] = [
+        "Kinesis.ListShards",
+        "Kinesis.DescribeStreamSummary",
+        "Kinesis.GetShardIterator",
+        "Kinesis.GetRecords",
+        "DynamoDB.DescribeTable",
+        "DynamoDB.Scan",
+        "DynamoDBStreams.DescribeStream",
+        "DynamoDBStreams.GetShardIterator",
+        "DynamoDBStreams.GetRecords",
+    ];
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let modes = [
+        ("aws-kinesis-stream", "shardCount", "auto"),
+        ("aws-kinesis-stream", "age", "auto"),
+        ("aws-kinesis-stream", "age", "sequenceNumber"),
+        ("aws-dynamodb-streams", "shardCount", "auto"),
+        ("aws-dynamodb-streams", "age", "auto"),
+    ];
+    for (source, scale_on, age_from) in modes {
+        let name = if source == "aws-kinesis-stream" { ("streamName", "orders") } else { ("tableName", "orders") };
+        let mut keys = vec![name, ("scaleOn", scale_on)];
+        if scale_on == "age" {
+            keys.extend([("applicationName", APPLICATION), ("ageFrom", age_from)]);
+        }
+        let scene = Scene::new(source, &keys).await;
+        scene.aws.create_table(APPLICATION, "leaseKey");
+        if source == "aws-kinesis-stream" {
+            let shards = scene.aws.create_stream("orders", 1, scene.ago(500));
+            scene.lease(&shards[0], "TRIM_HORIZON");
+        } else {
+            scene.aws.create_table("orders", "id");
+            let arn = scene.aws.create_table_stream("orders", scene.ago(500));
+            scene.aws.open_change_shard(&arn, None, scene.ago(400));
+        }
+        scene.observe().await.unwrap();
+        let used: Vec<_> = OPERATIONS.into_iter().filter(|operation| scene.aws.calls(operation) > 0).collect();
+        let rights: Vec<_> = used
+            .iter()
+            .map(|operation| {
+                let (service, call) = operation.split_once('.').unwrap();
+                format!("`{}:{call}`", if service == "Kinesis" { "kinesis" } else { "dynamodb" })
+            })
+            .collect();
+        let mode = match (scale_on, age_from) {
+            ("age", "sequenceNumber") => "age, ageFrom: sequenceNumber".to_owned(),
+            _ => scale_on.to_owned(),
+        };
+        let row = format!("| `{source}` | `{mode}` | {} |", rights.join(", "));
+        assert!(readme.contains(&row), "the README lacks {row}");
+    }
+}
+
 // === who may ===
 
 #[test]

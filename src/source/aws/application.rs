@@ -13,7 +13,7 @@ use crate::lag::streams::{
     AgeBasis, AgeRules, Backlog, Beginning, Checkpoint, Lease, Position, Reads, RowsOf, Saw, Shard, ShardId, ShardRead,
     ShardState, Survey, Timestamp, leases_of,
 };
-use crate::lag::{ApplicationObservation, Observation, SourceError, SourceErrorKind};
+use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{ApplicationSource, InitialPosition, StreamName};
 
 /// Checkpoints that were read so shortly before are those of the same round.
@@ -60,6 +60,12 @@ impl<'a> Round<'a> {
 
     pub(super) async fn observe(&self) -> Result<Observation, SourceError> {
         let leases = self.leases().await?;
+        let checkpoints = match &leases {
+            None => Checkpoints::NoTable,
+            Some(leases) if leases.is_empty() => Checkpoints::None,
+            Some(_) => Checkpoints::Some,
+        };
+        let leases = leases.unwrap_or_default();
         let shards = self.shards(&leases).await?;
         let retention = self.stream.retention(&self.client.aws, self.name()).await;
         let retention = retention
@@ -82,7 +88,7 @@ impl<'a> Round<'a> {
             retention,
         };
         let (survey, seen) = self.survey(&shards, &leases, &rules, &mut progress).await?;
-        Ok(Observation::Application(ApplicationObservation { survey, retention, seen }))
+        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, retention, seen }))
     }
 
     /// Reads until the answer is as exact as it is to be.
@@ -176,14 +182,14 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The application's checkpoints; none where its table is not there yet.
-    async fn leases(&self) -> Result<Vec<Lease>, SourceError> {
+    /// The application's checkpoints; `None` where its table is not there yet.
+    async fn leases(&self) -> Result<Option<Vec<Lease>>, SourceError> {
         let store = &self.source.store;
         let attempt = || format!("could not read the checkpoints in {} for {}", store.table, self.source.stream);
         let kept = self.client.tables.of(store);
         let rows = match kept.get(SAME_ROUND, super::tables::rows(&self.client.aws, store)).await {
             Ok(rows) => rows,
-            Err(failure) if failure.kind == FailureKind::Missing => return Ok(Vec::new()),
+            Err(failure) if failure.kind == FailureKind::Missing => return Ok(None),
             Err(failure) => return Err(failure.into_error(attempt())),
         };
         let arn = match self.name() {
@@ -200,7 +206,7 @@ impl<'a> Round<'a> {
                 RowsOf::DynamoDb { table, label }
             }
         };
-        leases_of(&rows, &store.layout, of).map_err(|error| {
+        leases_of(&rows, &store.layout, of).map(Some).map_err(|error| {
             let error = SourceError::new(SourceErrorKind::Broken, attempt()).because(error);
             error.remedy("check leaseTable and checkpointStore")
         })

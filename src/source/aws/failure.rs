@@ -147,5 +147,6 @@ fn chain(error: &dyn Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text
+    // the chain of credentials tells each of its attempts on a line of its own
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
