@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::process::{Role, Running, runtime, time_of_day};
-use crate::source::scaled_object;
+use crate::source::{scaled_object, stream_object};
 use crate::table::{Goal, Table};
 
 const OBJECTS: usize = 10_000;
@@ -59,6 +59,24 @@ pub fn measure(table: &mut Table) {
         let last_reading_at: Duration = Duration::from_millis(scaler.ask("group-0").parse().unwrap());
         let late = first_error_at.checked_sub(last_reading_at + MAX_STALENESS).map_or(-1.0, |late| late.as_secs_f64());
         table.add(format!("{name}: first error later than maxStaleness by"), late.abs(), "s", Goal::Below(0.1));
+    });
+}
+
+/// The same calls about applications on 100 streams.
+pub fn streams(table: &mut Table) {
+    const STREAMS: usize = 100;
+    let scaler = Role::Scaler.start("");
+    let objects: Arc<Vec<_>> = Arc::new((0..OBJECTS).map(|number| stream_object(number, STREAMS)).collect());
+    runtime().block_on(async {
+        let clients = clients(&scaler).await;
+        for about in objects.iter().take(STREAMS) {
+            clients[0].clone().is_active(about.clone()).await.unwrap();
+        }
+        let seen = cycle(&clients, &objects).await;
+        let name = "10,000 ScaledObjects on 100 streams of 100 shards";
+        table.add(format!("{name}: p99"), p99(&seen), "ms", Goal::Below(5.0));
+        table.add(format!("{name}: errors"), errors(&seen) as f64, "", Goal::Equals(0.0));
+        table.add(format!("{name}: memory"), scaler.usage().resident_mib, "MiB", Goal::Below(64.0));
     });
 }
 

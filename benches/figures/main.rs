@@ -18,7 +18,11 @@ mod kafka;
 mod load;
 mod process;
 mod rounds;
+#[path = "../../tests/it/support/scripted_aws/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests use all of it")]
+mod scripted_aws;
 mod source;
+mod streams;
 mod table;
 mod targets;
 mod throughput;
@@ -28,12 +32,15 @@ use table::Table;
 type Measure = fn(&mut Table);
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 5] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("throughput", throughput::measure),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
     ("groups", rounds::three_hundred_groups),
     ("targets", targets::measure),
+    ("streams", streams::rounds),
+    ("leases", streams::leases),
+    ("stream-load", load::streams),
 ];
 
 fn main() {

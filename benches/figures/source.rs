@@ -1,4 +1,5 @@
-//! A source that costs what memory costs: groups of 32 partitions, which can be told to fall silent.
+//! A source that costs what memory costs: groups of 32 partitions and applications of 100 shards, which can be told to fall
+//! silent.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,15 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keda_stream_scaler::keda::proto::ScaledObjectRef;
+use keda_stream_scaler::lag::streams::{AgeBasis, Backlog, ShardId, ShardReport, ShardState, Survey, Timestamp};
 use keda_stream_scaler::lag::{
-    CommittedOffset, GroupObservation, Observation, Observe, Offset, PartitionId, PartitionObservation, Report,
-    SourceError, TopicObservation, Watermarks,
+    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Observation, Observe, Offset, PartitionId,
+    PartitionObservation, Report, SourceError, TopicObservation, Watermarks,
 };
 use keda_stream_scaler::trigger::SourceRef;
 
 use crate::process::time_of_day;
 
 const PARTITIONS: u32 = 32;
+const SHARDS: u32 = 100;
 
 #[derive(Clone, Default)]
 pub struct Scripted {
@@ -70,7 +73,7 @@ impl Observe for Scripted {
         tokio::time::sleep(self.takes).await;
         for (source, group) in due.iter().zip(&groups) {
             self.leave(group, begun);
-            report(source, Ok(observation()));
+            report(source, Ok(observation(source)));
         }
     }
 
@@ -78,11 +81,34 @@ impl Observe for Scripted {
 }
 
 fn group(source: &SourceRef) -> String {
-    let SourceRef::Kafka(kafka) = source else { panic!("a Kafka source") };
-    kafka.group.to_string()
+    match source {
+        SourceRef::Kafka(kafka) => kafka.group.to_string(),
+        SourceRef::Shards(stream) => stream.to_string(),
+        SourceRef::Application(application) => application.store.table.to_string(),
+    }
 }
 
-fn observation() -> Observation {
+fn observation(source: &SourceRef) -> Observation {
+    if matches!(source, SourceRef::Application(_)) { application() } else { consumer_group() }
+}
+
+fn application() -> Observation {
+    let shards = (0..SHARDS).map(|number| ShardReport {
+        shard: ShardId::new(&format!("shardId-{number:012}")),
+        state: Some(ShardState::Open),
+        lease: None,
+        bound: None,
+        backlog: Backlog::Unread { age: Duration::from_secs(u64::from(number)), basis: AgeBasis::Record },
+    });
+    Observation::Application(ApplicationObservation {
+        survey: Survey { shards: shards.collect(), wanted: Vec::new() },
+        checkpoints: Checkpoints::Some,
+        retention: Some(Duration::from_secs(86_400)),
+        seen: Timestamp::from_unix_ms(0),
+    })
+}
+
+fn consumer_group() -> Observation {
     let partitions = (0..PARTITIONS).map(|number| PartitionObservation {
         partition: PartitionId(number),
         committed: CommittedOffset::At(Offset(1000)),
@@ -106,4 +132,22 @@ pub fn scaled_object(number: usize, groups: usize, bootstrap_servers: &str, more
     ];
     let metadata = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     ScaledObjectRef { name: format!("object-{number}"), namespace: "shop".into(), scaler_metadata: metadata.collect() }
+}
+
+/// A ScaledObject of an application on one of the streams; its activation is its own, so that only the reading is shared.
+pub fn stream_object(number: usize, streams: usize) -> ScaledObjectRef {
+    let stream = format!("stream-{}", number % streams);
+    let activation = format!("{}s", number % 97);
+    let metadata = [
+        ("scalerAddress", "scaler:50051"),
+        ("source", "aws-kinesis-stream"),
+        ("awsRegion", "eu-west-1"),
+        ("streamName", &stream),
+        ("scaleOn", "age"),
+        ("ageFrom", "probe"),
+        ("applicationName", &stream),
+        ("activationAgeThreshold", &activation),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    ScaledObjectRef { name: format!("object-{number}"), namespace: "shop".into(), scaler_metadata: metadata.into() }
 }

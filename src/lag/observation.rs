@@ -45,8 +45,8 @@ pub struct ApplicationObservation {
     pub survey: Survey,
     /// Whether the application has written any progress.
     pub checkpoints: Checkpoints,
-    /// The stream keeps records for so long.
-    pub retention: Duration,
+    /// The stream keeps records for so long; `None` until it could be asked for.
+    pub retention: Option<Duration>,
     /// When it was seen, by the service's clock.
     pub seen: Timestamp,
 }

@@ -15,8 +15,9 @@ pub(super) fn decide(policy: &AgePolicy, application: &ApplicationObservation) -
     }
     if let Some((report, age, basis)) = survey.oldest() {
         steps.push(Step::Oldest { shard: report.shard.to_string(), age_ms: milliseconds(age), basis });
-        if let Some(risk) = RetentionRisk::of(age, application.retention) {
-            steps.push(Step::NearRetention { risk, retention_ms: milliseconds(application.retention) });
+        if let Some((retention, risk)) = application.retention.and_then(|all| Some((all, RetentionRisk::of(age, all)?)))
+        {
+            steps.push(Step::NearRetention { risk, retention_ms: milliseconds(retention) });
         }
     } else {
         let shards = survey.shards.iter().filter(|report| report.backlog == Backlog::CaughtUp).count();

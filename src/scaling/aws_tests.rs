@@ -48,14 +48,18 @@ fn application(backlogs: &[Backlog], retention: Duration) -> Observation {
     let shards = backlogs.iter().enumerate().map(|(index, backlog)| ShardReport {
         shard: ShardId::new(&format!("shardId-{index:012}")),
         state: Some(ShardState::Open),
-        checkpoint: None,
-        owner: None,
+        lease: None,
         bound: None,
         backlog: backlog.clone(),
     });
     let seen = Timestamp::from_unix_ms(0);
     let survey = Survey { shards: shards.collect(), wanted: Vec::new() };
-    Observation::Application(ApplicationObservation { survey, checkpoints: Checkpoints::Some, retention, seen })
+    Observation::Application(ApplicationObservation {
+        survey,
+        checkpoints: Checkpoints::Some,
+        retention: Some(retention),
+        seen,
+    })
 }
 
 fn unread(milliseconds: u64) -> Backlog {

@@ -222,7 +222,7 @@ impl RetentionRisk {
     #[must_use]
     pub fn in_observation(observation: &Observation) -> Option<Self> {
         match observation {
-            Observation::Application(application) => Self::of(application.survey.age(), application.retention),
+            Observation::Application(application) => Self::of(application.survey.age(), application.retention?),
             Observation::Kafka(_) | Observation::Shards(_) => None,
         }
     }

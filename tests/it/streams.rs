@@ -211,6 +211,18 @@ async fn a_new_record_of_an_idle_application_is_seen_in_the_next_round() {
     assert_eq!(scene.aws.calls("GetShardIterator"), 1, "the iterator of the empty read is gone on with");
 }
 
+#[tokio::test]
+async fn a_stream_of_large_records_is_read_less_often() {
+    let (scene, shards) = Scene::kinesis(1, &[]).await;
+    scene.aws.set_max_record_size("orders", 10_240);
+    scene.lease(&shards[0], "TRIM_HORIZON");
+    for _ in 0..3 {
+        assert!(scene.age().await < 0.001);
+        tokio::time::sleep(NEXT_ROUND).await;
+    }
+    assert_eq!(scene.aws.calls("GetRecords"), 1, "one such record takes five seconds of what the shard gives");
+}
+
 // === lineage ===
 
 #[tokio::test]
@@ -308,7 +320,7 @@ async fn each_trouble_of_aws_is_an_error_of_its_kind() {
         ("DynamoDB.Scan", Behaviour::AccessDenied, SourceErrorKind::Denied),
         ("DynamoDB.Scan", Behaviour::ExpiredToken, SourceErrorKind::Denied),
         ("DynamoDB.Scan", Behaviour::Throttled, SourceErrorKind::Throttled),
-        ("Kinesis.DescribeStreamSummary", Behaviour::Throttled, SourceErrorKind::Throttled),
+        ("Kinesis.DescribeStreamSummary", Behaviour::AccessDenied, SourceErrorKind::Denied),
         ("Kinesis.ListShards", Behaviour::InternalFailure, SourceErrorKind::Broken),
         ("Kinesis.GetRecords", Behaviour::Silent, SourceErrorKind::TimedOut),
         ("DynamoDB.Scan", Behaviour::Closed, SourceErrorKind::Unreachable),
@@ -322,6 +334,17 @@ async fn each_trouble_of_aws_is_an_error_of_its_kind() {
         assert_eq!(error.kind(), kind, "{what}: {}", error.chain());
         assert!(!error.chain().contains("a-secret"));
     }
+}
+
+#[tokio::test]
+async fn an_age_does_not_wait_for_the_retention() {
+    let (scene, shards) = Scene::kinesis(1, &[]).await;
+    scene.aws.put_record("orders", &shards[0], scene.ago(600));
+    scene.lease(&shards[0], "TRIM_HORIZON");
+    scene.aws.on("Kinesis.DescribeStreamSummary").does(Behaviour::Throttled);
+    let application = scene.application().await;
+    assert_about(application.survey.age().as_secs_f64(), 600.0);
+    assert_eq!(application.retention, None);
 }
 
 #[tokio::test]

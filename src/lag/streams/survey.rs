@@ -73,10 +73,8 @@ pub struct ShardReport {
     pub shard: ShardId,
     /// Whether it is written to; `None` where the stream does not have it.
     pub state: Option<ShardState>,
-    /// How far the application is, if it has said so.
-    pub checkpoint: Option<Checkpoint>,
-    /// Who works on it.
-    pub owner: Option<std::sync::Arc<str>>,
+    /// What the application has written of it, if anything.
+    pub lease: Option<Lease>,
     /// Since the record of the checkpoint arrived: an upper bound, told without reading.
     pub bound: Option<Duration>,
     /// What is unread.
@@ -163,21 +161,18 @@ impl Survey {
 
 impl ShardReport {
     fn new(shard: &Shard, lease: Option<&Lease>, backlog: Backlog, now: Timestamp) -> Self {
-        let checkpoint = lease.map(|lease| lease.checkpoint.clone());
-        let bound = match &checkpoint {
+        let bound = match lease.map(|lease| &lease.checkpoint) {
             Some(Checkpoint::After(number)) => number.arrived_after(&shard.id, now).map(|arrived| now.since(arrived)),
             _ => None,
         };
-        let owner = lease.and_then(|lease| lease.owner.clone());
-        Self { shard: shard.id.clone(), state: Some(shard.state), checkpoint, owner, bound, backlog }
+        Self { shard: shard.id.clone(), state: Some(shard.state), lease: lease.cloned(), bound, backlog }
     }
 
     fn without_shard(lease: &Lease) -> Self {
         Self {
             shard: lease.shard.clone(),
             state: None,
-            checkpoint: Some(lease.checkpoint.clone()),
-            owner: lease.owner.clone(),
+            lease: Some(lease.clone()),
             bound: None,
             backlog: Backlog::NoSuchShard,
         }

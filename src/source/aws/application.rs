@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::AwsClient;
 use super::failure::{Failure, FailureKind};
+use super::kinesis::Summary;
 use super::stream::{SHARDS_LAST, SHARDS_LAST_AT_LEAST, Stream};
 use crate::lag::streams::{
     AgeBasis, AgeRules, Backlog, Beginning, Checkpoint, Lease, Position, Reads, RowsOf, Saw, Shard, ShardId, ShardRead,
@@ -24,6 +25,9 @@ const READ_AT_ONCE: usize = 8;
 const MOST_PAGES: usize = 5;
 /// Kinesis lets an iterator live for five minutes, DynamoDB for fifteen.
 const ITERATOR_LASTS: Duration = Duration::from_secs(240);
+
+/// No stream keeps records for longer.
+const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
 /// What is remembered of an application between rounds.
 #[derive(Default)]
@@ -67,9 +71,9 @@ impl<'a> Round<'a> {
         };
         let leases = leases.unwrap_or_default();
         let shards = self.shards(&leases).await?;
-        let retention = self.stream.retention(&self.client.aws, self.name()).await;
-        let retention = retention
-            .map_err(|failure| failure.into_error(format!("could not read the retention of {}", self.source.stream)))?;
+        let summary = self.summary().await?;
+        let retention = summary.map(|summary| summary.retention);
+        let reads_apart = summary.map_or(Duration::ZERO, |summary| summary.reads_apart).max(self.source.probe_interval);
         let progress = self.client.applications.of(&(self.name().clone(), self.source.store.clone()));
         let mut progress = progress.lock().await;
         let seen = *progress.seen.get_or_insert(self.client.aws.now());
@@ -84,11 +88,20 @@ impl<'a> Round<'a> {
                 InitialPosition::Latest => Beginning::Latest { seen },
             },
             seen,
-            current_for: self.source.probe_interval,
-            retention,
+            current_for: reads_apart,
+            retention: retention.unwrap_or(LONGEST_RETENTION),
         };
         let (survey, seen) = self.survey(&shards, &leases, &rules, &mut progress).await?;
         Ok(Observation::Application(ApplicationObservation { survey, checkpoints, retention, seen }))
+    }
+
+    /// Retention and size of records. Hundreds of streams at once must wait for their turn to ask; no age needs them.
+    async fn summary(&self) -> Result<Option<Summary>, SourceError> {
+        match self.stream.summary(&self.client.aws, self.name()).await {
+            Ok(summary) => Ok(Some(summary)),
+            Err(failure) if failure.kind == FailureKind::Throttled => Ok(None),
+            Err(failure) => Err(failure.into_error(format!("could not read the retention of {}", self.source.stream))),
+        }
     }
 
     /// Reads until the answer is as exact as it is to be.
@@ -103,7 +116,7 @@ impl<'a> Round<'a> {
             let now = self.client.aws.now();
             let survey = Survey::new(shards, leases, &progress.reads, rules, now);
             let wanted = survey.wanted.iter();
-            let may = |shard: &ShardId| self.stream.may_read(shard, self.source.probe_interval);
+            let may = |shard: &ShardId| self.stream.may_read(shard, rules.current_for);
             let batch: Vec<_> = wanted.filter(|(shard, _)| may(shard)).take(READ_AT_ONCE).cloned().collect();
             if batch.is_empty() {
                 return match unbounded(&survey) {
@@ -157,7 +170,7 @@ impl<'a> Round<'a> {
                 }
                 // what the checkpoint stands before is deleted: the oldest record that is left is as old as any can be
                 Err(failure) if failure.kind == FailureKind::Trimmed => {
-                    let arrived = at.minus(self.stream.retention(aws, name).await?);
+                    let arrived = at.minus(self.stream.summary(aws, name).await?.retention);
                     return Ok((ShardRead { position, at, saw: Saw::Record { arrived } }, None));
                 }
                 Err(failure) => return Err(failure),

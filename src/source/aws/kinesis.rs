@@ -49,15 +49,34 @@ fn shard(shard: &SdkShard) -> Shard {
     }
 }
 
-/// How long the stream keeps records.
-pub(super) async fn retention(aws: &Aws, stream: &str) -> Result<Duration, Failure> {
+/// The largest record of a stream that was not made for larger ones.
+const ORDINARY_KIB: u64 = 1024;
+/// A shard gives so many kilobytes a second to all who poll it together.
+const SHARD_KIB_A_SECOND: u64 = 2048;
+
+/// What of a stream bounds the reading of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Summary {
+    /// How long it keeps records.
+    pub(super) retention: Duration,
+    /// The least time between two reads of a shard. Where records may be larger than is ordinary, the largest must cost the stream's
+    /// consumers no more than a fifth of what the shard gives.
+    pub(super) reads_apart: Duration,
+}
+
+/// Retention and the size of records.
+pub(super) async fn summary(aws: &Aws, stream: &str) -> Result<Summary, Failure> {
     let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
     let answer = aws
         .call(scope, |clients| clients.kinesis.describe_stream_summary().stream_name(stream.to_owned()).send())
         .await?;
-    let hours = answer.stream_description_summary.map_or(0, |summary| summary.retention_period_hours);
+    let summary = answer.stream_description_summary;
+    let hours = summary.as_ref().map_or(0, |summary| summary.retention_period_hours);
+    let largest = summary.and_then(|summary| summary.max_record_size_in_kib).and_then(|kib| u64::try_from(kib).ok());
+    let larger = largest.filter(|kib| *kib > ORDINARY_KIB).unwrap_or(0);
+    let reads_apart = Duration::from_millis(larger * 5 * 1000 / SHARD_KIB_A_SECOND);
     match u64::try_from(hours) {
-        Ok(hours) if hours > 0 => Ok(Duration::from_secs(hours * 3600)),
+        Ok(hours) if hours > 0 => Ok(Summary { retention: Duration::from_secs(hours * 3600), reads_apart }),
         _ => Err(Failure::new(FailureKind::Other, format!("a retention of {hours} hours"))),
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::cached::Cached;
 use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
+use super::kinesis::Summary;
 use super::page::Page;
 use super::{dynamodb_streams, kinesis};
 use crate::lag::streams::{Position, Shard, ShardId};
@@ -18,8 +19,8 @@ use crate::trigger::StreamName;
 pub(super) const SHARDS_LAST: Duration = Duration::from_secs(60);
 /// Not even a checkpoint that tells of new shards makes the list be read more often.
 pub(super) const SHARDS_LAST_AT_LEAST: Duration = Duration::from_secs(5);
-/// A retention is changed by hand, and seldom.
-const RETENTION_LASTS: Duration = Duration::from_secs(600);
+/// Retention and size are changed by hand, and seldom.
+const SUMMARY_LASTS: Duration = Duration::from_secs(600);
 /// A table's stream may be replaced.
 const ARN_LASTS: Duration = Duration::from_secs(60);
 
@@ -27,7 +28,7 @@ const ARN_LASTS: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Stream {
     shards: Cached<Vec<Shard>>,
-    retention: Cached<Duration>,
+    summary: Cached<Summary>,
     arn: Cached<String>,
     last_reads: Mutex<HashMap<ShardId, Instant>>,
 }
@@ -60,13 +61,15 @@ impl Stream {
         }
     }
 
-    /// How long it keeps records.
-    pub(super) async fn retention(&self, aws: &Aws, name: &StreamName) -> Result<Duration, Failure> {
+    /// How long it keeps records, and how often its shards may be read.
+    pub(super) async fn summary(&self, aws: &Aws, name: &StreamName) -> Result<Summary, Failure> {
         match name {
             StreamName::Kinesis(stream) => {
-                self.retention.get(RETENTION_LASTS, kinesis::retention(aws, stream)).await.map(|retention| *retention)
+                self.summary.get(SUMMARY_LASTS, kinesis::summary(aws, stream)).await.map(|summary| *summary)
             }
-            StreamName::DynamoDb(_) => Ok(dynamodb_streams::RETENTION),
+            StreamName::DynamoDb(_) => {
+                Ok(Summary { retention: dynamodb_streams::RETENTION, reads_apart: Duration::ZERO })
+            }
         }
     }
 
@@ -81,7 +84,7 @@ impl Stream {
         let mut reads = self.last_reads.lock().unwrap_or_else(PoisonError::into_inner);
         // shards come and go; what is older than any interval says nothing
         if reads.len() > 100_000 {
-            reads.retain(|_, at| now.duration_since(*at) < RETENTION_LASTS);
+            reads.retain(|_, at| now.duration_since(*at) < SUMMARY_LASTS);
         }
         let may = reads.get(shard).is_none_or(|at| now.duration_since(*at) >= interval);
         if may {
