@@ -438,6 +438,35 @@ async fn many_triggers_on_one_application_cost_what_one_costs() {
     assert_eq!(operations.map(|operation| scene.aws.calls(operation)), [1, 3, 3, 1, 1]);
 }
 
+#[tokio::test]
+async fn applications_that_have_read_everything_share_the_looks_into_a_stream() {
+    let (scene, shards) = Scene::kinesis(2, &[]).await;
+    let done = scene.aws.put_record("orders", &shards[0], scene.ago(600));
+    let mut sources = Vec::new();
+    for number in 0..20 {
+        let application = format!("application-{number}");
+        scene.aws.create_table(&application, "leaseKey");
+        for (shard, checkpoint) in [(&shards[0], done.as_str()), (&shards[1], "TRIM_HORIZON")] {
+            let row = json!({"leaseKey": {"S": shard}, "checkpoint": {"S": checkpoint}});
+            scene.aws.put_item(&application, &row);
+        }
+        let mut metadata = scene.metadata.clone();
+        metadata.insert("applicationName".to_owned(), application);
+        sources.push(Arc::new(Trigger::parse(&metadata).unwrap().source));
+    }
+    let backend = scene.sources.admit("shop", &sources[0]).unwrap();
+    for source in &sources {
+        let ages = Arc::new(Mutex::new(Vec::new()));
+        let into = ages.clone();
+        let report = Arc::new(move |_: &_, observed| into.lock().unwrap().push(observed));
+        scene.sources.observe(&backend, vec![source.clone()], report).await;
+        let observed = ages.lock().unwrap().pop().unwrap();
+        let Ok(Observation::Application(application)) = observed else { panic!("{observed:?}") };
+        assert_eq!(application.survey.age(), Duration::ZERO);
+    }
+    assert!(scene.aws.calls("GetRecords") <= 6, "{}", scene.aws.calls("GetRecords"));
+}
+
 /// Each row of the README's table of rights against the calls that were in fact made.
 #[tokio::test]
 async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {

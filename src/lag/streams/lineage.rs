@@ -55,7 +55,7 @@ pub(super) struct Lineage<'a> {
 }
 
 impl Position {
-    /// Whether nothing that was unread at `self` is read at `later`: a checkpoint that went backwards.
+    /// Whether whatever is unread at `later` is unread at `self` too.
     pub(super) fn is_at_or_before(&self, later: &Self) -> bool {
         match (self, later) {
             (Self::TrimHorizon, _) | (Self::At(_), Self::After(_)) => true,

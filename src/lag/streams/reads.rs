@@ -48,6 +48,16 @@ struct Known {
     floor: Option<Timestamp>,
 }
 
+impl ShardRead {
+    /// What this look tells of another position of the same shard: what is not behind one is not behind a later one either.
+    #[must_use]
+    pub fn told_of(&self, position: &Position) -> Option<Self> {
+        let nothing = matches!(self.saw, Saw::Tip | Saw::End);
+        let tells = self.position == *position || nothing && self.position.is_at_or_before(position);
+        tells.then(|| Self { position: position.clone(), ..self.clone() })
+    }
+}
+
 impl Reads {
     /// Adds a look.
     pub fn add(&mut self, shard: ShardId, read: ShardRead) {
@@ -58,6 +68,12 @@ impl Reads {
             Saw::EmptyPages { .. } => before,
         };
         self.shards.insert(shard, Known { read, floor });
+    }
+
+    /// Whether this is the last look at a shard.
+    #[must_use]
+    pub fn contains(&self, shard: &ShardId, read: &ShardRead) -> bool {
+        self.shards.get(shard).is_some_and(|known| known.read == *read)
     }
 
     /// Forgets the shards that are not to be kept.

@@ -115,6 +115,17 @@ impl<'a> Round<'a> {
         loop {
             let now = self.client.aws.now();
             let survey = Survey::new(shards, leases, &progress.reads, rules, now);
+            let known = |(shard, position): &(ShardId, Position)| {
+                let told = self.stream.told(shard, position, rules.current_for)?;
+                (!progress.reads.contains(shard, &told)).then(|| (shard.clone(), told))
+            };
+            let known: Vec<_> = survey.wanted.iter().filter_map(known).collect();
+            if !known.is_empty() {
+                for (shard, read) in known {
+                    progress.reads.add(shard, read);
+                }
+                continue;
+            }
             let wanted = survey.wanted.iter();
             let may = |shard: &ShardId| self.stream.may_read(shard, rules.current_for);
             let batch: Vec<_> = wanted.filter(|(shard, _)| may(shard)).take(READ_AT_ONCE).cloned().collect();
@@ -137,6 +148,7 @@ impl<'a> Round<'a> {
                 if let Some(iterator) = iterator {
                     progress.iterators.insert(shard.clone(), iterator);
                 }
+                self.stream.tell(&shard, &read);
                 progress.reads.add(shard, read);
             }
         }

@@ -13,7 +13,7 @@ use crate::telemetry::UpstreamApi;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Nobody waits longer than this for a turn.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// Calls that are a second apart here may arrive in the same second there.
 const READS_APART: Duration = Duration::from_millis(1050);
 /// What has not been called for this long is forgotten.

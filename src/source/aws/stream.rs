@@ -1,7 +1,7 @@
 //! One stream as all who ask about it share it: its shards, its retention, and how often each shard is read.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::failure::{Failure, FailureKind};
 use super::kinesis::Summary;
 use super::page::Page;
 use super::{dynamodb_streams, kinesis};
-use crate::lag::streams::{Position, Shard, ShardId};
+use crate::lag::streams::{Position, Shard, ShardId, ShardRead};
 use crate::trigger::StreamName;
 
 /// New shards are seen after this long at the latest, and as soon as a checkpoint tells of them.
@@ -21,6 +21,8 @@ pub(super) const SHARDS_LAST: Duration = Duration::from_secs(60);
 pub(super) const SHARDS_LAST_AT_LEAST: Duration = Duration::from_secs(5);
 /// Retention and size are changed by hand, and seldom.
 const SUMMARY_LASTS: Duration = Duration::from_secs(600);
+/// Turns of a shard are about so far apart whatever a trigger says.
+const TURNS_APART: Duration = Duration::from_secs(1);
 /// A table's stream may be replaced.
 const ARN_LASTS: Duration = Duration::from_secs(60);
 
@@ -30,7 +32,14 @@ pub(super) struct Stream {
     shards: Cached<Vec<Shard>>,
     summary: Cached<Summary>,
     arn: Cached<String>,
-    last_reads: Mutex<HashMap<ShardId, Instant>>,
+    last_reads: Mutex<HashMap<ShardId, LastRead>>,
+}
+
+/// The last look into a shard, whoever took it.
+struct LastRead {
+    at: Instant,
+    /// `None` while it is under way, and where it failed.
+    told: Option<ShardRead>,
 }
 
 impl Stream {
@@ -78,17 +87,36 @@ impl Stream {
         self.arn.get(oldest, dynamodb_streams::stream_arn(aws, table)).await
     }
 
-    /// Whether a shard may be read again; then it counts as read.
+    fn last_reads(&self) -> MutexGuard<'_, HashMap<ShardId, LastRead>> {
+        self.last_reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a look that is no older than `oldest` tells of a position, whichever application it was taken for.
+    pub(super) fn told(&self, shard: &ShardId, position: &Position, oldest: Duration) -> Option<ShardRead> {
+        let reads = self.last_reads();
+        let last = reads.get(shard).filter(|last| last.at.elapsed() < oldest)?;
+        last.told.as_ref()?.told_of(position)
+    }
+
+    /// A look has told something.
+    pub(super) fn tell(&self, shard: &ShardId, read: &ShardRead) {
+        if let Some(last) = self.last_reads().get_mut(shard) {
+            last.told = Some(read.clone());
+        }
+    }
+
+    /// Whether a shard may be read again; then it counts as read. Within a second everybody waits for a turn instead.
     pub(super) fn may_read(&self, shard: &ShardId, interval: Duration) -> bool {
         let now = Instant::now();
-        let mut reads = self.last_reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reads = self.last_reads();
         // shards come and go; what is older than any interval says nothing
         if reads.len() > 100_000 {
-            reads.retain(|_, at| now.duration_since(*at) < SUMMARY_LASTS);
+            reads.retain(|_, last| now.duration_since(last.at) < SUMMARY_LASTS);
         }
-        let may = reads.get(shard).is_none_or(|at| now.duration_since(*at) >= interval);
+        let last = reads.get(shard).map(|last| now.duration_since(last.at));
+        let may = interval <= TURNS_APART || last.is_none_or(|last| last >= interval);
         if may {
-            reads.insert(shard.clone(), now);
+            reads.insert(shard.clone(), LastRead { at: now, told: None });
         }
         may
     }
