@@ -48,12 +48,12 @@ impl Scope {
         Self { api, of: of.into() }
     }
 
-    /// The least time between two calls: a fifth of an account's limit (`DescribeStreamSummary` 20, `DescribeStream` of a
+    /// The least time between two calls: less than a fifth of an account's limit (`DescribeStreamSummary` 20, `DescribeStream` of a
     /// DynamoDB stream 10 a second), and a little more than a second between reads of a shard.
     const fn spacing(&self) -> Duration {
         match self.api {
-            UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(250),
-            UpstreamApi::StreamsDescribeStream => Duration::from_millis(500),
+            UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(300),
+            UpstreamApi::StreamsDescribeStream => Duration::from_millis(600),
             UpstreamApi::DynamoDbDescribeTable => Duration::from_millis(100),
             UpstreamApi::KinesisGetRecords
             | UpstreamApi::KinesisGetShardIterator
