@@ -3,6 +3,7 @@
 mod explain;
 mod manifest;
 pub(crate) mod output;
+mod replay;
 mod serve;
 mod validate;
 
@@ -33,6 +34,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Read the sources of a ScaledObject's triggers once and say how each value comes about
     Explain(explain::Arguments),
+    /// Run the catch-up policy over samples
+    Replay(replay::Arguments),
     /// Show a whole scaler at work: broker, producer, consumers and KEDA's side, in one process
     Playground(playground::Arguments),
 }
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Playground(arguments) => playground::run(&arguments),
     };
     match outcome {

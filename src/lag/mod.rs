@@ -3,6 +3,7 @@
 //! No I/O, no clock, no logging. The rules are tested beside them.
 
 mod error;
+pub mod flow;
 mod history;
 mod moment;
 mod observation;

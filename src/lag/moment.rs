@@ -18,4 +18,10 @@ impl Moment {
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Seconds since the epoch.
+    #[must_use]
+    pub const fn seconds(self) -> f64 {
+        self.0.as_secs_f64()
+    }
 }

@@ -5,6 +5,7 @@
 mod age_policy;
 #[cfg(test)]
 mod aws_tests;
+pub mod catch_up;
 mod decision;
 mod even;
 mod lag_policy;

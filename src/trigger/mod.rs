@@ -7,6 +7,7 @@ mod aws;
 mod aws_access;
 #[cfg(test)]
 mod aws_tests;
+mod catch_up;
 mod checkpoint_store;
 mod kafka;
 pub mod keys;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use self::aws::AwsDialect;
 pub use self::aws::{AgeFrom, ApplicationSource, InitialPosition, StreamName, StreamSource};
 pub use self::aws_access::{AwsAccess, AwsIdentity};
+pub use self::catch_up::{CatchUpPolicy, Decimal};
 pub use self::checkpoint_store::{CheckpointStore, StoreLayout, WithoutCheckpoint};
 pub use self::kafka::{
     AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaDialect, KafkaSource, OffsetReset, PersistentLag,

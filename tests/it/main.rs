@@ -19,6 +19,7 @@ mod process;
 mod proto;
 mod readme;
 mod real_streams;
+mod replay;
 mod round;
 mod sampler;
 mod scripted_aws;

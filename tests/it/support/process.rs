@@ -1,10 +1,10 @@
 //! The scaler's own binary, run as a person or Kubernetes would.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -22,12 +22,32 @@ pub struct Ended {
 /// Runs the binary to its end.
 pub async fn run(arguments: &[&str]) -> Ended {
     let output = Command::new(BINARY).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = timeout(Duration::from_secs(60), output).await.expect("the command ends").unwrap();
+    ended(timeout(Duration::from_secs(60), output).await.expect("the command ends").unwrap())
+}
+
+fn ended(output: Output) -> Ended {
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Runs the binary to its end with this input.
+pub async fn run_with_input(arguments: &[&str], input: &str) -> Ended {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
+    let output = timeout(SOON, child.wait_with_output()).await.expect("the command ends").unwrap();
+    ended(output)
 }
 
 /// A running `serve`; killed when it is dropped.

@@ -1,0 +1,40 @@
+//! Averages in which the past fades.
+
+/// An exponentially weighted average that is right from its first value on: it is divided by the weights so far.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub(super) struct Average {
+    sum: f64,
+    weight: f64,
+}
+
+impl Average {
+    /// Adds the mean of the last `elapsed` seconds to an average over about `constant` seconds.
+    #[must_use]
+    pub(super) fn with(self, mean: f64, elapsed: f64, constant: f64) -> Self {
+        let share = 1.0 - (-elapsed / constant).exp();
+        Self { sum: self.sum + share * (mean - self.sum), weight: self.weight + share * (1.0 - self.weight) }
+    }
+
+    /// The average; `None` before the first value.
+    pub(super) fn get(self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+/// The middle one; of an even number, the mean of the two. Reorders `values`.
+pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+    let middle = values.len() / 2;
+    values.sort_unstable_by(f64::total_cmp);
+    let upper = *values.get(middle)?;
+    if values.len() % 2 == 1 {
+        return Some(upper);
+    }
+    values.get(middle.checked_sub(1)?).map(|lower| f64::midpoint(*lower, upper))
+}
+
+/// A count as a number to calculate with.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "consumers and partitions are counted in thousands")]
+pub const fn count(number: usize) -> f64 {
+    number as f64
+}

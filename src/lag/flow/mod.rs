@@ -1,0 +1,63 @@
+//! How fast a stream flows and how fast its consumers work: what the catch-up policy needs of the past.
+//!
+//! Folded in once for each reading, from what the reading itself shows: rates from the differences of positions, the capacity of a
+//! consumer from those that have more to do than they can. Nothing here depends on a trigger, so every trigger of a source shares it.
+
+mod ages;
+mod average;
+mod capacity;
+mod commits;
+mod effect;
+mod offsets;
+mod owners;
+mod ring;
+mod throughput;
+
+pub use ages::{AgeFlow, AgeReading, ShardFlow, Speeds};
+pub use average::count;
+pub use offsets::{Demand, OffsetFlow, OffsetReading, OffsetRow, PartitionFlow};
+pub use owners::{Owners, Place};
+pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
+
+/// The flow of a source, in what it can tell of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Flow {
+    /// In records: Kafka.
+    Offsets(OffsetFlow),
+    /// In kilobytes: KCL 3 and later.
+    Throughput(ThroughputFlow),
+    /// In seconds of the stream: KCL before 3, DynamoDB Streams.
+    Ages(AgeFlow),
+}
+
+impl Flow {
+    /// Who works.
+    #[must_use]
+    pub const fn owners(&self) -> &Owners {
+        match self {
+            Self::Offsets(flow) => flow.owners(),
+            Self::Throughput(flow) => flow.flow().owners(),
+            Self::Ages(flow) => flow.owners(),
+        }
+    }
+
+    /// Whether anything is unread that somebody could work on.
+    #[must_use]
+    pub fn unread(&self) -> bool {
+        match self {
+            Self::Offsets(flow) => flow.unread() > 0.5,
+            Self::Throughput(flow) => flow.age() > 0.0,
+            Self::Ages(flow) => flow.age() > 0.0,
+        }
+    }
+
+    /// The partitions or shards that there are to work on.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        match self {
+            Self::Offsets(flow) => flow.partitions().len(),
+            Self::Throughput(flow) => flow.flow().partitions().len(),
+            Self::Ages(flow) => flow.shards().len(),
+        }
+    }
+}

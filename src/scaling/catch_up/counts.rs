@@ -1,0 +1,46 @@
+//! Which counts of consumers are worth asking for.
+//!
+//! Of 12 partitions 6 consumers hold two each; with 7 to 11 somebody still holds two. Only counts at which the greatest share gets
+//! smaller help: the ceilings of 12 / 1, 12 / 2, 12 / 3 and so on.
+
+use crate::lag::flow::count;
+
+/// The smallest useful count that is not below `consumers`.
+pub(super) fn useful_from(places: usize, consumers: usize) -> usize {
+    let wanted = consumers.clamp(1, places.max(1));
+    places.div_ceil((places / wanted).max(1)).max(1)
+}
+
+/// The greatest useful count that is not above `consumers`.
+pub(super) fn useful_to(places: usize, consumers: usize) -> usize {
+    let wanted = consumers.clamp(1, places.max(1));
+    places.div_ceil(places.div_ceil(wanted).max(1)).max(1)
+}
+
+/// The value that makes an HPA go from `now` to `wanted`: it ignores what is within its tolerance, so ask for a little more than
+/// that, though never for more consumers than there are places.
+pub(super) fn over_tolerance(wanted: usize, now: usize, places: usize, tolerance: f64) -> f64 {
+    let (asked, edge) = (count(wanted), count(now) * (1.0 + tolerance));
+    let more = edge + 0.01;
+    if now < wanted && asked <= edge + 1e-9 && more.ceil() <= count(places) { more } else { asked }
+}
+
+/// The next whole number; what is above by rounding only is not above.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative, and a float saturates when it is cast"
+)]
+pub(super) fn whole(number: f64) -> usize {
+    (number - 1e-9).ceil() as usize
+}
+
+/// How often `part` fits into `all`, at most `most` times.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative, and a float saturates when it is cast"
+)]
+pub(super) fn times(all: f64, part: f64, most: usize) -> usize {
+    ((all / part + 1e-9) as usize).min(most)
+}

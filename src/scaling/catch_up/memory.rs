@@ -1,0 +1,122 @@
+//! What the law remembers of its own decisions.
+
+use std::time::Duration;
+
+use super::Rule;
+use super::counts::{useful_from, useful_to};
+use crate::lag::Moment;
+
+/// A scale-up this soon after a scale-down says that the scale-down was a mistake.
+const REGRET: Duration = Duration::from_secs(600);
+/// Each mistake doubles the next hold, so often at most.
+const REGRETS: u32 = 3;
+/// Mistakes are forgotten after so long without too few consumers.
+const FORGIVEN: Duration = Duration::from_secs(7200);
+/// A count that was too uneven is not gone back to for this long.
+const FLOOR_HOLD: Duration = Duration::from_secs(3600);
+/// Unless less than this share of then arrives.
+const FLOOR_ARRIVALS: f64 = 0.9;
+/// While the capacity is unknown, one count less is tried after this long without lag; twice as long after each failure.
+const PROBE_EVERY: Duration = Duration::from_secs(300);
+/// How often that doubles at most.
+const PROBE_DOUBLINGS: u32 = 4;
+
+/// What the law remembers for one policy on one source. Advanced once for each reading, never by a question.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Memory {
+    regrets: u32,
+    /// When there were too few consumers last.
+    too_few_at: Option<Moment>,
+    /// The scale-down that was counted as a mistake last.
+    regretted: Option<Moment>,
+    /// Since when one consumer has too much and isolation is over its budget, and at which count.
+    pub(super) waiting: Option<(Moment, usize)>,
+    floor: Option<Floor>,
+    probe: Probe,
+    pub(super) few: Option<Few>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Floor {
+    consumers: usize,
+    arrivals: f64,
+    since: Moment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+struct Probe {
+    failures: u32,
+    tried: Option<usize>,
+}
+
+/// A few hot shards, and what more consumers gained for them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Few {
+    pub(super) consumers: usize,
+    pub(super) speed: f64,
+    /// More did not help: hold since then.
+    pub(super) useless_since: Option<Moment>,
+}
+
+impl Memory {
+    /// There are too few consumers; there were fewer than before at `fewer_at`.
+    pub(super) fn too_few(&mut self, fewer_at: Option<Moment>, now: Moment) {
+        let mistake = fewer_at.filter(|at| Some(*at) != self.regretted && now.since(*at) < REGRET);
+        if mistake.is_some() {
+            self.regrets = (self.regrets + 1).min(REGRETS);
+            self.regretted = mistake;
+        } else if self.too_few_at.is_some_and(|at| now.since(at) > FORGIVEN) {
+            self.regrets = 0;
+        }
+        self.too_few_at = Some(now);
+    }
+
+    /// Whether it went up and down, and is to hold for a while.
+    pub(super) fn flapped(&self, now: Moment) -> bool {
+        match (self.regrets.checked_sub(1), self.too_few_at) {
+            (Some(doublings), Some(at)) => now.since(at) < REGRET * 2_u32.pow(doublings),
+            _ => false,
+        }
+    }
+
+    /// At this count and these arrivals the consumers' shares were too uneven.
+    pub(super) const fn uneven_at(&mut self, consumers: usize, arrivals: f64, now: Moment) {
+        self.floor = Some(Floor { consumers, arrivals, since: now });
+    }
+
+    /// The least count that is gone back to.
+    pub(super) fn floor(&mut self, arrivals: f64, places: usize, now: Moment) -> Option<usize> {
+        self.floor = self
+            .floor
+            .filter(|floor| now.since(floor.since) <= FLOOR_HOLD && arrivals >= FLOOR_ARRIVALS * floor.arrivals);
+        self.floor.map(|floor| useful_from(places, floor.consumers + 1))
+    }
+
+    /// What consumers can do was seen with so many of them.
+    pub(super) fn saturated(&mut self, consumers: usize) {
+        if self.probe.tried.is_some_and(|tried| consumers <= tried) {
+            self.probe = Probe { failures: self.probe.failures + 1, tried: None };
+        }
+    }
+
+    /// The capacity is unknown: hold; when nothing is behind for long, try the next smaller useful count.
+    pub(super) fn probe(
+        &mut self,
+        caught_up_since: Option<Moment>,
+        stable_since: Moment,
+        consumers: usize,
+        places: usize,
+        now: Moment,
+    ) -> (usize, Rule) {
+        let hold = (consumers, Rule::CapacityUnknown);
+        let Some(since) = caught_up_since.filter(|_| consumers > 1) else { return hold };
+        let wait = PROBE_EVERY * 2_u32.pow(self.probe.failures.min(PROBE_DOUBLINGS));
+        if now.since(since.max(stable_since)) < wait {
+            return hold;
+        }
+        let each = places.div_ceil(consumers) + 1;
+        let tried = useful_to(places, places.div_ceil(each));
+        self.probe.tried = Some(tried);
+        (tried, Rule::Probing)
+    }
+}

@@ -1,0 +1,1 @@
+//! The law in its special states, one by one.
