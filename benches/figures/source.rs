@@ -113,9 +113,10 @@ fn consumer_group() -> Observation {
         partition: PartitionId(number),
         committed: CommittedOffset::At(Offset(1000)),
         watermarks: Watermarks { start: Offset(0), end: Offset(1000 + u64::from(number)) },
+        owner: None,
     });
     let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
-    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new() })
+    Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
 }
 
 /// A ScaledObject of one of the groups; its threshold is its own, so that only the reading is shared.

@@ -12,7 +12,7 @@ use keda_stream_scaler::lag::streams::{
 };
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::UpstreamMetrics;
-use keda_stream_scaler::trigger::{AgeFrom, SourceRef, StoreLayout, Trigger};
+use keda_stream_scaler::trigger::{AgeFrom, AgesOf, SourceRef, StoreLayout, Trigger};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -126,7 +126,7 @@ pub fn leases(table: &mut Table) {
         .collect();
     let now = Timestamp::from_unix_ms(1_795_217_400_000);
     let rules = AgeRules {
-        from: AgeFrom::Auto { exact_above: Duration::from_secs(60) },
+        from: AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(60) }),
         beginning: Beginning::TrimHorizon,
         seen: now,
         current_for: Duration::from_secs(1),

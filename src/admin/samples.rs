@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::lag::Observation;
-use crate::sampler::{PartitionRow, Rows, Sample, ShardRow, TargetView, ViewState};
+use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView, ViewState};
+use crate::scaling::Sample;
 use crate::trigger::{SourceRef, StreamName, StreamSource};
 
 /// Which targets to show.

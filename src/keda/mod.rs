@@ -65,7 +65,7 @@ impl<O: Observe> ScalerService<O> {
 }
 
 fn judge(trigger: &Trigger, answer: &Answer) -> Result<Decision, SourceError> {
-    decide(&trigger.policy, &trigger.source, &answer.sample.observation, &answer.sample.history, answer.now)
+    decide(&trigger.policy, &trigger.source, &answer.sample, answer.now)
 }
 
 fn spec_of(about: &ScaledObjectRef) -> GetMetricSpecResponse {

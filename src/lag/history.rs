@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    CommittedOffset, GroupObservation, Moment, Observation, PartitionId, PartitionObservation, TopicObservation,
+    CommittedOffset, GroupObservation, Moment, Observation, PartitionId, PartitionObservation, Renewals,
+    TopicObservation,
 };
 
 /// A commit past the end of the log is a race of leaders for this long; after it, the commit is taken as invalid.
@@ -18,7 +19,9 @@ pub const PAST_END_GRACE: Duration = Duration::from_secs(30);
 pub enum History {
     /// Of a Kafka consumer group.
     Kafka(GroupHistory),
-    /// Nothing of the past is needed: shards and ages of streams tell all.
+    /// Of an application on a stream.
+    Application(Renewals),
+    /// Nothing of the past is needed.
     None,
 }
 
@@ -68,7 +71,13 @@ impl History {
                 Self::Kafka(GroupHistory::fold(Some(past), group, now))
             }
             (Observation::Kafka(group), _) => Self::Kafka(GroupHistory::fold(None, group, now)),
-            (Observation::Shards(_) | Observation::Application(_), _) => Self::None,
+            (Observation::Application(application), Some(Self::Application(past))) => {
+                Self::Application(Renewals::fold(Some(past), &application.survey, now))
+            }
+            (Observation::Application(application), _) => {
+                Self::Application(Renewals::fold(None, &application.survey, now))
+            }
+            (Observation::Shards(_), _) => Self::None,
         }
     }
 }

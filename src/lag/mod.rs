@@ -10,15 +10,17 @@ mod observation;
 mod observe;
 mod offsets;
 mod partition;
+mod renewals;
 pub mod streams;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use history::{CommitOf, GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
 pub use observation::{
-    ApplicationObservation, Checkpoints, GroupObservation, Observation, PartitionObservation, ShardsObservation,
-    TopicObservation,
+    ApplicationObservation, Checkpoints, GroupObservation, Member, MemberIndex, Members, Observation,
+    PartitionObservation, ShardsObservation, TopicObservation,
 };
 pub use observe::{Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{LagBasis, LagRules, PartitionLag, partition_lag};
+pub use renewals::Renewals;

@@ -58,7 +58,34 @@ pub struct GroupObservation {
     pub topics: Vec<TopicObservation>,
     /// Topics that were asked for and are not there; only where the source counts those as empty.
     pub absent: Vec<Arc<str>>,
+    /// Who reads them.
+    pub members: Members,
 }
+
+/// The members of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Members {
+    /// Nobody asked for them.
+    #[default]
+    Unread,
+    /// These, and each partition says whose it is.
+    Settled(Vec<Member>),
+    /// So many, who are just being given their partitions.
+    Rebalancing(usize),
+}
+
+/// A consumer of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What the coordinator calls it: another one each time that it joins.
+    pub id: Arc<str>,
+    /// What the application calls it.
+    pub client_id: Arc<str>,
+}
+
+/// The place of a member in its group's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberIndex(pub u32);
 
 /// All partitions of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,4 +107,15 @@ pub struct PartitionObservation {
     pub committed: CommittedOffset,
     /// Where the log begins and ends.
     pub watermarks: Watermarks,
+    /// Whose it is, where members were read and it is somebody's.
+    pub owner: Option<MemberIndex>,
+}
+
+impl GroupObservation {
+    /// Whose a partition is.
+    #[must_use]
+    pub fn owner(&self, partition: &PartitionObservation) -> Option<&Member> {
+        let Members::Settled(members) = &self.members else { return None };
+        members.get(usize::try_from(partition.owner?.0).ok()?)
+    }
 }

@@ -28,24 +28,13 @@ pub use self::rows::{PartitionRow, Rows, ShardRow};
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{TargetView, ViewState};
-use crate::lag::{History, Moment, Observation, Observe, SourceError, SourceErrorKind};
-use crate::scaling::RetentionRisk;
+use crate::lag::{Moment, Observe, SourceError, SourceErrorKind};
+use crate::scaling::{RetentionRisk, Sample};
 use crate::telemetry::SamplerMetrics;
-use crate::trigger::{SourceRef, Trigger};
+use crate::trigger::{CatchUpPolicy, Policy, SourceRef, Trigger};
 
 /// A new target's first reading is waited for this long at most.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
-
-/// One complete reading and the past that belongs to it; everyone reads it through one `Arc`.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// What was read.
-    pub observation: Observation,
-    /// What is remembered of the readings up to this one.
-    pub history: History,
-    /// When the reading began: everything in it is at least as new.
-    pub taken_at: Moment,
-}
 
 /// What is known of a source.
 #[derive(Clone, Debug)]
@@ -114,7 +103,12 @@ impl<O: Observe> Sampler<O> {
     /// Why nothing good is known; [`SourceErrorKind::Denied`] where `namespace` may not ask.
     pub async fn ask(&self, namespace: &str, trigger: &Trigger, patience: Duration) -> Result<Answer, SourceError> {
         let interval = trigger.pace.poll_interval;
-        let (_, target) = self.inner.join(namespace, &trigger.source, |interests, now| interests.ask(interval, now))?;
+        let (_, target) = self.inner.join(namespace, &trigger.source, |interests, now| {
+            interests.ask(interval, now);
+            if let Some(policy) = catch_up(trigger) {
+                interests.follow(policy, now);
+            }
+        })?;
         let max_staleness = trigger.pace.max_staleness;
         if let Some(outcome) = self.inner.judge(&target.known.borrow(), max_staleness) {
             return outcome;
@@ -139,7 +133,12 @@ impl<O: Observe> Sampler<O> {
     /// [`SourceErrorKind::Denied`] where `namespace` may not ask.
     pub fn watch(&self, namespace: &str, trigger: &Trigger, interval: Duration) -> Result<Watch<O>, SourceError> {
         let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
-        let (of, target) = self.inner.join(namespace, &trigger.source, |interests, _| interests.watch(id, interval))?;
+        let (of, target) = self.inner.join(namespace, &trigger.source, |interests, now| {
+            interests.watch(id, interval);
+            if let Some(policy) = catch_up(trigger) {
+                interests.follow(policy, now);
+            }
+        })?;
         let news = target.known.subscribe();
         let max_staleness = trigger.pace.max_staleness;
         Ok(Watch { inner: self.inner.clone(), of, target, news, id, max_staleness })
@@ -215,6 +214,10 @@ impl<O: Observe> Inner<O> {
         self.observer.forget(backend);
         true
     }
+}
+
+fn catch_up(trigger: &Trigger) -> Option<&CatchUpPolicy> {
+    if let Policy::CatchUp(policy) = &trigger.policy { Some(policy) } else { None }
 }
 
 fn not_yet(source: &SourceRef, patience: Duration) -> SourceError {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::lag::SourceErrorKind;
+use crate::scaling::catch_up::MOST_POLICIES;
+use crate::trigger::CatchUpPolicy;
 
 /// A target is forgotten this long after the last question, unless somebody watches it.
 pub(super) const FORGET_AFTER: Duration = Duration::from_secs(600);
@@ -27,6 +29,8 @@ pub(super) struct Interests {
     /// through on every call.
     asked: Vec<(Duration, Instant)>,
     watches: HashMap<WatchId, Duration>,
+    /// When each policy of the catch-up law was asked about last.
+    followed: Vec<(CatchUpPolicy, Instant)>,
 }
 
 impl Interests {
@@ -39,6 +43,28 @@ impl Interests {
 
     pub(super) fn watch(&mut self, id: WatchId, interval: Duration) {
         self.watches.insert(id, interval);
+    }
+
+    /// The catch-up law is to go on for this policy. Of too many, that which was not asked about for longest is left out.
+    pub(super) fn follow(&mut self, policy: &CatchUpPolicy, now: Instant) {
+        if let Some((_, asked)) = self.followed.iter_mut().find(|(known, _)| known == policy) {
+            *asked = now;
+            return;
+        }
+        if self.followed.len() >= MOST_POLICIES {
+            let oldest = self.followed.iter().enumerate().min_by_key(|(_, (_, asked))| *asked);
+            if let Some((oldest, _)) = oldest {
+                self.followed.swap_remove(oldest);
+            }
+        }
+        self.followed.push((policy.clone(), now));
+    }
+
+    /// The policies that the law goes on for. A watch keeps them all: it asks only once.
+    pub(super) fn policies(&mut self, now: Instant) -> Vec<CatchUpPolicy> {
+        let watched = !self.watches.is_empty();
+        self.followed.retain(|(_, asked)| watched || now.duration_since(*asked) < FORGET_AFTER);
+        self.followed.iter().map(|(policy, _)| policy.clone()).collect()
     }
 
     pub(super) fn unwatch(&mut self, id: WatchId) {

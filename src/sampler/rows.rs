@@ -1,12 +1,15 @@
 //! A reading row by row, as operators see it in `/samples` and `explain`.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Sample;
+use crate::lag::flow::{Flow, Place};
 use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState};
-use crate::lag::{CommittedOffset, History, Observation};
+use crate::lag::{CommittedOffset, History, Observation, PartitionId};
+use crate::scaling::Sample;
 
 /// The rows of a reading.
 #[derive(Debug, Serialize)]
@@ -34,6 +37,12 @@ pub struct PartitionRow {
     pub end: u64,
     /// How long the commit has stood still.
     pub commit_unchanged_for_seconds: f64,
+    /// Whose it is, by client id, where that is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Records that arrive in a second, where that is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals_per_second: Option<f64>,
 }
 
 /// A shard of a stream.
@@ -69,6 +78,7 @@ impl Rows {
     pub fn of(sample: &Sample) -> Self {
         match (&sample.observation, &sample.history) {
             (Observation::Kafka(group), History::Kafka(history)) => {
+                let flow = Followed::of(sample);
                 let rows = history.with(group).map(|(topic, partition, past)| PartitionRow {
                     topic: topic.name.to_string(),
                     partition: partition.partition.0,
@@ -79,6 +89,8 @@ impl Rows {
                     start: partition.watermarks.start.0,
                     end: partition.watermarks.end.0,
                     commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
+                    owner: group.owner(partition).map(|member| member.client_id.to_string()),
+                    arrivals_per_second: flow.arrivals(&topic.name, partition.partition),
                 });
                 Self::Partitions(rows.collect())
             }
@@ -87,6 +99,20 @@ impl Rows {
             }
             (Observation::Shards(_) | Observation::Kafka(_), _) => Self::Shards(Vec::new()),
         }
+    }
+}
+
+/// What is followed of each partition.
+struct Followed<'a>(HashMap<&'a Place, f64>);
+
+impl<'a> Followed<'a> {
+    fn of(sample: &'a Sample) -> Self {
+        let Some(Flow::Offsets(flow)) = &sample.flow else { return Self(HashMap::new()) };
+        Self(flow.partitions().iter().map(|partition| (&partition.place, partition.arrivals())).collect())
+    }
+
+    fn arrivals(&self, topic: &Arc<str>, partition: PartitionId) -> Option<f64> {
+        self.0.get(&Place::Partition(topic.clone(), partition)).copied()
     }
 }
 
@@ -121,9 +147,13 @@ impl fmt::Display for PartitionRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { topic, partition, start, end, .. } = self;
         match self.committed {
-            Some(offset) => write!(f, "{topic}/{partition}  committed {offset}, log {start}..{end}"),
-            None => write!(f, "{topic}/{partition}  committed none, log {start}..{end}"),
+            Some(offset) => write!(f, "{topic}/{partition}  committed {offset}, log {start}..{end}")?,
+            None => write!(f, "{topic}/{partition}  committed none, log {start}..{end}")?,
         }
+        if let Some(arrivals) = self.arrivals_per_second {
+            write!(f, ", {arrivals:.1} a second arrive")?;
+        }
+        self.owner.as_ref().map_or(Ok(()), |owner| write!(f, ", owner {owner}"))
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Sample;
 use super::pace::{Interests, jittered, retry_after};
-use crate::lag::{History, Moment, Observation, SourceError};
+use crate::lag::{Moment, Observation, SourceError};
+use crate::scaling::Sample;
 use crate::trigger::SourceRef;
 
 /// What is known of a target.
@@ -65,9 +65,9 @@ impl Target {
         let past = self.known.borrow().clone();
         let (known, transition) = match outcome {
             Ok(observation) => {
-                let history = past.sample.as_ref().map(|sample| &sample.history);
-                let history = History::fold(history, &observation, begun);
-                let sample = Some(Arc::new(Sample { observation, history, taken_at: begun }));
+                let policies = self.schedule().interests.policies(Instant::now());
+                let sample = Sample::after(past.sample.as_deref(), &self.source, observation, &policies, begun);
+                let sample = Some(Arc::new(sample));
                 let after = past.failure.map(|failure| now.since(failure.since));
                 let transition = after.map_or(Transition::None, |after| Transition::Recovered { after });
                 (Known { sample, failure: None }, transition)

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sample;
 use super::target::Target;
 use crate::lag::{Moment, SourceError};
+use crate::scaling::Sample;
 use crate::trigger::SourceRef;
 
 /// One target as it is now.

@@ -16,10 +16,13 @@ fn trigger(source: &str, more: &[(&str, &str)]) -> Trigger {
     Trigger::parse(&metadata).expect("good")
 }
 
+fn sample(trigger: &Trigger, observation: Observation) -> Sample {
+    Sample::after(None, &trigger.source, observation, &[], Moment::after_epoch(Duration::ZERO))
+}
+
 fn decided(trigger: &Trigger, observation: &Observation) -> Decision {
-    let history = History::fold(None, observation, Moment::after_epoch(Duration::ZERO));
     let now = Moment::after_epoch(Duration::from_secs(1));
-    decide(&trigger.policy, &trigger.source, observation, &history, now)
+    decide(&trigger.policy, &trigger.source, &sample(trigger, observation.clone()), now)
         .expect("an observation of the trigger's source")
 }
 
@@ -124,6 +127,7 @@ fn an_observation_of_another_kind_is_an_error_and_never_a_value() {
     let trigger = trigger("aws-kinesis-stream", &[]);
     let observation = application(&[], DAY);
     let now = Moment::after_epoch(Duration::ZERO);
-    let error = decide(&trigger.policy, &trigger.source, &observation, &History::None, now).expect_err("another kind");
+    let error =
+        decide(&trigger.policy, &trigger.source, &sample(&trigger, observation), now).expect_err("another kind");
     assert_eq!(error.kind(), SourceErrorKind::Broken);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::catch_up::{CapacityFrom, Rule, Unit};
 use crate::lag::streams::AgeBasis;
 use crate::lag::{Checkpoints, LagBasis, Observation};
 
@@ -27,7 +28,7 @@ pub struct Decision {
 }
 
 /// One step towards a decision; `Display` says it in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum Step {
     /// The partitions that were counted.
@@ -128,6 +129,103 @@ pub enum Step {
         /// Whether it is.
         active: bool,
     },
+    /// What arrives, and what is not read yet.
+    Flow {
+        /// What is counted.
+        unit: Unit,
+        /// What arrives in a second.
+        arrivals_per_second: Quantity,
+        /// What is not read yet.
+        backlog: Quantity,
+        /// Consumers that have something to work on.
+        consumers: usize,
+        /// Partitions or shards.
+        partitions: usize,
+    },
+    /// Partitions that nobody moves while others are moved: they ask for no consumer.
+    Stuck {
+        /// How many.
+        partitions: usize,
+    },
+    /// What one consumer can do.
+    Capacity {
+        /// What is counted.
+        unit: Unit,
+        /// In a second.
+        per_second: Quantity,
+        /// How that is known.
+        from: CapacityFrom,
+    },
+    /// The consumers that the sums ask for, whatever can be shared.
+    Need {
+        /// For what arrives, at the target utilisation.
+        arrivals: Quantity,
+        /// For what arrives and the backlog in time.
+        catching_up: Quantity,
+        /// That time, in seconds.
+        catch_up_seconds: Quantity,
+        /// The target utilisation.
+        utilization: Quantity,
+    },
+    /// The partition that asks for most.
+    Hottest {
+        /// Which.
+        place: String,
+        /// The share of one consumer that it needs; 1 and more is too much for any.
+        share: Quantity,
+    },
+    /// How old what is unread is, where only that is known.
+    Ages {
+        /// Shards that are behind and being worked on.
+        lagging: usize,
+        /// Shards that are being read.
+        shards: usize,
+        /// Seconds since the oldest unread record arrived.
+        oldest: Quantity,
+        /// Consumers that have something to work on.
+        consumers: usize,
+    },
+    /// How fast the shard that is furthest behind is worked on.
+    Speed {
+        /// Which.
+        place: String,
+        /// Seconds of the stream in a second; 1 keeps up.
+        speed: Quantity,
+    },
+    /// When the group was busy last, so many would have been enough.
+    EnoughBefore {
+        /// How many.
+        consumers: Quantity,
+    },
+    /// What the law wants.
+    ConsumersWanted {
+        /// How many.
+        consumers: usize,
+        /// By which rule.
+        rule: Rule,
+    },
+    /// The last scale-up gained nothing: no more for a while.
+    UselessAbove {
+        /// Than this.
+        consumers: usize,
+    },
+    /// An HPA would ignore so small a difference: a little more is asked for.
+    OverTolerance {
+        /// So much.
+        asked: Quantity,
+        /// Consumers now.
+        now: usize,
+    },
+    /// Several consumers run in a replica.
+    PerReplica {
+        /// How many.
+        consumers_per_replica: u32,
+    },
+    /// Whether there is more to do than the threshold.
+    CatchUpActivation {
+        /// Whether there is.
+        active: bool,
+    },
 }
 
 /// How near records are to being deleted unread.
@@ -158,6 +256,12 @@ impl Quantity {
     #[expect(clippy::cast_precision_loss, reason = "a lag of more than 2^53 records need not be told to the record")]
     pub const fn from_count(count: u64) -> Self {
         Self(count as f64)
+    }
+
+    /// What the law calculates with; what is no number, or below 0, cannot come from it.
+    #[must_use]
+    pub(super) const fn from_number(number: f64) -> Self {
+        Self(if number.is_finite() && number > 0.0 { number } else { 0.0 })
     }
 
     /// A time in seconds.
@@ -237,97 +341,5 @@ impl RetentionRisk {
         } else {
             None
         }
-    }
-}
-
-// === impl Step ===
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Counted { partitions, with_lag, lag } => {
-                write!(f, "{lag} records behind in {with_lag} of {partitions} partitions")
-            }
-            Self::Unusual { basis, partitions } => write!(f, "{partitions} partitions: {}", basis_in_words(*basis)),
-            Self::PersistentLagExcluded { partitions, lag } => {
-                write!(f, "{partitions} partitions stand still: their {lag} records count for activity only")
-            }
-            Self::EvenDistribution { replicas } => {
-                write!(f, "{replicas} replicas is the next number that divides the partitions")
-            }
-            Self::Capped { replicas, by: CapReason::Partitions, from } => {
-                write!(f, "capped from {from}: with more than {replicas} replicas some would have no partition")
-            }
-            Self::Capped { replicas, by: CapReason::PartitionsWithLag, from } => {
-                write!(f, "capped from {from}: only {replicas} partitions have lag")
-            }
-            Self::Activation { lag, threshold } => {
-                let verdict = verdict(i128::from(*lag) > i128::from(*threshold));
-                write!(f, "{verdict}: {lag} records behind, more than {threshold} are needed")
-            }
-            Self::OpenShards { open } => write!(f, "{open} open shards"),
-            Self::ClosedShardsCounted { closed } => write!(f, "{closed} closed shards count too, as in KEDA"),
-            Self::ShardActivation { shards, threshold, active } => {
-                write!(f, "{}: {shards} shards, more than {threshold} are needed", verdict(*active))
-            }
-            Self::NeverRan { checkpoints } => {
-                let what =
-                    if *checkpoints == Checkpoints::NoTable { "no lease table" } else { "no lease in its table" };
-                write!(f, "the application has {what}: it is taken to begin at initialPosition")
-            }
-            Self::Oldest { shard, age_ms, basis } => {
-                let (age, basis) = (seconds(*age_ms), age_basis_in_words(*basis));
-                write!(f, "the oldest unread record is in {shard}: {age} old, {basis}")
-            }
-            Self::NothingUnread { shards } => write!(f, "nothing is unread in the {shards} shards that are being read"),
-            Self::NearRetention { risk, retention_ms } => {
-                let (how, retention) = (risk_in_words(*risk), seconds(*retention_ms));
-                write!(f, "the stream deletes records after {retention}, and {how} of that is over")
-            }
-            Self::AgeActivation { age_ms, threshold_ms, active } => {
-                let (age, threshold) = (seconds(*age_ms), seconds(*threshold_ms));
-                write!(f, "{}: {age} old, more than {threshold} are needed", verdict(*active))
-            }
-        }
-    }
-}
-
-const fn verdict(active: bool) -> &'static str {
-    if active { "active" } else { "not active" }
-}
-
-fn seconds(milliseconds: u64) -> String {
-    format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
-}
-
-const fn risk_in_words(risk: RetentionRisk) -> &'static str {
-    match risk {
-        RetentionRisk::OverHalf => "more than half",
-        RetentionRisk::OverFourFifths => "more than four fifths",
-    }
-}
-
-const fn age_basis_in_words(basis: AgeBasis) -> &'static str {
-    match basis {
-        AgeBasis::Record => "by its own time",
-        AgeBasis::SequenceNumber => "at most, by the time inside the checkpoint",
-        AgeBasis::EarlierRead => "at most, by an earlier read",
-        AgeBasis::EmptyPages => "at most, as the service tells behind empty pages",
-        AgeBasis::Beginning => "at most, by the beginning of what is to be read",
-        AgeBasis::Retention => "at most, by the stream's retention",
-    }
-}
-
-fn basis_in_words(basis: LagBasis) -> String {
-    match basis {
-        LagBasis::Committed => "counted from the commit".into(),
-        LagBasis::LogStart { lost } => {
-            format!("retention deleted {lost} records before they were read; counted from the start of the log")
-        }
-        LagBasis::NoCommit => "no commit; counted by offsetResetPolicy".into(),
-        LagBasis::FormerTopic => {
-            "the commit belongs to a deleted topic of this name; counted by offsetResetPolicy".into()
-        }
-        LagBasis::PastEnd { by } => format!("the commit lies {by} records past the end of the log"),
     }
 }

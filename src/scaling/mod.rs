@@ -9,27 +9,25 @@ pub mod catch_up;
 mod decision;
 mod even;
 mod lag_policy;
+mod sample;
 mod shard_count_policy;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
+pub use sample::Sample;
 
 use crate::lag::{History, Moment, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{Policy, SourceRef};
 
-/// Judges `observation` of `source` by `policy` at `now`.
+/// Judges a sample of `source` by `policy` at `now`.
 ///
 /// # Errors
-/// [`SourceErrorKind::Broken`] when the observation is not of what the policy judges.
-pub fn decide(
-    policy: &Policy,
-    source: &SourceRef,
-    observation: &Observation,
-    history: &History,
-    now: Moment,
-) -> Result<Decision, SourceError> {
-    match (policy, source, observation, history) {
+/// [`SourceErrorKind::Broken`] when the sample is not of what the policy judges; [`SourceErrorKind::Missing`] when it does not say
+/// enough.
+pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample, now: Moment) -> Result<Decision, SourceError> {
+    match (policy, source, &sample.observation, &sample.history) {
         (Policy::Lag(policy), SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
             Ok(lag_policy::decide(policy, source.isolation, group, history, now))
         }
@@ -38,6 +36,12 @@ pub fn decide(
         }
         (Policy::Age(policy), SourceRef::Application(_), Observation::Application(application), _) => {
             Ok(age_policy::decide(policy, application))
+        }
+        (Policy::CatchUp(policy), ..) if let Some(flow) = &sample.flow => {
+            sample.catch_ups.decide(policy, flow).map_err(|unknown| {
+                let error = SourceError::new(SourceErrorKind::Missing, format!("no consumers for {source}"));
+                error.because(unknown).remedy("set capacityPerConsumer, or scale on lag")
+            })
         }
         _ => Err(SourceError::new(SourceErrorKind::Broken, format!("the reading of {source} is of another kind"))),
     }

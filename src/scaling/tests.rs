@@ -73,17 +73,23 @@ fn with_id(rows: &[Row], id: Option<TopicId>) -> Observation {
         partition: PartitionId(number),
         committed: row.committed.map_or(CommittedOffset::None, |offset| CommittedOffset::At(Offset(offset))),
         watermarks: Watermarks { start: Offset(row.start), end: Offset(row.end.expect("an end")) },
+        owner: None,
     });
     let topic = TopicObservation { name: "t".into(), id, partitions: partitions.collect() };
-    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new() })
+    Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
 }
 
 fn at(seconds: u64) -> Moment {
     Moment::after_epoch(Duration::from_secs(seconds))
 }
 
-fn judge(trigger: &Trigger, observation: &Observation, history: &History, now: Moment) -> Decision {
-    decide(&trigger.policy, &trigger.source, observation, history, now).expect("an observation of the trigger's source")
+fn seen(past: Option<&Sample>, observation: &Observation, when: Moment) -> Sample {
+    let source = trigger("kafka", "fixed", &BTreeMap::new()).source;
+    Sample::after(past, &source, observation.clone(), &[], when)
+}
+
+fn judge(trigger: &Trigger, sample: &Sample, now: Moment) -> Decision {
+    decide(&trigger.policy, &trigger.source, sample, now).expect("an observation of the trigger's source")
 }
 
 fn activity(decision: &Decision) -> i64 {
@@ -100,10 +106,10 @@ fn each_row_is_judged_as_keda_does_or_rightly_for_both_sources() {
             for source in ["kafka", "apache-kafka"] {
                 let trigger = trigger(source, compat, &case.metadata);
                 let observation = observation(&case.partitions);
-                let first = History::fold(None, &observation, at(0));
+                let first = seen(None, &observation, at(0));
                 let later = case.seen_again_after_seconds.unwrap_or(0);
-                let history = History::fold(Some(&first), &observation, at(later));
-                let decision = judge(&trigger, &observation, &history, at(later));
+                let history = seen(Some(&first), &observation, at(later));
+                let decision = judge(&trigger, &history, at(later));
                 let about = format!("{} {compat} for {source}: {:?}", case.id, decision.steps);
                 assert!((decision.value.get() - value).abs() < f64::EPSILON, "{about}: {}", decision.value);
                 assert_eq!(activity(&decision), *lag, "{about}");
@@ -135,8 +141,8 @@ fn activity_must_exceed_its_threshold() {
     let changes = BTreeMap::from([("activationLagThreshold".to_owned(), "50".to_owned())]);
     for (end, active) in [(149, false), (150, false), (151, true)] {
         let observation = observation(&[Row { committed: Some(100), start: 0, end: Some(end) }]);
-        let history = History::fold(None, &observation, at(0));
-        assert_eq!(judge(&trigger("kafka", "fixed", &changes), &observation, &history, at(0)).active, active, "{end}");
+        let history = seen(None, &observation, at(0));
+        assert_eq!(judge(&trigger("kafka", "fixed", &changes), &history, at(0)).active, active, "{end}");
     }
 }
 
@@ -147,17 +153,17 @@ fn a_topic_that_was_made_again_counts_as_never_read_until_the_commit_moves() {
     let row = |committed, end| [Row { committed: Some(committed), start: 0, end: Some(end) }];
     let (old, new) = (Some(TopicId(1)), Some(TopicId(2)));
     let before = with_id(&row(100, 120), old);
-    let history = History::fold(None, &before, at(0));
+    let history = seen(None, &before, at(0));
     let after = with_id(&row(100, 130), new);
-    let history = History::fold(Some(&history), &after, at(10));
-    let decision = judge(&trigger, &after, &history, at(10));
+    let history = seen(Some(&history), &after, at(10));
+    let decision = judge(&trigger, &history, at(10));
     assert_eq!(activity(&decision), 130, "the whole log: {:?}", decision.steps);
     let later = with_id(&row(100, 131), new);
-    let history = History::fold(Some(&history), &later, at(20));
-    assert_eq!(activity(&judge(&trigger, &later, &history, at(20))), 131);
+    let history = seen(Some(&history), &later, at(20));
+    assert_eq!(activity(&judge(&trigger, &history, at(20))), 131);
     let moved = with_id(&row(5, 131), new);
-    let history = History::fold(Some(&history), &moved, at(30));
-    assert_eq!(activity(&judge(&trigger, &moved, &history, at(30))), 126);
+    let history = seen(Some(&history), &moved, at(30));
+    assert_eq!(activity(&judge(&trigger, &history, at(30))), 126);
 }
 
 #[test]
@@ -165,15 +171,15 @@ fn a_commit_past_the_end_is_a_race_for_a_while_and_then_no_commit() {
     let earliest = BTreeMap::from([("offsetResetPolicy".to_owned(), "earliest".to_owned())]);
     let rows = [Row { committed: Some(160), start: 20, end: Some(150) }];
     let observation = observation(&rows);
-    let first = History::fold(None, &observation, at(0));
-    let still = History::fold(Some(&first), &observation, at(30));
+    let first = seen(None, &observation, at(0));
+    let still = seen(Some(&first), &observation, at(30));
     let fixed = trigger("kafka", "fixed", &earliest);
-    assert_eq!(activity(&judge(&fixed, &observation, &still, at(29))), 0);
-    assert_eq!(activity(&judge(&fixed, &observation, &still, at(30))), 130);
+    assert_eq!(activity(&judge(&fixed, &still, at(29))), 0);
+    assert_eq!(activity(&judge(&fixed, &still, at(30))), 130);
     let mut stable = earliest;
     stable.insert("isolationLevel".into(), "readCommitted".into());
     let stable = trigger("kafka", "fixed", &stable);
-    assert_eq!(activity(&judge(&stable, &observation, &still, at(30))), 0, "past the last stable offset is no fault");
+    assert_eq!(activity(&judge(&stable, &still, at(30))), 0, "past the last stable offset is no fault");
 }
 
 #[test]
@@ -182,8 +188,8 @@ fn what_retention_deleted_is_reported_as_lost() {
         Row { committed: Some(10), start: 100, end: Some(150) },
         Row { committed: Some(90), start: 100, end: Some(150) },
     ]);
-    let history = History::fold(None, &observation, at(0));
-    let decision = judge(&trigger("kafka", "fixed", &BTreeMap::new()), &observation, &history, at(0));
+    let history = seen(None, &observation, at(0));
+    let decision = judge(&trigger("kafka", "fixed", &BTreeMap::new()), &history, at(0));
     assert!(decision.steps.contains(&Step::Unusual { basis: LagBasis::LogStart { lost: 100 }, partitions: 2 }));
 }
 
@@ -192,9 +198,8 @@ fn how_often_it_is_asked_changes_no_answer() {
     let persistent = BTreeMap::from([("excludePersistentLag".to_owned(), "true".to_owned())]);
     let trigger = trigger("kafka", "fixed", &persistent);
     let observation = observation(&[Row { committed: Some(100), start: 0, end: Some(150) }]);
-    let history = History::fold(None, &observation, at(0));
-    let answers: BTreeSet<_> =
-        (0..119).map(|second| judge(&trigger, &observation, &history, at(second)).value.ceil()).collect();
+    let history = seen(None, &observation, at(0));
+    let answers: BTreeSet<_> = (0..119).map(|second| judge(&trigger, &history, at(second)).value.ceil()).collect();
     assert_eq!(answers, BTreeSet::from([10]), "one partition with lag: capped at one replica");
 }
 
@@ -220,8 +225,8 @@ proptest! {
         changes.insert("lagThreshold".into(), threshold.to_string());
         let trigger = trigger("apache-kafka", if strict { "strict" } else { "fixed" }, &changes);
         let observation = observation(&rows);
-        let history = History::fold(None, &observation, at(0));
-        let decision = judge(&trigger, &observation, &history, at(later));
+        let history = seen(None, &observation, at(0));
+        let decision = judge(&trigger, &history, at(later));
         prop_assert!(decision.value.get().is_finite() && decision.value.get() >= 0.0);
         prop_assert_eq!(decision.value.get() > 0.0, decision.value.ceil() > 0);
         prop_assert_eq!(decision.active, activity(&decision) > 0);
@@ -234,8 +239,8 @@ proptest! {
     fn the_fixed_lag_is_never_more_than_the_log_holds(row in any_row()) {
         let earliest = BTreeMap::from([("offsetResetPolicy".to_owned(), "earliest".to_owned())]);
         let observation = observation(&[row]);
-        let history = History::fold(None, &observation, at(0));
-        let decision = judge(&trigger("kafka", "fixed", &earliest), &observation, &history, at(3600));
+        let history = seen(None, &observation, at(0));
+        let decision = judge(&trigger("kafka", "fixed", &earliest), &history, at(3600));
         let length = row.end.expect("an end") - row.start;
         prop_assert!(u64::try_from(activity(&decision)).expect("not negative") <= length);
     }

@@ -61,15 +61,24 @@ pub enum InitialPosition {
 /// `ageFrom`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AgeFrom {
-    /// The time inside the checkpoint as long as that age is no more than this; else the first unread record.
-    Auto {
-        /// From here on ages are to be exact.
-        exact_above: Duration,
-    },
+    /// The time inside the checkpoint as long as that decides nothing; else the first unread record.
+    Auto(AgesOf),
     /// Always the first unread record.
     Probe,
     /// Only the time inside the checkpoint, so that no right to read records is needed.
     SequenceNumber,
+}
+
+/// Which ages are to be exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AgesOf {
+    /// The greatest.
+    Oldest {
+        /// If it is more than this.
+        exact_above: Duration,
+    },
+    /// That of each shard, for what a consumer can do is seen in its own.
+    Each,
 }
 
 /// Which of the two sources.
@@ -141,18 +150,16 @@ pub(super) fn age_policy(metadata: &Metadata<'_>) -> AgePolicy {
     if threshold.subsec_nanos() != 0 {
         metadata.problem("ageThreshold", "must be whole seconds");
     }
-    AgePolicy {
-        threshold,
-        activation_threshold: metadata.duration("activationAgeThreshold", Duration::ZERO, Duration::ZERO, LONGEST_AGE),
-    }
+    AgePolicy { threshold, activation_threshold: activation_threshold(metadata) }
 }
 
-/// The application to observe, for `scaleOn: age`.
-pub(super) fn application(
-    metadata: &Metadata<'_>,
-    dialect: AwsDialect,
-    policy: &AgePolicy,
-) -> Option<ApplicationSource> {
+/// `activationAgeThreshold`
+pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Duration {
+    metadata.duration("activationAgeThreshold", Duration::ZERO, Duration::ZERO, LONGEST_AGE)
+}
+
+/// The application to observe, for `scaleOn: age` and `catchUp`.
+pub(super) fn application(metadata: &Metadata<'_>, dialect: AwsDialect, ages: AgesOf) -> Option<ApplicationSource> {
     let stream = stream(metadata, dialect);
     let name = stream.as_ref().map(|stream| stream.stream.name().clone());
     let store = CheckpointStore::read(metadata, name.as_deref());
@@ -167,8 +174,12 @@ pub(super) fn application(
             (word, DYNAMODB_PROBE)
         }
     };
+    if age_from == Some(AgeFromWord::SequenceNumber) && ages == AgesOf::Each {
+        let message = "sequenceNumber tells upper bounds only: what a consumer can do is not to be seen in them";
+        metadata.problem("ageFrom", message);
+    }
     let age_from = match age_from.unwrap_or(AgeFromWord::Auto) {
-        AgeFromWord::Auto => AgeFrom::Auto { exact_above: policy.exact_above() },
+        AgeFromWord::Auto => AgeFrom::Auto(ages),
         AgeFromWord::Probe => AgeFrom::Probe,
         AgeFromWord::SequenceNumber => AgeFrom::SequenceNumber,
     };
@@ -209,7 +220,7 @@ fn timestamp(text: &str) -> Option<u64> {
 
 impl AgePolicy {
     /// Below it no age decides anything.
-    fn exact_above(&self) -> Duration {
+    pub(super) fn exact_above(&self) -> Duration {
         match self.activation_threshold {
             Duration::ZERO => self.threshold,
             activation => activation.min(self.threshold),

@@ -69,7 +69,7 @@ fn facts(
     let (target, activation) = match &trigger.policy {
         Policy::ShardCount(policy) => (policy.threshold.get(), policy.activation_threshold),
         Policy::Age(policy) => (policy.threshold.as_secs(), policy.activation_threshold.as_secs()),
-        Policy::Lag(_) => panic!("no policy of AWS"),
+        Policy::Lag(_) | Policy::CatchUp(_) => panic!("no policy of AWS"),
     };
     assert_eq!(metric_target(metadata).get(), target, "the spec tells the same target");
     let credentials = match &identity.credentials {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::metadata::{Metadata, shown};
+
 /// A number with three digits behind the point: exact, so that two triggers that say the same are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Decimal(u64);
@@ -11,38 +13,119 @@ pub struct Decimal(u64);
 /// `scaleOn: catchUp`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatchUpPolicy {
-    /// The backlog of now is to be gone after this time.
+    /// The backlog of now is to be gone after this time: 30 s to 24 h.
     pub catch_up_time: Duration,
-    /// The share of their capacity that consumers are to use.
+    /// The share of their capacity that consumers are to use for what arrives: 0.1 to 0.95.
     pub target_utilization: Decimal,
-    /// What one consumer can do in a second, until it is measured.
+    /// What one consumer can do in a second, until it is measured: records, or kilobytes with KCL 3.
     pub capacity_per_consumer: Option<Decimal>,
     /// How many consumers run in a replica.
     pub consumers_per_replica: NonZeroU32,
-    /// The HPA's `behavior.scaleDown.stabilizationWindowSeconds`.
+    /// The HPA's `behavior.scaleDown.stabilizationWindowSeconds`: up to 1 h, as Kubernetes allows.
     pub stabilization_window: Duration,
-    /// The HPA's `behavior.scaleUp.tolerance`.
+    /// The HPA's `behavior.scaleUp.tolerance`: 0 to 1.
     pub scale_up_tolerance: Decimal,
+    /// When the workload is to run at all.
+    pub activation: Activation,
+}
+
+/// The workload is active above this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// So many records behind.
+    Lag(u64),
+    /// An unread record this old.
+    Age(Duration),
+}
+
+const DEFAULT_CATCH_UP_TIME: Duration = Duration::from_secs(300);
+const SHORTEST_CATCH_UP_TIME: Duration = Duration::from_secs(30);
+const LONGEST_CATCH_UP_TIME: Duration = Duration::from_secs(86_400);
+/// Kubernetes' own default and limit.
+const DEFAULT_STABILIZATION: Duration = Duration::from_secs(300);
+const LONGEST_STABILIZATION: Duration = Duration::from_secs(3600);
+const MOST_CONSUMERS: i64 = 1000;
+
+const UTILIZATION: Range = Range { default: Decimal(800), least: Decimal(100), most: Decimal(950) };
+/// Kubernetes' own default.
+const TOLERANCE: Range = Range { default: Decimal(100), least: Decimal(0), most: Decimal(1000) };
+
+struct Range {
+    default: Decimal,
+    least: Decimal,
+    most: Decimal,
+}
+
+impl CatchUpPolicy {
+    pub(super) fn read(metadata: &Metadata<'_>, activation: Option<Activation>) -> Option<Self> {
+        let catch_up_time =
+            metadata.duration("catchUpTime", DEFAULT_CATCH_UP_TIME, SHORTEST_CATCH_UP_TIME, LONGEST_CATCH_UP_TIME);
+        let stabilization_window = metadata.duration(
+            "scaleDownStabilizationWindow",
+            DEFAULT_STABILIZATION,
+            Duration::ZERO,
+            LONGEST_STABILIZATION,
+        );
+        let consumers = metadata.number("consumersPerReplica", 1, 1);
+        if consumers > MOST_CONSUMERS {
+            metadata.problem("consumersPerReplica", format!("must be at most {MOST_CONSUMERS}"));
+        }
+        let capacity = metadata.text("capacityPerConsumer").map(|text| {
+            let capacity = Decimal::parse(text).filter(|number| *number > Decimal(0));
+            if capacity.is_none() {
+                metadata.problem("capacityPerConsumer", format!("{} must be a number of at least 0.001", shown(text)));
+            }
+            capacity
+        });
+        Some(Self {
+            catch_up_time,
+            target_utilization: number(metadata, "targetUtilization", &UTILIZATION),
+            capacity_per_consumer: capacity.flatten(),
+            consumers_per_replica: u32::try_from(consumers).ok().and_then(NonZeroU32::new)?,
+            stabilization_window,
+            scale_up_tolerance: number(metadata, "scaleUpTolerance", &TOLERANCE),
+            activation: activation?,
+        })
+    }
 }
 
 impl Default for CatchUpPolicy {
+    /// What metadata mean that say nothing; anything unread activates.
     fn default() -> Self {
         Self {
-            catch_up_time: Duration::from_secs(300),
-            target_utilization: Decimal(800),
+            catch_up_time: DEFAULT_CATCH_UP_TIME,
+            target_utilization: UTILIZATION.default,
             capacity_per_consumer: None,
             consumers_per_replica: NonZeroU32::MIN,
-            stabilization_window: Duration::from_secs(300),
-            scale_up_tolerance: Decimal(100),
+            stabilization_window: DEFAULT_STABILIZATION,
+            scale_up_tolerance: TOLERANCE.default,
+            activation: Activation::Lag(0),
+        }
+    }
+}
+
+fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decimal {
+    let Some(text) = metadata.text(key) else { return range.default };
+    match Decimal::parse(text) {
+        Some(number) if (range.least..=range.most).contains(&number) => number,
+        _ => {
+            let Range { least, most, .. } = range;
+            metadata.problem(key, format!("{} must be a number from {least} to {most}", shown(text)));
+            range.default
         }
     }
 }
 
 impl Decimal {
-    /// The number of so many thousandths.
+    /// Digits, and up to three of them behind a point.
     #[must_use]
-    pub const fn thousandths(number: u64) -> Self {
-        Self(number)
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| (1..=12).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || fraction.len() > 3 {
+            return None;
+        }
+        Some(Self(whole.parse::<u64>().ok()? * 1000 + format!("{fraction:0<3}").parse::<u64>().ok()?))
     }
 
     /// The nearest such number; `None` for one below 0, or too great for its digits to be told.
@@ -54,7 +137,7 @@ impl Decimal {
 
     /// The number.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "numbers of metadata have fewer digits")]
+    #[expect(clippy::cast_precision_loss, reason = "twelve digits are fewer than a float's")]
     pub const fn get(self) -> f64 {
         self.0 as f64 / 1000.0
     }

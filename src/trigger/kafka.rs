@@ -33,6 +33,19 @@ pub struct KafkaSource {
     pub isolation: IsolationLevel,
     /// What a topic that is not there means.
     pub absent_topics: AbsentTopics,
+    /// For `scaleOn: catchUp`: who works on what is read too, and these partitions are followed over time.
+    pub consumers: Option<PartitionRules>,
+}
+
+/// Which partitions count, and what one without a valid commit counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PartitionRules {
+    /// Where consumers begin without a valid commit.
+    pub offset_reset: OffsetReset,
+    /// What a partition without a valid commit counts.
+    pub without_commit: WithoutCommit,
+    /// Which partitions count.
+    pub partitions: PartitionSelection,
 }
 
 /// A cluster, and who asks it.
@@ -88,7 +101,7 @@ pub enum IsolationLevel {
 }
 
 /// Where consumers begin without a valid commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OffsetReset {
     /// At the end of the log.
     Latest,
@@ -97,7 +110,7 @@ pub enum OffsetReset {
 }
 
 /// What a partition without a valid commit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WithoutCommit {
     /// 1 for `latest`, the whole log for `earliest`.
     CountsByResetPolicy,
@@ -143,6 +156,9 @@ const LONGEST_STALL_WINDOW: Duration = Duration::from_secs(86_400);
 /// What to observe.
 pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<KafkaSource> {
     let security = request(metadata, dialect);
+    if dialect == KafkaDialect::Kafka {
+        unused_but_checked(metadata);
+    }
     let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
     let bootstrap_servers = distinct(metadata.list("bootstrapServers"));
     if connection.is_none() {
@@ -163,7 +179,7 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
     };
     let cluster = ClusterRef { connection, bootstrap_servers, dialect, security };
     let topics = topics(metadata, dialect, as_built_in);
-    Some(KafkaSource { cluster, group: group?.into(), topics, isolation, absent_topics })
+    Some(KafkaSource { cluster, group: group?.into(), topics, isolation, absent_topics, consumers: None })
 }
 
 fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> TopicSelection {
@@ -197,16 +213,30 @@ fn is_topic_name(name: &str) -> bool {
     legal && (1..=249).contains(&name.len()) && name != "." && name != ".."
 }
 
-/// How to judge the lag.
-pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<LagPolicy> {
-    let threshold: Option<NonZeroU64> = positive(metadata.number("lagThreshold", DEFAULT_LAG_THRESHOLD, 1));
-    let activation_threshold = metadata.number("activationLagThreshold", 0, 0);
-    let offset_reset = metadata.word("offsetResetPolicy", OFFSET_RESETS).unwrap_or(OffsetReset::Latest);
+/// Which partitions count, and what one without a valid commit counts.
+pub(super) fn partition_rules(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> PartitionRules {
     let without_commit = if metadata.flag("scaleToZeroOnInvalidOffset") {
         WithoutCommit::CountsZero
     } else {
         WithoutCommit::CountsByResetPolicy
     };
+    PartitionRules {
+        offset_reset: metadata.word("offsetResetPolicy", OFFSET_RESETS).unwrap_or(OffsetReset::Latest),
+        without_commit,
+        partitions: PartitionSelection::parse(metadata, dialect, compat),
+    }
+}
+
+/// `activationLagThreshold`
+pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Option<u64> {
+    u64::try_from(metadata.number("activationLagThreshold", 0, 0)).ok()
+}
+
+/// How to judge the lag.
+pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<LagPolicy> {
+    let threshold: Option<NonZeroU64> = positive(metadata.number("lagThreshold", DEFAULT_LAG_THRESHOLD, 1));
+    let activation_threshold = activation_threshold(metadata);
+    let PartitionRules { offset_reset, without_commit, partitions } = partition_rules(metadata, dialect, compat);
     let stall_window =
         metadata.duration("stallWindow", DEFAULT_STALL_WINDOW, SHORTEST_STALL_WINDOW, LONGEST_STALL_WINDOW);
     let persistent_lag = if metadata.flag("excludePersistentLag") {
@@ -214,15 +244,12 @@ pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat:
     } else {
         PersistentLag::Counts
     };
-    if dialect == KafkaDialect::Kafka {
-        unused_but_checked(metadata);
-    }
     Some(LagPolicy {
         threshold: threshold?,
-        activation_threshold: u64::try_from(activation_threshold).ok()?,
+        activation_threshold: activation_threshold?,
         offset_reset,
         without_commit,
-        partitions: PartitionSelection::parse(metadata, dialect, compat),
+        partitions,
         cap: cap(metadata, dialect),
         persistent_lag,
         compat,

@@ -29,6 +29,8 @@ pub enum Owner {
     Kafka,
     /// `source: kafka` reads it; `source: apache-kafka` accepts and ignores it, as KEDA does.
     KafkaOnly,
+    /// Kafka sources with `scaleOn: lag`.
+    Lag,
     /// Every source, for different ends.
     KafkaAndAws,
     /// Both AWS sources.
@@ -41,6 +43,10 @@ pub enum Owner {
     ShardCount,
     /// AWS sources with `scaleOn: age`.
     Age,
+    /// AWS sources with `scaleOn: age` or `catchUp`, which are about an application.
+    Application,
+    /// Every source with `scaleOn: catchUp`.
+    CatchUp,
     /// A connection, or the metadata of an AWS source.
     AwsIdentity,
     /// KEDA itself, before it calls an external scaler.
@@ -55,35 +61,43 @@ pub(super) enum Reader {
     /// The parameters of a connection.
     Connection,
     /// A trigger of a Kafka source.
-    Kafka,
+    Kafka(ScaleOn),
     /// A trigger of an AWS source.
-    Aws { stream: AwsDialect, scale_on: ScaleOn },
+    Aws(AwsDialect, ScaleOn),
 }
 
 impl Reader {
     /// Why this reader does not take a known key; `None` where it does.
     pub(super) fn refusal(self, owner: Owner) -> Option<&'static str> {
         const SECRET: &str = "belongs in a connection of the scaler; name that with the key connection";
-        let aws = match self {
+        let (stream, scale_on) = match self {
             Self::Connection => return None,
-            Self::Kafka => None,
-            Self::Aws { stream, scale_on } => Some((stream, scale_on)),
+            Self::Kafka(scale_on) => (None, scale_on),
+            Self::Aws(stream, scale_on) => (Some(stream), scale_on),
         };
-        match (owner, aws) {
-            (Owner::Everyone | Owner::KafkaAndAws | Owner::Keda, _)
-            | (Owner::Kafka | Owner::KafkaOnly, None)
-            | (Owner::Aws | Owner::AwsIdentity, Some(_))
-            | (Owner::Kinesis, Some((AwsDialect::Kinesis, _)))
-            | (Owner::DynamoDb, Some((AwsDialect::DynamoDb, _)))
-            | (Owner::ShardCount, Some((_, ScaleOn::ShardCount)))
-            | (Owner::Age, Some((_, ScaleOn::Age))) => None,
-            (Owner::Connection, _) | (Owner::AwsIdentity, None) => Some(SECRET),
-            (Owner::Kafka | Owner::KafkaOnly, Some(_)) => Some("is for the sources kafka and apache-kafka"),
-            (Owner::Kinesis, _) => Some("is for source aws-kinesis-stream"),
-            (Owner::DynamoDb, _) => Some("is for source aws-dynamodb-streams"),
-            (Owner::Aws, None) => Some("is for the sources aws-kinesis-stream and aws-dynamodb-streams"),
-            (Owner::ShardCount, _) => Some("is for scaleOn shardCount of the AWS sources"),
-            (Owner::Age, _) => Some("is for scaleOn age of the AWS sources"),
+        let unless = |taken: bool, refusal| if taken { None } else { Some(refusal) };
+        match owner {
+            Owner::Everyone | Owner::KafkaAndAws | Owner::Keda => None,
+            Owner::Connection => Some(SECRET),
+            Owner::AwsIdentity => unless(stream.is_some(), SECRET),
+            Owner::Kafka | Owner::KafkaOnly => unless(stream.is_none(), "is for the sources kafka and apache-kafka"),
+            Owner::Lag => unless(
+                stream.is_none() && scale_on == ScaleOn::Lag,
+                "is for scaleOn lag of the sources kafka and apache-kafka",
+            ),
+            Owner::Aws => unless(stream.is_some(), "is for the sources aws-kinesis-stream and aws-dynamodb-streams"),
+            Owner::Kinesis => unless(stream == Some(AwsDialect::Kinesis), "is for source aws-kinesis-stream"),
+            Owner::DynamoDb => unless(stream == Some(AwsDialect::DynamoDb), "is for source aws-dynamodb-streams"),
+            Owner::ShardCount => unless(
+                stream.is_some() && scale_on == ScaleOn::ShardCount,
+                "is for scaleOn shardCount of the AWS sources",
+            ),
+            Owner::Age => unless(stream.is_some() && scale_on == ScaleOn::Age, "is for scaleOn age of the AWS sources"),
+            Owner::Application => {
+                let about_application = matches!(scale_on, ScaleOn::Age | ScaleOn::CatchUp);
+                unless(stream.is_some() && about_application, "is for scaleOn age and catchUp of the AWS sources")
+            }
+            Owner::CatchUp => unless(scale_on == ScaleOn::CatchUp, "is for scaleOn catchUp"),
         }
     }
 }
@@ -99,7 +113,8 @@ const fn key(
 }
 
 use Owner::{
-    Age, Aws, AwsIdentity, Connection, DynamoDb, Everyone, Kafka, KafkaAndAws, KafkaOnly, Keda, Kinesis, ShardCount,
+    Age, Application, Aws, AwsIdentity, CatchUp, Connection, DynamoDb, Everyone, Kafka, KafkaAndAws, KafkaOnly, Keda,
+    Kinesis, Lag, ShardCount,
 };
 
 /// Every key, in the order of the docs.
@@ -113,10 +128,11 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "scaleOn",
-        "lag (Kafka); shardCount, age (AWS)",
+        "lag (Kafka); shardCount, age (AWS); catchUp",
         "lag; shardCount",
         Everyone,
-        "What the value counts: records behind, open shards, or seconds since the oldest unread record arrived",
+        "What the value counts: records behind, open shards, seconds since the oldest unread record arrived, or the consumers \
+         that are needed",
     ),
     key("compat", "fixed, strict", "fixed", Everyone, "strict: the built-in's number, defects included"),
     key("connection", "name", "", Everyone, "A named connection of the scaler: addresses and credentials"),
@@ -138,13 +154,7 @@ pub const KEYS: &[Key] = &[
         Kafka,
         "Only these partitions count; ignored without a topic",
     ),
-    key(
-        "lagThreshold",
-        "whole number, at least 1",
-        "10",
-        Kafka,
-        "The target: records behind that one replica may have",
-    ),
+    key("lagThreshold", "whole number, at least 1", "10", Lag, "The target: records behind that one replica may have"),
     key("activationLagThreshold", "whole number, at least 0", "0", Kafka, "The workload is active above this lag"),
     key(
         "offsetResetPolicy",
@@ -154,17 +164,17 @@ pub const KEYS: &[Key] = &[
         "Where consumers begin without a commit: latest counts 1 a partition, earliest the whole log",
     ),
     key("scaleToZeroOnInvalidOffset", "bool", "false", Kafka, "A partition without a commit counts 0"),
-    key("allowIdleConsumers", "bool", "false", Kafka, "More replicas than partitions may be asked for"),
-    key("limitToPartitionsWithLag", "bool", "false", Kafka, "No more replicas than partitions that have lag"),
+    key("allowIdleConsumers", "bool", "false", Lag, "More replicas than partitions may be asked for"),
+    key("limitToPartitionsWithLag", "bool", "false", Lag, "No more replicas than partitions that have lag"),
     key(
         "ensureEvenDistributionOfPartitions",
         "bool",
         "false",
-        Kafka,
+        Lag,
         "Only numbers of replicas that divide the partitions",
     ),
-    key("excludePersistentLag", "bool", "false", Kafka, "Partitions whose commit stands still count for activity only"),
-    key("stallWindow", "duration, 10s to 24h", "2m", Kafka, "How long a commit must stand still to be persistent lag"),
+    key("excludePersistentLag", "bool", "false", Lag, "Partitions whose commit stands still count for activity only"),
+    key("stallWindow", "duration, 10s to 24h", "2m", Lag, "How long a commit must stand still to be persistent lag"),
     key(
         "isolationLevel",
         "readUncommitted, readCommitted",
@@ -233,33 +243,39 @@ pub const KEYS: &[Key] = &[
         Age,
         "The target: how old the oldest unread record may be; more than the application's checkpoint interval",
     ),
-    key("activationAgeThreshold", "duration", "0", Age, "The workload is active above this age"),
-    key("applicationName", "text", "required without leaseTable", Age, "The application whose checkpoints count"),
-    key("leaseTable", "text", "applicationName", Age, "The DynamoDB table with its checkpoints"),
+    key("activationAgeThreshold", "duration", "0", Application, "The workload is active above this age"),
+    key(
+        "applicationName",
+        "text",
+        "required without leaseTable",
+        Application,
+        "The application whose checkpoints count",
+    ),
+    key("leaseTable", "text", "applicationName", Application, "The DynamoDB table with its checkpoints"),
     key(
         "checkpointStore",
         "kcl, vmware-go-kcl, harlow, kinsumer, custom",
         "kcl",
-        Age,
+        Application,
         "Which client wrote the checkpoints; kcl is every KCL and the DynamoDB Streams adapter",
     ),
-    key("shardAttribute", "text", "", Age, "Where a custom store has the shard's id"),
-    key("checkpointAttribute", "text", "", Age, "Where a custom store has the sequence number"),
-    key("ownerAttribute", "text", "", Age, "Where a custom store has the owner"),
-    key("finishedAttribute", "text", "", Age, "What a custom store has only for finished shards"),
+    key("shardAttribute", "text", "", Application, "Where a custom store has the shard's id"),
+    key("checkpointAttribute", "text", "", Application, "Where a custom store has the sequence number"),
+    key("ownerAttribute", "text", "", Application, "Where a custom store has the owner"),
+    key("finishedAttribute", "text", "", Application, "What a custom store has only for finished shards"),
     key(
         "initialPosition",
         "TRIM_HORIZON, LATEST, AT_TIMESTAMP",
         "TRIM_HORIZON",
-        Age,
+        Application,
         "Where the application begins without a checkpoint",
     ),
-    key("initialTimestamp", "RFC 3339 time", "", Age, "The time for AT_TIMESTAMP"),
+    key("initialTimestamp", "RFC 3339 time", "", Application, "The time for AT_TIMESTAMP"),
     key(
         "ageFrom",
         "auto, probe, sequenceNumber",
         "auto",
-        Age,
+        Application,
         "auto: from the checkpoint's own time while that is under the threshold, else by reading one record; probe: always \
          by reading; sequenceNumber: an upper bound without reading (Kinesis)",
     ),
@@ -270,6 +286,42 @@ pub const KEYS: &[Key] = &[
         Age,
         "A shard is read no more often than this; a DynamoDB stream's shard allows two readers in all",
     ),
+    key(
+        "catchUpTime",
+        "duration, 30s to 24h",
+        "5m",
+        CatchUp,
+        "The backlog of now is to be gone after this time, while what arrives is kept up with",
+    ),
+    key(
+        "targetUtilization",
+        "number, 0.1 to 0.95",
+        "0.8",
+        CatchUp,
+        "The share of their capacity that consumers are to use for what arrives; the rest is for catching up",
+    ),
+    key(
+        "capacityPerConsumer",
+        "number above 0",
+        "measured",
+        CatchUp,
+        "Records (with KCL 3: kilobytes) that one consumer can process in a second: used until it is measured",
+    ),
+    key(
+        "consumersPerReplica",
+        "whole number, 1 to 1000",
+        "1",
+        CatchUp,
+        "How many consumers of the group, or workers, run in one replica",
+    ),
+    key(
+        "scaleDownStabilizationWindow",
+        "duration, up to 1h",
+        "5m",
+        CatchUp,
+        "What the HPA's behavior.scaleDown.stabilizationWindowSeconds is set to",
+    ),
+    key("scaleUpTolerance", "number, 0 to 1", "0.1", CatchUp, "What the HPA's behavior.scaleUp.tolerance is set to"),
     key("scalerAddress", "", "", Keda, "Where KEDA finds this scaler"),
     key("enableTLS", "", "", Keda, "KEDA's TLS towards this scaler"),
     key("caCert", "", "", Keda, "KEDA's TLS towards this scaler"),

@@ -27,13 +27,13 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use self::aws::AwsDialect;
-pub use self::aws::{AgeFrom, ApplicationSource, InitialPosition, StreamName, StreamSource};
+pub use self::aws::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName, StreamSource};
 pub use self::aws_access::{AwsAccess, AwsIdentity};
-pub use self::catch_up::{CatchUpPolicy, Decimal};
+pub use self::catch_up::{Activation, CatchUpPolicy, Decimal};
 pub use self::checkpoint_store::{CheckpointStore, StoreLayout, WithoutCheckpoint};
 pub use self::kafka::{
-    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaDialect, KafkaSource, OffsetReset, PersistentLag,
-    TopicSelection, WithoutCommit, WithoutCommits,
+    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaDialect, KafkaSource, OffsetReset, PartitionRules,
+    PersistentLag, TopicSelection, WithoutCommit, WithoutCommits,
 };
 use self::keys::Reader;
 use self::metadata::{Metadata, Words};
@@ -78,6 +78,8 @@ pub enum Policy {
     ShardCount(ShardCountPolicy),
     /// By the age of the oldest unread record.
     Age(AgePolicy),
+    /// By the consumers that are needed.
+    CatchUp(CatchUpPolicy),
 }
 
 /// `scaleOn: shardCount`
@@ -146,11 +148,13 @@ enum Dialect {
     Aws(AwsDialect),
 }
 
-/// `scaleOn` of the AWS sources; Kafka's has one word.
+/// `scaleOn`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ScaleOn {
+    Lag,
     ShardCount,
     Age,
+    CatchUp,
 }
 
 const SOURCES: Words<Dialect> = &[
@@ -160,8 +164,9 @@ const SOURCES: Words<Dialect> = &[
     ("aws-dynamodb-streams", Dialect::Aws(AwsDialect::DynamoDb)),
 ];
 const COMPATS: Words<Compat> = &[("fixed", Compat::Fixed), ("strict", Compat::Strict)];
-const KAFKA_SCALE_ON: Words<()> = &[("lag", ())];
-const AWS_SCALE_ON: Words<ScaleOn> = &[("shardCount", ScaleOn::ShardCount), ("age", ScaleOn::Age)];
+const KAFKA_SCALE_ON: Words<ScaleOn> = &[("lag", ScaleOn::Lag), ("catchUp", ScaleOn::CatchUp)];
+const AWS_SCALE_ON: Words<ScaleOn> =
+    &[("shardCount", ScaleOn::ShardCount), ("age", ScaleOn::Age), ("catchUp", ScaleOn::CatchUp)];
 
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const SHORTEST_POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -185,38 +190,64 @@ impl Trigger {
         match dialect {
             // without a source the other keys are read as KEDA's first Kafka trigger reads them: most problems are the same
             None => {
-                Self::kafka(&metadata, KafkaDialect::Kafka, compat, pace);
-                metadata.finish(None, Reader::Kafka)
+                Self::kafka(&metadata, KafkaDialect::Kafka, ScaleOn::Lag, compat, pace);
+                metadata.finish(None, Reader::Kafka(ScaleOn::Lag))
             }
             Some(Dialect::Kafka(dialect)) => {
-                let trigger = Self::kafka(&metadata, dialect, compat, pace);
-                metadata.finish(trigger, Reader::Kafka)
+                let scale_on = metadata.word("scaleOn", KAFKA_SCALE_ON).unwrap_or(ScaleOn::Lag);
+                let trigger = Self::kafka(&metadata, dialect, scale_on, compat, pace);
+                metadata.finish(trigger, Reader::Kafka(scale_on))
             }
             Some(Dialect::Aws(stream)) => {
                 let scale_on = metadata.word("scaleOn", AWS_SCALE_ON).unwrap_or(ScaleOn::ShardCount);
                 let trigger = Self::aws(&metadata, stream, scale_on, compat, pace);
-                metadata.finish(trigger, Reader::Aws { stream, scale_on })
+                metadata.finish(trigger, Reader::Aws(stream, scale_on))
             }
         }
     }
 
-    fn kafka(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat, pace: Pace) -> Option<Self> {
-        metadata.word("scaleOn", KAFKA_SCALE_ON);
+    fn kafka(
+        metadata: &Metadata<'_>,
+        dialect: KafkaDialect,
+        scale_on: ScaleOn,
+        compat: Compat,
+        pace: Pace,
+    ) -> Option<Self> {
         let source = kafka::source(metadata, dialect, compat);
-        let policy = kafka::lag_policy(metadata, dialect, compat);
-        Some(Self { source: SourceRef::Kafka(source?), policy: Policy::Lag(policy?), pace })
+        let (source, policy) = if scale_on == ScaleOn::CatchUp {
+            has_no_built_in(metadata, compat);
+            let rules = kafka::partition_rules(metadata, dialect, Compat::Fixed);
+            let activation = kafka::activation_threshold(metadata).map(Activation::Lag);
+            let source = source.map(|source| KafkaSource { consumers: Some(rules), ..source });
+            (source, CatchUpPolicy::read(metadata, activation).map(Policy::CatchUp))
+        } else {
+            (source, kafka::lag_policy(metadata, dialect, compat).map(Policy::Lag))
+        };
+        Some(Self { source: SourceRef::Kafka(source?), policy: policy?, pace })
     }
 
     fn aws(metadata: &Metadata<'_>, stream: AwsDialect, scale_on: ScaleOn, compat: Compat, pace: Pace) -> Option<Self> {
-        let (source, policy) = if scale_on == ScaleOn::Age {
-            let policy = aws::age_policy(metadata);
-            let source = aws::application(metadata, stream, &policy);
-            (source.map(|source| SourceRef::Application(Box::new(source))), Some(Policy::Age(policy)))
+        if scale_on == ScaleOn::ShardCount {
+            let policy = aws::shard_count_policy(metadata, compat).map(Policy::ShardCount);
+            return Some(Self { source: SourceRef::Shards(aws::stream(metadata, stream)?), policy: policy?, pace });
+        }
+        has_no_built_in(metadata, compat);
+        let (ages, policy) = if scale_on == ScaleOn::CatchUp {
+            let activation = Activation::Age(aws::activation_threshold(metadata));
+            (AgesOf::Each, CatchUpPolicy::read(metadata, Some(activation)).map(Policy::CatchUp))
         } else {
-            let policy = aws::shard_count_policy(metadata, compat);
-            (aws::stream(metadata, stream).map(SourceRef::Shards), policy.map(Policy::ShardCount))
+            let policy = aws::age_policy(metadata);
+            (AgesOf::Oldest { exact_above: policy.exact_above() }, Some(Policy::Age(policy)))
         };
-        Some(Self { source: source?, policy: policy?, pace })
+        let source = aws::application(metadata, stream, ages);
+        Some(Self { source: SourceRef::Application(Box::new(source?)), policy: policy?, pace })
+    }
+}
+
+/// KEDA has nothing of the kind whose number could be brought back.
+fn has_no_built_in(metadata: &Metadata<'_>, compat: Compat) {
+    if compat == Compat::Strict {
+        metadata.problem("compat", "strict is for scaleOn lag and shardCount: KEDA has no other");
     }
 }
 

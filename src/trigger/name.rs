@@ -17,6 +17,8 @@ pub(super) const DEFAULT_LAG_THRESHOLD: i64 = 10;
 pub(super) const DEFAULT_SHARD_COUNT: i64 = 2;
 /// The default of `ageThreshold`, in seconds.
 pub(super) const DEFAULT_AGE_SECONDS: i64 = 60;
+/// The target of `scaleOn: catchUp`: the value is the number of replicas itself.
+const CONSUMERS: i64 = 1;
 
 /// A metric's name: one segment of a path, by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,32 +34,43 @@ impl fmt::Display for MetricName {
 enum Kind {
     Kafka,
     ApacheKafka,
-    Aws { prefix: &'static str, name_key: &'static str, scale_on: ScaleOn },
+    Aws { prefix: &'static str, name_key: &'static str },
 }
 
 impl Kind {
     fn of(metadata: &Metadata<'_>) -> Self {
-        let scale_on = if metadata.text("scaleOn") == Some("age") { ScaleOn::Age } else { ScaleOn::ShardCount };
         match metadata.text("source") {
             Some("apache-kafka") => Self::ApacheKafka,
-            Some("aws-kinesis-stream") => Self::Aws { prefix: "aws-kinesis", name_key: "streamName", scale_on },
-            Some("aws-dynamodb-streams") => {
-                Self::Aws { prefix: "aws-dynamodb-streams", name_key: "tableName", scale_on }
-            }
+            Some("aws-kinesis-stream") => Self::Aws { prefix: "aws-kinesis", name_key: "streamName" },
+            Some("aws-dynamodb-streams") => Self::Aws { prefix: "aws-dynamodb-streams", name_key: "tableName" },
             _ => Self::Kafka,
+        }
+    }
+
+    fn scale_on(&self, metadata: &Metadata<'_>) -> ScaleOn {
+        match (self, metadata.text("scaleOn")) {
+            (_, Some("catchUp")) => ScaleOn::CatchUp,
+            (Self::Kafka | Self::ApacheKafka, _) => ScaleOn::Lag,
+            (Self::Aws { .. }, Some("age")) => ScaleOn::Age,
+            (Self::Aws { .. }, _) => ScaleOn::ShardCount,
         }
     }
 }
 
-/// The built-in's name for this trigger, without KEDA's `s0-`; with `-age` behind it for `scaleOn: age`.
+/// The built-in's name for this trigger, without KEDA's `s0-`; with `-age` or `-catch-up` behind it where it is no built-in's value.
 #[must_use]
 pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
     let metadata = Metadata::new(metadata);
-    let name = match (Kind::of(&metadata), metadata.text("topic"), metadata.text("consumerGroup")) {
-        (Kind::Aws { prefix, name_key, scale_on }, ..) => {
+    let kind = Kind::of(&metadata);
+    let ending = match kind.scale_on(&metadata) {
+        ScaleOn::Lag | ScaleOn::ShardCount => "",
+        ScaleOn::Age => "-age",
+        ScaleOn::CatchUp => "-catch-up",
+    };
+    let name = match (kind, metadata.text("topic"), metadata.text("consumerGroup")) {
+        (Kind::Aws { prefix, name_key }, ..) => {
             let name = metadata.text(name_key).map_or_else(String::new, |name| format!("-{name}"));
-            let ending = if scale_on == ScaleOn::Age { "-age" } else { "" };
-            format!("{prefix}{name}{ending}")
+            format!("{prefix}{name}")
         }
         (Kind::ApacheKafka, Some(topics), _) => {
             let topics: Vec<_> = topics.split(',').map(str::trim).collect();
@@ -67,7 +80,7 @@ pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
         (Kind::Kafka | Kind::ApacheKafka, None, Some(group)) => format!("kafka-{group}-topics"),
         (Kind::Kafka | Kind::ApacheKafka, None, None) => "kafka".to_owned(),
     };
-    MetricName(normalize(&name))
+    MetricName(normalize(&format!("{name}{ending}")))
 }
 
 /// The target of the metric: the threshold, in seconds where it is an age; or its default where the threshold is wrong.
@@ -75,13 +88,14 @@ pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
 pub fn metric_target(metadata: &HashMap<String, String>) -> NonZeroU64 {
     let metadata = Metadata::new(metadata);
     let integer = |key: &str| metadata.text(key).and_then(syntax::parse_integer);
-    let (threshold, default) = match Kind::of(&metadata) {
-        Kind::Kafka | Kind::ApacheKafka => (integer("lagThreshold"), DEFAULT_LAG_THRESHOLD),
-        Kind::Aws { scale_on: ScaleOn::ShardCount, .. } => (integer("shardCount"), DEFAULT_SHARD_COUNT),
-        Kind::Aws { scale_on: ScaleOn::Age, .. } => {
+    let (threshold, default) = match Kind::of(&metadata).scale_on(&metadata) {
+        ScaleOn::Lag => (integer("lagThreshold"), DEFAULT_LAG_THRESHOLD),
+        ScaleOn::ShardCount => (integer("shardCount"), DEFAULT_SHARD_COUNT),
+        ScaleOn::Age => {
             let age = metadata.text("ageThreshold").and_then(syntax::parse_duration);
             (age.and_then(|age| i64::try_from(age.as_secs()).ok()), DEFAULT_AGE_SECONDS)
         }
+        ScaleOn::CatchUp => (None, CONSUMERS),
     };
     threshold.and_then(positive).or_else(|| positive(default)).unwrap_or(NonZeroU64::MIN)
 }

@@ -7,7 +7,7 @@ use super::metadata::{Metadata, shown};
 const KEY: &str = "partitionLimitation";
 
 /// Which partitions count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PartitionSelection {
     /// All.
     All,

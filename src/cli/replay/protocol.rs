@@ -23,7 +23,8 @@ use crate::lag::flow::{
     ThroughputRow,
 };
 use crate::lag::{Moment, PartitionId};
-use crate::scaling::catch_up::{Memory, Wanted, advance};
+use crate::scaling::Decision;
+use crate::scaling::catch_up::{Memory, Unknown, advance};
 use crate::trigger::{CatchUpPolicy, Decimal};
 
 /// A sample is good for so long.
@@ -74,7 +75,7 @@ struct Session {
     policy: CatchUpPolicy,
     memory: Memory,
     flow: Option<(Moment, Flow)>,
-    wanted: Option<Wanted>,
+    decision: Option<Result<Decision, Unknown>>,
 }
 
 /// Answers every line of `input` until it ends.
@@ -101,19 +102,19 @@ fn answer(session: &mut Option<Session>, line: &str) -> anyhow::Result<Answer> {
         Request::Reset { .. } => {}
         Request::Sample(sample) => session.sample(sample)?,
         Request::Metric { t } => {
-            let wanted = session.fresh(t)?.and(session.wanted);
-            return Ok(wanted.map_or_else(too_little, |wanted| Answer::Value(wanted.asked)));
+            let value = session.fresh(t)?.map(|decision| decision.value.get());
+            return Ok(value.map_or_else(stale, Answer::Value));
         }
         Request::Active { t } => {
-            let flow = session.fresh(t)?;
-            return Ok(flow.map_or_else(too_little, |flow| Answer::Active(flow.unread())));
+            let active = session.fresh(t)?.map(|decision| decision.active);
+            return Ok(active.map_or_else(stale, Answer::Active));
         }
     }
     Ok(Answer::Ok(true))
 }
 
-fn too_little() -> Answer {
-    Answer::Error("no fresh sample, or only one so far".to_owned())
+fn stale() -> Answer {
+    Answer::Error("no fresh sample".to_owned())
 }
 
 impl Session {
@@ -125,7 +126,7 @@ impl Session {
         if let Some(tolerance) = hpa_tol {
             policy.scale_up_tolerance = Decimal::nearest(tolerance).context("hpa_tol")?;
         }
-        Ok(Self { kind, policy, memory: Memory::default(), flow: None, wanted: None })
+        Ok(Self { kind, policy, memory: Memory::default(), flow: None, decision: None })
     }
 
     fn sample(&mut self, sample: Sample) -> anyhow::Result<()> {
@@ -143,14 +144,17 @@ impl Session {
             }
             (Kind::Throughput, _) => Flow::Throughput(ThroughputFlow::fold(None, sample.throughput()?, now)),
         };
-        (self.memory, self.wanted) = advance(&self.policy, &self.memory, &flow, flow.unread());
+        let (memory, decision) = advance(&self.policy, &self.memory, &flow);
+        (self.memory, self.decision) = (memory, Some(decision));
         self.flow = Some((now, flow));
         Ok(())
     }
 
-    fn fresh(&self, t: f64) -> anyhow::Result<Option<&Flow>> {
+    fn fresh(&self, t: f64) -> anyhow::Result<Option<&Decision>> {
         let now = moment(t)?;
-        Ok(self.flow.as_ref().filter(|(taken, _)| now.since(*taken) <= STALE).map(|(_, flow)| flow))
+        let fresh = self.flow.as_ref().is_some_and(|(taken, _)| now.since(*taken) <= STALE);
+        let Some(decision) = self.decision.as_ref().filter(|_| fresh) else { return Ok(None) };
+        decision.as_ref().map(Some).map_err(|unknown| anyhow::Error::new(*unknown))
     }
 }
 

@@ -8,6 +8,7 @@ mod average;
 mod capacity;
 mod commits;
 mod effect;
+mod observed;
 mod offsets;
 mod owners;
 mod ring;
@@ -38,16 +39,6 @@ impl Flow {
             Self::Offsets(flow) => flow.owners(),
             Self::Throughput(flow) => flow.flow().owners(),
             Self::Ages(flow) => flow.owners(),
-        }
-    }
-
-    /// Whether anything is unread that somebody could work on.
-    #[must_use]
-    pub fn unread(&self) -> bool {
-        match self {
-            Self::Offsets(flow) => flow.unread() > 0.5,
-            Self::Throughput(flow) => flow.age() > 0.0,
-            Self::Ages(flow) => flow.age() > 0.0,
         }
     }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tests::{T0, ms, number, shard_id};
 use super::*;
-use crate::trigger::AgeFrom;
+use crate::trigger::{AgeFrom, AgesOf};
 
 /// A stream and an application as they truly are.
 #[derive(Clone, Debug, Default)]
@@ -257,7 +257,7 @@ fn an_application_that_begins_again_is_not_judged_by_what_it_had_read() {
     assert_eq!(world.survey(PROBE, &mut reads).0.age(), Duration::ZERO);
     world.shards[0].done = 0;
     world.now += 1000;
-    let from = AgeFrom::Auto { exact_above: Duration::from_secs(3600) };
+    let from = AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(3600) });
     let (survey, _) = world.survey(from, &mut reads);
     assert!(survey.age() >= world.truth(), "{:?} {:?}", survey.age(), world.truth());
 }
@@ -265,7 +265,7 @@ fn an_application_that_begins_again_is_not_judged_by_what_it_had_read() {
 #[test]
 fn an_idle_application_is_looked_at_again_when_the_last_look_is_old() {
     let mut world = World::grow(&[Event::Lease(0), Event::Lease(1)]);
-    let (mut reads, from) = (Reads::default(), AgeFrom::Auto { exact_above: Duration::from_secs(30) });
+    let (mut reads, from) = (Reads::default(), AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) }));
     world.now += 86_400_000;
     assert_eq!(world.survey(from, &mut reads).1, 2, "nothing tells how old an unread record could be");
     assert_eq!(world.survey(from, &mut reads).1, 0, "just read");
@@ -303,7 +303,7 @@ proptest! {
     fn an_age_is_never_less_than_the_truth_and_exact_above_the_threshold(events in events(), threshold in 1..120_u64) {
         let world = World::grow(&events);
         let exact_above = Duration::from_secs(threshold);
-        let (survey, _) = world.survey(AgeFrom::Auto { exact_above }, &mut Reads::default());
+        let (survey, _) = world.survey(AgeFrom::Auto(AgesOf::Oldest { exact_above }), &mut Reads::default());
         let (age, truth) = (survey.age(), world.truth());
         prop_assert!(age >= truth, "{:?} {:?} {:?}", age, truth, survey);
         if age > exact_above {
@@ -314,7 +314,7 @@ proptest! {
     #[test]
     fn what_earlier_reads_told_never_makes_an_age_less_than_the_truth(before in events(), after in events()) {
         let mut reads = Reads::default();
-        let from = AgeFrom::Auto { exact_above: Duration::from_secs(30) };
+        let from = AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) });
         let mut world = World::grow(&before);
         world.survey(from, &mut reads);
         for event in &after {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use super::lineage::{Lineage, Standing};
 use super::{Beginning, Checkpoint, Lease, Position, Reads, Saw, Shard, ShardId, ShardState, Timestamp};
-use crate::trigger::AgeFrom;
+use crate::trigger::{AgeFrom, AgesOf};
+
+/// Where each shard's age matters, those above this are to be exact: less than this is not called behind.
+const EACH_EXACT_ABOVE: Duration = Duration::from_secs(10);
 
 /// What decides how exactly ages are known.
 #[derive(Clone, Copy, Debug)]
@@ -245,8 +248,11 @@ fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<(ShardId, Position
         .filter(|estimate| match from {
             AgeFrom::SequenceNumber => false,
             AgeFrom::Probe => true,
-            AgeFrom::Auto { exact_above } => {
+            AgeFrom::Auto(AgesOf::Oldest { exact_above }) => {
                 estimate.highest > exact_above.max(known) || (idle && estimate.read == LastRead::EmptyBefore)
+            }
+            AgeFrom::Auto(AgesOf::Each) => {
+                estimate.highest > EACH_EXACT_ABOVE || (idle && estimate.read == LastRead::EmptyBefore)
             }
         })
         .collect();

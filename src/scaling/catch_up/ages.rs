@@ -47,24 +47,24 @@ impl<'a> Law<'a> {
         Self { flow, goal, memory, now, places: flow.shards().len() }
     }
 
-    /// The consumers that are wanted; `None` while too little is known.
-    pub(super) fn judge(mut self, active: bool) -> Option<Judgement> {
-        if self.flow.first() {
-            return None;
-        }
+    /// The consumers that are wanted.
+    pub(super) fn judge(mut self, active: bool) -> Judgement {
         let enough = self.flow.steady().map(|steady| whole(steady.enough(self.goal.utilization)));
         if self.now == 0 {
-            return Some(match enough {
+            return match enough {
                 _ if !active => Judgement::new(0, Rule::NothingToDo),
                 Some(enough) => Judgement::new(useful_from(self.places, enough.max(1)), Rule::NobodyWorks),
                 None => Judgement::new(1, Rule::NobodyWorks),
-            });
+            };
+        }
+        if self.flow.first() {
+            return Judgement::new(self.now, Rule::FirstReading);
         }
         if self.flow.shards().iter().any(|shard| self.flow.lags(shard)) {
-            return Some(self.behind(enough));
+            return self.behind(enough);
         }
         self.memory.few = None;
-        Some(self.caught_up(enough))
+        self.caught_up(enough)
     }
 
     fn caught_up(&mut self, enough: Option<usize>) -> Judgement {

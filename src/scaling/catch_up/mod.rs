@@ -9,54 +9,90 @@ mod counts;
 mod goal;
 mod memory;
 mod offsets;
+mod picture;
 mod rule;
 mod size;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 use self::goal::Goal;
 pub use self::memory::Memory;
+pub use self::picture::{CapacityFrom, Unit};
 pub use self::rule::Rule;
-use crate::lag::flow::Flow;
-use crate::trigger::CatchUpPolicy;
+pub use self::standing::{CatchUps, MOST_POLICIES};
+use super::{Decision, Quantity, Step};
+use crate::lag::flow::{Flow, count};
+use crate::trigger::{Activation, CatchUpPolicy};
 
-/// What the law wants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wanted {
-    /// The consumers that are needed.
-    pub consumers: usize,
-    /// A number that makes an HPA, which ignores small differences, go there.
-    pub asked: f64,
-    /// Which rule decided.
-    pub rule: Rule,
-    /// More were wanted than this count, beyond which the last scale-up gained nothing.
-    pub useless_above: Option<usize>,
+/// Why no number of consumers can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// Positions move although nobody is known to work.
+    #[error("positions move although the group has no member, so the number of its consumers is unknown")]
+    Consumers,
 }
 
-/// Judges `flow` by `policy` and what was remembered; `None` while too little is known to say anything.
-#[must_use]
-pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow, active: bool) -> (Memory, Option<Wanted>) {
+/// Judges `flow` by `policy` and what was remembered of earlier readings; also tells what is to be remembered of this one.
+pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory, Result<Decision, Unknown>) {
     let goal = Goal::of(policy);
+    let active = active(policy.activation, flow);
     let mut memory = memory.clone();
     let judgement = match flow {
         Flow::Offsets(flow) => offsets::Law::new(flow, goal, &mut memory).judge(active),
         Flow::Throughput(flow) => offsets::Law::new(flow.flow(), goal, &mut memory).judge(active),
-        Flow::Ages(flow) => ages::Law::new(flow, goal, &mut memory).judge(active),
+        Flow::Ages(flow) => Ok(ages::Law::new(flow, goal, &mut memory).judge(active)),
     };
+    (memory, judgement.map(|judgement| decision(policy, goal, flow, &judgement, active)))
+}
+
+fn decision(policy: &CatchUpPolicy, goal: Goal, flow: &Flow, judgement: &Judgement, active: bool) -> Decision {
     let (now, places) = (flow.owners().count(), flow.places());
-    let wanted = judgement.map(|Judgement { consumers, rule, useless_above }| Wanted {
-        consumers,
-        asked: counts::over_tolerance(consumers, now, places, goal.tolerance),
-        rule,
-        useless_above,
-    });
-    (memory, wanted)
+    let wanted = judgement.consumers;
+    let asked = counts::over_tolerance(wanted, now, places, goal.tolerance);
+    let mut steps = picture::steps(flow, goal);
+    steps.push(Step::ConsumersWanted { consumers: wanted, rule: judgement.rule });
+    if let Some(consumers) = judgement.useless_above {
+        steps.push(Step::UselessAbove { consumers });
+    }
+    if asked > count(wanted) {
+        steps.push(Step::OverTolerance { asked: Quantity::from_number(asked), now });
+    }
+    let consumers_per_replica = policy.consumers_per_replica.get();
+    if consumers_per_replica > 1 {
+        steps.push(Step::PerReplica { consumers_per_replica });
+    }
+    steps.push(Step::CatchUpActivation { active });
+    Decision {
+        value: Quantity::from_number(asked / f64::from(consumers_per_replica)),
+        target: Quantity::from_count(1),
+        active,
+        steps,
+    }
+}
+
+/// Whether there is more to do than the threshold.
+fn active(activation: Activation, flow: &Flow) -> bool {
+    /// Less than a record is none.
+    const NOTHING: f64 = 0.5;
+    match (activation, flow) {
+        (Activation::Lag(records), Flow::Offsets(flow)) => {
+            flow.unread() > Quantity::from_count(records).get() + NOTHING
+        }
+        (Activation::Age(age), Flow::Throughput(flow)) => flow.age() > age.as_secs_f64(),
+        (Activation::Age(age), Flow::Ages(flow)) => flow.age() > age.as_secs_f64(),
+        // a threshold of another kind is none
+        (Activation::Age(_), Flow::Offsets(flow)) => flow.unread() > NOTHING,
+        (Activation::Lag(_), Flow::Throughput(flow)) => flow.age() > 0.0,
+        (Activation::Lag(_), Flow::Ages(flow)) => flow.age() > 0.0,
+    }
 }
 
 /// A number of consumers, and why.
 struct Judgement {
     consumers: usize,
     rule: Rule,
+    /// More were wanted than this, beyond which the last scale-up gained nothing.
     useless_above: Option<usize>,
 }
 
@@ -67,7 +103,7 @@ impl Judgement {
 
     /// No more than `limit`, and never fewer than there are now for its sake.
     fn limited(self, limit: Option<usize>, now: usize) -> Self {
-        match limit.map(|limit| limit.max(now)).filter(|limit| now > 0 && *limit < self.consumers) {
+        match limit.map(|limit| limit.max(now)).filter(|limit| *limit < self.consumers) {
             Some(limit) => Self { consumers: limit, useless_above: Some(limit), ..self },
             None => self,
         }

@@ -4,7 +4,7 @@ use super::counts::useful_from;
 use super::goal::Goal;
 use super::memory::Memory;
 use super::size::{consumers, isolation_budget, size};
-use super::{Judgement, Rule};
+use super::{Judgement, Rule, Unknown};
 use crate::lag::flow::{Demand, OffsetFlow, count};
 
 /// What arrives until new consumers can help: KEDA's and the HPA's periods, start and rebalance.
@@ -51,21 +51,34 @@ impl<'a> Law<'a> {
         Self { flow, goal, memory, now: flow.owners().count(), places: flow.partitions().len() }
     }
 
-    /// The consumers that are wanted; `None` while too little is known.
-    pub(super) fn judge(mut self, active: bool) -> Option<Judgement> {
-        let demands = self.flow.demands()?;
+    /// The consumers that are wanted.
+    pub(super) fn judge(mut self, active: bool) -> Result<Judgement, Unknown> {
         let capacity = self.flow.capacity().or(self.goal.capacity);
-        let judgement = match capacity {
-            _ if self.now == 0 && !active => Judgement::new(0, Rule::NothingToDo),
-            None if self.now == 0 => Judgement::new(1, Rule::NobodyWorks),
-            None => self.capacity_unknown(&demands),
-            Some(capacity) if self.now == 0 => {
-                let loads: Vec<_> = demands.iter().map(|demand| (demand.arrivals, demand.backlog)).collect();
-                Judgement::new(self.size(&loads, capacity).max(1), Rule::NobodyWorks)
-            }
-            Some(capacity) => self.capacity_known(demands, capacity),
+        let demands = self.flow.demands();
+        if self.now == 0 {
+            return self.nobody_works(&demands.unwrap_or_default(), capacity, active);
+        }
+        let judgement = match (demands, capacity) {
+            (None, _) => Judgement::new(self.now, Rule::FirstReading),
+            (Some(demands), None) => self.capacity_unknown(&demands),
+            (Some(demands), Some(capacity)) => self.capacity_known(demands, capacity),
         };
-        Some(judgement.limited(self.flow.useless_above(), self.now))
+        Ok(judgement.limited(self.flow.useless_above(), self.now))
+    }
+
+    fn nobody_works(&self, demands: &[Demand], capacity: Option<f64>, active: bool) -> Result<Judgement, Unknown> {
+        let Some(capacity) = capacity else {
+            // somebody does, whom the group does not know: how many there are cannot be told
+            if self.flow.progressed_at() > self.flow.stable_since() {
+                return Err(Unknown::Consumers);
+            }
+            return Ok(Judgement::new(usize::from(active), if active { Rule::NobodyWorks } else { Rule::NothingToDo }));
+        };
+        if !active {
+            return Ok(Judgement::new(0, Rule::NothingToDo));
+        }
+        let loads: Vec<_> = demands.iter().map(|demand| (demand.arrivals, demand.backlog)).collect();
+        Ok(Judgement::new(self.size(&loads, capacity).max(1), Rule::NobodyWorks))
     }
 
     fn capacity_unknown(&mut self, demands: &[Demand]) -> Judgement {

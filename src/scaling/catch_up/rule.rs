@@ -12,6 +12,8 @@ pub enum Rule {
     NothingToDo,
     /// Nobody works: as many as the remembered capacity asks for.
     NobodyWorks,
+    /// There was one reading only, and rates need two.
+    FirstReading,
     /// There is a backlog and the capacity is not known yet.
     ColdStart,
     /// The capacity is not known: as many as there are.
@@ -49,6 +51,7 @@ impl fmt::Display for Rule {
         f.write_str(match self {
             Self::NothingToDo => "nobody works and nothing is unread",
             Self::NobodyWorks => "nobody works: as many as what is known of a consumer's capacity asks for",
+            Self::FirstReading => "rates need two readings: as many as there are",
             Self::ColdStart => "behind, and what a consumer can do is not measured yet: twice as many",
             Self::CapacityUnknown => "what a consumer can do is not measured yet: as many as there are",
             Self::Probing => {

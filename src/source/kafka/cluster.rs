@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::ends::EndsReading;
@@ -15,7 +16,8 @@ use super::group_topics::GroupTopics;
 use super::job::{Ends, Job, failed};
 use super::topology::Topology;
 use super::transport::{
-    ClusterTransport, CommittedRows, GroupAsk, GroupId, PartitionsAsk, RowError, Rows, Topic, TopicName, TopicsAsk,
+    ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, Rows, Topic, TopicName,
+    TopicsAsk,
 };
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::trigger::{AbsentTopics, KafkaSource, SourceRef, TopicSelection};
@@ -154,6 +156,9 @@ impl<T: ClusterTransport> Cluster<T> {
             let partitions: HashSet<_> = jobs.iter().flat_map(Job::partitions).collect();
             GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(partitions.into_iter().collect()) }
         });
+        let followed = waiting.iter().filter(|(_, jobs)| jobs.iter().any(Job::wants_members));
+        let followed: Vec<_> = followed.map(|(group, _)| group.clone()).collect();
+        let mut members = MembersReading::new(&self.transport, followed);
         let mut rows = self.transport.committed(asks.collect(), COMMITTED_DEADLINE);
         while !waiting.is_empty() {
             let mut wave = Vec::new();
@@ -164,14 +169,16 @@ impl<T: ClusterTransport> Cluster<T> {
                         for job in &mut jobs {
                             job.commit(&rows);
                         }
-                        wave.append(&mut jobs);
+                        let (followed, mut others): (Vec<_>, _) = jobs.into_iter().partition(Job::wants_members);
+                        wave.append(&mut others);
+                        wave.append(&mut members.join(&group, followed, report).await);
                     }
-                    Err(error) => give_up(&group, &jobs, &error, report),
+                    Err(error) => give_up("what", "committed", &group, &jobs, &error, report),
                 }
             }
             if wave.is_empty() && rows.is_closed() && rows.is_empty() {
                 for (group, jobs) in waiting.drain() {
-                    give_up(&group, &jobs, &RowError::Overdue("no answer".into()), report);
+                    give_up("what", "committed", &group, &jobs, &RowError::Overdue("no answer".into()), report);
                 }
             }
             EndsReading::new(self, wave).run(report).await;
@@ -200,11 +207,46 @@ async fn next_wave(
     wave
 }
 
-fn give_up(group: &GroupId, jobs: &[Job], error: &RowError, report: &Report) {
+fn give_up(what: &str, has: &str, group: &GroupId, jobs: &[Job], error: &RowError, report: &Report) {
     for job in jobs {
         report(
             &job.source,
-            Err(failed(format!("could not read what group {group} committed for {}", job.source), error)),
+            Err(failed(format!("could not read {what} group {group} {has} for {}", job.source), error)),
         );
+    }
+}
+
+/// Who works on what, for the groups that are followed: asked for at the same time as what they committed.
+struct MembersReading {
+    rows: Rows<GroupId, GroupState>,
+    came: HashMap<GroupId, Result<GroupState, RowError>>,
+}
+
+impl MembersReading {
+    fn new<T: ClusterTransport>(transport: &T, groups: Vec<GroupId>) -> Self {
+        let rows =
+            if groups.is_empty() { mpsc::unbounded_channel().1 } else { transport.groups(groups, COMMITTED_DEADLINE) };
+        Self { rows, came: HashMap::new() }
+    }
+
+    /// The jobs with their members; those without are reported.
+    async fn join(&mut self, group: &GroupId, mut jobs: Vec<Job>, report: &Report) -> Vec<Job> {
+        if jobs.is_empty() {
+            return jobs;
+        }
+        while !self.came.contains_key(group) {
+            match self.rows.recv().await {
+                Some((group, row)) => drop(self.came.insert(group, row)),
+                None => break,
+            }
+        }
+        match self.came.remove(group).unwrap_or_else(|| Err(RowError::Overdue("no answer".into()))) {
+            Ok(state) => jobs.iter_mut().for_each(|job| job.join(&state)),
+            Err(error) => {
+                give_up("the members that", "has", group, &jobs, &error, report);
+                jobs.clear();
+            }
+        }
+        jobs
     }
 }

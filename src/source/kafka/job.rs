@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::transport::{CommittedRows, GroupId, LogPosition, RowError, Topic, TopicName, TopicPartition};
+use super::transport::{CommittedRows, GroupId, GroupState, LogPosition, RowError, Topic, TopicName, TopicPartition};
 use crate::lag::{
-    CommittedOffset, GroupObservation, Observation, Offset, PartitionObservation, SourceError, SourceErrorKind,
-    TopicObservation, Watermarks,
+    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, Offset, PartitionObservation,
+    SourceError, SourceErrorKind, TopicObservation, Watermarks,
 };
 use crate::trigger::{IsolationLevel, KafkaSource, SourceRef};
 
@@ -22,6 +22,8 @@ pub(super) struct Job {
     topics: Vec<(TopicName, Topic)>,
     absent: Vec<Arc<str>>,
     committed: HashMap<TopicPartition, Result<CommittedOffset, RowError>>,
+    members: Members,
+    owners: HashMap<TopicPartition, MemberIndex>,
 }
 
 impl Job {
@@ -37,7 +39,31 @@ impl Job {
             IsolationLevel::ReadCommitted => LogPosition::StableEnd,
         };
         let group = kafka.group.clone();
-        Self { source, group, end, topics, absent, committed: HashMap::new() }
+        let (members, owners) = (Members::Unread, HashMap::new());
+        Self { source, group, end, topics, absent, committed: HashMap::new(), members, owners }
+    }
+
+    /// Whether it is to be read who works on what.
+    pub(super) fn wants_members(&self) -> bool {
+        matches!(&*self.source, SourceRef::Kafka(kafka) if kafka.consumers.is_some())
+    }
+
+    /// Takes who works on what.
+    pub(super) fn join(&mut self, state: &GroupState) {
+        if state.rebalancing() {
+            self.members = Members::Rebalancing(state.members.len());
+            return;
+        }
+        let members = state.members.iter();
+        self.members = Members::Settled(
+            members
+                .map(|member| Member { id: member.id.as_str().into(), client_id: member.client_id.as_str().into() })
+                .collect(),
+        );
+        let owned = (0..).zip(&state.members).flat_map(|(index, member)| {
+            member.assignment.iter().map(move |partition| (partition.clone(), MemberIndex(index)))
+        });
+        self.owners = owned.collect();
     }
 
     /// Every partition.
@@ -74,11 +100,13 @@ impl Job {
                 let start = failures.take(&key, "start of the log", ends.get(&(key.clone(), LogPosition::Start)));
                 let end = failures.take(&key, "end of the log", ends.get(&(key.clone(), self.end)));
                 let watermarks = Watermarks { start: start?, end: end? };
-                Some(PartitionObservation { partition, committed: committed?, watermarks })
+                let owner = self.owners.get(&key).copied();
+                Some(PartitionObservation { partition, committed: committed?, watermarks, owner })
             });
             TopicObservation { name: name.clone(), id: topic.id, partitions: partitions.collect() }
         });
-        let observation = GroupObservation { topics: topics.collect(), absent: self.absent.clone() };
+        let (absent, members) = (self.absent.clone(), self.members.clone());
+        let observation = GroupObservation { topics: topics.collect(), absent, members };
         match failures.first {
             None => Ok(Observation::Kafka(observation)),
             Some((what, error)) => {

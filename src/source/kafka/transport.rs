@@ -90,9 +90,20 @@ pub struct GroupState {
     pub members: Vec<GroupMember>,
 }
 
+impl GroupState {
+    /// Whether the members are just being given their partitions: who has which is unknown then, though somebody soon will.
+    #[must_use]
+    pub fn rebalancing(&self) -> bool {
+        let nobody = self.members.iter().all(|member| member.assignment.is_empty());
+        !self.members.is_empty() && nobody && self.state != "Stable"
+    }
+}
+
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
+    /// What the coordinator calls it: another one each time that it joins.
+    pub id: String,
     /// Its client id, as the application set it.
     pub client_id: String,
     /// The partitions that it was given.

@@ -70,9 +70,10 @@ pub fn lag(records: u64) -> Observation {
         partition: PartitionId(0),
         committed: CommittedOffset::At(Offset(1000)),
         watermarks: Watermarks { start: Offset(0), end: Offset(1000 + records) },
+        owner: None,
     };
     let topic = TopicObservation { name: "orders".into(), id: None, partitions: vec![partition] };
-    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new() })
+    Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
 }
 
 impl Observe for Scripted {

@@ -351,8 +351,9 @@ unsafe fn read_group(group: *const rd_kafka_ConsumerGroupDescription_t) -> Group
                 let partition = PartitionId(u32::try_from(row.partition).ok()?);
                 Some(TopicPartition { topic: row.topic, partition })
             });
+            let id = text(rd_kafka_MemberDescription_consumer_id(member));
             let client_id = text(rd_kafka_MemberDescription_client_id(member));
-            GroupMember { client_id, assignment: assignment.collect() }
+            GroupMember { id, client_id, assignment: assignment.collect() }
         });
         GroupState { state, members: members.collect() }
     }

@@ -1,0 +1,132 @@
+//! From what was read of a source to its flow.
+
+use std::sync::Arc;
+
+use super::{
+    AgeFlow, AgeReading, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow, ThroughputReading,
+    ThroughputRow,
+};
+use crate::lag::streams::{Backlog, ShardReport};
+use crate::lag::{
+    ApplicationObservation, CommitOf, CommittedOffset, GroupHistory, GroupObservation, History, LagRules, Members,
+    Moment, Observation, Renewals, partition_lag,
+};
+use crate::trigger::{Compat, KafkaSource, PartitionRules, SourceRef, StreamName};
+
+impl Flow {
+    /// The flow after a reading of `source`; `None` where nobody wants to follow it.
+    #[must_use]
+    pub fn observe(
+        past: Option<&Self>,
+        source: &SourceRef,
+        observation: &Observation,
+        history: &History,
+        now: Moment,
+    ) -> Option<Self> {
+        match (source, observation, history) {
+            (SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
+                let rules = source.consumers.as_ref()?;
+                let past = past.and_then(|past| if let Self::Offsets(past) = past { Some(past) } else { None });
+                let reading = of_group(source, rules, group, history, past, now);
+                Some(Self::Offsets(OffsetFlow::fold(past, reading, now)))
+            }
+            (SourceRef::Application(source), Observation::Application(application), History::Application(renewals)) => {
+                let kinesis = matches!(source.stream.stream, StreamName::Kinesis(_));
+                Some(of_application(past, kinesis, application, renewals, now))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn of_group(
+    source: &KafkaSource,
+    rules: &PartitionRules,
+    group: &GroupObservation,
+    history: &GroupHistory,
+    past: Option<&OffsetFlow>,
+    now: Moment,
+) -> OffsetReading {
+    let rules_of_lag = LagRules {
+        offset_reset: rules.offset_reset,
+        without_commit: rules.without_commit,
+        isolation: source.isolation,
+        compat: Compat::Fixed,
+    };
+    let partitions = || history.with(group).filter(|(_, partition, _)| rules.partitions.selects(partition.partition.0));
+    let rows = partitions().map(|(topic, partition, past)| {
+        let committed = match (partition.committed, past.commit_of) {
+            (CommittedOffset::At(offset), CommitOf::ThisTopic) => Some(records(offset.0)),
+            (CommittedOffset::At(_), CommitOf::FormerTopic) | (CommittedOffset::None, _) => None,
+        };
+        let behind = partition_lag(partition, past, rules_of_lag, now).records;
+        OffsetRow {
+            place: Place::Partition(topic.name.clone(), partition.partition),
+            end: records(partition.watermarks.end.0),
+            committed,
+            backlog: records(u64::try_from(behind).unwrap_or(0)),
+            arrivals: None,
+            unweighed_age: 0.0,
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    let owners = match &group.members {
+        Members::Settled(_) => {
+            Owners::new(partitions().map(|(_, partition, _)| group.owner(partition).map(|member| member.id.clone())))
+        }
+        // while partitions are given out nobody owns any, and soon somebody does
+        Members::Rebalancing(members) => match past.filter(|past| past.partitions().len() == rows.len()) {
+            Some(past) if past.owners().count() > 0 => past.owners().clone(),
+            _ => Owners::even(*members, rows.len()),
+        },
+        Members::Unread => Owners::even(0, rows.len()),
+    };
+    OffsetReading { rows, owners }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a position beyond 2^53 may be told in steps of two")]
+const fn records(offset: u64) -> f64 {
+    offset as f64
+}
+
+/// With KCL 3 in kilobytes, else in ages. A store that told kilobytes once goes on to do so, also for shards that are too new.
+fn of_application(
+    past: Option<&Flow>,
+    kinesis: bool,
+    application: &ApplicationObservation,
+    renewals: &Renewals,
+    now: Moment,
+) -> Flow {
+    let shards: Vec<_> = application.survey.shards.iter().filter_map(|report| Some((report, age(report)?))).collect();
+    let owners = Owners::new(shards.iter().map(|(report, _)| owner(report, renewals, now)));
+    let place = |report: &ShardReport| Place::Shard(report.shard.clone());
+    let throughput = |report: &ShardReport| report.lease.as_ref().and_then(|lease| lease.throughput_kbps);
+    let weighed = kinesis
+        && (matches!(past, Some(Flow::Throughput(_))) || shards.iter().any(|(report, _)| throughput(report).is_some()));
+    if weighed {
+        let past = past.and_then(|past| if let Flow::Throughput(past) = past { Some(past) } else { None });
+        let rows = shards.iter().map(|(report, age)| ThroughputRow {
+            place: place(report),
+            age: *age,
+            kilobytes_per_second: throughput(report).unwrap_or(0.0),
+        });
+        return Flow::Throughput(ThroughputFlow::fold(past, ThroughputReading { rows: rows.collect(), owners }, now));
+    }
+    let past = past.and_then(|past| if let Flow::Ages(past) = past { Some(past) } else { None });
+    let rows = shards.iter().map(|(report, age)| (place(report), *age));
+    Flow::Ages(AgeFlow::fold(past, AgeReading { rows: rows.collect(), owners }, now))
+}
+
+/// The age of a shard that is being read; `None` where there is nothing to read, now or ever.
+fn age(report: &ShardReport) -> Option<f64> {
+    match &report.backlog {
+        Backlog::Unread { age, .. } => Some(age.as_secs_f64()),
+        Backlog::CaughtUp => Some(0.0),
+        Backlog::Finished | Backlog::Waits { .. } | Backlog::NoSuchShard => None,
+    }
+}
+
+fn owner(report: &ShardReport, renewals: &Renewals, now: Moment) -> Option<Arc<str>> {
+    let lease = report.lease.as_ref()?;
+    lease.owner.clone().filter(|_| renewals.alive(lease, now))
+}
