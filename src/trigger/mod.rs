@@ -8,6 +8,8 @@ mod aws_access;
 #[cfg(test)]
 mod aws_tests;
 mod catch_up;
+#[cfg(test)]
+mod catch_up_tests;
 mod checkpoint_store;
 mod kafka;
 pub mod keys;

@@ -165,7 +165,8 @@ impl AgeFlow {
             }
             moves.push(Move {
                 before: shard.moved_at,
-                moved,
+                // where everything is read, what moves is the time
+                moved: moved && age > 0.0,
                 unread: age > 0.0,
                 owned: reading.owners.of(index).is_some(),
             });

@@ -289,9 +289,8 @@ unsafe fn read(kind: c_int, event: *mut rd_kafka_event_t) -> Result<Reply, Failu
             RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => {
                 let result = rd_kafka_event_ListConsumerGroupOffsets_result(event);
                 let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
-                let Some(group) = slice(groups.cast_const(), count).first() else {
-                    return Err(Failure::invalid("an answer without the group".to_owned()));
-                };
+                let group = slice(groups.cast_const(), count).first();
+                let group = group.ok_or_else(|| Failure::invalid("an answer without the group".to_owned()))?;
                 error_of(rd_kafka_group_result_error(*group))?;
                 Ok(Reply::Partitions(Rows::of(rd_kafka_group_result_partitions(*group)).done))
             }
@@ -303,9 +302,8 @@ unsafe fn read(kind: c_int, event: *mut rd_kafka_event_t) -> Result<Reply, Failu
             RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT => {
                 let result = rd_kafka_event_DescribeConsumerGroups_result(event);
                 let groups = rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
-                let Some(group) = slice(groups.cast_const(), count).first() else {
-                    return Err(Failure::invalid("an answer without the group".to_owned()));
-                };
+                let group = slice(groups.cast_const(), count).first();
+                let group = group.ok_or_else(|| Failure::invalid("an answer without the group".to_owned()))?;
                 error_of(rd_kafka_ConsumerGroupDescription_error(*group))?;
                 Ok(Reply::Group(read_group(*group)))
             }
