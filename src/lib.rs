@@ -6,6 +6,7 @@ pub mod cli;
 pub mod keda;
 pub mod lag;
 mod playground;
+pub mod recording;
 pub mod sampler;
 pub mod scaling;
 pub mod source;

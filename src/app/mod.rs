@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about the domain. Listeners and the end come from outside, so that a test can run the whole service.
 
+mod recorder;
 mod reload;
 
 use std::path::PathBuf;
@@ -14,9 +15,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::recorder::Recorder;
 use crate::admin;
 use crate::keda::{self, Limits};
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Witness};
 use crate::source::{Connections, Sources};
 use crate::telemetry::Metrics;
 
@@ -32,10 +34,21 @@ pub struct Settings {
     pub connections: Connections,
     /// The file that it came from, to be watched.
     pub connections_file: Option<PathBuf>,
+    /// Where readings are recorded, if they are.
+    pub recording: Option<Recording>,
     /// How long open calls may take after the end was asked for.
     pub drain_deadline: Duration,
     /// The age at which connections are asked to end.
     pub max_connection_age: Duration,
+}
+
+/// Where readings are recorded.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The directory; it is made where it is not.
+    pub directory: PathBuf,
+    /// All files together are no larger: the oldest go.
+    pub most_bytes: u64,
 }
 
 /// The runtime of the service. Answers come from memory: one thread gives tens of thousands a second, and more threads wake each
@@ -68,7 +81,12 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new(VERSION, COMMIT));
     let sources = Sources::new(settings.connections, metrics.upstream.clone());
     let handle = sources.connections();
-    let sampler = Sampler::new(sources, metrics.sampler.clone());
+    let recorder = settings.recording.map(|Recording { directory, most_bytes }| {
+        let recorder = Recorder::start(&directory, most_bytes);
+        let recorder = recorder.with_context(|| format!("recording into {}", directory.display()))?;
+        anyhow::Ok(Arc::new(recorder) as Arc<dyn Witness>)
+    });
+    let sampler = Sampler::witnessed(sources, metrics.sampler.clone(), recorder.transpose()?);
     let drain = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let readiness = admin::Readiness::new(drain.clone());

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Verdict, read_connections};
-use crate::app::{self, COMMIT, Listeners, Settings, VERSION};
+use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
 use crate::telemetry::{LogFormat, init_log};
 
 /// The arguments of `serve`.
@@ -18,6 +18,7 @@ use crate::telemetry::{LogFormat, init_log};
 #[command(after_help = "Examples:
   keda-stream-scaler serve
   keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,librdkafka=debug
+  keda-stream-scaler serve --record /var/lib/stream-scaler   # for keda-stream-scaler replay
   keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log")]
 pub(super) struct Arguments {
     /// Where KEDA finds the scaler (gRPC)
@@ -41,6 +42,13 @@ pub(super) struct Arguments {
     #[arg(long, env = "STREAM_SCALER_WORKER_THREADS", default_value = "1", value_name = "THREADS",
           value_parser = clap::value_parser!(u16).range(1..=64))]
     worker_threads: u16,
+    /// Record readings into this directory, for replay
+    #[arg(long, env = "STREAM_SCALER_RECORD", value_name = "DIRECTORY")]
+    record: Option<PathBuf>,
+    /// The most that recordings take, in MiB; the oldest go
+    #[arg(long, env = "STREAM_SCALER_RECORD_MIB", default_value = "1024", value_name = "MIB",
+          value_parser = clap::value_parser!(u64).range(32..=1_048_576))]
+    record_mib: u64,
     /// What to log: a level, or levels by module
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -57,6 +65,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         drain_seconds,
         max_connection_age_seconds,
         worker_threads,
+        record,
+        record_mib,
         log,
         log_format,
     } = arguments;
@@ -64,6 +74,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let settings = Settings {
         connections: read_connections(connections.as_deref())?,
         connections_file: connections,
+        recording: record.map(|directory| Recording { directory, most_bytes: record_mib << 20 }),
         drain_deadline: Duration::from_secs(drain_seconds),
         max_connection_age: Duration::from_secs(max_connection_age_seconds),
     };

@@ -53,6 +53,7 @@ impl<O: Observe> ScalerService<O> {
 
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
         let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
+        self.sampler.note(&trigger.source, &about.scaler_metadata);
         let answer = self.sampler.ask(&about.namespace, &trigger, patience).await;
         answer.and_then(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
     }

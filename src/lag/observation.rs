@@ -27,7 +27,7 @@ pub struct ShardsObservation {
 }
 
 /// Whether an application has written any progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Checkpoints {
     /// Its table is not there.

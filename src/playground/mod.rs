@@ -69,6 +69,7 @@ async fn demonstrate(arguments: &Arguments, broker: &Broker, traffic: &Traffic) 
     let settings = Settings {
         connections: Connections::default(),
         connections_file: None,
+        recording: None,
         drain_deadline: Duration::from_secs(1),
         max_connection_age: Duration::from_secs(300),
     };

@@ -12,6 +12,7 @@ mod rows;
 mod target;
 mod verdict;
 mod view;
+mod witness;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -28,6 +29,7 @@ pub use self::rows::{PartitionRow, Rows, ShardRow};
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{TargetView, ViewState};
+pub use self::witness::Witness;
 use crate::lag::{Moment, Observe, SourceError, SourceErrorKind};
 use crate::scaling::{RetentionRisk, Sample};
 use crate::telemetry::SamplerMetrics;
@@ -58,6 +60,7 @@ struct Inner<O: Observe> {
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// A standing interest in one source, until it is dropped.
@@ -81,6 +84,11 @@ impl<O: Observe> Clone for Sampler<O> {
 impl<O: Observe> Sampler<O> {
     /// A sampler that reads through `observer`. Needs a running runtime as soon as it is asked.
     pub fn new(observer: O, metrics: SamplerMetrics) -> Self {
+        Self::witnessed(observer, metrics, None)
+    }
+
+    /// The same, with somebody who sees what is asked and what is read.
+    pub fn witnessed(observer: O, metrics: SamplerMetrics, witness: Option<Arc<dyn Witness>>) -> Self {
         for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
             metrics.expect_outcome(outcome);
         }
@@ -93,6 +101,7 @@ impl<O: Observe> Sampler<O> {
             backends: Mutex::default(),
             next_watch: AtomicU64::new(0),
             metrics,
+            witness,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -142,6 +151,13 @@ impl<O: Observe> Sampler<O> {
         let news = target.known.subscribe();
         let max_staleness = trigger.pace.max_staleness;
         Ok(Watch { inner: self.inner.clone(), of, target, news, id, max_staleness })
+    }
+
+    /// Tells the witness, if there is one, by which metadata a source is asked about.
+    pub fn note(&self, source: &SourceRef, metadata: &HashMap<String, String>) {
+        if let Some(witness) = &self.inner.witness {
+            witness.asked(source, metadata);
+        }
     }
 
     /// What is known of every target, for operators.

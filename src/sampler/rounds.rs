@@ -158,6 +158,9 @@ impl<O: Observe> Open<O> {
         self.inner.metrics.sampled(outcome.as_ref().err().map_or("ok", |error| error.kind().as_str()));
         if let Ok(observation) = &outcome {
             self.watch_retention(target, observation);
+            if let Some(witness) = &self.inner.witness {
+                witness.read(&target.source, observation);
+            }
         }
         let error = outcome.as_ref().err().map(SourceError::chain);
         match target.add(outcome, self.begun, self.inner.now()) {

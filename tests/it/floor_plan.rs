@@ -11,18 +11,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lag", &["trigger"]),
     ("scaling", &["trigger", "lag"]),
     ("source", &["trigger", "lag", "telemetry"]),
+    ("recording", &["trigger", "lag"]),
     ("sampler", &["trigger", "lag", "scaling", "telemetry"]),
     ("keda", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
     ("admin", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
-    ("app", &["admin", "keda", "sampler", "source", "telemetry"]),
-    ("cli", &["app", "keda", "lag", "playground", "sampler", "scaling", "source", "telemetry", "trigger"]),
+    ("app", &["admin", "keda", "lag", "recording", "sampler", "source", "telemetry", "trigger"]),
+    ("cli", &["app", "keda", "lag", "playground", "recording", "sampler", "scaling", "source", "telemetry", "trigger"]),
     ("playground", &["app", "cli", "keda", "source", "telemetry"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
 
 /// Crates that the pure floors may not use: no clock, no I/O, no wire.
-const PURE: [&str; 3] = ["trigger", "lag", "scaling"];
+const PURE: [&str; 4] = ["trigger", "lag", "scaling", "recording"];
 const IMPURE: [&str; 7] = ["tokio", "tonic", "rdkafka", "tracing", "aws_config", "reqwest", "std::fs"];
 
 /// A file longer than this, its tests left out, does too much.

@@ -52,7 +52,7 @@ pub enum Backlog {
 }
 
 /// What told an age.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AgeBasis {
     /// The first unread record: exact.

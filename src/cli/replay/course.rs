@@ -1,0 +1,82 @@
+//! One policy on its way through a recording.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::{Context as _, bail};
+
+use crate::lag::{Moment, Observation, SourceError};
+use crate::recording::Metadata;
+use crate::scaling::{Decision, Sample, decide};
+use crate::trigger::keys::{Owner, find};
+use crate::trigger::{Policy, Trigger};
+
+/// A policy, and what it has seen so far.
+pub(super) struct Course {
+    /// What distinguishes it from the others.
+    pub(super) name: String,
+    trigger: Trigger,
+    sample: Option<Sample>,
+}
+
+/// A course for every trigger that was recorded, and for each that is to be compared with the first of them.
+pub(super) fn courses(recorded: &BTreeSet<Metadata>, others: &[String]) -> anyhow::Result<Vec<Course>> {
+    let mut courses = Vec::new();
+    for metadata in recorded {
+        courses.push(Course::new(policy_in_words(metadata), metadata).context("the recorded trigger is wrong")?);
+    }
+    let base = recorded.first().context("the recording does not say what was asked")?;
+    for other in others {
+        let metadata = changed(base, other)?;
+        courses.push(Course::new(other.clone(), &metadata).with_context(|| format!("--with {other}"))?);
+    }
+    Ok(courses)
+}
+
+impl Course {
+    fn new(name: String, metadata: &Metadata) -> anyhow::Result<Self> {
+        let metadata: HashMap<_, _> = metadata.clone().into_iter().collect();
+        Ok(Self { name, trigger: Trigger::parse(&metadata)?, sample: None })
+    }
+
+    /// Goes on with a reading.
+    pub(super) fn see(&mut self, observation: &Observation, now: Moment) {
+        let policy = if let Policy::CatchUp(policy) = &self.trigger.policy { Some(policy.clone()) } else { None };
+        let policies = policy.as_slice();
+        let sample = Sample::after(self.sample.as_ref(), &self.trigger.source, observation.clone(), policies, now);
+        self.sample = Some(sample);
+    }
+
+    /// What KEDA would have got, had it asked right after the last reading; `None` before the first.
+    pub(super) fn decide(&self) -> Option<Result<Decision, SourceError>> {
+        let sample = self.sample.as_ref()?;
+        Some(decide(&self.trigger.policy, &self.trigger.source, sample, sample.taken_at))
+    }
+}
+
+/// The policy's keys of a trigger.
+fn policy_in_words(metadata: &Metadata) -> String {
+    let keys = metadata.iter().filter(|(key, _)| *key == "scaleOn" || of_a_policy(key));
+    let words: Vec<_> = keys.map(|(key, value)| format!("{key}={value}")).collect();
+    if words.is_empty() { "as recorded".to_owned() } else { words.join(",") }
+}
+
+/// The recorded metadata with these changes; where they name another policy, without the keys of the recorded one.
+fn changed(base: &Metadata, changes: &str) -> anyhow::Result<Metadata> {
+    let mut pairs = Vec::new();
+    for change in changes.split(',') {
+        match change.split_once('=') {
+            Some((key, value)) => pairs.push((key.trim().to_owned(), value.trim().to_owned())),
+            None => bail!("--with {changes}: {change:?} must be key=value"),
+        }
+    }
+    let mut metadata = base.clone();
+    let other_policy = pairs.iter().any(|(key, value)| key == "scaleOn" && base.get("scaleOn") != Some(value));
+    metadata.retain(|key, _| !(other_policy && of_a_policy(key)));
+    metadata.extend(pairs);
+    Ok(metadata)
+}
+
+fn of_a_policy(key: &str) -> bool {
+    let owner = find(key).map(|key| key.owner);
+    matches!(owner, Some(Owner::Lag | Owner::ShardCount | Owner::Age | Owner::CatchUp))
+}

@@ -1,0 +1,183 @@
+//! What policies would have asked for, side by side.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::course::Course;
+use super::recorded::Recording;
+use crate::lag::{CommittedOffset, Members, Moment, Observation};
+use crate::scaling::{Decision, Quantity};
+
+/// A recording under several policies.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Table {
+    source: String,
+    policies: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// One time: the last reading before its end.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    /// Milliseconds since 1970.
+    at: u64,
+    reading: Facts,
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Facts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records_behind: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_unread_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_shards: Option<u64>,
+    /// Where it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumers: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Answer {
+    Decided { value: Quantity, target: Quantity, active: bool, replicas: u64 },
+    Failed { error: String },
+}
+
+impl Table {
+    /// Runs the courses through the recording.
+    pub(super) fn fill(recording: &Recording, courses: &mut [Course], every: Duration) -> anyhow::Result<Self> {
+        let every =
+            u64::try_from(every.as_millis()).ok().filter(|every| *every > 0).context("--every must be longer")?;
+        let first = recording.readings.first().map_or(0, |(at, _)| *at);
+        let mut rows = Vec::new();
+        let mut readings = recording.readings.iter().peekable();
+        while let Some((at, observation)) = readings.next() {
+            let now = Moment::after_epoch(Duration::from_millis(at - first));
+            for course in courses.iter_mut() {
+                course.see(observation, now);
+            }
+            if readings.peek().is_none_or(|(next, _)| next / every != at / every) {
+                rows.push(Row::new(*at, observation, courses));
+            }
+        }
+        let policies = courses.iter().map(|course| course.name.clone()).collect();
+        Ok(Self { source: recording.source.clone(), policies, rows })
+    }
+
+    /// Whether every policy has a value at the end.
+    pub(super) fn ends_well(&self) -> bool {
+        let last = self.rows.last();
+        last.is_some_and(|row| row.answers.iter().all(|answer| matches!(answer, Answer::Decided { .. })))
+    }
+}
+
+impl Row {
+    fn new(at: u64, observation: &Observation, courses: &[Course]) -> Self {
+        let answers = courses.iter().filter_map(Course::decide).map(|decided| match decided {
+            Ok(Decision { value, target, active, .. }) => {
+                Answer::Decided { value, target, active, replicas: value.replicas_at(target) }
+            }
+            Err(error) => Answer::Failed { error: error.chain() },
+        });
+        Self { at, reading: Facts::of(observation), answers: answers.collect() }
+    }
+
+    /// `2026-01-31 08:15:00`, in UTC.
+    fn time(&self) -> String {
+        let seconds = i64::try_from(self.at / 1000).unwrap_or(i64::MAX);
+        OffsetDateTime::from_unix_timestamp(seconds).map_or_else(
+            |_| self.at.to_string(),
+            |time| {
+                let (hour, minute, second) = time.to_hms();
+                format!("{} {hour:02}:{minute:02}:{second:02}", time.date())
+            },
+        )
+    }
+}
+
+impl Facts {
+    fn of(observation: &Observation) -> Self {
+        let mut facts = Self { records_behind: None, oldest_unread_seconds: None, open_shards: None, consumers: None };
+        match observation {
+            Observation::Kafka(group) => {
+                let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+                let behind = partitions.map(|partition| match partition.committed {
+                    CommittedOffset::None => 0,
+                    CommittedOffset::At(offset) => partition.watermarks.end.records_since(offset),
+                });
+                facts.records_behind = Some(behind.sum());
+                facts.consumers = match &group.members {
+                    Members::Unread => None,
+                    Members::Rebalancing(count) => Some(*count),
+                    Members::Settled(members) => Some(members.len()),
+                };
+            }
+            Observation::Application(application) => {
+                facts.oldest_unread_seconds = Some(application.survey.age().as_secs_f64());
+                let leases = application.survey.shards.iter().filter_map(|report| report.lease.as_ref());
+                let owners: std::collections::BTreeSet<_> = leases.filter_map(|lease| lease.owner.as_ref()).collect();
+                facts.consumers = Some(owners.len());
+            }
+            Observation::Shards(shards) => facts.open_shards = Some(shards.open),
+        }
+        facts
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.source)?;
+        for (number, policy) in self.policies.iter().enumerate() {
+            writeln!(f, "  {}  {policy}", letter(number))?;
+        }
+        write!(f, "\n{:<19} {:>10} {:>10} {:>9}", "time (UTC)", "behind", "oldest", "consumers")?;
+        for number in 0..self.policies.len() {
+            write!(f, " {:>9}", format!("replicas {}", letter(number)))?;
+        }
+        writeln!(f)?;
+        for row in &self.rows {
+            let Facts { records_behind, oldest_unread_seconds, open_shards, consumers } = &row.reading;
+            let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            let behind = records_behind.map(|count| count.to_string());
+            let behind = behind.or_else(|| open_shards.map(|count| format!("{count} shards")));
+            let oldest = oldest_unread_seconds.map(|age| format!("{age:.0} s"));
+            let consumers = consumers.map(|count| count.to_string());
+            let [behind, oldest, consumers] = [behind, oldest, consumers].map(or_none);
+            write!(f, "{:<19} {behind:>10} {oldest:>10} {consumers:>9}", row.time())?;
+            for answer in &row.answers {
+                write!(f, " {:>9}", answer.to_string())?;
+            }
+            writeln!(f)?;
+        }
+        for (number, answer) in self.rows.last().into_iter().flat_map(|row| row.answers.iter().enumerate()) {
+            if let Answer::Failed { error } = answer {
+                writeln!(f, "\n{} ends with: {error}", letter(number))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided { active: false, .. } => f.write_str("inactive"),
+            Self::Decided { replicas, .. } => replicas.fmt(f),
+            Self::Failed { .. } => f.write_str("error"),
+        }
+    }
+}
+
+/// A, B, … for the columns.
+fn letter(number: usize) -> char {
+    ('A'..='Z').cycle().nth(number).unwrap_or('?')
+}

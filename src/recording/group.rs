@@ -1,0 +1,112 @@
+//! A consumer group, a line for each reading and a column for each fact.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::LineError;
+use crate::lag::{
+    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Offset, PartitionId, PartitionObservation,
+    TopicId, TopicObservation, Watermarks,
+};
+
+/// What was read of a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupLine {
+    topics: Vec<TopicColumns>,
+    absent: Vec<Arc<str>>,
+    members: MembersLine,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum MembersLine {
+    Unread,
+    Rebalancing(usize),
+    /// Each by its id and its client id.
+    Settled(Vec<(Arc<str>, Arc<str>)>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TopicColumns {
+    name: Arc<str>,
+    /// Hexadecimal.
+    id: Option<String>,
+    partition: Vec<u32>,
+    start: Vec<u64>,
+    end: Vec<u64>,
+    committed: Vec<Option<u64>>,
+    owner: Vec<Option<u32>>,
+}
+
+impl From<&GroupObservation> for GroupLine {
+    fn from(group: &GroupObservation) -> Self {
+        let members = match &group.members {
+            Members::Unread => MembersLine::Unread,
+            Members::Rebalancing(count) => MembersLine::Rebalancing(*count),
+            Members::Settled(members) => {
+                let names = members.iter().map(|member| (member.id.clone(), member.client_id.clone()));
+                MembersLine::Settled(names.collect())
+            }
+        };
+        Self { topics: group.topics.iter().map(TopicColumns::from).collect(), absent: group.absent.clone(), members }
+    }
+}
+
+impl TryFrom<GroupLine> for GroupObservation {
+    type Error = LineError;
+
+    fn try_from(line: GroupLine) -> Result<Self, LineError> {
+        let members = match line.members {
+            MembersLine::Unread => Members::Unread,
+            MembersLine::Rebalancing(count) => Members::Rebalancing(count),
+            MembersLine::Settled(names) => {
+                Members::Settled(names.into_iter().map(|(id, client_id)| Member { id, client_id }).collect())
+            }
+        };
+        let topics: Result<_, _> = line.topics.into_iter().map(TopicObservation::try_from).collect();
+        Ok(Self { topics: topics?, absent: line.absent, members })
+    }
+}
+
+impl From<&TopicObservation> for TopicColumns {
+    fn from(topic: &TopicObservation) -> Self {
+        let partitions = || topic.partitions.iter();
+        let committed = |partition: &PartitionObservation| match partition.committed {
+            CommittedOffset::None => None,
+            CommittedOffset::At(offset) => Some(offset.0),
+        };
+        Self {
+            name: topic.name.clone(),
+            id: topic.id.map(|id| format!("{:x}", id.0)),
+            partition: partitions().map(|partition| partition.partition.0).collect(),
+            start: partitions().map(|partition| partition.watermarks.start.0).collect(),
+            end: partitions().map(|partition| partition.watermarks.end.0).collect(),
+            committed: partitions().map(committed).collect(),
+            owner: partitions().map(|partition| partition.owner.map(|owner| owner.0)).collect(),
+        }
+    }
+}
+
+impl TryFrom<TopicColumns> for TopicObservation {
+    type Error = LineError;
+
+    fn try_from(columns: TopicColumns) -> Result<Self, LineError> {
+        let TopicColumns { name, id, partition, start, end, committed, owner } = columns;
+        let lengths = [start.len(), end.len(), committed.len(), owner.len()];
+        if lengths.iter().any(|length| *length != partition.len()) {
+            return Err(LineError::Columns(format!("topic {name}")));
+        }
+        let id = id.map(|id| u128::from_str_radix(&id, 16).map(TopicId).map_err(|_| LineError::Word(id, "topic id")));
+        let rows = partition.into_iter().zip(start).zip(end).zip(committed).zip(owner);
+        let partitions = rows.map(|((((partition, start), end), committed), owner)| PartitionObservation {
+            partition: PartitionId(partition),
+            committed: committed.map_or(CommittedOffset::None, |offset| CommittedOffset::At(Offset(offset))),
+            watermarks: Watermarks { start: Offset(start), end: Offset(end) },
+            owner: owner.map(MemberIndex),
+        });
+        Ok(Self { name, id: id.transpose()?, partitions: partitions.collect() })
+    }
+}
