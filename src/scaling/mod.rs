@@ -8,6 +8,7 @@ mod aws_tests;
 pub mod catch_up;
 mod decision;
 mod even;
+pub mod hpa;
 mod lag_policy;
 mod sample;
 mod shard_count_policy;
