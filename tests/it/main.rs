@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod closed_loop;
 mod contract;
 mod floor_plan;
 mod kafka_lag;

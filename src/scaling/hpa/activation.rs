@@ -45,14 +45,13 @@ impl Activation {
     #[must_use]
     pub fn poll(&mut self, now: Moment, activity: Activity, spec: u32) -> u32 {
         match activity {
-            Activity::Unknown => spec,
             Activity::Active => {
                 self.last_active = Some(now);
                 if spec == 0 { self.min_replicas.max(1) } else { spec }
             }
             Activity::Inactive if self.min_replicas > 0 => spec.max(self.min_replicas),
             Activity::Inactive if self.cooled_down(now) => 0,
-            Activity::Inactive => spec,
+            Activity::Inactive | Activity::Unknown => spec,
         }
     }
 

@@ -10,3 +10,4 @@ pub mod scripted;
 pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;
+pub mod world;

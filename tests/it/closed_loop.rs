@@ -1,0 +1,241 @@
+//! The law in a closed loop: what it answers changes how many consumers there are, and that changes what it sees.
+//!
+//! Each test lives through one world several times, and bounds what came of it. A bound leaves room for another rounding or another
+//! generator, and none for a law that has become noticeably worse.
+
+use keda_stream_scaler::scaling::hpa::Target;
+
+use crate::support::world::policies::{AgeValue, LagThreshold, Law, Policy, Seen};
+use crate::support::world::scenario::{Noise, Scenario};
+use crate::support::world::scenarios::{
+    backlog, constant, downstream, hopeless, hot, noisy, one_short, pause, ramp, rare_commits, slow_start, slowdown,
+    spikes, step, stuck,
+};
+use crate::support::world::{Outcome, View, live};
+
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+/// The most that may come of it, on average over the seeds.
+struct Bounds {
+    /// Percent of the time in which a record was older than the objective.
+    late: f64,
+    /// Pod-seconds, relative to the least that the work takes.
+    cost: f64,
+    /// Changes of the number of replicas.
+    events: f64,
+}
+
+fn outcome(scenario: &Scenario, policy: impl Fn() -> Box<dyn Policy>) -> Outcome {
+    Outcome::mean(&SEEDS.map(|seed| live(scenario, &mut *policy(), seed)))
+}
+
+fn law(scenario: &Scenario, seen: Seen) -> Outcome {
+    outcome(scenario, || Box::new(Law::new(seen)))
+}
+
+fn holds(scenario: &Scenario, seen: Seen, bounds: &Bounds) {
+    let outcome = law(scenario, seen);
+    println!("{} on {seen:?}: {outcome:?}", scenario.name);
+    let within = outcome.late <= bounds.late && outcome.cost <= bounds.cost && outcome.events <= bounds.events;
+    assert!(within, "{} on {seen:?}: {outcome:?}", scenario.name);
+}
+
+/// Late for at most so many percent of the time, at a cost of at most so much, with at most so many changes.
+fn offsets(scenario: &Scenario, late: f64, cost: f64, events: f64) {
+    holds(scenario, Seen::Offsets, &Bounds { late, cost, events });
+}
+
+fn throughput(scenario: &Scenario, late: f64, cost: f64, events: f64) {
+    holds(scenario, Seen::Throughput, &Bounds { late, cost, events });
+}
+
+fn ages(scenario: &Scenario, late: f64, cost: f64, events: f64) {
+    holds(scenario, Seen::Ages, &Bounds { late, cost, events });
+}
+
+// === records known ===
+
+#[test]
+fn a_constant_rate_is_met_by_a_count_that_stays() {
+    offsets(&constant(), 3.5, 1.65, 3.0);
+}
+
+#[test]
+fn a_step_is_met_within_two_minutes_and_taken_back() {
+    offsets(&step(), 2.5, 2.1, 7.0);
+}
+
+#[test]
+fn a_ramp_is_followed_before_anything_gets_old() {
+    offsets(&ramp(), 0.6, 2.35, 13.0);
+}
+
+#[test]
+fn spikes_shorter_than_a_start_leave_little_behind() {
+    offsets(&spikes(), 5.0, 5.8, 20.0);
+}
+
+#[test]
+fn a_backlog_is_drained_in_the_time_that_is_wanted_and_no_sooner() {
+    offsets(&backlog(), 11.5, 1.5, 7.0);
+}
+
+#[test]
+fn a_hot_partition_that_one_consumer_can_do_gets_less_company() {
+    offsets(&hot(), 6.0, 3.3, 7.0);
+}
+
+#[test]
+fn a_hopeless_partition_does_not_ask_for_consumers_that_cannot_help() {
+    offsets(&hopeless(), 0.5, 3.7, 6.0);
+}
+
+#[test]
+fn a_stuck_partition_does_not_ask_for_consumers() {
+    offsets(&stuck(), 0.5, 2.4, 5.0);
+}
+
+#[test]
+fn what_stops_goes_to_zero_and_comes_back() {
+    offsets(&pause(), 4.5, 2.2, 9.0);
+}
+
+#[test]
+fn a_downstream_limit_is_not_answered_with_consumers_without_end() {
+    offsets(&downstream(), 38.5, 3.0, 8.0);
+}
+
+#[test]
+fn slower_consumers_become_more_and_fewer_again() {
+    offsets(&slowdown(), 3.5, 2.75, 8.0);
+}
+
+#[test]
+fn noise_is_not_followed() {
+    offsets(&noisy(), 3.5, 2.1, 2.5);
+}
+
+#[test]
+fn a_slow_start_is_not_answered_twice() {
+    offsets(&slow_start(), 9.0, 2.2, 8.0);
+}
+
+#[test]
+fn rare_commits_do_not_look_like_a_backlog() {
+    offsets(&rare_commits(), 8.0, 2.2, 7.0);
+}
+
+#[test]
+fn a_step_within_the_tolerance_of_the_hpa_is_taken() {
+    offsets(&one_short(), 1.5, 1.8, 3.0);
+}
+
+// === kilobytes known ===
+
+#[test]
+fn with_throughput_a_constant_rate_is_met_by_a_count_that_stays() {
+    throughput(&constant(), 4.5, 1.85, 6.0);
+}
+
+#[test]
+fn with_throughput_a_step_is_met_within_two_minutes_and_taken_back() {
+    throughput(&step(), 3.8, 2.1, 7.0);
+}
+
+#[test]
+fn with_throughput_a_backlog_is_drained_in_the_time_that_is_wanted() {
+    throughput(&backlog(), 12.0, 1.8, 11.0);
+}
+
+#[test]
+fn with_throughput_slower_consumers_become_more_and_fewer_again() {
+    throughput(&slowdown(), 4.0, 2.7, 7.5);
+}
+
+#[test]
+fn with_throughput_rare_checkpoints_do_not_look_like_a_backlog() {
+    throughput(&rare_commits(), 7.0, 2.3, 7.0);
+}
+
+// === ages known ===
+
+#[test]
+fn with_ages_a_constant_rate_is_met_after_some_probing() {
+    ages(&constant(), 9.0, 1.55, 9.0);
+}
+
+#[test]
+fn with_ages_a_step_is_met_within_three_minutes() {
+    ages(&step(), 4.5, 2.6, 8.0);
+}
+
+#[test]
+fn with_ages_a_ramp_is_followed() {
+    ages(&ramp(), 2.0, 2.6, 12.0);
+}
+
+#[test]
+fn with_ages_a_backlog_is_drained() {
+    ages(&backlog(), 13.5, 2.6, 11.0);
+}
+
+#[test]
+fn with_ages_a_stuck_shard_does_not_ask_for_consumers() {
+    ages(&stuck(), 0.5, 2.5, 5.0);
+}
+
+#[test]
+fn with_ages_what_stops_goes_to_zero_and_comes_back() {
+    ages(&pause(), 8.0, 2.0, 9.0);
+}
+
+// === compared ===
+
+#[test]
+fn what_is_late_under_a_lag_threshold_is_not_under_the_law() {
+    for scenario in [step(), spikes(), noisy()] {
+        // half a minute of a consumer's work: what somebody sets who knows what a consumer can do
+        let threshold = outcome(&scenario, || Box::new(LagThreshold::seconds(&scenario, 30.0)));
+        let law = law(&scenario, Seen::Offsets);
+        assert!(2.0 * law.late < threshold.late, "{}: {law:?}, {threshold:?}", scenario.name);
+    }
+}
+
+#[test]
+fn what_goes_up_and_down_by_ages_stays_under_the_law() {
+    let (age, law) = (outcome(&constant(), || Box::new(AgeValue(30.0))), law(&constant(), Seen::Offsets));
+    assert!(5.0 * law.events < age.events && 4.0 * law.late < age.late, "{law:?}, {age:?}");
+}
+
+// === the world itself ===
+
+#[test]
+fn a_world_is_the_same_each_time_and_another_with_another_seed() {
+    let once = |seed| live(&step(), &mut Law::new(Seen::Offsets), seed);
+    assert_eq!(once(1), once(1));
+    assert_ne!(once(1), once(2));
+}
+
+/// Cannot tell, ever.
+struct Speechless;
+
+impl Policy for Speechless {
+    fn target(&self) -> Target {
+        Target::AverageValue(1.0)
+    }
+
+    fn value(&self, _view: &View<'_>) -> Option<f64> {
+        None
+    }
+}
+
+#[test]
+fn in_a_world_that_nobody_scales_ages_grow_by_what_is_not_read() {
+    // of 125 a second 100 are read: the age grows by a fifth of a second each second, and is a minute after five minutes
+    let calm = Noise { deviation: 0.0, lasts: 1.0 };
+    let scenario = Scenario { noise: calm, unlike: 0.0, ..Scenario::new("overload", 4, vec![125.0; 1500]) };
+    let Outcome { late, oldest, events, cost, .. } = live(&scenario, &mut Speechless, 1);
+    assert!((79.0..83.0).contains(&late), "{late}");
+    assert!((295.0..320.0).contains(&oldest), "{oldest}");
+    assert_eq!((events, cost), (0.0, 0.8));
+}

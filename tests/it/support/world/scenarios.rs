@@ -1,0 +1,91 @@
+//! What has happened to somebody.
+
+use super::scenario::{Noise, Scenario, lines, one_hot, steps};
+
+const HOUR: usize = 3600;
+
+pub fn constant() -> Scenario {
+    Scenario::new("constant", 16, steps(HOUR, &[(0, 500.0)]))
+}
+
+/// Four times as much for half an hour.
+pub fn step() -> Scenario {
+    Scenario { first: 3, ..Scenario::new("step", 16, steps(HOUR + 600, &[(0, 200.0), (900, 900.0), (2700, 200.0)])) }
+}
+
+pub fn ramp() -> Scenario {
+    let rate = lines(HOUR + 600, &[(0, 100.0), (1200, 1100.0), (1800, 1100.0), (3000, 100.0)]);
+    Scenario { first: 2, ..Scenario::new("ramp", 24, rate) }
+}
+
+/// Two minutes of six times as much, four times.
+pub fn spikes() -> Scenario {
+    let spike = |begin| [(begin, 1200.0), (begin + 120, 200.0)];
+    let rates = [[(0, 200.0); 2], spike(600), spike(1500), spike(2400), spike(3300)].concat();
+    Scenario { first: 3, ..Scenario::new("spikes", 24, steps(4200, &rates)) }
+}
+
+/// Half an hour of arrivals and more is unread at the beginning.
+pub fn backlog() -> Scenario {
+    Scenario { backlog: 540_000.0, ..Scenario::new("backlog", 24, steps(4200, &[(0, 300.0)])) }
+}
+
+/// A quarter of all records is in one partition, and one consumer can do those if it does little else.
+pub fn hot() -> Scenario {
+    let rate = steps(4200, &[(0, 150.0), (900, 300.0), (3000, 150.0)]);
+    Scenario { first: 3, shares: one_hot(16, 5.0), ..Scenario::new("hot partition", 16, rate) }
+}
+
+/// Half of all records is in one partition, for a time more than one consumer can do.
+pub fn hopeless() -> Scenario {
+    let rate = steps(HOUR, &[(0, 150.0), (900, 280.0), (2400, 150.0)]);
+    let scenario = Scenario::new("hopeless partition", 16, rate);
+    Scenario { first: 3, shares: one_hot(16, 15.0), hopeless: Some(3), ..scenario }
+}
+
+/// A record that kills whoever reads it.
+pub fn stuck() -> Scenario {
+    let scenario = Scenario::new("stuck partition", 16, steps(4200, &[(0, 400.0)]));
+    Scenario { first: 6, stuck: Some((5, 600..3000)), hopeless: Some(5), ..scenario }
+}
+
+/// Nothing for half an hour.
+pub fn pause() -> Scenario {
+    let rate = steps(4200, &[(0, 400.0), (900, 0.0), (2700, 400.0)]);
+    Scenario { first: 6, least: 0, ..Scenario::new("pause", 16, rate) }
+}
+
+/// A database that takes less than what arrives for half an hour.
+pub fn downstream() -> Scenario {
+    let scenario = Scenario::new("downstream limit", 24, steps(4800, &[(0, 500.0)]));
+    Scenario { first: 7, downstream: Some((900..2700, 450.0)), ..scenario }
+}
+
+/// Every consumer is half as fast for half an hour.
+pub fn slowdown() -> Scenario {
+    Scenario {
+        first: 7,
+        slow: Some((900..2700, 0.5)),
+        ..Scenario::new("slow consumers", 24, steps(4800, &[(0, 500.0)]))
+    }
+}
+
+pub fn noisy() -> Scenario {
+    let noise = Noise { deviation: 0.6, lasts: 60.0 };
+    Scenario { first: 8, noise, ..Scenario::new("noise", 24, steps(HOUR, &[(0, 600.0)])) }
+}
+
+/// Consumers need two minutes to start, and half a minute to share the partitions.
+pub fn slow_start() -> Scenario {
+    Scenario { name: "slow start", start: (120.0, 15.0), rebalance: 30, ..step() }
+}
+
+/// Commits a minute apart.
+pub fn rare_commits() -> Scenario {
+    Scenario { name: "rare commits", commit: 60, ..step() }
+}
+
+/// Eleven consumers where some have three partitions and two is what they can do: an HPA takes twelve for eleven.
+pub fn one_short() -> Scenario {
+    Scenario { first: 11, unlike: 0.0, ..Scenario::new("one short", 24, steps(HOUR, &[(0, 920.0)])) }
+}
