@@ -26,13 +26,17 @@ mod streams;
 mod table;
 mod targets;
 mod throughput;
+#[path = "../../tests/it/support/world/mod.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod world;
+mod worlds;
 
 use table::Table;
 
 type Measure = fn(&mut Table);
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 8] = [
+const MEASURES: [(&str, Measure); 9] = [
     ("throughput", throughput::measure),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
@@ -41,6 +45,7 @@ const MEASURES: [(&str, Measure); 8] = [
     ("streams", streams::rounds),
     ("leases", streams::leases),
     ("stream-load", load::streams),
+    ("worlds", worlds::measure),
 ];
 
 fn main() {
