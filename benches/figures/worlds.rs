@@ -46,7 +46,7 @@ pub fn measure(table: &mut Table) {
     );
     let all = WORLDS.map(|world| {
         let scenario = world();
-        let law = outcome(&scenario, || Box::new(Law::new(Seen::Offsets)));
+        let law = outcome(&scenario, || Box::new(Law::new(&scenario, Seen::Offsets)));
         let (seconds, lag) = best_threshold(&scenario, BUDGET * law.cost);
         let age = outcome(&scenario, || Box::new(AgeValue(AGE)));
         let threshold = format!("{seconds:.0} s: {}", in_words(&lag));

@@ -8,8 +8,8 @@ use keda_stream_scaler::scaling::hpa::Target;
 use crate::support::world::policies::{AgeValue, LagThreshold, Law, Policy, Seen};
 use crate::support::world::scenario::{Noise, Scenario};
 use crate::support::world::scenarios::{
-    backlog, constant, downstream, hopeless, hot, noisy, one_short, pause, ramp, rare_commits, slow_start, slowdown,
-    spikes, step, stuck,
+    backlog, constant, deep_limit, downstream, hopeless, hot, hot_pair, neighbours, noisy, one_short, pause, ramp,
+    rare_commits, short_window, slow_start, slowdown, spikes, step, stuck,
 };
 use crate::support::world::{Outcome, View, live};
 
@@ -30,7 +30,7 @@ fn outcome(scenario: &Scenario, policy: impl Fn() -> Box<dyn Policy>) -> Outcome
 }
 
 fn law(scenario: &Scenario, seen: Seen) -> Outcome {
-    outcome(scenario, || Box::new(Law::new(seen)))
+    outcome(scenario, || Box::new(Law::new(scenario, seen)))
 }
 
 fn holds(scenario: &Scenario, seen: Seen, bounds: &Bounds) {
@@ -81,8 +81,23 @@ fn a_backlog_is_drained_in_the_time_that_is_wanted_and_no_sooner() {
 }
 
 #[test]
+fn a_backlog_is_drained_before_an_hpa_of_little_patience_takes_consumers_away() {
+    offsets(&short_window(), 11.0, 1.5, 7.0);
+}
+
+#[test]
 fn a_hot_partition_that_one_consumer_can_do_gets_less_company() {
     offsets(&hot(), 6.0, 3.3, 7.0);
+}
+
+#[test]
+fn busy_neighbours_are_parted_and_stay_parted() {
+    offsets(&neighbours(), 0.5, 2.2, 3.0);
+}
+
+#[test]
+fn a_hot_pair_is_parted_once_it_has_been_late_for_long() {
+    offsets(&hot_pair(), 9.0, 5.4, 2.0);
 }
 
 #[test]
@@ -103,6 +118,11 @@ fn what_stops_goes_to_zero_and_comes_back() {
 #[test]
 fn a_downstream_limit_is_not_answered_with_consumers_without_end() {
     offsets(&downstream(), 38.5, 3.0, 8.0);
+}
+
+#[test]
+fn consumers_that_gained_nothing_are_not_added_to() {
+    offsets(&deep_limit(), 44.0, 3.0, 7.0);
 }
 
 #[test]
@@ -157,6 +177,11 @@ fn with_throughput_rare_checkpoints_do_not_look_like_a_backlog() {
     throughput(&rare_commits(), 7.0, 2.3, 7.0);
 }
 
+#[test]
+fn with_throughput_a_hot_pair_is_parted_once_it_has_been_late_for_long() {
+    throughput(&hot_pair(), 9.0, 5.4, 2.0);
+}
+
 // === ages known ===
 
 #[test]
@@ -189,6 +214,21 @@ fn with_ages_what_stops_goes_to_zero_and_comes_back() {
     ages(&pause(), 8.0, 2.0, 9.0);
 }
 
+#[test]
+fn with_ages_slower_consumers_become_more_and_fewer_again() {
+    ages(&slowdown(), 3.5, 2.5, 9.5);
+}
+
+#[test]
+fn with_ages_rare_checkpoints_do_not_look_like_a_speed() {
+    ages(&rare_commits(), 13.5, 2.6, 7.0);
+}
+
+#[test]
+fn with_ages_noise_is_not_followed_far() {
+    ages(&noisy(), 5.0, 3.3, 8.5);
+}
+
 // === compared ===
 
 #[test]
@@ -211,7 +251,7 @@ fn what_goes_up_and_down_by_ages_stays_under_the_law() {
 
 #[test]
 fn a_world_is_the_same_each_time_and_another_with_another_seed() {
-    let once = |seed| live(&step(), &mut Law::new(Seen::Offsets), seed);
+    let once = |seed| live(&step(), &mut Law::new(&step(), Seen::Offsets), seed);
     assert_eq!(once(1), once(1));
     assert_ne!(once(1), once(2));
 }

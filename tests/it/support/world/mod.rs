@@ -14,8 +14,7 @@ use std::time::Duration;
 use keda_stream_scaler::lag::Moment;
 use keda_stream_scaler::lag::flow::{Owners, count};
 use keda_stream_scaler::scaling::hpa::{
-    Activation, COOLDOWN, DOWNSCALE_STABILIZATION, HorizontalPodAutoscaler, POLLING_INTERVAL, Pace, Replicas, Rules,
-    SYNC_PERIOD, Tolerance,
+    Activation, COOLDOWN, HorizontalPodAutoscaler, POLLING_INTERVAL, Pace, Replicas, Rules, SYNC_PERIOD, Tolerance,
 };
 
 use self::consumers::Consumers;
@@ -123,7 +122,7 @@ impl<'a> World<'a> {
             min_replicas: scenario.least.max(1),
             max_replicas: u32::try_from(scenario.partitions()).unwrap(),
             tolerance: Tolerance::default(),
-            pace: Pace::Plain { down_window: DOWNSCALE_STABILIZATION },
+            pace: Pace::Plain { down_window: scenario.window },
         };
         let phases = Phases {
             sync: random.below(seconds(SYNC_PERIOD)),

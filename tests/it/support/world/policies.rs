@@ -79,10 +79,10 @@ pub struct Law {
 }
 
 impl Law {
-    pub fn new(seen: Seen) -> Self {
+    pub fn new(scenario: &Scenario, seen: Seen) -> Self {
         Self {
             seen,
-            policy: CatchUpPolicy::default(),
+            policy: CatchUpPolicy { stabilization_window: scenario.window, ..CatchUpPolicy::default() },
             memory: Memory::default(),
             flow: None,
             wanted: None,

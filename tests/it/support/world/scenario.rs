@@ -1,8 +1,10 @@
 //! What may happen to a group.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use keda_stream_scaler::lag::flow::count;
+use keda_stream_scaler::scaling::hpa::DOWNSCALE_STABILIZATION;
 
 /// A world before anything has happened. Seconds count from its beginning, and rates are in records a second.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Scenario {
     pub stuck: Option<(usize, Range<usize>)>,
     /// A partition that no number of consumers can keep up with: its age does not count.
     pub hopeless: Option<usize>,
+    /// The HPA's window for scaling down, which the law is told of.
+    pub window: Duration,
 }
 
 /// A factor on arrivals that is 1 on average.
@@ -67,6 +71,7 @@ impl Scenario {
             downstream: None,
             stuck: None,
             hopeless: None,
+            window: DOWNSCALE_STABILIZATION,
         }
     }
 

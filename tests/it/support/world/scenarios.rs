@@ -1,6 +1,8 @@
 //! What has happened to somebody.
 
-use super::scenario::{Noise, Scenario, lines, one_hot, steps};
+use std::time::Duration;
+
+use super::scenario::{Noise, Scenario, lines, one_hot, steps, weighted};
 
 const HOUR: usize = 3600;
 
@@ -30,10 +32,10 @@ pub fn backlog() -> Scenario {
     Scenario { backlog: 540_000.0, ..Scenario::new("backlog", 24, steps(4200, &[(0, 300.0)])) }
 }
 
-/// A quarter of all records is in one partition, and one consumer can do those if it does little else.
+/// Nearly a quarter of all records is in one partition, and one consumer can do those if it does little else.
 pub fn hot() -> Scenario {
     let rate = steps(4200, &[(0, 150.0), (900, 300.0), (3000, 150.0)]);
-    Scenario { first: 3, shares: one_hot(16, 5.0), ..Scenario::new("hot partition", 16, rate) }
+    Scenario { first: 3, shares: one_hot(16, 4.5), ..Scenario::new("hot partition", 16, rate) }
 }
 
 /// Half of all records is in one partition, for a time more than one consumer can do.
@@ -59,6 +61,11 @@ pub fn pause() -> Scenario {
 pub fn downstream() -> Scenario {
     let scenario = Scenario::new("downstream limit", 24, steps(4800, &[(0, 500.0)]));
     Scenario { first: 7, downstream: Some((900..2700, 450.0)), ..scenario }
+}
+
+/// A database that takes half of what arrives.
+pub fn deep_limit() -> Scenario {
+    Scenario { name: "deep limit", downstream: Some((900..2700, 250.0)), ..downstream() }
 }
 
 /// Every consumer is half as fast for half an hour.
@@ -88,4 +95,21 @@ pub fn rare_commits() -> Scenario {
 /// Eleven consumers where some have three partitions and two is what they can do: an HPA takes twelve for eleven.
 pub fn one_short() -> Scenario {
     Scenario { first: 11, unlike: 0.0, ..Scenario::new("one short", 24, steps(HOUR, &[(0, 920.0)])) }
+}
+
+/// The first third of the partitions is busier than one consumer can do, although there are enough consumers for the sum.
+pub fn neighbours() -> Scenario {
+    let shares = weighted(&[27.0, 27.0, 27.0, 27.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0]);
+    Scenario { first: 3, shares, unlike: 0.0, ..Scenario::new("neighbours", 12, steps(4200, &[(0, 204.0)])) }
+}
+
+/// The two hottest partitions are neighbours, and isolating them takes four times the consumers that the sum needs.
+pub fn hot_pair() -> Scenario {
+    let shares = weighted(&[60.0, 60.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]);
+    Scenario { first: 6, shares, ..Scenario::new("hot pair", 12, steps(HOUR, &[(0, 220.0)])) }
+}
+
+/// A backlog under an HPA that takes consumers away after a minute.
+pub fn short_window() -> Scenario {
+    Scenario { name: "short window", window: Duration::from_secs(60), ..backlog() }
 }
