@@ -4,8 +4,8 @@ use crate::table::{Goal, Table};
 use crate::world::policies::{AgeValue, LagThreshold, Law, Policy, Seen};
 use crate::world::scenario::Scenario;
 use crate::world::scenarios::{
-    backlog, constant, downstream, hopeless, hot, noisy, one_short, pause, ramp, rare_commits, slow_start, slowdown,
-    spikes, step, stuck,
+    backlog, constant, downstream, hopeless, hot, hot_pair, neighbours, noisy, one_short, pause, ramp, rare_commits,
+    short_window, slow_start, slowdown, spikes, step, stuck, useless_consumers,
 };
 use crate::world::{Outcome, live};
 
@@ -20,7 +20,7 @@ const BUDGET: f64 = 1.1;
 /// Half of the objective.
 const AGE: f64 = 30.0;
 
-const WORLDS: [fn() -> Scenario; 15] = [
+const WORLDS: [fn() -> Scenario; 19] = [
     constant,
     step,
     ramp,
@@ -36,6 +36,10 @@ const WORLDS: [fn() -> Scenario; 15] = [
     slow_start,
     rare_commits,
     one_short,
+    neighbours,
+    hot_pair,
+    short_window,
+    useless_consumers,
 ];
 
 /// Every world with every policy.

@@ -63,9 +63,10 @@ pub fn downstream() -> Scenario {
     Scenario { first: 7, downstream: Some((900..2700, 450.0)), ..scenario }
 }
 
-/// A database that takes half of what arrives.
-pub fn deep_limit() -> Scenario {
-    Scenario { name: "deep limit", downstream: Some((900..2700, 250.0)), ..downstream() }
+/// A database that takes less than what arrives, and partitions enough to add consumers for long.
+pub fn useless_consumers() -> Scenario {
+    let scenario = Scenario::new("useless consumers", 48, steps(3000, &[(0, 500.0)]));
+    Scenario { first: 7, downstream: Some((600..2400, 400.0)), ..scenario }
 }
 
 /// Every consumer is half as fast for half an hour.
@@ -99,8 +100,8 @@ pub fn one_short() -> Scenario {
 
 /// The first third of the partitions is busier than one consumer can do, although there are enough consumers for the sum.
 pub fn neighbours() -> Scenario {
-    let shares = weighted(&[27.0, 27.0, 27.0, 27.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0]);
-    Scenario { first: 3, shares, unlike: 0.0, ..Scenario::new("neighbours", 12, steps(4200, &[(0, 204.0)])) }
+    let shares = weighted(&[29.0, 29.0, 29.0, 29.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]);
+    Scenario { first: 3, shares, unlike: 0.0, ..Scenario::new("neighbours", 12, steps(4200, &[(0, 196.0)])) }
 }
 
 /// The two hottest partitions are neighbours, and isolating them takes four times the consumers that the sum needs.
