@@ -132,7 +132,7 @@ fn slower_consumers_become_more_and_fewer_again() {
 
 #[test]
 fn noise_is_not_followed() {
-    offsets(&noisy(), 3.5, 2.1, 2.5);
+    offsets(&noisy(), 5.0, 2.1, 2.5);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_slow_start_is_not_answered_twice() {
 
 #[test]
 fn rare_commits_do_not_look_like_a_backlog() {
-    offsets(&rare_commits(), 8.0, 2.2, 7.0);
+    offsets(&rare_commits(), 9.5, 2.2, 7.0);
 }
 
 #[test]
