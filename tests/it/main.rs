@@ -8,6 +8,7 @@
     reason = "a test that cannot go on panics, prints what it measured, and nobody reads its docs"
 )]
 
+mod catch_up;
 mod cli;
 mod closed_loop;
 mod contract;

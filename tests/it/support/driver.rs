@@ -21,7 +21,7 @@ impl Driver {
         Self(bootstrap_servers.into())
     }
 
-    fn client<C: FromClientConfig>(&self, properties: &[(&str, &str)]) -> C {
+    pub fn client<C: FromClientConfig>(&self, properties: &[(&str, &str)]) -> C {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.0).set("log_level", "3");
         for (name, value) in properties {

@@ -10,4 +10,5 @@ pub mod scripted;
 pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;
+pub mod workers;
 pub mod world;

@@ -7,7 +7,8 @@ use keda_stream_scaler::lag::flow::{
     AgeFlow, AgeReading, Flow, OffsetFlow, OffsetReading, OffsetRow, Place, ThroughputFlow, ThroughputReading,
     ThroughputRow, count,
 };
-use keda_stream_scaler::scaling::catch_up::{Memory, Wanted, advance};
+use keda_stream_scaler::scaling::Decision;
+use keda_stream_scaler::scaling::catch_up::{Memory, advance};
 use keda_stream_scaler::scaling::hpa::{Activity, Target};
 use keda_stream_scaler::trigger::CatchUpPolicy;
 
@@ -74,7 +75,7 @@ pub struct Law {
     policy: CatchUpPolicy,
     memory: Memory,
     flow: Option<Flow>,
-    wanted: Option<Wanted>,
+    decision: Option<Decision>,
     throughput: Throughput,
 }
 
@@ -85,7 +86,7 @@ impl Law {
             policy: CatchUpPolicy { stabilization_window: scenario.window, ..CatchUpPolicy::default() },
             memory: Memory::default(),
             flow: None,
-            wanted: None,
+            decision: None,
             throughput: Throughput::default(),
         }
     }
@@ -108,18 +109,19 @@ impl Policy for Law {
                 throughput(past, view, &self.throughput.per_second)
             }
         };
-        (self.memory, self.wanted) = advance(&self.policy, &self.memory, &flow, flow.unread());
+        let (memory, decision) = advance(&self.policy, &self.memory, &flow);
+        (self.memory, self.decision) = (memory, decision.ok());
         self.flow = Some(flow);
     }
 
     fn value(&self, _view: &View<'_>) -> Option<f64> {
-        self.wanted.map(|wanted| wanted.asked)
+        self.decision.as_ref().map(|decision| decision.value.get())
     }
 
     fn activity(&self, _view: &View<'_>) -> Activity {
-        match &self.flow {
+        match &self.decision {
             None => Activity::Unknown,
-            Some(flow) if flow.unread() => Activity::Active,
+            Some(decision) if decision.active => Activity::Active,
             Some(_) => Activity::Inactive,
         }
     }
