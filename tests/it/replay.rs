@@ -1,6 +1,15 @@
 //! `replay`: the catch-up policy asked from outside.
 
-use crate::support::process::{Ended, run_with_input};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
+use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
+use tokio::time::{Instant, sleep};
+
+use crate::support::driver::{Driver, WITHIN};
+use crate::support::kafka::{one_node, unique};
+use crate::support::process::{Ended, Serving, run, run_with_input};
 
 async fn answers(lines: &[&str]) -> Vec<serde_json::Value> {
     let Ended { code, stdout, stderr } = run_with_input(&["replay", "--protocol"], &(lines.join("\n") + "\n")).await;
@@ -69,4 +78,86 @@ async fn what_is_no_request_is_answered_by_an_error_and_changes_nothing() {
     for (error, expected) in errors.iter().zip(expected) {
         assert!(error.starts_with(expected), "{errors:?}");
     }
+}
+
+/// What a scaler has recorded of a real group that is 12 behind, asked by lag and by catch-up.
+async fn recorded(directory: &Path) -> Vec<PathBuf> {
+    let servers = one_node().bootstrap_servers();
+    let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));
+    driver.create_topic(&topic, 2, 1, &[]).await;
+    driver.produce(&topic, 0, 20);
+    driver.commit(&group, &[(&topic, 0, 8), (&topic, 1, 0)]);
+    let serving = Serving::start(&["--record", directory.to_str().unwrap()]).await;
+    let mut client = ExternalScalerClient::connect(format!("http://{}", serving.grpc)).await.unwrap();
+    for more in [&[("lagThreshold", "5")][..], &[("scaleOn", "catchUp"), ("capacityPerConsumer", "0.02")]] {
+        let base = [
+            ("source", "kafka"),
+            ("bootstrapServers", servers.as_str()),
+            ("consumerGroup", &group),
+            ("topic", &topic),
+            ("pollInterval", "2s"),
+        ];
+        let metadata = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let about = ScaledObjectRef { name: "a".into(), namespace: "b".into(), scaler_metadata: metadata.collect() };
+        let request = GetMetricsRequest { scaled_object_ref: Some(about), metric_name: String::new() };
+        client.get_metrics(request).await.unwrap();
+    }
+    let begun = Instant::now();
+    loop {
+        let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let readings = |file: &PathBuf| std::fs::read_to_string(file).unwrap().matches("\"reading\"").count();
+        if files.len() == 2 && files.iter().all(|file| readings(file) >= 2) {
+            return files;
+        }
+        assert!(begun.elapsed() < WITHIN, "{files:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_serve_has_recorded_is_replayed_under_its_own_policy_and_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = recorded(directory.path()).await;
+    for file in &files {
+        let file = file.to_str().unwrap();
+        let Ended { code, stdout, stderr } = run(&["replay", file, "--with", "scaleOn=lag,lagThreshold=4"]).await;
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+        assert!(stdout.contains("B  scaleOn=lag,lagThreshold=4"), "{stdout}");
+        let row: Vec<_> = stdout.lines().last().unwrap().split_whitespace().collect();
+        let behind = ["12", "-"];
+        assert_eq!(row.get(2..4), Some(&behind[..]), "{stdout}");
+        // 12 / 5 and 12 / 4, with two partitions at most; all are in one partition, which one consumer has
+        let own = if stdout.contains("A  lagThreshold=5") { "2" } else { "1" };
+        assert_eq!(row.get(row.len() - 2..), Some(&[own, "2"][..]), "{stdout}");
+    }
+    let both: Vec<_> =
+        ["replay", "-o", "json"].into_iter().chain(files.iter().map(|file| file.to_str().unwrap())).collect();
+    let table: serde_json::Value = serde_json::from_str(&run(&both).await.stdout).unwrap();
+    assert_eq!(table["policies"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_recording_is_refused_by_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let begin = r#"{"recording":{"version":1,"source":"stream s","triggers":[]}}"#;
+    let reading = r#"{"reading":{"at":1,"of":{"shards":{"open":1,"closed":0}}}}"#;
+    let other = begin.replace("stream s", "stream t");
+    let cases = [
+        (String::new(), "it is empty"),
+        ("{}".to_owned(), "line 1 is no line of a recording"),
+        (reading.to_owned(), "line 1 does not begin a recording"),
+        (begin.replace(":1,", ":9,"), "version 9 of the format is not known"),
+        (begin.to_owned(), "there is no reading of stream s"),
+        (format!("{begin}\nnonsense\n{reading}"), "line 2 is no line of a recording"),
+        (format!("{begin}\n{reading}\n{other}\n{reading}"), "line 3 begins another recording"),
+        (format!("{begin}\n{reading}\n{{\"readi"), "the recording does not say what was asked"),
+    ];
+    for (number, (text, expected)) in cases.into_iter().enumerate() {
+        let file = directory.path().join(number.to_string());
+        std::fs::write(&file, text).unwrap();
+        let Ended { code, stderr, .. } = run(&["replay", file.to_str().unwrap()]).await;
+        assert!(code == Some(1) && stderr.contains(expected), "{expected}: {stderr}");
+    }
+    assert_eq!(run(&["replay"]).await.code, Some(2));
+    assert_eq!(run(&["replay", "--protocol", "file"]).await.code, Some(2));
 }
