@@ -107,7 +107,7 @@ fn a_hopeless_partition_does_not_ask_for_consumers_that_cannot_help() {
 
 #[test]
 fn a_stuck_partition_does_not_ask_for_consumers() {
-    offsets(&stuck(), 0.5, 2.4, 5.0);
+    offsets(&stuck(), 0.5, 2.9, 8.0);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn with_ages_a_backlog_is_drained() {
 
 #[test]
 fn with_ages_a_stuck_shard_does_not_ask_for_consumers() {
-    ages(&stuck(), 0.5, 2.5, 5.0);
+    ages(&stuck(), 0.5, 2.9, 4.0);
 }
 
 #[test]

@@ -73,8 +73,8 @@ impl Consumers {
         if same && number == self.ready {
             return false;
         }
-        let helpers = helpful.clone().count();
-        let members = helpful.zip(ranges(scenario.partitions(), helpers));
+        let number_of_members = helpful.clone().count();
+        let members = helpful.zip(ranges(scenario.partitions(), number_of_members));
         self.members = members.map(|(pod, range)| (pod.number, pod.speed, range)).collect();
         self.ready = number;
         self.paused_until = second + scenario.rebalance;

@@ -35,7 +35,7 @@ pub fn backlog() -> Scenario {
 /// Nearly a quarter of all records is in one partition, and one consumer can do those if it does little else.
 pub fn hot() -> Scenario {
     let rate = steps(4200, &[(0, 150.0), (900, 300.0), (3000, 150.0)]);
-    Scenario { first: 3, shares: one_hot(16, 4.5), ..Scenario::new("hot partition", 16, rate) }
+    Scenario { first: 3, unlike: 0.0, shares: one_hot(16, 4.5), ..Scenario::new("hot partition", 16, rate) }
 }
 
 /// Half of all records is in one partition, for a time more than one consumer can do.
@@ -45,10 +45,10 @@ pub fn hopeless() -> Scenario {
     Scenario { first: 3, shares: one_hot(16, 15.0), hopeless: Some(3), ..scenario }
 }
 
-/// A record that kills whoever reads it.
+/// A record that kills whoever reads it; half an hour later less arrives, and it is still there.
 pub fn stuck() -> Scenario {
-    let scenario = Scenario::new("stuck partition", 16, steps(4200, &[(0, 400.0)]));
-    Scenario { first: 6, stuck: Some((5, 600..3000)), hopeless: Some(5), ..scenario }
+    let scenario = Scenario::new("stuck partition", 16, steps(4200, &[(0, 400.0), (1800, 150.0)]));
+    Scenario { first: 6, stuck: Some((5, 600..4200)), hopeless: Some(5), ..scenario }
 }
 
 /// Nothing for half an hour.
