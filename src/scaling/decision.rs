@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::catch_up::{CapacityFrom, Rule, Unit};
+use super::catch_up::CatchUpStep;
 use crate::lag::streams::AgeBasis;
 use crate::lag::{Checkpoints, LagBasis, Observation};
 
@@ -129,103 +129,9 @@ pub enum Step {
         /// Whether it is.
         active: bool,
     },
-    /// What arrives, and what is not read yet.
-    Flow {
-        /// What is counted.
-        unit: Unit,
-        /// What arrives in a second.
-        arrivals_per_second: Quantity,
-        /// What is not read yet.
-        backlog: Quantity,
-        /// Consumers that have something to work on.
-        consumers: usize,
-        /// Partitions or shards.
-        partitions: usize,
-    },
-    /// Partitions that nobody moves while others are moved: they ask for no consumer.
-    Stuck {
-        /// How many.
-        partitions: usize,
-    },
-    /// What one consumer can do.
-    Capacity {
-        /// What is counted.
-        unit: Unit,
-        /// In a second.
-        per_second: Quantity,
-        /// How that is known.
-        from: CapacityFrom,
-    },
-    /// The consumers that the sums ask for, whatever can be shared.
-    Need {
-        /// For what arrives, at the target utilisation.
-        arrivals: Quantity,
-        /// For what arrives and the backlog in time.
-        catching_up: Quantity,
-        /// That time, in seconds.
-        catch_up_seconds: Quantity,
-        /// The target utilisation.
-        utilization: Quantity,
-    },
-    /// The partition that asks for most.
-    Hottest {
-        /// Which.
-        place: String,
-        /// The share of one consumer that it needs; 1 and more is too much for any.
-        share: Quantity,
-    },
-    /// How old what is unread is, where only that is known.
-    Ages {
-        /// Shards that are behind and being worked on.
-        lagging: usize,
-        /// Shards that are being read.
-        shards: usize,
-        /// Seconds since the oldest unread record arrived.
-        oldest: Quantity,
-        /// Consumers that have something to work on.
-        consumers: usize,
-    },
-    /// How fast the shard that is furthest behind is worked on.
-    Speed {
-        /// Which.
-        place: String,
-        /// Seconds of the stream in a second; 1 keeps up.
-        speed: Quantity,
-    },
-    /// When the group was busy last, so many would have been enough.
-    EnoughBefore {
-        /// How many.
-        consumers: Quantity,
-    },
-    /// What the law wants.
-    ConsumersWanted {
-        /// How many.
-        consumers: usize,
-        /// By which rule.
-        rule: Rule,
-    },
-    /// The last scale-up gained nothing: no more for a while.
-    UselessAbove {
-        /// Than this.
-        consumers: usize,
-    },
-    /// An HPA would ignore so small a difference: a little more is asked for.
-    OverTolerance {
-        /// So much.
-        asked: Quantity,
-        /// Consumers now.
-        now: usize,
-    },
-    /// Several consumers run in a replica.
-    PerReplica {
-        /// How many.
-        consumers_per_replica: u32,
-    },
-    /// Whether there is more to do than the threshold.
-    CatchUpActivation {
-        /// Whether there is.
-        active: bool,
-    },
+    /// A step of the catch-up law.
+    #[serde(untagged)]
+    CatchUp(CatchUpStep),
 }
 
 /// How near records are to being deleted unread.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::catch_up::{CapacityFrom, Unit};
 use super::{CapReason, RetentionRisk, Step};
 use crate::lag::streams::AgeBasis;
 use crate::lag::{Checkpoints, LagBasis};
@@ -53,71 +52,12 @@ impl fmt::Display for Step {
                 let (age, threshold) = (seconds(*age_ms), seconds(*threshold_ms));
                 write!(f, "{}: {age} old, more than {threshold} are needed", verdict(*active))
             }
-            Self::Flow { unit, arrivals_per_second, backlog, consumers, partitions } => {
-                let unit = unit_in_words(*unit);
-                write!(
-                    f,
-                    "{arrivals_per_second:.1} {unit} arrive in a second, {backlog:.0} {unit} are unread; {consumers} consumers work \
-                     on {partitions} partitions"
-                )
-            }
-            Self::Stuck { partitions } => {
-                write!(f, "{partitions} partitions stand still while others move: they ask for nobody")
-            }
-            Self::Capacity { unit, per_second, from } => {
-                let from = match from {
-                    CapacityFrom::Measured => "as measured",
-                    CapacityFrom::Trigger => "as capacityPerConsumer says",
-                };
-                write!(f, "one consumer can process {per_second:.1} {} in a second, {from}", unit_in_words(*unit))
-            }
-            Self::Need { arrivals, catching_up, catch_up_seconds, utilization } => write!(
-                f,
-                "{arrivals:.2} consumers for what arrives, each used to {utilization}; {catching_up:.2} to be rid of the backlog in \
-                 {catch_up_seconds} s"
-            ),
-            Self::Hottest { place, share } => write!(f, "{place} asks for most: {share:.2} of a consumer"),
-            Self::Ages { lagging, shards, oldest, consumers } => write!(
-                f,
-                "{lagging} of {shards} shards are behind, the oldest unread record is {oldest:.0} s old; {consumers} consumers work"
-            ),
-            Self::Speed { place, speed } => {
-                write!(f, "{place} is worked on at {speed:.2} seconds of the stream in a second")
-            }
-            Self::EnoughBefore { consumers } => {
-                write!(f, "{consumers:.2} consumers would have been enough when the group was busy last")
-            }
-            Self::ConsumersWanted { consumers, rule } => write!(f, "{consumers} consumers: {rule}"),
-            Self::UselessAbove { consumers } => {
-                write!(
-                    f,
-                    "no more than {consumers}: the last scale-up gained nothing, something else is the bottleneck"
-                )
-            }
-            Self::OverTolerance { asked, now } => {
-                write!(f, "{asked:.2} is asked for: from {now} an HPA would not move for less")
-            }
-            Self::PerReplica { consumers_per_replica } => {
-                write!(f, "{consumers_per_replica} consumers run in a replica")
-            }
-            Self::CatchUpActivation { active } => write!(
-                f,
-                "{}: {}",
-                verdict(*active),
-                if *active { "there is something to do" } else { "nothing is unread beyond the threshold" }
-            ),
+            Self::CatchUp(step) => step.fmt(f),
         }
     }
 }
 
-const fn unit_in_words(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Records => "records",
-        Unit::Kilobytes => "kilobytes",
-    }
-}
-
-const fn verdict(active: bool) -> &'static str {
+pub(super) const fn verdict(active: bool) -> &'static str {
     if active { "active" } else { "not active" }
 }
 

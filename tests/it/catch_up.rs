@@ -5,6 +5,7 @@ use std::time::Duration;
 use keda_stream_scaler::lag::Moment;
 use keda_stream_scaler::sampler::Rows;
 use keda_stream_scaler::scaling::Step;
+use keda_stream_scaler::scaling::catch_up::CatchUpStep;
 use keda_stream_scaler::scaling::hpa::{HorizontalPodAutoscaler, Pace, Replicas, Rules, Target, Tolerance};
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, sleep};
@@ -51,7 +52,9 @@ impl Scene {
 /// How many consumers work, by the newest reading.
 async fn working(observer: &Observer, trigger: &Trigger) -> usize {
     let decision = observer.decision(trigger).await.unwrap_or_else(|error| panic!("{}", error.chain()));
-    let count = |step: &Step| if let Step::Flow { consumers, .. } = step { Some(*consumers) } else { None };
+    let count = |step: &Step| {
+        if let Step::CatchUp(CatchUpStep::Flow { consumers, .. }) = step { Some(*consumers) } else { None }
+    };
     decision.steps.iter().find_map(count).unwrap()
 }
 
@@ -139,7 +142,9 @@ async fn a_step_of_the_arrivals_is_drained_in_time_and_without_going_back() {
         assert!(drained.is_some() || stepped.elapsed() < CATCH_UP + REACTION, "{behind} behind, {counts:?}");
         sleep(SYNC).await;
         let decision = observer.decision(&trigger).await.unwrap();
-        let backlog = |step: &Step| if let Step::Flow { backlog, .. } = step { Some(backlog.get()) } else { None };
+        let backlog = |step: &Step| {
+            if let Step::CatchUp(CatchUpStep::Flow { backlog, .. }) = step { Some(backlog.get()) } else { None }
+        };
         behind = decision.steps.iter().find_map(backlog).unwrap();
         let replicas = u32::try_from(workers.count()).unwrap();
         let now = Moment::after_epoch(begun.elapsed());

@@ -181,12 +181,18 @@ impl AgeFlow {
             let behind = shard.age - commits.awaited() > BEHIND;
             shard.behind_since = behind.then(|| shard.behind_since.unwrap_or(now));
         }
-        let caught_up = shards.iter().all(|shard| shard.age < 2.0 * commits.awaited() + BEHIND);
-        let caught_up_since = caught_up.then(|| self.caught_up_since.unwrap_or(now));
         let owners = reading.owners;
-        let mut next = Self { at: now, shards, owners, commits, steady: self.steady, caught_up_since, first: false };
+        let mut next =
+            Self { at: now, shards, owners, commits, steady: self.steady, caught_up_since: None, first: false };
+        next.caught_up_since = next.caught_up().then(|| self.caught_up_since.unwrap_or(now));
         next.learn();
         next
+    }
+
+    fn caught_up(&self) -> bool {
+        let within = 2.0 * self.commits.awaited() + BEHIND;
+        // nobody works on a shard that stands still: it says nothing of what consumers can do
+        self.shards.iter().all(|shard| shard.age < within || self.stands(shard))
     }
 
     fn shard(&self, index: usize, place: &Place) -> Option<&ShardFlow> {
@@ -262,8 +268,11 @@ impl AgeFlow {
     /// Whether a shard is behind, and its consumer works on it.
     #[must_use]
     pub fn lags(&self, shard: &ShardFlow) -> bool {
-        let standing = self.at.since(shard.moved_at).as_secs_f64() > self.commits.stuck_after();
-        self.behind(shard) > BEHIND && !standing
+        self.behind(shard) > BEHIND && !self.stands(shard)
+    }
+
+    fn stands(&self, shard: &ShardFlow) -> bool {
+        self.at.since(shard.moved_at).as_secs_f64() > self.commits.stuck_after()
     }
 
     /// Whether a shard was behind for as long as its speed was measured: only then does that tell what its consumer can do.

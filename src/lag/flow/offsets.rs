@@ -301,7 +301,9 @@ impl OffsetFlow {
         let within = 2.0 * self.commits.awaited() + CAUGHT_UP;
         self.partitions.iter().all(|partition| {
             let arrivals = partition.arrivals();
-            partition.unweighed_age < within && (arrivals <= 0.0 || partition.backlog / arrivals < within)
+            // nobody works on a stuck one: it says nothing of what consumers can do
+            self.stuck(partition)
+                || partition.unweighed_age < within && (arrivals <= 0.0 || partition.backlog / arrivals < within)
         })
     }
 }

@@ -13,14 +13,15 @@ mod picture;
 mod rule;
 mod size;
 mod standing;
+mod step;
 #[cfg(test)]
 mod tests;
 
 use self::goal::Goal;
 pub use self::memory::Memory;
-pub use self::picture::{CapacityFrom, Unit};
 pub use self::rule::Rule;
 pub use self::standing::{CatchUps, MOST_POLICIES};
+pub use self::step::{CapacityFrom, CatchUpStep, Unit};
 use super::{Decision, Quantity, Step};
 use crate::lag::flow::{Flow, count};
 use crate::trigger::{Activation, CatchUpPolicy};
@@ -51,23 +52,25 @@ fn decision(policy: &CatchUpPolicy, goal: Goal, flow: &Flow, judgement: &Judgeme
     let wanted = judgement.consumers;
     let asked = counts::over_tolerance(wanted, now, places, goal.tolerance);
     let mut steps = picture::steps(flow, goal);
-    steps.push(Step::ConsumersWanted { consumers: wanted, rule: judgement.rule });
+    steps.push(CatchUpStep::Wanted { consumers: wanted, rule: judgement.rule });
     if let Some(consumers) = judgement.useless_above {
-        steps.push(Step::UselessAbove { consumers });
+        steps.push(CatchUpStep::UselessAbove { consumers });
     }
     if asked > count(wanted) {
-        steps.push(Step::OverTolerance { asked: Quantity::from_number(asked), now });
+        steps.push(CatchUpStep::OverTolerance { asked: Quantity::from_number(asked), now });
+    } else if now < wanted && asked <= count(now) * (1.0 + goal.tolerance) {
+        steps.push(CatchUpStep::WithinTolerance { now });
     }
     let consumers_per_replica = policy.consumers_per_replica.get();
     if consumers_per_replica > 1 {
-        steps.push(Step::PerReplica { consumers_per_replica });
+        steps.push(CatchUpStep::PerReplica { consumers_per_replica });
     }
-    steps.push(Step::CatchUpActivation { active });
+    steps.push(CatchUpStep::Activation { active });
     Decision {
         value: Quantity::from_number(asked / f64::from(consumers_per_replica)),
         target: Quantity::from_count(1),
         active,
-        steps,
+        steps: steps.into_iter().map(Step::CatchUp).collect(),
     }
 }
 

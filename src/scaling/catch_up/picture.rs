@@ -1,31 +1,10 @@
 //! What the law saw, for those who ask why.
 
-use serde::Serialize;
-
 use super::goal::Goal;
 use super::size::consumers;
+use super::{CapacityFrom, CatchUpStep as Step, Unit};
 use crate::lag::flow::{AgeFlow, Flow, OffsetFlow};
-use crate::scaling::{Quantity, Step};
-
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Unit {
-    /// Records.
-    Records,
-    /// Kilobytes.
-    Kilobytes,
-}
-
-/// How a consumer's capacity is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CapacityFrom {
-    /// From consumers that had more to do than they could.
-    Measured,
-    /// From `capacityPerConsumer`.
-    Trigger,
-}
+use crate::scaling::Quantity;
 
 /// Arrivals, backlog, capacity, and what follows from them.
 pub(super) fn steps(flow: &Flow, goal: Goal) -> Vec<Step> {

@@ -1,1 +1,336 @@
-//! The law in its special states, one by one.
+//! The law in its special states, one by one. Readings come every ten seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::lag::flow::{AgeFlow, AgeReading, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use crate::lag::{Moment, PartitionId};
+use crate::trigger::Decimal;
+
+const EVERY: u32 = 10;
+
+/// A group whose partitions are read by hand-made consumers.
+struct Group {
+    policy: CatchUpPolicy,
+    memory: Memory,
+    flow: Option<Flow>,
+    now: u32,
+    end: Vec<f64>,
+    committed: Vec<f64>,
+    consumers: usize,
+    last: Option<Result<Decision, Unknown>>,
+}
+
+impl Group {
+    fn new(partitions: usize, consumers: usize) -> Self {
+        Self {
+            policy: CatchUpPolicy::default(),
+            memory: Memory::default(),
+            flow: None,
+            now: 0,
+            end: vec![0.0; partitions],
+            committed: vec![0.0; partitions],
+            consumers,
+            last: None,
+        }
+    }
+
+    /// One reading.
+    fn read(&mut self) -> &mut Self {
+        let topic: Arc<str> = "orders".into();
+        let rows = (0..).zip(self.end.iter().zip(&self.committed)).map(|(number, (end, committed))| OffsetRow {
+            place: Place::Partition(topic.clone(), PartitionId(number)),
+            end: *end,
+            committed: Some(*committed),
+            backlog: end - committed,
+            arrivals: None,
+            unweighed_age: 0.0,
+        });
+        let reading = OffsetReading { rows: rows.collect(), owners: Owners::even(self.consumers, self.end.len()) };
+        let past = self.flow.as_ref().map(|flow| if let Flow::Offsets(flow) = flow { flow } else { unreachable!() });
+        let flow = Flow::Offsets(OffsetFlow::fold(past, reading, at(self.now)));
+        let (memory, decision) = advance(&self.policy, &self.memory, &flow);
+        (self.memory, self.flow, self.last) = (memory, Some(flow), Some(decision));
+        self.now += EVERY;
+        self
+    }
+
+    /// Readings for so many seconds; in each partition so many arrive in a second, and each consumer does so many at most.
+    fn run(&mut self, seconds: u32, arrive: f64, each: f64) -> &mut Self {
+        for _ in 0..seconds / EVERY {
+            let owners = Owners::even(self.consumers, self.end.len());
+            let of = |partition| owners.of(partition);
+            let partitions = self.end.len();
+            let shared_by = |partition| (0..partitions).filter(|other| of(*other) == of(partition)).count();
+            for partition in 0..partitions {
+                self.end[partition] += arrive * f64::from(EVERY);
+                if of(partition).is_some() {
+                    let most = each * f64::from(EVERY) / count(shared_by(partition));
+                    self.committed[partition] += most.min(self.end[partition] - self.committed[partition]);
+                }
+            }
+            self.read();
+        }
+        self
+    }
+
+    fn value(&self) -> f64 {
+        self.last.as_ref().expect("a reading").as_ref().expect("a decision").value.get()
+    }
+
+    fn active(&self) -> bool {
+        self.last.as_ref().expect("a reading").as_ref().expect("a decision").active
+    }
+
+    fn rule(&self) -> Rule {
+        let decision = self.last.as_ref().expect("a reading").as_ref().expect("a decision");
+        let rule =
+            |step: &Step| if let Step::CatchUp(CatchUpStep::Wanted { rule, .. }) = step { Some(*rule) } else { None };
+        decision.steps.iter().find_map(rule).expect("a rule")
+    }
+
+    fn capacity(&self) -> Option<f64> {
+        if let Some(Flow::Offsets(flow)) = &self.flow { flow.capacity() } else { None }
+    }
+}
+
+fn at(seconds: u32) -> Moment {
+    Moment::after_epoch(Duration::from_secs(seconds.into()))
+}
+
+#[test]
+fn rates_need_two_readings_and_until_then_it_holds() {
+    let mut group = Group::new(4, 2);
+    group.read();
+    assert_eq!((group.value(), group.rule()), (2.0, Rule::FirstReading));
+}
+
+#[test]
+fn a_cold_start_with_a_backlog_doubles_while_positions_move() {
+    let mut group = Group::new(8, 2);
+    group.end = vec![10_000.0; 8];
+    group.read().run(10, 1.0, 10.0);
+    assert_eq!((group.value(), group.rule()), (4.0, Rule::ColdStart));
+    let mut still = Group::new(8, 2);
+    still.end = vec![10_000.0; 8];
+    still.read().run(200, 1.0, 0.0);
+    assert_eq!((still.value(), still.rule()), (2.0, Rule::CapacityUnknown), "nobody moves");
+}
+
+#[test]
+fn the_capacity_is_learnt_from_those_who_have_more_to_do_than_they_can() {
+    let mut group = Group::new(4, 2);
+    group.end = vec![10_000.0; 4];
+    group.read().run(60, 20.0, 30.0);
+    let capacity = group.capacity().expect("measured");
+    assert!((capacity - 30.0).abs() < 1.0, "{capacity}");
+    // 80 a second arrive and each does 30: three at the target of 0.8 are too few, and three of four share unevenly
+    assert_eq!((group.value(), group.rule()), (4.0, Rule::TooFew));
+}
+
+#[test]
+fn an_unknown_capacity_is_probed_after_five_minutes_without_lag_and_ten_after_a_failure() {
+    let mut group = Group::new(8, 4);
+    group.run(290, 1.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (4.0, Rule::CapacityUnknown));
+    group.run(30, 1.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (3.0, Rule::Probing));
+    let mut given = Group::new(8, 4);
+    given.policy.capacity_per_consumer = Decimal::parse("100");
+    given.run(20, 1.0, 100.0);
+    assert_eq!((given.value(), given.rule()), (1.0, Rule::Enough), "a capacity that is given needs no probe");
+}
+
+#[test]
+fn at_zero_replicas_the_remembered_capacity_says_how_many_to_begin_with() {
+    let mut group = Group::new(8, 2);
+    group.end = vec![3000.0; 8];
+    group.read().run(60, 10.0, 30.0);
+    group.consumers = 0;
+    group.run(60, 10.0, 0.0);
+    assert!(group.value() >= 4.0 && group.rule() == Rule::NobodyWorks, "{} {:?}", group.value(), group.rule());
+    let mut unknown = Group::new(8, 0);
+    unknown.read();
+    assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (0.0, false, Rule::NothingToDo));
+    unknown.run(10, 1.0, 0.0);
+    assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (1.0, true, Rule::NobodyWorks));
+}
+
+#[test]
+fn a_stuck_partition_asks_for_nobody_and_still_counts_as_work() {
+    let mut group = Group::new(4, 2);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    for _ in 0..60 {
+        let stands = group.committed.first().copied().expect("a partition");
+        group.run(10, 20.0, 100.0);
+        group.committed[0] = stands;
+    }
+    assert!(group.end[0] - group.committed[0] > 10_000.0);
+    assert_eq!((group.value(), group.active()), (1.0, true), "{:?}", group.last);
+}
+
+#[test]
+fn control_records_that_nobody_reads_do_not_keep_a_group_awake() {
+    let mut group = Group::new(2, 2);
+    group.end[0] = 1.0;
+    for _ in 0..40 {
+        // the other partition is worked on
+        group.end[1] += 10.0;
+        group.committed[1] = group.end[1];
+        group.read();
+    }
+    assert!(!group.active(), "{:?}", group.last);
+    group.end[0] = 10.0;
+    group.read();
+    assert!(group.active(), "records have come");
+}
+
+#[test]
+fn where_nobody_moves_it_holds_whatever_the_backlog() {
+    let mut group = Group::new(8, 2);
+    group.policy.capacity_per_consumer = Decimal::parse("10");
+    group.run(100, 1.0, 10.0).run(300, 100.0, 0.0);
+    assert_eq!((group.value(), group.rule()), (2.0, Rule::NobodyMoves));
+}
+
+#[test]
+fn a_topic_that_was_made_again_is_another_log_and_the_capacity_stays() {
+    let mut group = Group::new(4, 2);
+    group.end = vec![10_000.0; 4];
+    group.read().run(60, 20.0, 30.0);
+    let capacity = group.capacity();
+    (group.end, group.committed) = (vec![5.0; 4], vec![5.0; 4]);
+    group.read();
+    assert_eq!(group.capacity(), capacity);
+    group.run(60, 5.0, 30.0);
+    let Some(Flow::Offsets(flow)) = &group.flow else { panic!("offsets") };
+    let arrivals: f64 = flow.demands().expect("rates").iter().map(|demand| demand.arrivals).sum();
+    assert!((arrivals - 20.0).abs() < 0.1, "{arrivals}: of the new log only");
+}
+
+#[test]
+fn what_was_measured_before_a_rebalance_says_nothing_of_after_it() {
+    let mut group = Group::new(4, 1);
+    group.end = vec![100_000.0; 4];
+    group.read().run(20, 20.0, 40.0);
+    assert_eq!(group.capacity(), None);
+    group.consumers = 2;
+    group.run(20, 20.0, 40.0);
+    assert_eq!(group.capacity(), None, "the window began anew");
+    group.run(30, 20.0, 40.0);
+    assert!(group.capacity().is_some());
+}
+
+#[test]
+fn after_a_scale_up_that_gained_nothing_there_is_no_further_one_for_a_while() {
+    let mut group = Group::new(16, 2);
+    group.end = vec![100_000.0; 16];
+    // whatever their number, they do 100 a second together
+    group.read().run(120, 20.0, 50.0);
+    group.consumers = 8;
+    group.run(150, 20.0, 12.5);
+    assert!((group.value() - 8.0).abs() < 1e-9, "{:?}", group.last);
+    let decision = group.last.as_ref().expect("a reading").as_ref().expect("a decision");
+    assert!(
+        decision.steps.contains(&Step::CatchUp(CatchUpStep::UselessAbove { consumers: 8 })),
+        "{:?}",
+        decision.steps
+    );
+    group.run(900, 20.0, 12.5);
+    assert!(group.value() > 8.0, "it tries again: {:?}", group.last);
+}
+
+#[test]
+fn a_capacity_of_a_bad_hour_is_doubted_after_ten_minutes_without_lag() {
+    let mut group = Group::new(4, 4);
+    group.end = vec![3000.0; 4];
+    group.read().run(60, 10.0, 50.0).run(300, 10.0, 5.0);
+    let low = group.capacity().expect("measured");
+    assert!(low < 15.0, "{low}");
+    group.run(1800, 1.0, 50.0);
+    let recovered = group.capacity().expect("measured");
+    assert!(recovered > low * 1.2, "{low} {recovered}");
+}
+
+#[test]
+fn small_steps_get_over_the_hpas_tolerance_but_not_over_the_partitions() {
+    let cases = [
+        // wanted, now, places, tolerance, asked
+        (12, 11, 24, 0.1, 12.11),
+        (12, 11, 12, 0.1, 12.0),
+        (16, 11, 24, 0.1, 16.0),
+        (9, 11, 24, 0.1, 9.0),
+        (12, 11, 24, 0.0, 12.0),
+    ];
+    for (wanted, now, places, tolerance, asked) in cases {
+        let seen = counts::over_tolerance(wanted, now, places, tolerance);
+        assert!((seen - asked).abs() < 1e-9, "{wanted} from {now} of {places}: {seen}");
+    }
+}
+
+#[test]
+fn only_counts_that_lighten_somebodys_load_are_asked_for() {
+    let useful: Vec<_> = (1..=12).map(|wanted| counts::useful_from(12, wanted)).collect();
+    assert_eq!(useful, [1, 2, 3, 4, 6, 6, 12, 12, 12, 12, 12, 12]);
+    let below: Vec<_> = (1..=12).map(|wanted| counts::useful_to(12, wanted)).collect();
+    assert_eq!(below, [1, 2, 3, 4, 4, 6, 6, 6, 6, 6, 6, 12]);
+}
+
+#[test]
+fn several_consumers_in_a_replica_are_fewer_replicas() {
+    let mut group = Group::new(8, 4);
+    group.policy.capacity_per_consumer = Decimal::parse("10");
+    group.policy.consumers_per_replica = std::num::NonZeroU32::new(4).expect("not 0");
+    group.run(120, 9.0, 40.0);
+    assert!((group.value() - 2.0).abs() < 1e-9, "{:?}", group.last);
+}
+
+#[test]
+fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
+    let (policy, mut memory, mut flow, mut last) = (CatchUpPolicy::default(), Memory::default(), None, None);
+    for step in 0..12_u32 {
+        let now = at(step * EVERY);
+        // half as fast as the stream: in ten seconds the age grows by five
+        let age = 100.0 + 5.0 * f64::from(step);
+        let rows = (0..8).map(|number| (Place::Partition("t".into(), PartitionId(number)), age));
+        let reading = AgeReading { rows: rows.collect(), owners: Owners::even(2, 8) };
+        let next = AgeFlow::fold(flow.as_ref(), reading, now);
+        let (new, decision) = advance(&policy, &memory, &Flow::Ages(next.clone()));
+        (memory, flow, last) = (new, Some(next), decision.ok());
+    }
+    // (1 + 150 / 300) / 0.5 for each of two is six, and eight is the next count that helps
+    assert_eq!(last.expect("a decision").value.ceil(), 8);
+}
+
+mod generated {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_more_than_the_partitions_are_ever_wanted_and_nothing_that_is_no_number(
+            partitions in 1_usize..40,
+            steps in proptest::collection::vec((0_usize..50, 0.0..500.0_f64, 0.0..200.0_f64), 1..40),
+            given: bool,
+        ) {
+            let mut group = Group::new(partitions, 1);
+            if given {
+                group.policy.capacity_per_consumer = Decimal::parse("25");
+            }
+            for (consumers, arrive, each) in steps {
+                group.consumers = consumers;
+                group.run(EVERY, arrive, each);
+                if let Some(Ok(decision)) = &group.last {
+                    let value = decision.value.get();
+                    prop_assert!(value.is_finite() && value >= 0.0, "{}", value);
+                    prop_assert!(value.ceil() <= count(partitions), "{} of {}", value, partitions);
+                    prop_assert!(!decision.active || value > 0.0, "active, and nobody is asked for: {:?}", decision);
+                }
+            }
+        }
+    }
+}
