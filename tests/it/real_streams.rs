@@ -1,132 +1,19 @@
 //! Real consumers of a Kinesis stream and of a DynamoDB table's stream: our ages against what the test itself has put and the
 //! consumer says it has done.
 
-use std::collections::HashMap;
-use std::io::Write as _;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     StreamSpecification, StreamViewType,
 };
-use aws_smithy_types::Blob;
-use keda_stream_scaler::lag::{Observation, Observe as _};
-use keda_stream_scaler::source::{Connections, Sources};
-use keda_stream_scaler::telemetry::UpstreamMetrics;
-use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, sleep};
 
-use crate::support::aws_services::{Clients, Consumer, aws_services};
+use crate::support::aws_services::aws_services;
 use crate::support::kafka::unique;
+use crate::support::truth::{CHECKPOINTS_APART, Compared, RECORD_TAKES, ROUND, Scaler, Truth};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Checkpoints are shared for a second, and shards are read once a second.
-const ROUND: Duration = Duration::from_millis(1200);
-
-/// What the scaler says of one trigger, round by round.
-struct Scaler {
-    sources: Sources,
-    trigger: Trigger,
-}
-
-impl Scaler {
-    async fn new(source: &str, more: &[(&str, &str)]) -> Self {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "metadata: [{{namespaces: ['*'], awsEndpoints: ['http://127.0.0.1:*']}}]").unwrap();
-        let sources = Sources::new(Connections::read(file.path()).unwrap(), UpstreamMetrics::default());
-        let endpoint = aws_services().endpoint().await;
-        let base = [
-            ("source", source),
-            ("awsRegion", "us-east-1"),
-            ("awsEndpoint", &endpoint),
-            ("awsAccessKeyIDFromEnv", "test"),
-            ("awsSecretAccessKeyFromEnv", "test"),
-        ];
-        let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let trigger = Trigger::parse(&all.collect::<HashMap<_, _>>()).unwrap();
-        Self { sources, trigger }
-    }
-
-    async fn observe(&self) -> Observation {
-        let source = Arc::new(self.trigger.source.clone());
-        let backend = self.sources.admit("shop", &source).unwrap();
-        let outcome = Arc::new(Mutex::new(None));
-        let into = outcome.clone();
-        let report = Arc::new(move |_: &_, observed| *into.lock().unwrap() = Some(observed));
-        self.sources.observe(&backend, vec![source], report).await;
-        let outcome = outcome.lock().unwrap().take();
-        outcome.expect("the source is reported").unwrap()
-    }
-
-    async fn age(&self) -> Duration {
-        match self.observe().await {
-            Observation::Application(application) => application.survey.age(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn open_shards(&self) -> u64 {
-        match self.observe().await {
-            Observation::Shards(shards) => shards.open,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Waits until nothing is unread.
-    async fn wait_until_caught_up(&self) {
-        let begun = Instant::now();
-        while self.age().await > Duration::ZERO {
-            assert!(begun.elapsed() < SECOND * 60, "{:?}", self.observe().await);
-            sleep(ROUND).await;
-        }
-    }
-}
-
-/// What was put, and when: the truth is told by this and by the consumer's own log.
-struct Truth {
-    clients: Clients,
-    stream: String,
-    put: Vec<(String, Instant)>,
-}
-
-impl Truth {
-    async fn new(stream: &str, shards: i32) -> Self {
-        let clients = aws_services().clients().await;
-        clients.kinesis.create_stream().stream_name(stream).shard_count(shards).send().await.unwrap();
-        let truth = Self { clients, stream: stream.to_owned(), put: Vec::new() };
-        truth.wait_until_active().await;
-        truth
-    }
-
-    async fn wait_until_active(&self) {
-        loop {
-            let answer = self.clients.kinesis.describe_stream_summary().stream_name(&self.stream).send().await.unwrap();
-            if answer.stream_description_summary.unwrap().stream_status.as_str() == "ACTIVE" {
-                return;
-            }
-            sleep(SECOND / 20).await;
-        }
-    }
-
-    async fn put(&mut self, count: usize) {
-        for _ in 0..count {
-            let key = format!("key-{}", self.put.len());
-            let at = Instant::now();
-            let request = self.clients.kinesis.put_record().stream_name(&self.stream).partition_key(key);
-            let answer = request.data(Blob::new("a record")).send().await.unwrap();
-            self.put.push((answer.sequence_number, at));
-        }
-    }
-
-    /// How long ago the oldest record was put that no consumer has done.
-    fn oldest_undone(&self, consumers: &[&Consumer]) -> Duration {
-        let done: Vec<_> = consumers.iter().flat_map(|consumer| consumer.events("done")).collect();
-        let numbers: std::collections::HashSet<_> = done.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-        let undone = self.put.iter().find(|(number, _)| !numbers.contains(number.as_str()));
-        undone.map_or(Duration::ZERO, |(_, at)| at.elapsed())
-    }
-}
 
 /// `make test` prints how close it was: the greatest difference of these is what the README tells.
 fn told(what: &str, ours: Duration, truth: Duration) {
@@ -172,9 +59,7 @@ async fn the_age_follows_a_real_kcl_through_backlog_stop_and_reshard() {
 
     // killed, resharded, and written to: nobody runs, and the children's records count
     drop(consumer);
-    let update = truth.clients.kinesis.update_shard_count().stream_name(&stream).target_shard_count(3);
-    update.scaling_type(aws_sdk_kinesis::types::ScalingType::UniformScaling).send().await.unwrap();
-    truth.wait_until_active().await;
+    truth.reshard(3).await;
     let put_at = Instant::now();
     truth.put(12).await;
     sleep(SECOND * 6).await;
@@ -183,6 +68,48 @@ async fn the_age_follows_a_real_kcl_through_backlog_stop_and_reshard() {
     assert!(ours + SECOND / 10 >= SECOND * 6 && ours <= put_at.elapsed() + SECOND / 10, "{ours:?}");
     let fresh = Scaler::new("aws-kinesis-stream", &[("streamName", &stream), ("shardCount", "1")]).await;
     assert_eq!(fresh.open_shards().await, 3);
+}
+
+/// Neither less than the truth, nor more than a checkpoint interval and a poll interval above it.
+fn assert_close(what: &str, all: &[Compared]) {
+    for compared in all {
+        told(what, compared.ours, compared.truth());
+        assert!(compared.below() < SECOND / 5, "{what}, less than the truth: {compared:?}");
+        assert!(compared.above() < CHECKPOINTS_APART + ROUND, "{what}: {compared:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_follows_a_real_kcl_that_works_through_a_reshard_and_hands_over_to_another() {
+    let (stream, application) = (unique("orders"), unique("orders-app"));
+    let mut truth = Truth::new(&stream, 2).await;
+    let metadata =
+        [("scaleOn", "age"), ("streamName", &*stream), ("applicationName", &application), ("ageThreshold", "1s")];
+    let scaler = Scaler::new("aws-kinesis-stream", &metadata).await;
+    truth.put(4).await;
+    let mut first = aws_services().kcl(&application, &stream, "worker-1");
+    first.wait_for("done", 4).await;
+    scaler.wait_until_caught_up().await;
+
+    // more comes than two shards, or three, get done
+    first.delay(RECORD_TAKES);
+    assert_close("before the reshard", &truth.follow((&scaler, &[&first]), 3, 20).await);
+    truth.reshard(3).await;
+    assert_close("through the reshard", &truth.follow((&scaler, &[&first]), 4, 20).await);
+    assert_close("after the reshard", &truth.follow_to_the_end(&scaler, &[&first]).await);
+    scaler.wait_until_caught_up().await;
+    let (ended, begun) = (first.events("end").len(), first.events("start").len());
+    assert!(ended >= 1 && begun >= 3, "the shards were changed under it: {ended} ended, {begun} begun");
+
+    first.stop().await;
+    truth.put(6).await;
+    assert_close("nobody runs", &truth.follow((&scaler, &[&first]), 3, 0).await);
+    let waiting = scaler.age().await;
+    assert!(waiting > ROUND * 3, "{waiting:?}");
+    let second = aws_services().kcl(&application, &stream, "worker-2");
+    assert_close("the next starts", &truth.follow_to_the_end(&scaler, &[&first, &second]).await);
+    assert_eq!(second.events("done").len(), 6, "the first one's checkpoints hold");
+    scaler.wait_until_caught_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

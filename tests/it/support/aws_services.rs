@@ -42,6 +42,7 @@ pub struct AwsServices {
 /// A consumer: KCL's, or the DynamoDB Streams adapter's.
 pub struct Consumer {
     child: Child,
+    pid: PathBuf,
     delay: PathBuf,
     lines: Arc<Mutex<Vec<String>>>,
 }
@@ -144,7 +145,8 @@ impl AwsServices {
         let delay = self.directory.join(format!("{application}-{worker}.delay"));
         fs::write(&delay, "0").unwrap();
         let programs = root().join("target/services/aws").join(part);
-        let mut command = guarded(&self.directory.join(format!("{application}-{worker}.pid")));
+        let pid = self.directory.join(format!("{application}-{worker}.pid"));
+        let mut command = guarded(&pid);
         command.arg("java").args(JVM).arg("-cp");
         command.arg(format!("{0}/classes:{0}/lib/*", programs.display())).arg(class);
         command.env("DYNAMODB_ENDPOINT", &self.dynamodb).env("APP", application).env("WORKER_ID", worker);
@@ -156,7 +158,7 @@ impl AwsServices {
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).for_each(|line| into.lock().unwrap().push(line));
         });
-        Consumer { child, delay, lines }
+        Consumer { child, pid, delay, lines }
     }
 }
 
@@ -170,6 +172,18 @@ impl Consumer {
     pub fn events(&self, kind: &str) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(' ').map(str::to_owned)).collect()
+    }
+
+    /// Ends it as Kubernetes would: it finishes the batches at hand and gives its leases back. Its events stay.
+    pub async fn stop(&mut self) {
+        let pid = fs::read_to_string(&self.pid).unwrap();
+        assert!(Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < WITHIN, "it does not end: {:?}", self.lines.lock().unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        drop(self.child.stdin.take());
     }
 
     pub async fn wait_for(&self, kind: &str, count: usize) {

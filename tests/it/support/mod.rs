@@ -12,3 +12,4 @@ pub mod scripted_transport;
 pub mod server;
 pub mod workers;
 pub mod world;
+pub mod truth;
