@@ -9,6 +9,8 @@
 )]
 
 mod catch_up;
+mod aws_identity;
+mod aws_rights;
 mod cli;
 mod closed_loop;
 mod contract;

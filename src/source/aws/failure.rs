@@ -2,6 +2,10 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
@@ -14,7 +18,14 @@ pub(super) struct Failure {
     pub(super) kind: FailureKind,
     /// AWS's code and message, or what kept the call from being made.
     pub(super) text: String,
+    /// What to do, where the kind alone does not tell.
+    remedy: Option<&'static str>,
 }
+
+/// A call was not made for lack of credentials, as the SDK hands it through.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.text)]
+pub(super) struct NoCredentials(pub(super) Failure);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
@@ -40,32 +51,49 @@ pub(super) enum FailureKind {
 
 impl Failure {
     pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), remedy: None }
+    }
+
+    /// Says what was attempted, and what to do where nothing nearer to the cause has said so.
+    pub(super) fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
+        Self { text: format!("{attempt}: {}", self.text), remedy: self.remedy.or(remedy), ..self }
+    }
+
+    /// Why there are no credentials: STS has reasons of its own, with the codes of an answer.
+    pub(super) fn of_credentials(error: &CredentialsError) -> Self {
+        if let Some(NoCredentials(why)) = find(error) {
+            return why.clone();
+        }
+        if let Some(refused) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
+            return Self::of(refused);
+        }
+        if let Some(refused) = find::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>(error) {
+            return Self::of(refused);
+        }
+        Self::new(FailureKind::Denied, chain(error))
     }
 
     pub(super) fn of<E, R>(error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
-        R: std::fmt::Debug,
+        R: std::fmt::Debug + 'static,
     {
         match error {
             SdkError::ServiceError(answer) => {
                 let answer = answer.err();
                 let code = answer.code().unwrap_or("an error without a code");
-                let message = answer.message().unwrap_or_default();
-                Self::new(FailureKind::of_code(code), format!("{code}: {message}"))
+                let message = answer.message().filter(|message| !message.is_empty());
+                let text = message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
+                Self::new(FailureKind::of_code(code), text)
             }
             SdkError::TimeoutError(_) => Self::new(FailureKind::TimedOut, "no answer in time"),
             SdkError::DispatchFailure(failure) => {
-                let text = chain(failure.as_connector_error().map_or(error as &dyn Error, |cause| cause));
-                let kind = if failure.is_timeout() {
-                    FailureKind::TimedOut
-                } else if text.to_lowercase().contains("credential") {
-                    FailureKind::Denied
-                } else {
-                    FailureKind::Unreachable
-                };
-                Self::new(kind, text)
+                let cause = failure.as_connector_error().map_or(error as &dyn Error, |cause| cause);
+                if let Some(error) = find(cause) {
+                    return Self::of_credentials(error);
+                }
+                let kind = if failure.is_timeout() { FailureKind::TimedOut } else { FailureKind::Unreachable };
+                Self::new(kind, chain(cause))
             }
             other => Self::new(FailureKind::Other, chain(other)),
         }
@@ -106,7 +134,7 @@ impl Failure {
                 (SourceErrorKind::Broken, "look at the service's health")
             }
         };
-        SourceError::new(kind, attempt).because(self.text).remedy(remedy)
+        SourceError::new(kind, attempt).because(self.text).remedy(self.remedy.unwrap_or(remedy))
     }
 }
 
@@ -116,15 +144,23 @@ impl FailureKind {
         match code {
             "ProvisionedThroughputExceededException"
             | "LimitExceededException"
+            | "Throttling"
             | "ThrottlingException"
             | "ThrottledException"
             | "RequestLimitExceeded"
             | "KMSThrottlingException"
             | "TooManyRequestsException" => Self::Throttled,
             "ResourceNotFoundException" => Self::Missing,
-            "AccessDeniedException"
+            "AccessDenied"
+            | "AccessDeniedException"
             | "UnrecognizedClientException"
+            | "ExpiredToken"
             | "ExpiredTokenException"
+            | "IDPRejectedClaim"
+            | "InvalidIdentityToken"
+            | "RegionDisabledException"
+            | "SignatureDoesNotMatch"
+            | "ValidationError"
             | "InvalidSignatureException"
             | "IncompleteSignatureException"
             | "InvalidClientTokenId"
@@ -137,6 +173,18 @@ impl FailureKind {
             _ => Self::Other,
         }
     }
+}
+
+/// The first cause of this type.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 fn chain(error: &dyn Error) -> String {

@@ -61,11 +61,7 @@ pub fn aws_services() -> &'static AwsServices {
 
 impl AwsServices {
     fn start() -> Self {
-        let programs = root().join("target/services/aws");
-        let fetched = Command::new(root().join("tests/services/aws/fetch.sh")).arg(&programs).status();
-        assert!(fetched.unwrap().success(), "the programs for AWS's services could not be fetched");
-        let directory = programs.join(format!("run-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let (programs, directory) = (programs(), run_directory());
         let [kinesis, dynamodb, control] = free_ports();
         let module = programs.join("kinesis/node_modules/kinesis-local");
         let mut server = guarded(&directory.join("kinesis.pid"));
@@ -144,7 +140,7 @@ impl AwsServices {
     fn consumer(&self, part: &str, class: &str, application: &str, worker: &str, more: &[(&str, &str)]) -> Consumer {
         let delay = self.directory.join(format!("{application}-{worker}.delay"));
         fs::write(&delay, "0").unwrap();
-        let programs = root().join("target/services/aws").join(part);
+        let programs = programs().join(part);
         let pid = self.directory.join(format!("{application}-{worker}.pid"));
         let mut command = guarded(&pid);
         command.arg("java").args(JVM).arg("-cp");
@@ -203,6 +199,24 @@ impl Drop for Consumer {
     }
 }
 
+/// What the servers and consumers are made of, fetched where it is not there.
+pub fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let programs = root().join("target/services/aws");
+        let fetched = Command::new(root().join("tests/services/aws/fetch.sh")).arg(&programs).status();
+        assert!(fetched.unwrap().success(), "the programs for AWS's services could not be fetched");
+        programs
+    })
+}
+
+/// Where this process has its logs.
+pub fn run_directory() -> PathBuf {
+    let directory = programs().join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
 type Servers = (String, String, reqwest::Client);
 
 async fn forward(
@@ -232,18 +246,18 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn guarded(pid: &Path) -> Command {
+pub fn guarded(pid: &Path) -> Command {
     let mut command = Command::new(root().join("tests/services/run-while-stdin-is-open.sh"));
     command.arg(pid);
     command
 }
 
-fn logged(command: &mut Command, log: &Path) -> Child {
+pub fn logged(command: &mut Command, log: &Path) -> Child {
     let log = fs::File::create(log).unwrap();
     command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
-fn wait_until_open(port: u16, logs: &Path) {
+pub fn wait_until_open(port: u16, logs: &Path) {
     let begun = Instant::now();
     while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
         assert!(begun.elapsed() < WITHIN, "nothing listens on {port}; see the logs in {}", logs.display());
@@ -251,7 +265,7 @@ fn wait_until_open(port: u16, logs: &Path) {
     }
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     // all at once, so that they differ
     let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())

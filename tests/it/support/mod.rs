@@ -2,6 +2,9 @@
 
 pub mod aws_services;
 pub mod driver;
+pub mod endpoint;
+pub mod explain;
+pub mod iam;
 pub mod kafka;
 pub mod mock_cluster;
 pub mod observer;

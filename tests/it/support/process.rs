@@ -21,7 +21,16 @@ pub struct Ended {
 
 /// Runs the binary to its end.
 pub async fn run(arguments: &[&str]) -> Ended {
-    let output = Command::new(BINARY).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    end(Command::new(BINARY).args(arguments)).await
+}
+
+/// Runs the binary to its end in this environment and nothing of the test's own.
+pub async fn run_in(environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    end(Command::new(BINARY).args(arguments).env_clear().envs(environment.iter().copied())).await
+}
+
+async fn end(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     ended(timeout(Duration::from_secs(60), output).await.expect("the command ends").unwrap())
 }
 

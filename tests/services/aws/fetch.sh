@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# fetch.sh DIRECTORY: brings what the tests against AWS services run into DIRECTORY/{kinesis,dynamodb,kcl,adapter}, each part
-# once for each version of its input files: jars in lib/, our compiled launchers in classes/, the npm module in node_modules/.
+# fetch.sh DIRECTORY: brings what the tests against AWS services run into DIRECTORY/{kinesis,dynamodb,kcl,adapter,moto}, each
+# part once for each version of its input files: jars in lib/, our compiled launchers in classes/, the npm module in node_modules/,
+# Python's modules in an environment of their own, bin/python.
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: fetch.sh DIRECTORY" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
-for tool in java javac mvn node npm; do
+for tool in java javac mvn node npm python3; do
   command -v "$tool" >/dev/null && continue
-  echo "fetch.sh: $tool is needed for the tests against AWS services (JDK 17, Maven, Node 20)" >&2
+  echo "fetch.sh: $tool is needed for the tests against AWS services (JDK 17, Maven, Node 20, Python 3 with venv)" >&2
   exit 1
 done
 mkdir -p "$1"
@@ -46,3 +47,10 @@ fi
 java_part dynamodb dynamodb/LocalDynamoDb.java
 java_part kcl kcl/KclConsumer.java consumer/ShardConsumer.java
 java_part adapter adapter/AdapterConsumer.java consumer/ShardConsumer.java
+if begin moto moto/requirements.txt moto/serve.py; then
+  cp "$here/moto/serve.py" "$part"
+  python3 -m venv "$part"
+  # nothing is resolved, and nothing is built: the versions in the file, all of them
+  "$part/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r "$here/moto/requirements.txt"
+  finish
+fi

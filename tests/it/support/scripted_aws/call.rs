@@ -41,6 +41,8 @@ pub struct Signer {
     pub access_key_id: String,
     /// The region that it was signed for.
     pub region: String,
+    /// The token of a temporary key.
+    pub session_token: Option<String>,
 }
 
 impl Signer {
@@ -48,7 +50,8 @@ impl Signer {
         let (_, credential) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?;
         let mut parts = credential.split('/');
         let (access_key_id, _day, region) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(Self { access_key_id: access_key_id.to_owned(), region: region.to_owned() })
+        let token = headers.get("x-amz-security-token").and_then(|token| token.to_str().ok()).map(str::to_owned);
+        Some(Self { access_key_id: access_key_id.to_owned(), region: region.to_owned(), session_token: token })
     }
 }
 
