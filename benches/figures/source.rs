@@ -103,6 +103,7 @@ fn application() -> Observation {
     Observation::Application(ApplicationObservation {
         survey: Survey { shards: shards.collect(), wanted: Vec::new() },
         checkpoints: Checkpoints::Some,
+        workers: Vec::new(),
         retention: Some(Duration::from_secs(86_400)),
         seen: Timestamp::from_unix_ms(0),
     })

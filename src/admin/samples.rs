@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::lag::Observation;
-use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView, ViewState};
+use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
 use crate::scaling::Sample;
 use crate::trigger::{SourceRef, StreamName, StreamSource};
 
@@ -93,6 +93,8 @@ enum Reading {
         oldest_unread_seconds: f64,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         shard_rows: Vec<ShardRow>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        worker_rows: Vec<WorkerRow>,
     },
 }
 
@@ -162,13 +164,14 @@ impl Reading {
     fn new(sample: &Sample, rows: bool) -> Self {
         match (&sample.observation, Rows::of(sample)) {
             (Observation::Shards(shards), _) => Self::Shards { open: shards.open, closed: shards.closed },
-            (Observation::Application(application), Rows::Shards(all)) => Self::Application {
-                shards: all.len(),
+            (Observation::Application(application), Rows::Shards { shards, workers }) => Self::Application {
+                shards: shards.len(),
                 oldest_unread_seconds: application.survey.age().as_secs_f64(),
-                shard_rows: if rows { all } else { Vec::new() },
+                shard_rows: if rows { shards } else { Vec::new() },
+                worker_rows: if rows { workers } else { Vec::new() },
             },
-            (_, Rows::Partitions(all)) => Self::group(all, rows),
-            (_, Rows::Shards(_)) => Self::group(Vec::new(), rows),
+            (_, Rows::Partitions { partitions }) => Self::group(partitions, rows),
+            (_, Rows::Shards { .. }) => Self::group(Vec::new(), rows),
         }
     }
 

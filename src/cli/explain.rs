@@ -165,8 +165,15 @@ fn in_words(all: &[Explained]) -> String {
             Outcome::Valued { metric_name, source, rows, decision, steps_in_words, replicas } => {
                 let _ = writeln!(text, "  source     {source}");
                 match rows {
-                    Rows::Partitions(rows) => rows.iter().for_each(|row| line(&mut text, row)),
-                    Rows::Shards(rows) => rows.iter().for_each(|row| line(&mut text, row)),
+                    Rows::Partitions { partitions } => partitions.iter().for_each(|row| line(&mut text, row)),
+                    Rows::Shards { shards, workers } => {
+                        for row in shards {
+                            line(&mut text, row);
+                        }
+                        for row in workers {
+                            line(&mut text, row);
+                        }
+                    }
                 }
                 for step in steps_in_words {
                     let _ = writeln!(text, "  because    {step}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::streams::{Survey, Timestamp};
+use super::streams::{Survey, Timestamp, Worker};
 use super::{CommittedOffset, PartitionId, TopicId, Watermarks};
 
 /// A complete reading of one source.
@@ -45,6 +45,8 @@ pub struct ApplicationObservation {
     pub survey: Survey,
     /// Whether the application has written any progress.
     pub checkpoints: Checkpoints,
+    /// What its workers have written of themselves; nothing is decided by it.
+    pub workers: Vec<Worker>,
     /// The stream keeps records for so long; `None` until it could be asked for.
     pub retention: Option<Duration>,
     /// When it was seen, by the service's clock.

@@ -70,6 +70,8 @@ impl TryFrom<ApplicationLine> for ApplicationObservation {
         Ok(Self {
             survey: Survey { shards: shards?, wanted: Vec::new() },
             checkpoints: line.checkpoints,
+            // nothing is decided by them, so they are not recorded
+            workers: Vec::new(),
             retention: line.retention_ms.map(Duration::from_millis),
             seen: Timestamp::from_unix_ms(line.seen),
         })

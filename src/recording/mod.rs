@@ -178,6 +178,7 @@ mod tests {
         let observation = Observation::Application(ApplicationObservation {
             survey: Survey { shards, wanted: Vec::new() },
             checkpoints: Checkpoints::Some,
+            workers: Vec::new(),
             retention: Some(Duration::from_secs(86_400)),
             seen: Timestamp::from_unix_ms(9),
         });

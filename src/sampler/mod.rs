@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use self::pace::{Interests, WatchId};
 use self::rounds::BackendLoop;
-pub use self::rows::{PartitionRow, Rows, ShardRow};
+pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{TargetView, ViewState};

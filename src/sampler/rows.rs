@@ -7,18 +7,27 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::lag::flow::{Flow, Place};
-use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState};
+use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState, Timestamp, Worker};
 use crate::lag::{CommittedOffset, History, Observation, PartitionId};
 use crate::scaling::Sample;
 
 /// The rows of a reading.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(untagged)]
 pub enum Rows {
     /// Of a Kafka consumer group.
-    Partitions(Vec<PartitionRow>),
+    Partitions {
+        /// One a partition.
+        partitions: Vec<PartitionRow>,
+    },
     /// Of an application on a stream.
-    Shards(Vec<ShardRow>),
+    Shards {
+        /// One a shard.
+        shards: Vec<ShardRow>,
+        /// One a worker that has written something of itself.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        workers: Vec<WorkerRow>,
+    },
 }
 
 /// A partition of a topic.
@@ -72,6 +81,22 @@ pub struct ShardRow {
     pub age_from: Option<AgeBasis>,
 }
 
+/// A worker of an application.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerRow {
+    /// Its name.
+    pub worker: String,
+    /// The last measurements of its CPU, the newest last.
+    pub cpu_percent: Vec<f64>,
+    /// It is given no more work above this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_cpu_percent: Option<f64>,
+    /// How long ago it wrote that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_seconds_ago: Option<f64>,
+}
+
 impl Rows {
     /// The rows of a sample.
     #[must_use]
@@ -92,12 +117,15 @@ impl Rows {
                     owner: group.owner(partition).map(|member| member.client_id.to_string()),
                     arrivals_per_second: flow.arrivals(&topic.name, partition.partition),
                 });
-                Self::Partitions(rows.collect())
+                Self::Partitions { partitions: rows.collect() }
             }
-            (Observation::Application(application), _) => {
-                Self::Shards(application.survey.shards.iter().map(ShardRow::of).collect())
+            (Observation::Application(application), _) => Self::Shards {
+                shards: application.survey.shards.iter().map(ShardRow::of).collect(),
+                workers: application.workers.iter().map(|worker| WorkerRow::of(worker, application.seen)).collect(),
+            },
+            (Observation::Shards(_) | Observation::Kafka(_), _) => {
+                Self::Shards { shards: Vec::new(), workers: Vec::new() }
             }
-            (Observation::Shards(_) | Observation::Kafka(_), _) => Self::Shards(Vec::new()),
         }
     }
 }
@@ -143,6 +171,17 @@ impl ShardRow {
     }
 }
 
+impl WorkerRow {
+    fn of(worker: &Worker, seen: Timestamp) -> Self {
+        Self {
+            worker: worker.id.to_string(),
+            cpu_percent: worker.cpu_percent.clone(),
+            most_cpu_percent: worker.most_cpu_percent,
+            written_seconds_ago: worker.written.map(|written| seen.since(written).as_secs_f64()),
+        }
+    }
+}
+
 impl fmt::Display for PartitionRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { topic, partition, start, end, .. } = self;
@@ -174,5 +213,21 @@ impl fmt::Display for ShardRow {
             ("finished", ..) => write!(f, "; finished"),
             _ => write!(f, "; the stream has no such shard"),
         }
+    }
+}
+
+impl fmt::Display for WorkerRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  ", self.worker)?;
+        if self.cpu_percent.is_empty() {
+            f.write_str("worker, CPU not measured")?;
+        } else {
+            let samples: Vec<_> = self.cpu_percent.iter().map(|percent| format!("{percent:.0}")).collect();
+            write!(f, "worker, CPU {} %", samples.join(", "))?;
+        }
+        if let Some(most) = self.most_cpu_percent {
+            write!(f, " of {most:.0} %")?;
+        }
+        self.written_seconds_ago.map_or(Ok(()), |seconds| write!(f, "; written {seconds:.0} s ago"))
     }
 }

@@ -60,6 +60,7 @@ fn application(backlogs: &[Backlog], retention: Duration) -> Observation {
     Observation::Application(ApplicationObservation {
         survey,
         checkpoints: Checkpoints::Some,
+        workers: Vec::new(),
         retention: Some(retention),
         seen,
     })

@@ -73,7 +73,7 @@ async fn consumers_are_counted_by_what_they_were_given_and_named() {
         sleep(SECOND / 2).await;
     }
     let answer = observer.answer(&trigger).await.unwrap();
-    let Rows::Partitions(rows) = Rows::of(&answer.sample) else { panic!("no partitions") };
+    let Rows::Partitions { partitions: rows } = Rows::of(&answer.sample) else { panic!("no partitions") };
     assert!(rows.iter().all(|row| row.owner.is_some()), "{rows:?}");
 
     // a fifth and sixth consumer of four partitions have nothing to do

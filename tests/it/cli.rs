@@ -1,8 +1,11 @@
 //! The command line by its output and exit codes.
 
+use serde_json::json;
+
 use crate::support::driver::Driver;
 use crate::support::kafka::{one_node, unique};
-use crate::support::process::{Ended, run};
+use crate::support::process::{Ended, run, run_in};
+use crate::support::scripted_aws::ScriptedAws;
 
 fn file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -114,6 +117,44 @@ ScaledObject shop/orders, trigger 1
     let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(json[0]["decision"]["value"], 10.0);
     assert_eq!(json[0]["replicas"]["wanted"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_how_busy_the_workers_of_a_kcl_say_they_are() {
+    let aws = ScriptedAws::start().await;
+    let shard = aws.create_stream("orders", 1, aws.now() - 60_000).remove(0);
+    aws.create_table("app", "leaseKey");
+    aws.put_item(
+        "app",
+        &json!({"leaseKey": {"S": shard}, "checkpoint": {"S": "TRIM_HORIZON"}, "leaseOwner": {"S": "w-1"}}),
+    );
+    let written = (aws.now() / 1000 - 30).to_string();
+    let (kind, cpu) = ("WORKER_METRIC_STATS", json!({"M": {"C": {"L": [{"N": "12.5"}, {"N": "-1"}, {"N": "91.2"}]}}}));
+    aws.put_item(
+        "app",
+        &json!({"leaseKey": {"S": "w-1"}, "entityType": {"S": kind}, "lut": {"N": written},
+        "sts": cpu, "opr": {"M": {"C": {"L": [{"N": "80"}]}}}}),
+    );
+    aws.put_item("app", &json!({"leaseKey": {"S": "w-2"}, "entityType": {"S": kind}, "sts": {"S": "?"}}));
+    aws.put_item("app", &json!({"leaseKey": {"S": "Leader"}, "entityType": {"S": "LEADER"}}));
+    let metadata = json!({"source": "aws-kinesis-stream", "scaleOn": "age", "streamName": "orders", "applicationName": "app",
+        "awsRegion": "eu-west-1"});
+    let object = json!({"kind": "ScaledObject", "metadata": {"name": "orders", "namespace": "shop"},
+        "spec": {"triggers": [{"type": "external", "metadata": metadata}]}});
+    let (_folder, path) = file(&object.to_string());
+    let endpoint = aws.endpoint();
+    let environment =
+        [("AWS_ENDPOINT_URL", &*endpoint), ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "a-secret")];
+    let Ended { code, stdout, stderr } = run_in(&environment, &["explain", &path]).await;
+    assert_eq!((code, &*stderr), (Some(0), ""), "{stdout}");
+    let worker =
+        stdout.lines().find(|line| line.starts_with("  w-1  worker, CPU 12, 91 % of 80 %; written 3")).expect(&stdout);
+    assert!(worker.ends_with(" s ago"), "{worker}");
+    assert!(stdout.contains("\n  w-2  worker, CPU not measured\n") && !stdout.contains("Leader"), "{stdout}");
+    let Ended { stdout, .. } = run_in(&environment, &["explain", "-o", "json", &path]).await;
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(told[0]["workers"][0]["cpuPercent"], json!([12.5, 91.2]));
+    assert_eq!(told[0]["shards"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod workers;
 
 pub use checkpoint::{Checkpoint, Lease};
 pub use lineage::{Beginning, Position};
@@ -25,3 +26,4 @@ pub use sequence_number::SequenceNumber;
 pub use shard::{Shard, ShardId, ShardState};
 pub use survey::{AgeBasis, AgeRules, Backlog, ShardReport, Survey};
 pub use timestamp::Timestamp;
+pub use workers::{WORKER, WORKER_ATTRIBUTES, Worker, workers_of};

@@ -13,6 +13,8 @@ pub enum Attribute {
     Text(String),
     /// A set or list of texts.
     Texts(Vec<String>),
+    /// Lists of texts or numbers, by name.
+    Lists(HashMap<String, Vec<String>>),
     /// There, and of a type that nothing here reads.
     Other,
 }
@@ -138,10 +140,10 @@ fn read_lease(row: &Row, layout: &StoreLayout) -> Result<Option<LeaseOf>, RowErr
     Ok(Some(LeaseOf { stream, lease }))
 }
 
-fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
     match row.get(name)? {
         Attribute::Text(text) => Some(text),
-        Attribute::Texts(_) | Attribute::Other => None,
+        Attribute::Texts(_) | Attribute::Lists(_) | Attribute::Other => None,
     }
 }
 

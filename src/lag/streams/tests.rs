@@ -76,6 +76,12 @@ struct Dump {
     tables: HashMap<String, Vec<HashMap<String, serde_json::Value>>>,
 }
 
+fn rows(file: &str, table: &str) -> Vec<Row> {
+    let dump: Dump = serde_json::from_str(file).expect("a dump");
+    let items = dump.tables[table].iter();
+    items.map(|item| item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()).collect()
+}
+
 fn attribute(value: &serde_json::Value) -> Attribute {
     let (kind, value) = value.as_object().and_then(|value| value.iter().next()).expect("a typed value");
     match (kind.as_str(), value) {
@@ -84,18 +90,21 @@ fn attribute(value: &serde_json::Value) -> Attribute {
             let texts = texts.as_array().expect("a set").iter();
             Attribute::Texts(texts.map(|text| text.as_str().expect("a text").to_owned()).collect())
         }
+        ("M", lists) => {
+            let lists = lists.as_object().expect("a map").iter();
+            Attribute::Lists(lists.filter_map(|(name, list)| Some((name.clone(), numbers(&list["L"])?))).collect())
+        }
         _ => Attribute::Other,
     }
 }
 
+fn numbers(list: &serde_json::Value) -> Option<Vec<String>> {
+    Some(list.as_array()?.iter().filter_map(|number| number["N"].as_str().map(str::to_owned)).collect())
+}
+
 /// Shard, checkpoint and owner of each lease, as the file's stream has them.
 fn leases(file: &str, table: &str, of: RowsOf<'_>) -> Vec<String> {
-    let dump: Dump = serde_json::from_str(file).expect("a dump");
-    let rows: Vec<Row> = dump.tables[table]
-        .iter()
-        .map(|item| item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
-        .collect();
-    let leases = leases_of(&rows, &StoreLayout::kcl(), of).expect("leases");
+    let leases = leases_of(&rows(file, table), &StoreLayout::kcl(), of).expect("leases");
     let mut told: Vec<_> = leases
         .iter()
         .map(|lease| {
@@ -242,4 +251,60 @@ fn a_row_that_says_nothing_of_progress_is_an_error_and_no_zero() {
         let error = leases_of(&[row], &StoreLayout::kcl(), RowsOf::Kinesis { stream: "x" }).expect_err(text);
         assert!(error.to_string().contains(text), "{error}");
     }
+}
+
+// === workers ===
+
+#[test]
+fn workers_are_read_as_kcl_writes_them_with_and_without_measurements() {
+    let measured = rows(include_str!("cases/kcl3-worker-cpu.json"), "orders-app");
+    let [worker] = <[_; 1]>::try_from(workers_of(&measured, &StoreLayout::kcl())).expect("one worker");
+    assert_eq!(
+        (&*worker.id, worker.written, worker.most_cpu_percent),
+        ("worker-1", Some(ms(1_795_251_434_000)), Some(80.0))
+    );
+    assert_eq!(worker.cpu_percent.len(), 10);
+    assert_eq!(worker.cpu_percent[..2], [57.597_092, 54.472_013]);
+    let idle = rows(include_str!("cases/kcl3-after-graceful-restart.json"), "orders-app");
+    let workers = workers_of(&idle, &StoreLayout::kcl());
+    let told: Vec<_> = workers.iter().map(|worker| (&*worker.id, worker.cpu_percent.len())).collect();
+    assert_eq!(told, [("worker-1", 0), ("worker-2", 0)], "one is gone, and its row is still there");
+    let legacy = rows(include_str!("cases/kcl3-legacy-three-tables.json"), "legacy-app");
+    assert!(workers_of(&legacy, &StoreLayout::kcl()).is_empty(), "they are in another table");
+}
+
+#[test]
+fn an_odd_row_of_a_worker_is_passed_over_and_its_leases_count() {
+    let lists = |name: &str, numbers: &[&str]| {
+        let numbers = numbers.iter().map(|number| (*number).to_owned()).collect();
+        Attribute::Lists(HashMap::from([(name.to_owned(), numbers)]))
+    };
+    let text = |text: &str| Attribute::Text(text.to_owned());
+    let row = |id: &str, more: &[(&str, Attribute)]| -> Row {
+        let base = [("leaseKey", text(id)), ("entityType", text(WORKER))];
+        base.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    };
+    let mut nameless = row("", &[]);
+    nameless.remove("leaseKey");
+    let rows = [
+        nameless,
+        row("b", &[("sts", text("none")), ("opr", Attribute::Other), ("lut", text("soon"))]),
+        row("a", &[("sts", lists("C", &["-1", "12.5", "NaN", "x", "1E1"])), ("opr", lists("C", &["0"]))]),
+        row("c", &[("sts", lists("M", &["70"])), ("lut", text("18446744073709551615"))]),
+        [("leaseKey", text("shardId-000000000000")), ("checkpoint", text("TRIM_HORIZON"))]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+    ];
+    let worker = |id: &str, cpu: &[f64]| Worker {
+        id: id.into(),
+        written: None,
+        cpu_percent: cpu.into(),
+        most_cpu_percent: None,
+    };
+    assert_eq!(
+        workers_of(&rows, &StoreLayout::kcl()),
+        [worker("a", &[12.5, 10.0]), worker("b", &[]), worker("c", &[])]
+    );
+    let leases = leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders" }).expect("leases");
+    assert_eq!(leases.len(), 1);
 }

@@ -12,7 +12,7 @@ use super::kinesis::Summary;
 use super::stream::{SHARDS_LAST, SHARDS_LAST_AT_LEAST, Stream};
 use crate::lag::streams::{
     AgeBasis, AgeRules, Backlog, Beginning, Checkpoint, Lease, Position, Reads, RowsOf, Saw, Shard, ShardId, ShardRead,
-    ShardState, Survey, Timestamp, leases_of,
+    ShardState, Survey, Timestamp, Worker, leases_of, workers_of,
 };
 use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{ApplicationSource, InitialPosition, StreamName};
@@ -63,13 +63,13 @@ impl<'a> Round<'a> {
     }
 
     pub(super) async fn observe(&self) -> Result<Observation, SourceError> {
-        let leases = self.leases().await?;
-        let checkpoints = match &leases {
+        let written = self.written().await?;
+        let checkpoints = match &written {
             None => Checkpoints::NoTable,
-            Some(leases) if leases.is_empty() => Checkpoints::None,
+            Some((leases, _)) if leases.is_empty() => Checkpoints::None,
             Some(_) => Checkpoints::Some,
         };
-        let leases = leases.unwrap_or_default();
+        let (leases, workers) = written.unwrap_or_default();
         let shards = self.shards(&leases).await?;
         let summary = self.summary().await?;
         let retention = summary.map(|summary| summary.retention);
@@ -92,7 +92,7 @@ impl<'a> Round<'a> {
             retention: retention.unwrap_or(LONGEST_RETENTION),
         };
         let (survey, seen) = self.survey(&shards, &leases, &rules, &mut progress).await?;
-        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, retention, seen }))
+        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, retention, seen }))
     }
 
     /// Retention and size of records. Hundreds of streams at once must wait for their turn to ask; no age needs them.
@@ -207,8 +207,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The application's checkpoints; `None` where its table is not there yet.
-    async fn leases(&self) -> Result<Option<Vec<Lease>>, SourceError> {
+    /// The application's checkpoints and workers; `None` where its table is not there yet.
+    async fn written(&self) -> Result<Option<(Vec<Lease>, Vec<Worker>)>, SourceError> {
         let store = &self.source.store;
         let attempt = || format!("could not read the checkpoints in {} for {}", store.table, self.source.stream);
         let kept = self.client.tables.of(store);
@@ -231,10 +231,11 @@ impl<'a> Round<'a> {
                 RowsOf::DynamoDb { table, label }
             }
         };
-        leases_of(&rows, &store.layout, of).map(Some).map_err(|error| {
+        let leases = leases_of(&rows, &store.layout, of).map_err(|error| {
             let error = SourceError::new(SourceErrorKind::Broken, attempt()).because(error);
             error.remedy("check leaseTable and checkpointStore")
-        })
+        })?;
+        Ok(Some((leases, workers_of(&rows, &store.layout))))
     }
 
     /// The shards; listed again where the checkpoints know better.

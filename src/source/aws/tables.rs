@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::budget::Scope;
 use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
-use crate::lag::streams::{Attribute, Row};
+use crate::lag::streams::{Attribute, Row, WORKER, WORKER_ATTRIBUTES};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::{CheckpointStore, StoreLayout};
 
@@ -38,8 +38,9 @@ pub(super) async fn rows(aws: &Aws, store: &CheckpointStore) -> Result<Vec<Row>,
 
 /// Placeholders for the attributes, because some are reserved words: `#a0, #a1, …` and what they stand for.
 fn names(layout: &StoreLayout) -> (String, HashMap<String, String>) {
-    let names: Vec<_> =
-        layout.attributes().enumerate().map(|(index, name)| (format!("#a{index}"), name.to_owned())).collect();
+    let of_workers = layout.kind.iter().flat_map(|_| WORKER_ATTRIBUTES);
+    let attributes = layout.attributes().chain(of_workers);
+    let names: Vec<_> = attributes.enumerate().map(|(index, name)| (format!("#a{index}"), name.to_owned())).collect();
     let projection: Vec<_> = names.iter().map(|(placeholder, _)| placeholder.as_str()).collect();
     (projection.join(", "), names.into_iter().collect())
 }
@@ -50,9 +51,10 @@ async fn scan(aws: &Aws, store: &CheckpointStore, after: Option<Item>) -> Result
     // other kinds of rows are left behind in the service
     let filter = store.layout.kind.as_ref().map(|kind| {
         names.insert("#kind".to_owned(), kind.to_string());
-        "attribute_not_exists(#kind) OR #kind = :lease"
+        "attribute_not_exists(#kind) OR #kind = :lease OR #kind = :worker"
     });
-    let values = filter.map(|_| HashMap::from([(":lease".to_owned(), AttributeValue::S(StoreLayout::LEASE.into()))]));
+    let kinds = [(":lease", StoreLayout::LEASE), (":worker", WORKER)];
+    let values = filter.map(|_| kinds.map(|(name, kind)| (name.to_owned(), AttributeValue::S(kind.to_owned()))).into());
     let page = aws
         .call(scope, |clients| {
             clients
@@ -106,12 +108,22 @@ fn attribute(value: AttributeValue) -> Attribute {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => Attribute::Text(text),
         AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => Attribute::Texts(texts),
-        AttributeValue::L(values) => Attribute::Texts(
-            values
-                .into_iter()
-                .filter_map(|value| if let AttributeValue::S(text) = value { Some(text) } else { None })
-                .collect(),
-        ),
+        AttributeValue::L(values) => Attribute::Texts(texts(values)),
+        AttributeValue::M(lists) => {
+            let lists = lists.into_iter().filter_map(|(name, value)| match value {
+                AttributeValue::L(values) => Some((name, texts(values))),
+                _ => None,
+            });
+            Attribute::Lists(lists.collect())
+        }
         _ => Attribute::Other,
     }
+}
+
+fn texts(values: Vec<AttributeValue>) -> Vec<String> {
+    let texts = values.into_iter().filter_map(|value| match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => Some(text),
+        _ => None,
+    });
+    texts.collect()
 }

@@ -9,15 +9,17 @@ use super::errors::Refusal;
 pub(super) type Item = Map<String, Value>;
 
 const NO_TYPE_OR: &str = "attribute_not_exists(entityType) OR entityType = ";
+const OR_TYPE: &str = " OR entityType = ";
 
 /// Whether the `FilterExpression` of a request keeps an item.
 pub(super) fn keeps(call: &Call, item: &Item) -> Result<bool, Refusal> {
     let Some(filter) = resolved(call, "FilterExpression") else { return Ok(true) };
-    let Some(placeholder) = filter.strip_prefix(NO_TYPE_OR) else {
+    let Some(placeholders) = filter.strip_prefix(NO_TYPE_OR) else {
         return Err(Refusal::validation(&format!("Invalid FilterExpression: this server does not know {filter}")));
     };
-    let wanted = value(call, "FilterExpression", placeholder)?;
-    Ok(item.get("entityType").is_none_or(|kind| kind == wanted))
+    let wanted = placeholders.split(OR_TYPE).map(|placeholder| value(call, "FilterExpression", placeholder));
+    let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
+    Ok(item.get("entityType").is_none_or(|kind| wanted.contains(&kind)))
 }
 
 /// What `key` must be, as the `KeyConditionExpression` of a request says.
