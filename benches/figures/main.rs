@@ -9,6 +9,10 @@
     reason = "a measurement that cannot go on panics, and prints what it saw"
 )]
 
+mod ages;
+#[path = "../../tests/it/support/aws_services.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod aws_services;
 #[path = "../../tests/it/support/driver.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod driver;
@@ -26,6 +30,9 @@ mod streams;
 mod table;
 mod targets;
 mod throughput;
+#[path = "../../tests/it/support/truth.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod truth;
 #[path = "../../tests/it/support/world/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod world;
@@ -36,7 +43,7 @@ use table::Table;
 type Measure = fn(&mut Table);
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: [(&str, Measure); 10] = [
     ("throughput", throughput::measure),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
@@ -46,6 +53,7 @@ const MEASURES: [(&str, Measure); 9] = [
     ("leases", streams::leases),
     ("stream-load", load::streams),
     ("worlds", worlds::measure),
+    ("ages", ages::measure),
 ];
 
 fn main() {

@@ -8,9 +8,9 @@
     reason = "a test that cannot go on panics, prints what it measured, and nobody reads its docs"
 )]
 
-mod catch_up;
 mod aws_identity;
 mod aws_rights;
+mod catch_up;
 mod cli;
 mod closed_loop;
 mod contract;

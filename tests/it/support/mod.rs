@@ -13,6 +13,6 @@ pub mod scripted;
 pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;
+pub mod truth;
 pub mod workers;
 pub mod world;
-pub mod truth;

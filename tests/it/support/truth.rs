@@ -110,7 +110,8 @@ impl Compared {
 pub struct Truth {
     pub clients: Clients,
     stream: String,
-    put: Vec<(String, Instant)>,
+    /// Each record's number, and between which moments it arrived.
+    put: Vec<(String, Instant, Instant)>,
 }
 
 impl Truth {
@@ -140,7 +141,7 @@ impl Truth {
             let at = Instant::now();
             let request = self.clients.kinesis.put_record().stream_name(&self.stream).partition_key(key);
             let answer = request.data(Blob::new("a record")).send().await.unwrap();
-            self.put.push((answer.sequence_number, at));
+            self.put.push((answer.sequence_number, at, Instant::now()));
         }
     }
 
@@ -185,17 +186,23 @@ impl Truth {
 
     /// What the scaler says now, and what is true.
     pub async fn compare(&self, scaler: &Scaler, consumers: &[&Consumer]) -> Compared {
-        let before = self.oldest_undone(consumers);
+        let before = self.bounds(consumers);
         let ours = scaler.age().await;
-        let after = self.oldest_undone(consumers);
-        Compared { ours, least: before.min(after), most: before.max(after) }
+        let after = self.bounds(consumers);
+        Compared { ours, least: before.0.min(after.0), most: before.1.max(after.1) }
     }
 
-    /// How long ago the oldest record was put that no consumer has done.
+    /// How long ago, at most, the oldest record arrived that no consumer has done.
     pub fn oldest_undone(&self, consumers: &[&Consumer]) -> Duration {
+        self.bounds(consumers).1
+    }
+
+    /// The same, at least and at most: a record arrives after it was sent and before that is answered.
+    fn bounds(&self, consumers: &[&Consumer]) -> (Duration, Duration) {
         let done: Vec<_> = consumers.iter().flat_map(|consumer| consumer.events("done")).collect();
         let numbers: HashSet<_> = done.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-        let undone = self.put.iter().find(|(number, _)| !numbers.contains(number.as_str()));
-        undone.map_or(Duration::ZERO, |(_, at)| at.elapsed())
+        let mut undone = self.put.iter().filter(|(number, ..)| !numbers.contains(number.as_str()));
+        let Some((_, sent, answered)) = undone.next() else { return (Duration::ZERO, Duration::ZERO) };
+        (answered.elapsed(), sent.elapsed())
     }
 }
