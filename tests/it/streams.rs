@@ -251,6 +251,24 @@ async fn what_a_stopped_application_left_unread_behind_a_drained_parent_counts()
 }
 
 #[tokio::test]
+async fn the_end_of_a_shard_that_was_listed_as_open_makes_its_children_known_at_once() {
+    let (scene, shards) = Scene::kinesis(1, &[]).await;
+    let last = scene.aws.put_record("orders", &shards[0], scene.ago(900));
+    scene.lease(&shards[0], &last);
+    assert!(scene.age().await < 0.001);
+    // nobody runs, so no checkpoint tells of it
+    let children = scene.aws.split_shard("orders", &shards[0], scene.ago(700));
+    scene.aws.put_record("orders", &children[1], scene.ago(500));
+    tokio::time::sleep(NEXT_ROUND).await;
+    assert_about(scene.age().await, 500.0);
+    for _ in 0..2 {
+        tokio::time::sleep(NEXT_ROUND).await;
+        assert_about(scene.age().await, 500.0);
+    }
+    assert_eq!(scene.aws.calls("ListShards"), 2, "once more, not in each round");
+}
+
+#[tokio::test]
 async fn a_merged_shard_waits_for_both_of_its_parents() {
     let (scene, shards) = Scene::kinesis(2, &[]).await;
     scene.aws.put_record("orders", &shards[1], scene.ago(400));

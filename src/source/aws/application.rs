@@ -36,6 +36,24 @@ pub(super) struct Progress {
     seen: Option<Timestamp>,
     reads: Reads,
     iterators: HashMap<ShardId, Iterator>,
+    /// Since when shards are known to have ended, whatever the list says.
+    ended: HashMap<ShardId, Instant>,
+}
+
+impl Progress {
+    fn add(&mut self, shard: ShardId, read: ShardRead) {
+        if read.saw == Saw::End {
+            self.ended.entry(shard.clone()).or_insert_with(Instant::now);
+        }
+        self.reads.add(shard, read);
+    }
+
+    fn keep_only(&mut self, shards: &[Shard]) {
+        let listed: HashSet<_> = shards.iter().map(|shard| &shard.id).collect();
+        self.reads.retain(|shard| listed.contains(shard));
+        self.iterators.retain(|shard, _| listed.contains(shard));
+        self.ended.retain(|shard, _| listed.contains(shard));
+    }
 }
 
 /// Where an empty read can be gone on with.
@@ -70,16 +88,14 @@ impl<'a> Round<'a> {
             Some(_) => Checkpoints::Some,
         };
         let (leases, workers) = written.unwrap_or_default();
-        let shards = self.shards(&leases).await?;
+        let mut shards = self.shards(&leases).await?;
         let summary = self.summary().await?;
         let retention = summary.map(|summary| summary.retention);
         let reads_apart = summary.map_or(Duration::ZERO, |summary| summary.reads_apart).max(self.source.probe_interval);
         let progress = self.client.applications.of(&(self.name().clone(), self.source.store.clone()));
         let mut progress = progress.lock().await;
         let seen = *progress.seen.get_or_insert(self.client.aws.now());
-        let listed: HashSet<_> = shards.iter().map(|shard| &shard.id).collect();
-        progress.reads.retain(|shard| listed.contains(shard));
-        progress.iterators.retain(|shard, _| listed.contains(shard));
+        progress.keep_only(&shards);
         let rules = AgeRules {
             from: self.source.age_from,
             beginning: match self.source.initial_position {
@@ -91,7 +107,13 @@ impl<'a> Round<'a> {
             current_for: reads_apart,
             retention: retention.unwrap_or(LONGEST_RETENTION),
         };
-        let (survey, seen) = self.survey(&shards, &leases, &rules, &mut progress).await?;
+        let (survey, seen) = loop {
+            let surveyed = self.survey(&shards, &leases, &rules, &mut progress).await?;
+            match self.newer(&shards, &progress).await? {
+                Some(newer) => shards = newer,
+                None => break surveyed,
+            }
+        };
         Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, retention, seen }))
     }
 
@@ -122,7 +144,7 @@ impl<'a> Round<'a> {
             let known: Vec<_> = survey.wanted.iter().filter_map(known).collect();
             if !known.is_empty() {
                 for (shard, read) in known {
-                    progress.reads.add(shard, read);
+                    progress.add(shard, read);
                 }
                 continue;
             }
@@ -149,7 +171,7 @@ impl<'a> Round<'a> {
                     progress.iterators.insert(shard.clone(), iterator);
                 }
                 self.stream.tell(&shard, &read);
-                progress.reads.add(shard, read);
+                progress.add(shard, read);
             }
         }
     }
@@ -240,14 +262,29 @@ impl<'a> Round<'a> {
 
     /// The shards; listed again where the checkpoints know better.
     async fn shards(&self, leases: &[Lease]) -> Result<Arc<Vec<Shard>>, SourceError> {
-        let list = |oldest| self.stream.shards(&self.client.aws, self.name(), oldest);
-        let wrong =
-            |failure: Failure| failure.into_error(format!("could not list the shards of {}", self.source.stream));
-        let shards = list(SHARDS_LAST).await.map_err(wrong)?;
+        let shards = self.list(SHARDS_LAST).await?;
         if leases.iter().all(|lease| agrees(lease, &shards)) {
             return Ok(shards);
         }
-        list(SHARDS_LAST_AT_LEAST).await.map_err(wrong)
+        self.list(SHARDS_LAST_AT_LEAST).await
+    }
+
+    /// The shards, where one has ended that the list has as open: others continue it, and nothing else may tell of them.
+    async fn newer(
+        &self,
+        shards: &Arc<Vec<Shard>>,
+        progress: &Progress,
+    ) -> Result<Option<Arc<Vec<Shard>>>, SourceError> {
+        let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
+        let Some(ended) = open.filter_map(|shard| progress.ended.get(&shard.id)).max() else { return Ok(None) };
+        // a list may be behind the shards themselves for a while
+        let newer = self.list(ended.elapsed().min(SHARDS_LAST_AT_LEAST)).await?;
+        Ok((!Arc::ptr_eq(&newer, shards)).then_some(newer))
+    }
+
+    async fn list(&self, oldest: Duration) -> Result<Arc<Vec<Shard>>, SourceError> {
+        let list = self.stream.shards(&self.client.aws, self.name(), oldest).await;
+        list.map_err(|failure| failure.into_error(format!("could not list the shards of {}", self.source.stream)))
     }
 
     fn not_read(&self, shard: &ShardId, failure: Failure) -> SourceError {

@@ -15,7 +15,7 @@ use super::{dynamodb_streams, kinesis};
 use crate::lag::streams::{Position, Shard, ShardId, ShardRead};
 use crate::trigger::StreamName;
 
-/// New shards are seen after this long at the latest, and as soon as a checkpoint tells of them.
+/// New shards are seen after this long at the latest, and as soon as a checkpoint or the end of a shard tells of them.
 pub(super) const SHARDS_LAST: Duration = Duration::from_secs(60);
 /// Not even a checkpoint that tells of new shards makes the list be read more often.
 pub(super) const SHARDS_LAST_AT_LEAST: Duration = Duration::from_secs(5);
