@@ -66,10 +66,10 @@ async fn the_rights_in_the_readme_are_enough_and_without_any_of_them_the_error_n
     ];
     let cases = [
         ("aws-kinesis-stream", "streamName", "orders", "shardCount"),
-        ("aws-kinesis-stream", "streamName", "orders", "age"),
+        ("aws-kinesis-stream", "streamName", "orders", "age, catchUp"),
         ("aws-kinesis-stream", "streamName", "orders", "age, ageFrom: sequenceNumber"),
         ("aws-dynamodb-streams", "tableName", "invoices", "shardCount"),
-        ("aws-dynamodb-streams", "tableName", "invoices", "age"),
+        ("aws-dynamodb-streams", "tableName", "invoices", "age, catchUp"),
     ];
     for (source, key, name, mode) in cases {
         let mut metadata = vec![("source", source), ("connection", "audit"), (key, name)];

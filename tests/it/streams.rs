@@ -504,13 +504,15 @@ async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {
         ("aws-kinesis-stream", "shardCount", "auto"),
         ("aws-kinesis-stream", "age", "auto"),
         ("aws-kinesis-stream", "age", "sequenceNumber"),
+        ("aws-kinesis-stream", "catchUp", "auto"),
         ("aws-dynamodb-streams", "shardCount", "auto"),
         ("aws-dynamodb-streams", "age", "auto"),
+        ("aws-dynamodb-streams", "catchUp", "auto"),
     ];
     for (source, scale_on, age_from) in modes {
         let name = if source == "aws-kinesis-stream" { ("streamName", "orders") } else { ("tableName", "orders") };
         let mut keys = vec![name, ("scaleOn", scale_on)];
-        if scale_on == "age" {
+        if scale_on != "shardCount" {
             keys.extend([("applicationName", APPLICATION), ("ageFrom", age_from)]);
         }
         let scene = Scene::new(source, &keys).await;
@@ -534,6 +536,7 @@ async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {
             .collect();
         let mode = match (scale_on, age_from) {
             ("age", "sequenceNumber") => "age, ageFrom: sequenceNumber".to_owned(),
+            ("age" | "catchUp", _) => "age, catchUp".to_owned(),
             _ => scale_on.to_owned(),
         };
         let row = format!("| `{source}` | `{mode}` | {} |", rights.join(", "));
