@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::process::{Role, Running, runtime, time_of_day};
-use crate::source::{scaled_object, stream_object};
+use crate::source::{catch_up_object, scaled_object, stream_object};
 use crate::table::{Goal, Table};
 
 const OBJECTS: usize = 10_000;
@@ -77,6 +77,30 @@ pub fn streams(table: &mut Table) {
         table.add(format!("{name}: p99"), p99(&seen), "ms", Goal::Below(5.0));
         table.add(format!("{name}: errors"), errors(&seen) as f64, "", Goal::Equals(0.0));
         table.add(format!("{name}: memory"), scaler.usage().resident_mib, "MiB", Goal::Below(64.0));
+    });
+}
+
+/// The same calls about the consumers that are needed: ten policies on each of 1,000 groups.
+pub fn catch_up(table: &mut Table) {
+    let scaler = Role::Scaler.start("");
+    let objects: Arc<Vec<_>> = Arc::new((0..OBJECTS).map(|number| catch_up_object(number, GROUPS)).collect());
+    runtime().block_on(async {
+        let clients = clients(&scaler).await;
+        for about in objects.iter().take(GROUPS) {
+            clients[0].clone().is_active(about.clone()).await.unwrap();
+        }
+        // every policy is known, and remembers something
+        cycle(&clients, &objects).await;
+        let before = scaler.usage();
+        let begun = Instant::now();
+        let seen = cycle(&clients, &objects).await;
+        let after = scaler.usage();
+        let core = (after.cpu - before.cpu).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
+        let name = "10,000 ScaledObjects with catchUp on 1,000 groups of 32 partitions";
+        table.add(format!("{name}: p99"), p99(&seen), "ms", Goal::Below(5.0));
+        table.add(format!("{name}: errors"), errors(&seen) as f64, "", Goal::Equals(0.0));
+        table.add(format!("{name}: CPU of the scaler"), core, "% of a core", Goal::Below(20.0));
+        table.add(format!("{name}: memory"), after.resident_mib, "MiB", Goal::Below(96.0));
     });
 }
 

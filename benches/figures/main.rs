@@ -19,6 +19,7 @@ mod driver;
 #[path = "../../tests/it/support/kafka.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod kafka;
+mod law;
 mod load;
 mod process;
 mod rounds;
@@ -43,7 +44,7 @@ use table::Table;
 type Measure = fn(&mut Table);
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 10] = [
+const MEASURES: [(&str, Measure); 12] = [
     ("throughput", throughput::measure),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
@@ -52,6 +53,8 @@ const MEASURES: [(&str, Measure); 10] = [
     ("streams", streams::rounds),
     ("leases", streams::leases),
     ("stream-load", load::streams),
+    ("law", law::measure),
+    ("law-load", load::catch_up),
     ("worlds", worlds::measure),
     ("ages", ages::measure),
 ];

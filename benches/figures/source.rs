@@ -9,8 +9,8 @@ use std::time::Duration;
 use keda_stream_scaler::keda::proto::ScaledObjectRef;
 use keda_stream_scaler::lag::streams::{AgeBasis, Backlog, ShardId, ShardReport, ShardState, Survey, Timestamp};
 use keda_stream_scaler::lag::{
-    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Observation, Observe, Offset, PartitionId,
-    PartitionObservation, Report, SourceError, TopicObservation, Watermarks,
+    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation,
+    Observe, Offset, PartitionId, PartitionObservation, Report, SourceError, TopicObservation, Watermarks,
 };
 use keda_stream_scaler::trigger::SourceRef;
 
@@ -89,7 +89,11 @@ fn group(source: &SourceRef) -> String {
 }
 
 fn observation(source: &SourceRef) -> Observation {
-    if matches!(source, SourceRef::Application(_)) { application() } else { consumer_group() }
+    match source {
+        SourceRef::Application(_) => application(),
+        SourceRef::Kafka(kafka) if kafka.consumers.is_some() => busy_group(),
+        SourceRef::Kafka(_) | SourceRef::Shards(_) => consumer_group(),
+    }
 }
 
 fn application() -> Observation {
@@ -118,6 +122,35 @@ fn consumer_group() -> Observation {
     });
     let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
     Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
+}
+
+/// Eight consumers, half of which have more to do than they can.
+fn busy_group() -> Observation {
+    let seconds = time_of_day().as_secs();
+    let partitions = (0..PARTITIONS).map(|number| {
+        let end = seconds * 100;
+        let done = if number.is_multiple_of(2) { end } else { seconds * 60 };
+        PartitionObservation {
+            partition: PartitionId(number),
+            committed: CommittedOffset::At(Offset(done)),
+            watermarks: Watermarks { start: Offset(0), end: Offset(end) },
+            owner: Some(MemberIndex(number % 8)),
+        }
+    });
+    let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
+    let name = |number: u32| -> Arc<str> { format!("consumer-{number}-5f0f6b8e-8f0e-4c54-9f6e-8d1c7b1f4a10").into() };
+    let members = (0..8).map(|number| Member { id: name(number), client_id: name(number) });
+    let members = Members::Settled(members.collect());
+    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+}
+
+/// A ScaledObject that asks one of the groups for the consumers that are needed; there are ten policies for each.
+pub fn catch_up_object(number: usize, groups: usize) -> ScaledObjectRef {
+    let catch_up_time = format!("{}s", 60 + number / groups % 10 * 30);
+    let mut object =
+        scaled_object(number, groups, "b:9092", &[("scaleOn", "catchUp"), ("catchUpTime", &catch_up_time)]);
+    object.scaler_metadata.remove("lagThreshold");
+    object
 }
 
 /// A ScaledObject of one of the groups; its threshold is its own, so that only the reading is shared.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
+use super::advice::{advice, contradiction};
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
 use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
 use crate::sampler::{Answer, Rows, Sampler};
+use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, decide};
 use crate::source::Sources;
 use crate::telemetry::{LogFormat, Metrics, init_log};
@@ -71,14 +73,16 @@ enum Outcome {
         decision: Decision,
         /// In the words of the command line.
         steps_in_words: Vec<String>,
-        replicas: Replicas,
+        replicas: WantedReplicas,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        advice: Vec<String>,
     },
 }
 
 /// What KEDA and the HPA make of the value.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Replicas {
+struct WantedReplicas {
     wanted: u64,
     in_words: String,
 }
@@ -129,13 +133,18 @@ fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
             source: trigger.source.to_string(),
             rows: Rows::of(sample),
             steps_in_words: decision.steps.iter().map(ToString::to_string).collect(),
-            replicas: Replicas::new(text, &decision),
+            replicas: WantedReplicas::new(text, &decision),
+            advice: contradiction(text, trigger)
+                .map(|(_, advice)| advice)
+                .into_iter()
+                .chain(advice(text, trigger))
+                .collect(),
             decision,
         },
     }
 }
 
-impl Replicas {
+impl WantedReplicas {
     fn new(text: &TriggerText, decision: &Decision) -> Self {
         if text.metric_type == "Value" {
             let in_words = "with metricType Value the HPA multiplies the ready replicas by value / target".to_owned();
@@ -148,10 +157,23 @@ impl Replicas {
         } else if wanted > most {
             format!("the HPA wants {wanted} replicas, maxReplicaCount allows {most}")
         } else {
-            format!("the HPA wants {} replicas; it keeps what it has within a tenth of that", wanted.max(1))
+            let (least, most) = kept(decision);
+            let wanted = wanted.max(1);
+            let kept = if least < most { format!("; from {least} to {most} it stays as it is") } else { String::new() };
+            format!("the HPA wants {wanted} {}{kept}", if wanted == 1 { "replica" } else { "replicas" })
         };
         Self { wanted: wanted.min(most), in_words }
     }
+}
+
+/// The counts of replicas that the HPA leaves as they are: within its tolerance, by default a tenth.
+fn kept(decision: &Decision) -> (u32, u32) {
+    let (value, target) = (decision.value.get(), Target::AverageValue(decision.target.get()));
+    let kept = |now: &u32| replicas_for(value, target, Replicas::settled(*now), Tolerance::default()) == *now;
+    let wanted = u32::try_from(decision.value.replicas_at(decision.target)).unwrap_or(u32::MAX).max(1);
+    // the tolerance is a tenth, so what is kept lies well within a half and the double
+    let least = (wanted / 2..=wanted).find(kept).unwrap_or(wanted);
+    (least.max(1), (wanted..=wanted.saturating_mul(2)).take_while(kept).last().unwrap_or(wanted))
 }
 
 fn in_words(all: &[Explained]) -> String {
@@ -162,7 +184,7 @@ fn in_words(all: &[Explained]) -> String {
         let _ = match outcome {
             Outcome::Skipped { why } => writeln!(text, "  skipped: {why}"),
             Outcome::Failed { code, message } => writeln!(text, "  KEDA gets an error: {code}\n  {message}"),
-            Outcome::Valued { metric_name, source, rows, decision, steps_in_words, replicas } => {
+            Outcome::Valued { metric_name, source, rows, decision, steps_in_words, replicas, advice } => {
                 let _ = writeln!(text, "  source     {source}");
                 match rows {
                     Rows::Partitions { partitions } => partitions.iter().for_each(|row| line(&mut text, row)),
@@ -180,6 +202,9 @@ fn in_words(all: &[Explained]) -> String {
                 }
                 let Decision { value, target, active, .. } = decision;
                 let _ = writeln!(text, "  metric     {metric_name}: value {value}, target {target}, active {active}");
+                for advice in advice {
+                    let _ = writeln!(text, "  advice     {advice}");
+                }
                 writeln!(text, "  replicas   {}", replicas.in_words)
             }
         };

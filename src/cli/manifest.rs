@@ -21,6 +21,10 @@ pub(super) struct TriggerText {
     /// KEDA's `metricType`; `AverageValue` where it is absent.
     pub(super) metric_type: String,
     pub(super) max_replicas: u64,
+    /// `behavior.scaleDown.stabilizationWindowSeconds` of the HPA, if it is set.
+    pub(super) down_window: Option<u64>,
+    /// `behavior.scaleUp.tolerance` of the HPA, if it is set.
+    pub(super) up_tolerance: Option<String>,
     pub(super) metadata: HashMap<String, String>,
     /// The line of each key of the metadata.
     lines: HashMap<String, u64>,
@@ -55,7 +59,35 @@ struct ObjectMetadata {
 struct Spec {
     max_replica_count: Option<u64>,
     #[serde(default)]
+    advanced: Advanced,
+    #[serde(default)]
     triggers: Vec<TriggerEntry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Advanced {
+    horizontal_pod_autoscaler_config: HpaConfig,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct HpaConfig {
+    behavior: Behavior,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Behavior {
+    scale_up: ScalingRules,
+    scale_down: ScalingRules,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScalingRules {
+    stabilization_window_seconds: Option<u64>,
+    tolerance: Option<Scalar>,
 }
 
 #[derive(Deserialize)]
@@ -68,12 +100,22 @@ struct TriggerEntry {
 }
 
 /// Kubernetes refuses metadata that is no text; so do we, but with a sentence.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum Scalar {
     Text(String),
     Number(f64),
     Flag(bool),
+}
+
+impl Scalar {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
 }
 
 impl TriggerText {
@@ -108,19 +150,19 @@ fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
         let object = format!("{kind} {namespace}/{}", name.unwrap_or_else(|| "unnamed".to_owned()));
         let Some(spec) = document.spec else { continue };
         for (index, entry) in spec.triggers.into_iter().enumerate() {
-            triggers.push(trigger(&object, &namespace, index, spec.max_replica_count, entry)?);
+            let mut trigger = trigger(&object, &namespace, index, entry)?;
+            let Behavior { scale_up, scale_down } = spec.advanced.horizontal_pod_autoscaler_config.behavior.clone();
+            // KEDA's default
+            trigger.max_replicas = spec.max_replica_count.unwrap_or(100);
+            trigger.down_window = scale_down.stabilization_window_seconds;
+            trigger.up_tolerance = scale_up.tolerance.map(Scalar::text);
+            triggers.push(trigger);
         }
     }
     Ok(triggers)
 }
 
-fn trigger(
-    object: &str,
-    namespace: &str,
-    index: usize,
-    max_replicas: Option<u64>,
-    entry: TriggerEntry,
-) -> anyhow::Result<TriggerText> {
+fn trigger(object: &str, namespace: &str, index: usize, entry: TriggerEntry) -> anyhow::Result<TriggerText> {
     let mut metadata = HashMap::new();
     let mut lines = HashMap::new();
     for (key, value) in entry.metadata {
@@ -143,8 +185,9 @@ fn trigger(
         index,
         kind,
         metric_type: entry.metric_type.unwrap_or_else(|| "AverageValue".to_owned()),
-        // KEDA's default
-        max_replicas: max_replicas.unwrap_or(100),
+        max_replicas: 0,
+        down_window: None,
+        up_tolerance: None,
         metadata,
         lines,
         line: entry.r#type.referenced.line(),

@@ -1,5 +1,6 @@
 //! The command line. Data goes to stdout, talk to stderr; exit code 0 is fine, 1 a negative result or failure, 2 wrong usage.
 
+mod advice;
 mod explain;
 mod manifest;
 pub(crate) mod output;

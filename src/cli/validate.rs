@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Verdict;
+use super::advice::{advice, contradiction};
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
 use crate::trigger::{Trigger, metric_name, metric_target};
@@ -40,6 +41,8 @@ struct Checked {
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<String>,
     problems: Vec<Located>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +72,7 @@ fn check(file: &str, text: &TriggerText) -> Checked {
         target: None,
         skipped: None,
         problems: Vec::new(),
+        advice: Vec::new(),
     };
     if let TriggerKind::BuiltIn(name) = &text.kind {
         checked.skipped = Some(format!("KEDA's own trigger {name}"));
@@ -76,13 +80,23 @@ fn check(file: &str, text: &TriggerText) -> Checked {
     }
     checked.metric_name = Some(format!("s{}-{}", text.index, metric_name(&text.metadata)));
     checked.target = Some(metric_target(&text.metadata).get());
-    if let Err(error) = Trigger::parse(&text.metadata) {
-        let located = error.problems.into_iter().map(|problem| Located {
-            line: text.line_of(&problem.key),
-            key: problem.key,
-            message: problem.message,
-        });
-        checked.problems = located.collect();
+    match Trigger::parse(&text.metadata) {
+        Ok(trigger) => {
+            checked.advice = advice(text, &trigger);
+            checked.problems.extend(contradiction(text, &trigger).map(|(key, message)| Located {
+                line: text.line_of(""),
+                key: key.to_owned(),
+                message,
+            }));
+        }
+        Err(error) => {
+            let located = error.problems.into_iter().map(|problem| Located {
+                line: text.line_of(&problem.key),
+                key: problem.key,
+                message: problem.message,
+            });
+            checked.problems = located.collect();
+        }
     }
     if text.metric_type == "Utilization" {
         let message = "Utilization is refused by KEDA for external triggers; leave metricType out".to_owned();
@@ -105,6 +119,9 @@ fn text(all: &[Checked]) -> String {
         };
         for problem in &checked.problems {
             let _ = writeln!(text, "{file}:{}: {}: {}", problem.line, problem.key, problem.message);
+        }
+        for advice in &checked.advice {
+            let _ = writeln!(text, "{file}: advice: {advice}");
         }
     }
     text

@@ -107,7 +107,7 @@ async fn explain_tells_how_the_value_comes_about() {
   because    capped from 37: with more than 2 replicas some would have no partition
   because    active: 37 records behind, more than 0 are needed
   metric     s0-kafka-{topic}: value 10, target 5, active true
-  replicas   the HPA wants 2 replicas; it keeps what it has within a tenth of that
+  replicas   the HPA wants 2 replicas
 ScaledObject shop/orders, trigger 1
   skipped: KEDA's own trigger cpu
 "

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::lag::{Moment, Observation, SourceError};
 use crate::recording::Metadata;
+use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, Sample, decide};
 use crate::trigger::keys::{Owner, find};
 use crate::trigger::{Policy, Trigger};
@@ -50,6 +51,19 @@ impl Course {
     pub(super) fn decide(&self) -> Option<Result<Decision, SourceError>> {
         let sample = self.sample.as_ref()?;
         Some(decide(&self.trigger.policy, &self.trigger.source, sample, sample.taken_at))
+    }
+
+    /// What the HPA would have made of a value, with so many consumers as were recorded: an age is one number for the workload, all
+    /// else is divided by the replicas.
+    pub(super) fn replicas(&self, decision: &Decision, consumers: Option<usize>) -> u64 {
+        let wanted = decision.value.replicas_at(decision.target);
+        let Some(now) = consumers.and_then(|now| u32::try_from(now).ok()).filter(|now| *now > 0) else { return wanted };
+        let target = match &self.trigger.policy {
+            Policy::Age(_) => Target::Value(decision.target.get()),
+            Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) => Target::AverageValue(decision.target.get()),
+        };
+        let replicas = replicas_for(decision.value.get(), target, Replicas::settled(now), Tolerance::default());
+        u64::from(replicas.max(1))
     }
 }
 

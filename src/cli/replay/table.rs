@@ -82,13 +82,17 @@ impl Table {
 
 impl Row {
     fn new(at: u64, observation: &Observation, courses: &[Course]) -> Self {
-        let answers = courses.iter().filter_map(Course::decide).map(|decided| match decided {
-            Ok(Decision { value, target, active, .. }) => {
-                Answer::Decided { value, target, active, replicas: value.replicas_at(target) }
+        let reading = Facts::of(observation);
+        let answers = courses.iter().filter_map(|course| match course.decide()? {
+            Ok(decision) => {
+                let replicas = course.replicas(&decision, reading.consumers);
+                let Decision { value, target, active, .. } = decision;
+                Some(Answer::Decided { value, target, active, replicas })
             }
-            Err(error) => Answer::Failed { error: error.chain() },
+            Err(error) => Some(Answer::Failed { error: error.chain() }),
         });
-        Self { at, reading: Facts::of(observation), answers: answers.collect() }
+        let answers = answers.collect();
+        Self { at, reading, answers }
     }
 
     /// `2026-01-31 08:15:00`, in UTC.

@@ -9,6 +9,8 @@ mod capacity;
 mod commits;
 mod effect;
 mod observed;
+#[cfg(test)]
+mod observed_tests;
 mod offsets;
 mod owners;
 mod ring;

@@ -1,0 +1,191 @@
+//! What of a reading the flow goes by.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::*;
+use crate::lag::streams::{AgeBasis, Backlog, Checkpoint, Lease, ShardId, ShardReport, ShardState, Survey, Timestamp};
+use crate::lag::{
+    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, History, Member, MemberIndex, Members,
+    Moment, Observation, Offset, PartitionId, PartitionObservation, TopicId, TopicObservation, Watermarks,
+};
+use crate::trigger::{SourceRef, Trigger};
+
+fn source(base: &[(&str, &str)], more: &[(&str, &str)]) -> SourceRef {
+    let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Trigger::parse(&all.collect::<HashMap<_, _>>()).expect("good").source
+}
+
+fn kafka(more: &[(&str, &str)]) -> SourceRef {
+    let base = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
+    source(&base, &[&[("scaleOn", "catchUp")], more].concat())
+}
+
+fn application_source(stream: (&str, &str, &str)) -> SourceRef {
+    let (source_name, key, name) = stream;
+    let base = [("source", source_name), (key, name), ("awsRegion", "eu-west-1"), ("applicationName", "a")];
+    source(&base, &[("scaleOn", "catchUp")])
+}
+
+const KINESIS: (&str, &str, &str) = ("aws-kinesis-stream", "streamName", "orders");
+const DYNAMODB: (&str, &str, &str) = ("aws-dynamodb-streams", "tableName", "orders");
+
+/// Readings of one source, ten seconds apart.
+struct Course {
+    source: SourceRef,
+    history: Option<History>,
+    flow: Option<Flow>,
+    now: Duration,
+}
+
+impl Course {
+    const fn new(source: SourceRef) -> Self {
+        Self { source, history: None, flow: None, now: Duration::ZERO }
+    }
+
+    fn read(&mut self, observation: &Observation) -> &Flow {
+        let now = Moment::after_epoch(self.now);
+        self.now += Duration::from_secs(10);
+        let history = History::fold(self.history.as_ref(), observation, now);
+        self.flow = Flow::observe(self.flow.as_ref(), &self.source, observation, &history, now);
+        self.history = Some(history);
+        self.flow.as_ref().expect("it is followed")
+    }
+}
+
+// === groups ===
+
+fn group(members: Members, owners: &[Option<u32>], id: u128) -> Observation {
+    let partitions = (0..).zip(owners).map(|(number, owner)| PartitionObservation {
+        partition: PartitionId(number),
+        committed: if number == 0 { CommittedOffset::None } else { CommittedOffset::At(Offset(40)) },
+        watermarks: Watermarks { start: Offset(10), end: Offset(100) },
+        owner: owner.map(MemberIndex),
+    });
+    let topic = TopicObservation { name: "t".into(), id: Some(TopicId(id)), partitions: partitions.collect() };
+    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+}
+
+fn settled(names: &[&str]) -> Members {
+    let member = |name: &&str| Member { id: (*name).into(), client_id: "client".into() };
+    Members::Settled(names.iter().map(member).collect())
+}
+
+fn backlogs(flow: &Flow) -> Vec<f64> {
+    let Flow::Offsets(flow) = flow else { panic!("offsets") };
+    flow.partitions().iter().map(|partition| partition.backlog).collect()
+}
+
+#[test]
+fn a_group_is_followed_where_a_trigger_wants_to_know_its_consumers_only() {
+    let lag = source(
+        &[("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")],
+        &[("lagThreshold", "5")],
+    );
+    let observation = group(Members::Unread, &[None, None], 1);
+    let history = History::fold(None, &observation, Moment::after_epoch(Duration::ZERO));
+    assert_eq!(Flow::observe(None, &lag, &observation, &history, Moment::after_epoch(Duration::ZERO)), None);
+}
+
+#[test]
+fn the_backlog_is_counted_by_the_same_rules_as_the_lag() {
+    let owners = [Some(0), Some(1), None];
+    let observation = group(settled(&["a", "b"]), &owners, 1);
+    assert_eq!(backlogs(Course::new(kafka(&[])).read(&observation)), [1.0, 60.0, 60.0]);
+    let earliest = kafka(&[("offsetResetPolicy", "earliest")]);
+    assert_eq!(backlogs(Course::new(earliest).read(&observation)), [90.0, 60.0, 60.0]);
+    let limited = kafka(&[("partitionLimitation", "1-2"), ("offsetResetPolicy", "earliest")]);
+    let mut course = Course::new(limited);
+    let flow = course.read(&observation);
+    assert_eq!((backlogs(flow), flow.owners().count()), (vec![60.0, 60.0], 1));
+    assert!(flow.owners().leave_some());
+}
+
+#[test]
+fn while_partitions_are_given_out_those_who_had_them_count() {
+    let mut course = Course::new(kafka(&[]));
+    let two = group(settled(&["a", "b"]), &[Some(0), Some(0), Some(1), Some(1)], 1);
+    assert_eq!(course.read(&two).owners().count(), 2);
+    let rebalancing = group(Members::Rebalancing(3), &[None; 4], 1);
+    assert_eq!(course.read(&rebalancing).owners().count(), 2);
+    let three = group(settled(&["c", "a", "b"]), &[Some(0), Some(1), Some(2), Some(2)], 1);
+    assert_eq!(course.read(&three).owners().count(), 3);
+    // a scaler that begins in between knows only how many there are
+    assert_eq!(Course::new(kafka(&[])).read(&rebalancing).owners().count(), 3);
+}
+
+#[test]
+fn a_commit_of_a_former_topic_is_no_position() {
+    let mut course = Course::new(kafka(&[("offsetResetPolicy", "earliest")]));
+    course.read(&group(settled(&["a"]), &[Some(0), Some(0)], 1));
+    let flow = course.read(&group(settled(&["a"]), &[Some(0), Some(0)], 2));
+    assert_eq!(backlogs(flow), [90.0, 90.0]);
+}
+
+// === applications ===
+
+fn report(number: u32, backlog: Backlog, lease: Option<(&str, u64, Option<f64>)>) -> ShardReport {
+    let shard = ShardId::new(&format!("shardId-{number:012}"));
+    let lease = lease.map(|(owner, counter, throughput_kbps)| Lease {
+        shard: shard.clone(),
+        checkpoint: Checkpoint::TrimHorizon,
+        parents: Vec::new(),
+        owner: Some(owner.into()),
+        counter: Some(counter),
+        throughput_kbps,
+    });
+    ShardReport { shard, state: Some(ShardState::Open), lease, bound: None, backlog }
+}
+
+fn application(shards: Vec<ShardReport>) -> Observation {
+    Observation::Application(ApplicationObservation {
+        survey: Survey { shards, wanted: Vec::new() },
+        checkpoints: Checkpoints::Some,
+        workers: Vec::new(),
+        retention: None,
+        seen: Timestamp::from_unix_ms(0),
+    })
+}
+
+const fn unread(seconds: u64) -> Backlog {
+    Backlog::Unread { age: Duration::from_secs(seconds), basis: AgeBasis::Record }
+}
+
+#[test]
+fn only_shards_that_can_be_worked_on_count() {
+    let waits = Backlog::Waits { on: ShardId::new("shardId-000000000000") };
+    let shards = vec![
+        report(0, unread(5), Some(("a", 1, None))),
+        report(1, Backlog::CaughtUp, Some(("b", 1, None))),
+        report(2, waits, None),
+        report(3, Backlog::Finished, Some(("a", 1, None))),
+        report(4, Backlog::NoSuchShard, Some(("a", 1, None))),
+    ];
+    let mut course = Course::new(application_source(DYNAMODB));
+    let flow = course.read(&application(shards));
+    assert_eq!((flow.places(), flow.owners().count()), (2, 2));
+}
+
+#[test]
+fn throughput_is_used_as_soon_as_a_lease_of_kinesis_tells_it_and_from_then_on() {
+    let shards = |throughput| application(vec![report(0, unread(5), Some(("a", 1, throughput)))]);
+    let mut course = Course::new(application_source(KINESIS));
+    assert!(matches!(course.read(&shards(None)), Flow::Ages(_)));
+    assert!(matches!(course.read(&shards(Some(3.0))), Flow::Throughput(_)));
+    assert!(matches!(course.read(&shards(None)), Flow::Throughput(_)), "a child has none yet");
+    let mut other = Course::new(application_source(DYNAMODB));
+    assert!(matches!(other.read(&shards(Some(3.0))), Flow::Ages(_)), "its kilobytes are not those of a stream");
+}
+
+#[test]
+fn a_worker_that_renews_nothing_for_a_minute_is_gone() {
+    let shards = |counter| application(vec![report(0, unread(5), Some(("a", counter, None)))]);
+    let mut course = Course::new(application_source(KINESIS));
+    course.read(&shards(1));
+    for _ in 0..5 {
+        assert_eq!(course.read(&shards(2)).owners().count(), 1);
+    }
+    course.read(&shards(2));
+    assert_eq!(course.read(&shards(2)).owners().count(), 0, "the lease still names it");
+    assert_eq!(course.read(&shards(3)).owners().count(), 1);
+}
