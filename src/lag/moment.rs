@@ -4,24 +4,27 @@ use std::time::Duration;
 
 /// Time since the scaler's own epoch (its start). The pure floors compare moments that they are given; they have no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(Duration);
+pub struct Moment {
+    /// Half as large as a `Duration`, because there are several for each partition; enough for five centuries.
+    nanoseconds: u64,
+}
 
 impl Moment {
     /// The moment `elapsed` after the epoch.
     #[must_use]
-    pub const fn after_epoch(elapsed: Duration) -> Self {
-        Self(elapsed)
+    pub fn after_epoch(elapsed: Duration) -> Self {
+        Self { nanoseconds: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) }
     }
 
     /// How long before `self` the `earlier` moment was; zero where it was not.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.nanoseconds.saturating_sub(earlier.nanoseconds))
     }
 
     /// Seconds since the epoch.
     #[must_use]
     pub const fn seconds(self) -> f64 {
-        self.0.as_secs_f64()
+        Duration::from_nanos(self.nanoseconds).as_secs_f64()
     }
 }

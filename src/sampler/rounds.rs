@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -124,33 +124,44 @@ pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, o
 async fn round<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, due: Vec<Arc<Target>>) {
     let begun = inner.now();
     let sources: Vec<_> = due.iter().map(|target| target.source.clone()).collect();
-    let open = Arc::new(Open {
-        targets: Mutex::new(due.into_iter().map(|target| (target.source.clone(), target)).collect()),
-        begun,
-        inner: inner.clone(),
+    let targets = due.into_iter().map(|target| (target.source.clone(), target)).collect();
+    let mut open = Open { targets, begun, inner: inner.clone() };
+    let (reported, mut reports) = mpsc::unbounded_channel();
+    let report: Report = Arc::new(move |source, outcome| {
+        // nobody listens: the round is over
+        let _ = reported.send((source.clone(), outcome));
     });
-    let report: Report = {
-        let open = open.clone();
-        Arc::new(move |source, outcome| open.close(source, outcome))
-    };
-    let ended = timeout(ROUND_DEADLINE, inner.observer.observe(&backend, sources, report)).await;
-    if ended.is_err() {
-        tracing::error!(backend = ?backend, "a sampling round passed its deadline");
+    let observing = timeout(ROUND_DEADLINE, inner.observer.observe(&backend, sources, report));
+    tokio::pin!(observing);
+    loop {
+        tokio::select! {
+            Some((source, outcome)) = reports.recv() => open.close(&source, outcome).await,
+            ended = &mut observing => {
+                if ended.is_err() {
+                    tracing::error!(backend = ?backend, "a sampling round passed its deadline");
+                }
+                break;
+            }
+        }
+    }
+    while let Ok((source, outcome)) = reports.try_recv() {
+        open.close(&source, outcome).await;
     }
 }
 
 /// The targets of a round that have not been reported yet. Whatever ends the round, none of them stays in flight.
 struct Open<O: Observe> {
-    targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
+    targets: HashMap<Arc<SourceRef>, Arc<Target>>,
     begun: Moment,
     inner: Arc<Inner<O>>,
 }
 
 impl<O: Observe> Open<O> {
-    fn close(&self, source: &Arc<SourceRef>, outcome: Result<Observation, SourceError>) {
-        let target = self.targets.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
-        if let Some(target) = target {
+    /// Takes an outcome. What is remembered of a source takes its time, and answers must not wait for those of a thousand.
+    async fn close(&mut self, source: &Arc<SourceRef>, outcome: Result<Observation, SourceError>) {
+        if let Some(target) = self.targets.remove(source) {
             self.add(&target, outcome);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -199,7 +210,7 @@ impl<O: Observe> Open<O> {
 
 impl<O: Observe> Drop for Open<O> {
     fn drop(&mut self) {
-        let left = std::mem::take(self.targets.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let left = std::mem::take(&mut self.targets);
         for target in left.values() {
             let error =
                 SourceError::new(SourceErrorKind::Broken, format!("the reading of {} broke off", target.source));

@@ -1,7 +1,6 @@
 //! The flow of a source that tells how many records are behind.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::average::{Average, count};
@@ -144,14 +143,13 @@ impl OffsetFlow {
 
     fn begin(reading: OffsetReading, now: Moment) -> Self {
         let partitions: Vec<_> = reading.rows.iter().map(|row| PartitionFlow::new(row, now)).collect();
-        let ring = Ring::new(now, positions(&partitions));
         Self {
             at: now,
             partitions,
             owners: reading.owners,
             quick_arrivals: Average::default(),
             commits: Commits::new(now),
-            ring,
+            ring: Ring::new(now),
             capacity: Capacity::default(),
             group_window: None,
             effect: Effect::default(),
@@ -179,7 +177,9 @@ impl OffsetFlow {
         next.rebalance(self, &pasts);
         let moves = next.moves(&pasts);
         next.commits = next.commits.with(&moves, elapsed, now);
-        next.ring.add(now, || positions(&next.partitions), next.commits.rates_over());
+        let moved =
+            pasts.iter().zip(&next.partitions).map(|(past, new)| past.map_or(0.0, |past| new.position - past.position));
+        next.ring.add(now, moved, next.commits.rates_over());
         next.learn(&moves, elapsed);
         if next.owners.count() < self.owners.count() {
             next.fewer_at = Some(now);
@@ -213,7 +213,7 @@ impl OffsetFlow {
             partition.moved_at = self.at;
         }
         if other_places {
-            self.ring = Ring::new(self.at, positions(&self.partitions));
+            self.ring = Ring::new(self.at);
         }
     }
 
@@ -232,7 +232,7 @@ impl OffsetFlow {
 
     fn learn(&mut self, moves: &[Move], elapsed: f64) {
         let commits = self.commits.awaited();
-        let Some((since, _)) = self.ring.oldest() else { return };
+        let since = self.ring.since();
         let circumstances = Circumstances {
             now: self.at,
             elapsed,
@@ -276,8 +276,7 @@ impl OffsetFlow {
 
     fn workers(&self, moves: &[Move]) -> Vec<Worker> {
         let mut workers = vec![Worker::default(); self.owners.count()];
-        let Some((since, positions)) = self.ring.oldest() else { return workers };
-        let over = self.at.since(since).as_secs_f64().max(1e-9);
+        let over = self.at.since(self.ring.since()).as_secs_f64().max(1e-9);
         let commits = Duration::from_secs_f64(2.0 * self.commits.awaited());
         for (index, (partition, one)) in self.partitions.iter().zip(moves).enumerate() {
             let Some(worker) = self.owners.of(index).and_then(|owner| workers.get_mut(owner)) else { continue };
@@ -285,7 +284,7 @@ impl OffsetFlow {
             if self.at.since(partition.moved_at) <= commits {
                 worker.backlog += self.behind(partition);
             }
-            worker.rate += (partition.position - positions.get(index).unwrap_or(&partition.position)) / over;
+            worker.rate += self.ring.moved(index) / over;
             worker.done += partition.position - partition.anchor;
             worker.moved |= one.moved;
         }
@@ -430,8 +429,4 @@ impl OffsetFlow {
     fn markers_only(&self, partition: &PartitionFlow) -> bool {
         self.stuck(partition) && partition.backlog <= MARKERS && partition.arrivals() < NO_ARRIVALS
     }
-}
-
-fn positions(partitions: &[PartitionFlow]) -> Arc<[f64]> {
-    partitions.iter().map(|partition| partition.position).collect()
 }
