@@ -118,7 +118,7 @@ async fn explain(sampler: &Sampler<Sources>, text: &TriggerText) -> Outcome {
         Ok(trigger) => trigger,
         Err(error) => return Outcome::Failed { code: "INVALID_ARGUMENT", message: error.to_string() },
     };
-    match sampler.ask(&text.namespace, &trigger, PATIENCE).await {
+    match sampler.ask(text.namespace.as_str(), &trigger, PATIENCE).await {
         Ok(answer) => valued(text, &trigger, &answer),
         Err(error) => Outcome::Failed { code: code_of(&error), message: error.chain() },
     }

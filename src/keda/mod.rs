@@ -26,7 +26,7 @@ use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, 
 pub use self::server::{Limits, ServeError, serve, serve_service};
 pub use self::status::code_of;
 use crate::lag::{Observe, SourceError};
-use crate::sampler::{Answer, PATIENCE, Sampler};
+use crate::sampler::{Answer, Asker, PATIENCE, Sampler};
 use crate::scaling::{Decision, Quantity, decide};
 use crate::telemetry::{RpcMethod, RpcMetrics};
 use crate::trigger::{Trigger, metric_name, metric_target};
@@ -54,7 +54,7 @@ impl<O: Observe> ScalerService<O> {
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
         let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
         self.sampler.note(&trigger.source, &about.scaler_metadata);
-        let answer = self.sampler.ask(&about.namespace, &trigger, patience).await;
+        let answer = self.sampler.ask(asker(about), &trigger, patience).await;
         answer.and_then(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
     }
 
@@ -63,6 +63,11 @@ impl<O: Observe> ScalerService<O> {
         self.metrics.handled(method, status::code_name(code), begun.elapsed());
         outcome.map(Response::new)
     }
+}
+
+/// On whose behalf KEDA asks.
+fn asker(about: &ScaledObjectRef) -> Asker<'_> {
+    Asker::new(&about.namespace, &about.name)
 }
 
 fn judge(trigger: &Trigger, answer: &Answer) -> Result<Decision, SourceError> {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::proto::{GetMetricSpecResponse, IsActiveResponse, ScaledObjectRef};
-use super::{StreamOf, judge, status};
+use super::{StreamOf, asker, judge, status};
 use crate::lag::Observe;
 use crate::sampler::{Sampler, Watch};
 use crate::telemetry::RpcMetrics;
@@ -86,7 +86,7 @@ pub(super) fn activity<O: Observe>(
     metrics: RpcMetrics,
 ) -> Result<StreamOf<IsActiveResponse>, Status> {
     let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
-    let watch = sampler.watch(&about.namespace, &trigger, idle_interval(&trigger));
+    let watch = sampler.watch(asker(about), &trigger, idle_interval(&trigger));
     let watch = watch.map_err(|error| status::no_reading(&error))?;
     Ok(stream(terms, metrics, move |to| push_activity(trigger, watch, to)))
 }

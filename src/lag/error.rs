@@ -88,6 +88,12 @@ impl SourceError {
         self.kind
     }
 
+    /// What the reader can do about it, where that is known.
+    #[must_use]
+    pub const fn advice(&self) -> Option<&'static str> {
+        self.remedy
+    }
+
     /// Attempt, cause and remedy in one line, for people.
     #[must_use]
     pub fn chain(&self) -> String {

@@ -6,6 +6,8 @@
 //! A loop runs for each backend that somebody asks about and ends ten minutes after the last question. Answers come from
 //! memory; only the first reading of a new target is waited for. The sampler knows [`Observe`], never an adapter.
 
+mod askers;
+mod chart;
 mod pace;
 mod rounds;
 mod rows;
@@ -23,12 +25,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+pub use self::askers::{Asker, AskerView, AskersView, MOST_ASKERS};
+pub use self::chart::{Chart, LONGEST_CHART, Point, Wanted};
 use self::pace::{Interests, WatchId};
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
-pub use self::view::{TargetView, ViewState};
+pub use self::view::{Judged, TargetView, ViewState};
 pub use self::witness::Witness;
 use crate::lag::{Moment, Observe, SourceError, SourceErrorKind};
 use crate::scaling::{RetentionRisk, Sample};
@@ -109,11 +113,18 @@ impl<O: Observe> Sampler<O> {
     /// What is known of the trigger's source; waits up to `patience` where nothing is known yet.
     ///
     /// # Errors
-    /// Why nothing good is known; [`SourceErrorKind::Denied`] where `namespace` may not ask.
-    pub async fn ask(&self, namespace: &str, trigger: &Trigger, patience: Duration) -> Result<Answer, SourceError> {
+    /// Why nothing good is known; [`SourceErrorKind::Denied`] where the asker's namespace may not ask.
+    pub async fn ask<'a>(
+        &self,
+        asker: impl Into<Asker<'a>>,
+        trigger: &Trigger,
+        patience: Duration,
+    ) -> Result<Answer, SourceError> {
         let interval = trigger.pace.poll_interval;
-        let (_, target) = self.inner.join(namespace, &trigger.source, |interests, now| {
+        let asker = asker.into();
+        let (_, target) = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
             interests.ask(interval, now);
+            interests.askers.ask(asker, trigger, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }
@@ -139,11 +150,18 @@ impl<O: Observe> Sampler<O> {
     /// Watches the trigger's source, looked at once every `interval`.
     ///
     /// # Errors
-    /// [`SourceErrorKind::Denied`] where `namespace` may not ask.
-    pub fn watch(&self, namespace: &str, trigger: &Trigger, interval: Duration) -> Result<Watch<O>, SourceError> {
+    /// [`SourceErrorKind::Denied`] where the asker's namespace may not ask.
+    pub fn watch<'a>(
+        &self,
+        asker: impl Into<Asker<'a>>,
+        trigger: &Trigger,
+        interval: Duration,
+    ) -> Result<Watch<O>, SourceError> {
         let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
-        let (of, target) = self.inner.join(namespace, &trigger.source, |interests, now| {
+        let asker = asker.into();
+        let (of, target) = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
             interests.watch(id, interval);
+            interests.askers.watch(asker, trigger, id, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }

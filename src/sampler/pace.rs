@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::askers::Askers;
 use crate::lag::SourceErrorKind;
 use crate::scaling::catch_up::MOST_POLICIES;
 use crate::trigger::CatchUpPolicy;
@@ -29,6 +30,8 @@ pub(super) struct Interests {
     /// through on every call.
     asked: Vec<(Duration, Instant)>,
     watches: HashMap<WatchId, Duration>,
+    /// On whose behalf.
+    pub(super) askers: Askers,
     /// When each policy of the catch-up law was asked about last.
     followed: Vec<(CatchUpPolicy, Instant)>,
 }
@@ -69,6 +72,7 @@ impl Interests {
 
     pub(super) fn unwatch(&mut self, id: WatchId) {
         self.watches.remove(&id);
+        self.askers.unwatch(id);
     }
 
     /// The shortest interval that anybody still wants; `None` when nobody wants to know.

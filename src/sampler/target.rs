@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::chart::Chart;
 use super::pace::{Interests, jittered, retry_after};
 use crate::lag::{Moment, Observation, SourceError};
 use crate::scaling::Sample;
@@ -16,6 +17,7 @@ use crate::trigger::SourceRef;
 pub(super) struct Known {
     pub(super) sample: Option<Arc<Sample>>,
     pub(super) failure: Option<Failure>,
+    pub(super) chart: Arc<Chart>,
 }
 
 /// Readings have failed since the last good one.
@@ -65,17 +67,22 @@ impl Target {
         let past = self.known.borrow().clone();
         let (known, transition) = match outcome {
             Ok(observation) => {
-                let policies = self.schedule().interests.policies(Instant::now());
+                let (policies, judges) = {
+                    let interests = &mut self.schedule().interests;
+                    (interests.policies(Instant::now()), interests.askers.policies())
+                };
                 let sample = Sample::after(past.sample.as_deref(), &self.source, observation, &policies, begun);
+                let chart = Arc::new(past.chart.read(&self.source, past.sample.as_deref(), &sample, &judges));
                 let sample = Some(Arc::new(sample));
                 let after = past.failure.map(|failure| now.since(failure.since));
                 let transition = after.map_or(Transition::None, |after| Transition::Recovered { after });
-                (Known { sample, failure: None }, transition)
+                (Known { sample, failure: None, chart }, transition)
             }
             Err(error) => {
                 let since = past.failure.as_ref().map_or(now, |failure| failure.since);
                 let transition = if past.failure.is_none() { Transition::Failing } else { Transition::None };
-                (Known { sample: past.sample, failure: Some(Failure { error, since }) }, transition)
+                let chart = past.chart.missed(begun).map_or(past.chart, Arc::new);
+                (Known { sample: past.sample, failure: Some(Failure { error, since }), chart }, transition)
             }
         };
         let failing = known.failure.as_ref().map(|failure| (failure.error.kind(), now.since(failure.since)));
@@ -88,6 +95,7 @@ impl Target {
         let mut schedule = self.schedule();
         let now = Instant::now();
         schedule.in_flight = false;
+        schedule.interests.askers.forget(now);
         if let Some(interval) = schedule.interests.interval(now) {
             let pause = retry.map_or(interval, |retry| retry(interval));
             schedule.next_due = now + jittered(pause, random());

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::askers::{AskerView, AskersView};
+use super::chart::Chart;
 use super::target::Target;
+use super::verdict::{Verdict, verdict};
 use crate::lag::{Moment, SourceError};
-use crate::scaling::Sample;
+use crate::scaling::{Decision, Sample, decide};
 use crate::trigger::SourceRef;
 
 /// One target as it is now.
@@ -15,6 +20,12 @@ pub struct TargetView {
     pub source: Arc<SourceRef>,
     /// What is known of it.
     pub state: ViewState,
+    /// Who asks about it.
+    pub askers: AskersView,
+    /// How it went.
+    pub chart: Arc<Chart>,
+    /// When this was so.
+    pub now: Moment,
 }
 
 /// What is known of a target.
@@ -40,8 +51,58 @@ pub enum ViewState {
     },
 }
 
+/// What KEDA gets for one trigger.
+#[derive(Clone, Debug)]
+pub enum Judged {
+    /// A value.
+    Valued(Decision),
+    /// An error, and the value that the last good reading would have.
+    Failed {
+        /// Why.
+        error: SourceError,
+        /// That value.
+        last_good: Option<Decision>,
+    },
+    /// Nothing yet.
+    Pending,
+}
+
+impl Judged {
+    /// The decision, also one that has become too old to be given.
+    #[must_use]
+    pub const fn decision(&self) -> Option<&Decision> {
+        match self {
+            Self::Valued(decision) => Some(decision),
+            Self::Failed { last_good, .. } => last_good.as_ref(),
+            Self::Pending => None,
+        }
+    }
+}
+
+impl ViewState {
+    /// The last good reading and its age.
+    #[must_use]
+    pub fn sample(&self) -> Option<(&Arc<Sample>, Duration)> {
+        match self {
+            Self::Pending => None,
+            Self::Good { sample, age } => Some((sample, *age)),
+            Self::Failing { last_good, .. } => last_good.as_ref().map(|(sample, age)| (sample, *age)),
+        }
+    }
+
+    /// Why readings fail, and since when.
+    #[must_use]
+    pub const fn failure(&self) -> Option<(&SourceError, Duration)> {
+        match self {
+            Self::Failing { error, failing_for, .. } => Some((error, *failing_for)),
+            Self::Pending | Self::Good { .. } => None,
+        }
+    }
+}
+
 impl TargetView {
     pub(super) fn of(target: &Target, now: Moment) -> Self {
+        let askers = target.schedule().interests.askers.view(Instant::now());
         let known = target.known.borrow();
         let sample = known.sample.clone().map(|sample| (now.since(sample.taken_at), sample));
         let state = match (&known.failure, sample) {
@@ -53,6 +114,20 @@ impl TargetView {
                 last_good: sample.map(|(age, sample)| (sample, age)),
             },
         };
-        Self { source: target.source.clone(), state }
+        Self { source: target.source.clone(), state, askers, chart: known.chart.clone(), now }
+    }
+
+    /// What KEDA gets for `asker`, by the rules of the calls themselves.
+    #[must_use]
+    pub fn judge(&self, asker: &AskerView) -> Judged {
+        let sample = self.state.sample();
+        let decided = sample.map(|(sample, _)| decide(&asker.policy, &self.source, sample, self.now));
+        let failure = self.state.failure().map(|(error, _)| error);
+        match (verdict(sample.map(|(_, age)| age), failure, asker.max_staleness), decided) {
+            (Verdict::Serve | Verdict::ServeStale(_), Some(Ok(decision))) => Judged::Valued(decision),
+            (Verdict::Serve | Verdict::ServeStale(_), Some(Err(error))) => Judged::Failed { error, last_good: None },
+            (Verdict::Fail(error), decided) => Judged::Failed { error, last_good: decided.and_then(Result::ok) },
+            (Verdict::Wait, _) | (_, None) => Judged::Pending,
+        }
     }
 }

@@ -154,6 +154,16 @@ pub enum CapReason {
     PartitionsWithLag,
 }
 
+// === impl Decision ===
+
+impl Decision {
+    /// The replicas that an HPA with an `AverageValue` target wants.
+    #[must_use]
+    pub fn replicas(&self) -> u64 {
+        self.value.replicas_at(self.target)
+    }
+}
+
 // === impl Quantity ===
 
 impl Quantity {

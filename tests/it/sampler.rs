@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{SourceError, SourceErrorKind};
-use keda_stream_scaler::sampler::{Answer, PATIENCE, Sampler, ViewState};
+use keda_stream_scaler::sampler::{Answer, Asker, Judged, PATIENCE, Sampler, ViewState};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, advance, sleep};
@@ -167,6 +167,40 @@ async fn an_idle_watched_source_is_read_at_the_watchs_pace_until_the_watch_ends(
     drop(watch);
     sleep(S(5)).await;
     assert_eq!(sampler.view().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_see_who_asks_what_each_gets_and_how_it_went() {
+    let (source, sampler) = sampler();
+    let [near, far] = ["10", "100"].map(|threshold| trigger("a", &[("lagThreshold", threshold)]));
+    for (name, trigger, lag) in [("orders", &near, 50), ("archive", &far, 70), ("orders", &near, 90)] {
+        source.set("a", Script::Lag(lag));
+        sampler.ask(Asker::new("shop", name), trigger, PATIENCE).await.unwrap();
+        sleep(S(20)).await;
+    }
+    let view = sampler.view().remove(0);
+    let got = view.askers.shown.iter().map(|asker| match view.judge(asker) {
+        Judged::Valued(decision) => (asker.name.to_string(), decision.replicas()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(got.collect::<Vec<_>>(), [("archive".to_owned(), 1), ("orders".to_owned(), 9)]);
+    let behind: Vec<_> = view.chart.points().iter().map(|point| point.behind).collect();
+    assert!(behind.len() >= 5 && behind.first() == Some(&50.0) && behind.last() == Some(&90.0), "{behind:?}");
+
+    // what KEDA would get, by the rules of the calls
+    source.set("a", Script::Fails(SourceErrorKind::Denied));
+    sleep(S(70)).await;
+    let view = sampler.view().remove(0);
+    let Judged::Failed { error, last_good } = view.judge(&view.askers.shown[1]) else { panic!("{view:?}") };
+    assert_eq!((error.kind(), last_good.unwrap().replicas()), (SourceErrorKind::Denied, 9));
+    assert!(view.chart.points().last().unwrap().behind.is_nan());
+
+    // one who asks no more is forgotten, though others go on
+    for _ in 0..7 {
+        sleep(S(100)).await;
+        ask(&sampler, &near).await.unwrap_err();
+    }
+    assert!(sampler.view().remove(0).askers.shown.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,284 @@
+//! Who asks about a target: shown to operators, and never a part of any answer.
+//!
+//! On the way of every call, so one who is known costs a hash and a look through at most [`MOST_ASKERS`] of them, and allocates
+//! nothing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::pace::{FORGET_AFTER, WatchId};
+use crate::trigger::{Policy, Trigger};
+
+/// So many askers of a target are told by name; of the others, how many.
+pub const MOST_ASKERS: usize = 32;
+
+/// So many more are counted.
+const MOST_COUNTED: usize = 1000;
+
+/// Triggers of one object on one source that differ in nothing but their policy.
+const MOST_TRIGGERS: usize = 4;
+
+/// A `ScaledObject` on whose behalf a source is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asker<'a> {
+    /// Its namespace: what the source's rules admit.
+    pub namespace: &'a str,
+    /// Its name; without one it is not told to operators.
+    pub name: &'a str,
+}
+
+/// Everybody who asks about one target.
+#[derive(Debug, Default)]
+pub(super) struct Askers {
+    hasher: RandomState,
+    /// The hashes of `known`, in its order.
+    hashes: Vec<u64>,
+    known: Vec<Known>,
+    /// The hashes of those for whom there was no room, and when they asked last.
+    beyond: HashMap<u64, Instant>,
+}
+
+#[derive(Debug)]
+struct Known {
+    namespace: Arc<str>,
+    name: Arc<str>,
+    triggers: Vec<Asking>,
+    watches: Vec<WatchId>,
+}
+
+#[derive(Debug)]
+struct Asking {
+    policy: Arc<Policy>,
+    max_staleness: Duration,
+    asked: Instant,
+}
+
+/// Who asks about a target, for operators.
+#[derive(Clone, Debug, Default)]
+pub struct AskersView {
+    /// Up to [`MOST_ASKERS`] objects with their triggers, ordered by namespace and name.
+    pub shown: Vec<AskerView>,
+    /// How many more objects there are; 1,000 stands for any greater number.
+    pub more: usize,
+}
+
+/// One trigger that asks.
+#[derive(Clone, Debug)]
+pub struct AskerView {
+    /// The namespace of its object.
+    pub namespace: Arc<str>,
+    /// The name of its object.
+    pub name: Arc<str>,
+    /// How it judges what is read.
+    pub policy: Arc<Policy>,
+    /// How old its answers may be.
+    pub max_staleness: Duration,
+    /// Since it asked last.
+    pub asked_ago: Duration,
+}
+
+impl<'a> Asker<'a> {
+    /// The object `name` in `namespace`.
+    #[must_use]
+    pub const fn new(namespace: &'a str, name: &'a str) -> Self {
+        Self { namespace, name }
+    }
+}
+
+/// Somebody in a namespace who need not be told to operators.
+impl<'a> From<&'a str> for Asker<'a> {
+    fn from(namespace: &'a str) -> Self {
+        Self { namespace, name: "" }
+    }
+}
+
+impl Askers {
+    pub(super) fn ask(&mut self, asker: Asker<'_>, trigger: &Trigger, now: Instant) {
+        if let Some(known) = self.known(asker, now) {
+            known.ask(trigger, now);
+        }
+    }
+
+    /// One who asks once, and is there until the watch ends.
+    pub(super) fn watch(&mut self, asker: Asker<'_>, trigger: &Trigger, id: WatchId, now: Instant) {
+        if let Some(known) = self.known(asker, now) {
+            known.ask(trigger, now);
+            known.watches.push(id);
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, id: WatchId) {
+        for known in &mut self.known {
+            known.watches.retain(|watch| *watch != id);
+        }
+    }
+
+    /// Those who have not asked for long make room.
+    pub(super) fn forget(&mut self, now: Instant) {
+        let recent = |asked: Instant| now.duration_since(asked) < FORGET_AFTER;
+        self.beyond.retain(|_, asked| recent(*asked));
+        for known in &mut self.known {
+            if known.watches.is_empty() {
+                known.triggers.retain(|trigger| recent(trigger.asked));
+            }
+        }
+        if self.known.iter().any(|known| known.triggers.is_empty()) {
+            let mut kept = self.known.iter().map(|known| !known.triggers.is_empty());
+            self.hashes.retain(|_| kept.next().unwrap_or(false));
+            self.known.retain(|known| !known.triggers.is_empty());
+        }
+    }
+
+    /// The policies by which the target is judged, each once.
+    pub(super) fn policies(&self) -> Vec<Arc<Policy>> {
+        let mut policies: Vec<Arc<Policy>> = Vec::new();
+        for trigger in self.known.iter().flat_map(|known| &known.triggers) {
+            if !policies.contains(&trigger.policy) {
+                policies.push(trigger.policy.clone());
+            }
+        }
+        policies
+    }
+
+    pub(super) fn view(&self, now: Instant) -> AskersView {
+        let triggers = self.known.iter().flat_map(|known| known.triggers.iter().map(move |trigger| (known, trigger)));
+        let shown = triggers.map(|(known, trigger)| AskerView {
+            namespace: known.namespace.clone(),
+            name: known.name.clone(),
+            policy: trigger.policy.clone(),
+            max_staleness: trigger.max_staleness,
+            asked_ago: now.duration_since(trigger.asked),
+        });
+        let mut shown: Vec<_> = shown.collect();
+        shown.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+        AskersView { shown, more: self.beyond.len() }
+    }
+
+    /// The one who asks, where there is room.
+    fn known(&mut self, asker: Asker<'_>, now: Instant) -> Option<&mut Known> {
+        if asker.name.is_empty() {
+            return None;
+        }
+        let hash = self.hasher.hash_one(asker);
+        let mut places = self.hashes.iter().enumerate().filter(|(_, known)| **known == hash);
+        let place = places.find_map(|(place, _)| self.known.get(place)?.is(asker).then_some(place));
+        if let Some(place) = place {
+            return self.known.get_mut(place);
+        }
+        if self.known.len() >= MOST_ASKERS {
+            if self.beyond.len() < MOST_COUNTED || self.beyond.contains_key(&hash) {
+                self.beyond.insert(hash, now);
+            }
+            return None;
+        }
+        self.beyond.remove(&hash);
+        self.hashes.push(hash);
+        self.known.push(Known {
+            namespace: asker.namespace.into(),
+            name: asker.name.into(),
+            triggers: Vec::with_capacity(1),
+            watches: Vec::new(),
+        });
+        self.known.last_mut()
+    }
+}
+
+impl Known {
+    fn is(&self, asker: Asker<'_>) -> bool {
+        *self.namespace == *asker.namespace && *self.name == *asker.name
+    }
+
+    fn ask(&mut self, trigger: &Trigger, asked: Instant) {
+        let max_staleness = trigger.pace.max_staleness;
+        if let Some(known) = self.triggers.iter_mut().find(|known| *known.policy == trigger.policy) {
+            (known.asked, known.max_staleness) = (asked, max_staleness);
+            return;
+        }
+        if self.triggers.len() >= MOST_TRIGGERS {
+            let oldest = self.triggers.iter().enumerate().min_by_key(|(_, trigger)| trigger.asked);
+            if let Some((oldest, _)) = oldest {
+                self.triggers.swap_remove(oldest);
+            }
+        }
+        self.triggers.push(Asking { policy: Arc::new(trigger.policy.clone()), max_staleness, asked });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trigger(threshold: &str) -> Trigger {
+        let metadata = [
+            ("source", "kafka"),
+            ("bootstrapServers", "b:9092"),
+            ("consumerGroup", "g"),
+            ("topic", "t"),
+            ("lagThreshold", threshold),
+        ];
+        Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap()
+    }
+
+    fn names(askers: &Askers) -> Vec<String> {
+        let view = askers.view(Instant::now());
+        view.shown.iter().map(|asker| format!("{}/{}", asker.namespace, asker.name)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_object_is_told_once_with_every_policy_that_it_asks_by() {
+        let mut askers = Askers::default();
+        for (namespace, name) in [("shop", "orders"), ("bank", "orders"), ("shop", "orders")] {
+            askers.ask(Asker::new(namespace, name), &trigger("10"), Instant::now());
+        }
+        assert_eq!(names(&askers), ["bank/orders", "shop/orders"]);
+        askers.ask(Asker::new("shop", "orders"), &trigger("20"), Instant::now());
+        assert_eq!((askers.view(Instant::now()).shown.len(), askers.policies().len()), (3, 2));
+        for threshold in ["30", "40", "50", "60"] {
+            askers.ask(Asker::new("bank", "orders"), &trigger(threshold), Instant::now());
+        }
+        assert_eq!(names(&askers).iter().filter(|name| *name == "bank/orders").count(), MOST_TRIGGERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_beyond_the_bound_are_counted_and_come_in_when_there_is_room() {
+        let mut askers = Askers::default();
+        for number in 0..MOST_ASKERS + 3 {
+            for _ in 0..2 {
+                askers.ask(Asker::new("shop", &format!("o{number}")), &trigger("10"), Instant::now());
+            }
+        }
+        let view = askers.view(Instant::now());
+        assert_eq!((view.shown.len(), view.more), (MOST_ASKERS, 3));
+        tokio::time::advance(FORGET_AFTER).await;
+        askers.forget(Instant::now());
+        askers.ask(Asker::new("shop", "o34"), &trigger("10"), Instant::now());
+        assert_eq!((names(&askers), askers.view(Instant::now()).more), (vec!["shop/o34".to_owned()], 0));
+        for number in 0..2 * MOST_COUNTED {
+            askers.ask(Asker::new("shop", &number.to_string()), &trigger("10"), Instant::now());
+        }
+        assert_eq!(askers.view(Instant::now()).more, MOST_COUNTED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_watches_is_there_until_the_watch_ends() {
+        let mut askers = Askers::default();
+        askers.watch(Asker::new("shop", "orders"), &trigger("10"), WatchId(1), Instant::now());
+        tokio::time::advance(FORGET_AFTER * 2).await;
+        askers.forget(Instant::now());
+        assert_eq!(names(&askers), ["shop/orders"]);
+        askers.unwatch(WatchId(1));
+        askers.forget(Instant::now());
+        assert!(names(&askers).is_empty() && askers.hashes.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_without_a_name_is_nobody_to_tell() {
+        let mut askers = Askers::default();
+        askers.ask("shop".into(), &trigger("10"), Instant::now());
+        assert!(names(&askers).is_empty());
+    }
+}

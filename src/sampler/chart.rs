@@ -1,0 +1,347 @@
+//! The last half hour of a target in a few numbers a reading, for charts.
+//!
+//! Pure: what a reading adds follows from it and from the one before. Bounded: [`MOST_POINTS`] points, and the replicas wanted by
+//! [`MOST_WANTED`] policies, four bytes a number: under 6 KB a target.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lag::flow::{Flow, PartitionFlow};
+use crate::lag::{CommittedOffset, GroupObservation, Moment, Observation, PartitionObservation};
+use crate::scaling::{Sample, decide};
+use crate::trigger::{Policy, SourceRef};
+
+/// What is older is forgotten.
+pub const LONGEST_CHART: Duration = Duration::from_secs(1800);
+
+/// Of readings in the same slot of time, the newest is kept.
+const SLOT: Duration = Duration::from_secs(10);
+
+const MOST_POINTS: usize = 180;
+const MOST_WANTED: usize = 4;
+
+/// Commits come in strokes: rates are averaged over about so many seconds.
+const AVERAGED_OVER: f64 = 30.0;
+
+/// The course of a target.
+#[derive(Clone, Debug, Default)]
+pub struct Chart {
+    points: Vec<Point>,
+    wanted: Vec<Wanted>,
+}
+
+/// One reading; what it does not tell is no number, and a failed reading tells nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// In tenths of a second since the scaler's epoch.
+    at: u32,
+    /// What is unread: records, or the age of the oldest in seconds; where only shards are counted, those that are open.
+    pub behind: f32,
+    /// What arrives in a second: records, or kilobytes.
+    pub arrivals: f32,
+    /// What is consumed in a second, in the same.
+    pub consumption: f32,
+}
+
+/// The replicas that a policy wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// By which policy.
+    pub policy: Arc<Policy>,
+    /// One for each point.
+    pub replicas: Vec<f32>,
+}
+
+impl Point {
+    const fn nothing(at: u32) -> Self {
+        Self { at, behind: f32::NAN, arrivals: f32::NAN, consumption: f32::NAN }
+    }
+
+    /// How many seconds before `now` the reading began.
+    #[must_use]
+    pub fn seconds_before(&self, now: Moment) -> f64 {
+        now.seconds() - f64::from(self.at) / 10.0
+    }
+}
+
+impl Chart {
+    /// The points, oldest first.
+    #[must_use]
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// What each policy wanted.
+    #[must_use]
+    pub fn wanted(&self) -> &[Wanted] {
+        &self.wanted
+    }
+
+    /// With a good reading, which is judged by these policies.
+    pub(super) fn read(
+        &self,
+        source: &SourceRef,
+        past: Option<&Sample>,
+        sample: &Sample,
+        policies: &[Arc<Policy>],
+    ) -> Self {
+        let at = tenths(sample.taken_at);
+        let (arrivals, consumption) = self.rates(past, sample);
+        let point = Point { at, behind: behind(sample).map_or(f32::NAN, small), arrivals, consumption };
+        self.with(point, policies, |policy| {
+            let decision = decide(policy, source, sample, sample.taken_at).ok()?;
+            Some(small(number(decision.replicas())))
+        })
+    }
+
+    /// With a reading that failed; `None` where that changes nothing.
+    pub(super) fn missed(&self, at: Moment) -> Option<Self> {
+        let at = tenths(at);
+        if self.points.last().is_some_and(|last| slot(last.at) == slot(at)) {
+            return None;
+        }
+        let policies: Vec<_> = self.wanted.iter().map(|wanted| wanted.policy.clone()).collect();
+        Some(self.with(Point::nothing(at), &policies, |_| None))
+    }
+
+    fn with(&self, point: Point, policies: &[Arc<Policy>], wants: impl Fn(&Policy) -> Option<f32>) -> Self {
+        let oldest = point.at.saturating_sub(tenths_of(LONGEST_CHART));
+        let kept = match self.points.last() {
+            Some(last) if slot(last.at) == slot(point.at) => self.points.len() - 1,
+            _ => self.points.len(),
+        };
+        let old = self.points.partition_point(|point| point.at < oldest).max((kept + 1).saturating_sub(MOST_POINTS));
+        let of = |numbers: &[Point]| numbers.get(old..kept).map(<[Point]>::to_vec).unwrap_or_default();
+        let mut points = of(&self.points);
+        points.push(point);
+        points.shrink_to_fit();
+        let before = points.len() - 1;
+        let wanted = self.judges(policies).into_iter().map(|policy| {
+            let known = self.wanted.iter().find(|wanted| *wanted.policy == *policy);
+            let mut replicas = Vec::with_capacity(points.len());
+            match known.and_then(|known| known.replicas.get(old..kept)) {
+                Some(known) => replicas.extend_from_slice(known),
+                None => replicas.resize(before, f32::NAN),
+            }
+            replicas.push(wants(&policy).unwrap_or(f32::NAN));
+            Wanted { policy, replicas }
+        });
+        Self { wanted: wanted.collect(), points }
+    }
+
+    /// The policies of which there is a course: those of before who still ask, then others. An age is no number of replicas.
+    fn judges(&self, policies: &[Arc<Policy>]) -> Vec<Arc<Policy>> {
+        let known = self.wanted.iter().map(|wanted| &wanted.policy).filter(|known| policies.contains(known));
+        let new = policies.iter().filter(|policy| self.wanted.iter().all(|wanted| wanted.policy != **policy));
+        let counts = |policy: &&Arc<Policy>| !matches!(***policy, Policy::Age(_));
+        known.chain(new).filter(counts).take(MOST_WANTED).cloned().collect()
+    }
+
+    fn rates(&self, past: Option<&Sample>, sample: &Sample) -> (f32, f32) {
+        let Some(past) = past.filter(|past| sample.taken_at > past.taken_at) else { return (f32::NAN, f32::NAN) };
+        let elapsed = sample.taken_at.since(past.taken_at).as_secs_f64();
+        let Some((arrivals, consumption)) = rates(past, sample, elapsed) else { return (f32::NAN, f32::NAN) };
+        let told = self.points.iter().rev().find(|point| !point.arrivals.is_nan());
+        let smooth = |before: Option<f32>, rate: f64| {
+            let share = 1.0 - (-elapsed / AVERAGED_OVER).exp();
+            small(before.map(f64::from).map_or(rate, |before| before + share * (rate - before)))
+        };
+        (smooth(told.map(|point| point.arrivals), arrivals), smooth(told.map(|point| point.consumption), consumption))
+    }
+}
+
+/// What is unread, where the reading tells.
+fn behind(sample: &Sample) -> Option<f64> {
+    match (&sample.flow, &sample.observation) {
+        (Some(Flow::Offsets(flow)), _) => Some(flow.unread()),
+        (_, Observation::Kafka(group)) => {
+            let behind: Vec<_> = partitions(group)
+                .filter_map(|partition| {
+                    let CommittedOffset::At(committed) = partition.committed else { return None };
+                    let from = committed.max(partition.watermarks.start);
+                    Some(partition.watermarks.end.0.saturating_sub(from.0))
+                })
+                .collect();
+            // a group without a commit is not known to be behind, nor not to be
+            (!behind.is_empty() || group.topics.is_empty()).then(|| number(behind.into_iter().sum()))
+        }
+        (_, Observation::Application(application)) => Some(application.survey.age().as_secs_f64()),
+        (_, Observation::Shards(shards)) => Some(number(shards.open)),
+    }
+}
+
+/// What arrived and what was consumed in a second between two readings, where they tell.
+fn rates(past: &Sample, sample: &Sample, elapsed: f64) -> Option<(f64, f64)> {
+    match (&past.observation, &sample.observation) {
+        (Observation::Kafka(before), Observation::Kafka(after)) => {
+            if before.topics.iter().map(shape).ne(after.topics.iter().map(shape)) {
+                return None;
+            }
+            let (mut arrived, mut consumed) = (0, 0);
+            for (before, after) in partitions(before).zip(partitions(after)) {
+                arrived += after.watermarks.end.0.saturating_sub(before.watermarks.end.0);
+                if let (CommittedOffset::At(before), CommittedOffset::At(after)) = (before.committed, after.committed) {
+                    consumed += after.0.saturating_sub(before.0);
+                }
+            }
+            Some((number(arrived) / elapsed, number(consumed) / elapsed))
+        }
+        _ => match (&past.flow, &sample.flow) {
+            (Some(Flow::Throughput(before)), Some(Flow::Throughput(after))) => {
+                let arrivals: f64 = after.flow().partitions().iter().map(PartitionFlow::arrivals).sum();
+                let grown = after.flow().unread() - before.flow().unread();
+                Some((arrivals, (arrivals - grown / elapsed).max(0.0)))
+            }
+            _ => None,
+        },
+    }
+}
+
+fn partitions(group: &GroupObservation) -> impl Iterator<Item = &PartitionObservation> {
+    group.topics.iter().flat_map(|topic| &topic.partitions)
+}
+
+/// What must be the same for two readings to be compared partition by partition.
+fn shape(topic: &crate::lag::TopicObservation) -> (&Arc<str>, Option<crate::lag::TopicId>, usize) {
+    (&topic.name, topic.id, topic.partitions.len())
+}
+
+const fn slot(at: u32) -> u32 {
+    at / tenths_of(SLOT)
+}
+
+fn tenths(at: Moment) -> u32 {
+    tenths_of(at.since(Moment::after_epoch(Duration::ZERO)))
+}
+
+/// Enough for thirteen years.
+#[expect(clippy::cast_possible_truncation, reason = "after thirteen years the chart stands still")]
+const fn tenths_of(time: Duration) -> u32 {
+    let tenths = time.as_millis() / 100;
+    if tenths > u32::MAX as u128 { u32::MAX } else { tenths as u32 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a chart is less exact than that")]
+const fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a chart is less exact than that")]
+const fn small(number: f64) -> f32 {
+    number as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::{History, Offset, PartitionId, TopicObservation, Watermarks};
+    use crate::trigger::Trigger;
+
+    const S: fn(u64) -> Moment = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+
+    fn trigger(threshold: &str) -> Trigger {
+        let metadata = [
+            ("source", "kafka"),
+            ("bootstrapServers", "b:9092"),
+            ("consumerGroup", "g"),
+            ("topic", "t"),
+            ("lagThreshold", threshold),
+            ("allowIdleConsumers", "true"),
+        ];
+        Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap()
+    }
+
+    /// Two partitions of this topic, each with this commit and end.
+    fn sample(topic: &str, committed: Option<u64>, end: u64, at: u64, past: Option<&Sample>) -> Sample {
+        let partition = |number| PartitionObservation {
+            partition: PartitionId(number),
+            committed: committed.map_or(CommittedOffset::None, |offset| CommittedOffset::At(Offset(offset))),
+            watermarks: Watermarks { start: Offset(0), end: Offset(end) },
+            owner: None,
+        };
+        let topic = TopicObservation { name: topic.into(), id: None, partitions: vec![partition(0), partition(1)] };
+        let observation = Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() });
+        let sample = Sample::after(past, &trigger("10").source, observation, &[], S(at));
+        assert!(matches!(sample.history, History::Kafka(_)));
+        sample
+    }
+
+    /// A chart of readings `every` so many seconds, of a log that grows by 100 a second and is read at 80 a second.
+    fn running(readings: u64, every: u64, policies: &[Arc<Policy>]) -> Chart {
+        let mut past: Option<Sample> = None;
+        (0..readings).fold(Chart::default(), |chart, reading| {
+            let at = reading * every;
+            let sample = sample("t", Some(at * 40), at * 50, at, past.as_ref());
+            let next = chart.read(&trigger("10").source, past.as_ref(), &sample, policies);
+            past = Some(sample);
+            next
+        })
+    }
+
+    fn close(one: f32, other: f32) -> bool {
+        (one - other).abs() < 0.01 * other.abs().max(1.0)
+    }
+
+    #[test]
+    fn a_reading_tells_what_is_behind_the_rates_and_what_each_policy_wants() {
+        let policies = ["10", "100"].map(|threshold| Arc::new(trigger(threshold).policy));
+        let chart = running(3, 10, &policies);
+        let [first, _, last] = chart.points() else { panic!("{chart:?}") };
+        assert!(first.behind == 0.0 && first.arrivals.is_nan() && first.consumption.is_nan());
+        assert!(close(last.behind, 400.0) && close(last.arrivals, 100.0) && close(last.consumption, 80.0), "{last:?}");
+        let wanted: Vec<_> = chart.wanted().iter().map(|wanted| wanted.replicas.clone()).collect();
+        assert_eq!(wanted, [[0.0, 20.0, 40.0], [0.0, 2.0, 4.0]]);
+        assert!((last.seconds_before(S(25)) - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_policy_that_comes_later_has_no_past_and_one_that_goes_is_forgotten() {
+        let policy = |threshold| Arc::new(trigger(threshold).policy);
+        let chart = running(2, 10, &[policy("10")]);
+        let next = sample("t", Some(800), 1000, 20, None);
+        let chart = chart.read(&trigger("10").source, None, &next, &[policy("20")]);
+        let [wanted] = chart.wanted() else { panic!("{chart:?}") };
+        assert!(wanted.policy == policy("20") && wanted.replicas[0].is_nan() && close(wanted.replicas[2], 20.0));
+    }
+
+    #[test]
+    fn half_an_hour_is_kept_however_often_it_is_read() {
+        let policies: Vec<_> = (1..9).map(|threshold| Arc::new(trigger(&threshold.to_string()).policy)).collect();
+        for every in [2, 7, 10, 60, 600] {
+            let chart = running(5000 / every, every, &policies);
+            let points = chart.points();
+            let span = points[0].seconds_before(S(0)) - points[points.len() - 1].seconds_before(S(0));
+            assert!((1800.0 - 600.0..=1800.0).contains(&span), "{span} s, read every {every} s");
+            let numbers: usize = chart.wanted().iter().map(|wanted| wanted.replicas.capacity()).sum();
+            let bytes = size_of::<Chart>()
+                + chart.points.capacity() * size_of::<Point>()
+                + chart.wanted.capacity() * size_of::<Wanted>()
+                + numbers * size_of::<f32>();
+            assert!(points.len() <= MOST_POINTS && bytes < 6 * 1024, "{bytes} bytes, read every {every} s");
+            assert!(chart.wanted().iter().all(|wanted| wanted.replicas.len() == points.len()));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_a_gap_that_hides_no_reading() {
+        let chart = running(2, 10, &[Arc::new(trigger("10").policy)]);
+        assert!(chart.missed(S(19)).is_none(), "the reading of the same slot stays");
+        let gap = chart.missed(S(20)).unwrap();
+        assert!(gap.missed(S(21)).is_none());
+        assert!(gap.points().len() == 3 && gap.points()[2].behind.is_nan() && gap.wanted()[0].replicas[2].is_nan());
+    }
+
+    #[test]
+    fn what_a_reading_does_not_tell_is_no_zero() {
+        let before = sample("t", Some(5), 10, 0, None);
+        let other = sample("other", Some(5), 900, 10, Some(&before));
+        let chart = Chart::default().read(&trigger("10").source, Some(&before), &other, &[]);
+        assert!(chart.points()[0].arrivals.is_nan(), "another topic's end is no arrival");
+        let uncommitted = sample("t", None, 10, 0, None);
+        let chart = Chart::default().read(&trigger("10").source, None, &uncommitted, &[]);
+        assert!(chart.points()[0].behind.is_nan(), "without a commit nothing is known to be behind");
+        let smaller = sample("t", Some(2), 3, 10, Some(&before));
+        let chart = Chart::default().read(&trigger("10").source, Some(&before), &smaller, &[]);
+        assert!(chart.points()[0].arrivals == 0.0 && chart.points()[0].consumption == 0.0, "a log begun anew");
+    }
+}
