@@ -1,7 +1,8 @@
-//! HTTP for operators: metrics, probes, and what is known of each target.
+//! HTTP for operators: metrics, probes, and what is known of each target, as JSON and as a page.
 //!
 //! Trouble of a source never fails a probe: a restart would only lose what is remembered.
 
+mod page;
 mod samples;
 
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub async fn serve<O: Observe>(
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz::<O>))
         .route("/samples", get(samples::<O>))
+        .route("/", get(page::targets::<O>))
+        .route("/targets/{id}", get(page::target::<O>))
+        .route("/status.js", get(page::script))
         .with_state(Arc::new(Context { sampler, metrics, readiness }));
     axum::serve(listener, router).await.context("serving HTTP")
 }

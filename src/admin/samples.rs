@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::page;
 use crate::lag::Observation;
-use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
-use crate::scaling::Sample;
+use crate::sampler::{AskerView, Judged, PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
+use crate::scaling::{Quantity, Sample, Step};
 use crate::trigger::{SourceRef, StreamName, StreamSource};
 
 /// Which targets to show.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Filter {
-    /// Only targets whose description contains this text; these are shown with their partitions.
+    /// Only targets whose description contains this text; these are shown with their partitions and every step of the decisions.
     source: Option<String>,
 }
 
@@ -36,6 +37,40 @@ struct Target {
     error: Option<Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<Reading>,
+    scaled_objects: Vec<Asked>,
+    /// How many more ask about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_scaled_objects: Option<usize>,
+}
+
+/// What KEDA gets for one trigger.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    namespace: Arc<str>,
+    name: Arc<str>,
+    policy: &'static str,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all_fields = "camelCase", rename_all = "camelCase", tag = "outcome")]
+enum Outcome {
+    Pending,
+    Failed {
+        kind: &'static str,
+        message: String,
+    },
+    Valued {
+        value: Quantity,
+        target: Quantity,
+        active: bool,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<Step>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        steps_in_words: Vec<String>,
+    },
 }
 
 /// What is observed, by the names of its parameters.
@@ -129,7 +164,30 @@ impl Target {
             age_seconds: sample.map(|(_, age)| age.as_secs_f64()),
             error,
             reading: sample.map(|(sample, _)| Reading::new(sample, rows)),
+            scaled_objects: view.askers.shown.iter().map(|asker| Asked::new(view, asker, rows)).collect(),
+            more_scaled_objects: Some(view.askers.more).filter(|more| *more > 0),
         }
+    }
+}
+
+impl Asked {
+    fn new(view: &TargetView, asker: &AskerView, steps: bool) -> Self {
+        let outcome = match view.judge(asker) {
+            Judged::Pending => Outcome::Pending,
+            Judged::Failed { error, .. } => Outcome::Failed { kind: error.kind().as_str(), message: error.chain() },
+            Judged::Valued(decision) => {
+                let steps = if steps { decision.steps } else { Vec::new() };
+                Outcome::Valued {
+                    value: decision.value,
+                    target: decision.target,
+                    active: decision.active,
+                    steps_in_words: steps.iter().map(ToString::to_string).collect(),
+                    steps,
+                }
+            }
+        };
+        let (namespace, name) = (asker.namespace.clone(), asker.name.clone());
+        Self { namespace, name, policy: page::policy(&asker.policy), outcome }
     }
 }
 

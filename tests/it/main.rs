@@ -27,5 +27,6 @@ mod replay;
 mod round;
 mod sampler;
 mod scripted_aws;
+mod status_page;
 mod streams;
 mod support;

@@ -50,6 +50,10 @@ async fn the_lag_of_a_real_group_is_served_over_grpc_and_shown_to_operators() {
     assert_eq!(target["reading"]["recordsBehind"], 12);
     assert_eq!(target["reading"]["partitionRows"][1]["committed"], 5);
 
+    let (status, page) = serving.get("/").await;
+    assert_eq!(status, 200);
+    assert!(page.contains(&format!(">{}</a>", about.name)) && page.contains(">shop/</span>"), "{page}");
+
     let (status, metrics) = serving.get("/metrics").await;
     assert_eq!(status, 200);
     for line in [

@@ -13,6 +13,7 @@ pub mod scripted;
 pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;
+pub mod stage;
 pub mod truth;
 pub mod workers;
 pub mod world;

@@ -16,13 +16,17 @@ use tokio::sync::watch;
 pub enum Script {
     /// So many records behind, in one partition.
     Lag(u64),
+    /// Just this.
+    Reads(Observation),
     /// An error of this kind.
     Fails(SourceErrorKind),
+    /// Just this error.
+    FailsWith(SourceError),
     /// Nothing, until it is told otherwise.
     Silent,
 }
 
-/// Groups by name; one that is not scripted has no lag.
+/// Groups, streams and applications by name; one that is not scripted has no lag.
 #[derive(Clone, Default)]
 pub struct Scripted {
     scripts: Arc<watch::Sender<HashMap<String, Script>>>,
@@ -54,6 +58,8 @@ impl Scripted {
             let script = scripts.borrow_and_update().get(group).cloned().unwrap_or(Script::Lag(0));
             match script {
                 Script::Lag(records) => return Ok(lag(records)),
+                Script::Reads(observation) => return Ok(observation),
+                Script::FailsWith(error) => return Err(error),
                 Script::Fails(kind) => {
                     let error = SourceError::new(kind, format!("could not read group {group}"));
                     return Err(error.because("it is scripted so").remedy("change the script"));
@@ -91,9 +97,13 @@ impl Observe for Scripted {
         let each = due.into_iter().map(|source| {
             let (scripted, report) = (self.clone(), report.clone());
             tokio::spawn(async move {
-                let SourceRef::Kafka(kafka) = source.as_ref() else { panic!("a Kafka source") };
-                *scripted.observed.lock().unwrap().entry(kafka.group.to_string()).or_default() += 1;
-                report(&source, scripted.answer(&kafka.group).await);
+                let name = match source.as_ref() {
+                    SourceRef::Kafka(kafka) => kafka.group.to_string(),
+                    SourceRef::Shards(stream) => format!("{:?}", stream.stream),
+                    SourceRef::Application(application) => application.store.table.to_string(),
+                };
+                *scripted.observed.lock().unwrap().entry(name.clone()).or_default() += 1;
+                report(&source, scripted.answer(&name).await);
             })
         });
         for one in each.collect::<Vec<_>>() {

@@ -1,0 +1,92 @@
+//! What every page has around it, and the rules that a browser is to hold it to.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("live.js");
+
+/// Nothing but our own script, our own style, and requests to ourselves.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'sha256-{style}'; connect-src 'self'; img-src data:; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
+
+/// A page, or only the part of it that changes.
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) title: String,
+    /// What a person may be typing into, or has no need to be looked at again.
+    pub(super) still: Markup,
+    /// What is fetched again every few seconds.
+    pub(super) live: Markup,
+}
+
+impl Page {
+    pub(super) fn answer(self, fragment: bool) -> Response {
+        let body = if fragment { self.live.into_string() } else { document(&self).into_string() };
+        let headers: [(HeaderName, HeaderValue); 5] = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+            (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        (self.status, headers, body).into_response()
+    }
+}
+
+/// The script that fetches what changes.
+pub(in crate::admin) async fn script() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, SCRIPT).into_response()
+}
+
+fn document(page: &Page) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (page.title) " · keda-stream-scaler" }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+                noscript { meta http-equiv="refresh" content="10"; }
+                script src="/status.js" defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header {
+                    a.home href="/" { "keda-stream-scaler" }
+                    span.version { (env!("CARGO_PKG_VERSION")) }
+                    nav aria-label="Pages" {
+                        a href="/" { "Targets" }
+                        a href="/samples" { "JSON" }
+                        a href="/metrics" { "Metrics" }
+                    }
+                    p #connection role="status" { noscript { "Every 10 s" } }
+                }
+                main #main {
+                    (page.still)
+                    div #live { (page.live) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a target and a policy are called.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::plot::Measure;
+use crate::lag::flow::Flow;
+use crate::sampler::TargetView;
+use crate::trigger::{Policy, SourceRef, StreamName, StreamSource, TopicSelection};
+
+/// A source in two lines.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    pub(super) more: String,
+}
+
+impl Names {
+    pub(super) fn of(source: &SourceRef) -> Self {
+        match source {
+            SourceRef::Kafka(kafka) => {
+                let topics = match &kafka.topics {
+                    TopicSelection::Named(topics) => format!("topic {}", topics.join(", ")),
+                    TopicSelection::OfGroup { .. } => "all its topics".to_owned(),
+                };
+                let more = format!("{topics}, {}", kafka.cluster);
+                Self { kind: "Kafka group", name: kafka.group.to_string(), more }
+            }
+            SourceRef::Shards(stream) => {
+                let (kind, name) = stream_name(stream);
+                Self { kind, name, more: stream.access.to_string() }
+            }
+            SourceRef::Application(application) => {
+                let (kind, stream) = stream_name(&application.stream);
+                let more = format!("{kind} {stream}, {}", application.stream.access);
+                Self { kind: "Application", name: application.store.table.to_string(), more }
+            }
+        }
+    }
+}
+
+fn stream_name(stream: &StreamSource) -> (&'static str, String) {
+    match &stream.stream {
+        StreamName::Kinesis(name) => ("Kinesis stream", name.to_string()),
+        StreamName::DynamoDb(name) => ("DynamoDB stream of table", name.to_string()),
+    }
+}
+
+/// The name of a target in addresses: the same in every scaler of this build, for as long as the source is the same.
+pub(super) fn id(source: &SourceRef) -> String {
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    format!("{:012x}", hasher.finish() >> 16)
+}
+
+/// The word for a policy in metadata.
+pub(in crate::admin) const fn policy(policy: &Policy) -> &'static str {
+    match policy {
+        Policy::Lag(_) => "lag",
+        Policy::ShardCount(_) => "shardCount",
+        Policy::Age(_) => "age",
+        Policy::CatchUp(_) => "catchUp",
+    }
+}
+
+/// What a policy's value counts.
+pub(super) const fn measure_of(policy: &Policy) -> Measure {
+    match policy {
+        Policy::Age(_) => Measure::Seconds,
+        Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) => Measure::Number,
+    }
+}
+
+/// What is unread of a source: what that is called, its unit, and what its numbers are.
+pub(super) const fn behind(source: &SourceRef) -> (&'static str, &'static str, Measure) {
+    match source {
+        SourceRef::Kafka(_) => ("Behind", "records", Measure::Number),
+        SourceRef::Shards(_) => ("Open shards", "shards", Measure::Number),
+        SourceRef::Application(_) => ("Oldest unread record", "its age", Measure::Seconds),
+    }
+}
+
+/// What arrives and is consumed of a target, where that is known.
+pub(super) fn rates(view: &TargetView) -> Option<&'static str> {
+    match (&*view.source, view.state.sample().and_then(|(sample, _)| sample.flow.as_ref())) {
+        (SourceRef::Kafka(_), _) => Some("records a second"),
+        (_, Some(Flow::Throughput(_))) => Some("kilobytes a second"),
+        _ => None,
+    }
+}

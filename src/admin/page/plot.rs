@@ -1,0 +1,264 @@
+//! Courses as SVG: pure functions from points to a drawing.
+//!
+//! A plot is stretched to whatever room there is: lines keep their width, and what is written stands beside it as HTML.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use super::text::{short, time};
+
+/// The plot's own units.
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 100.0;
+
+/// A small plot has no more points than this, and one more at its end.
+const SMALL_POINTS: usize = 60;
+
+/// One line of a plot: places from 0, the oldest, to 1, now, and numbers; what is no number is a gap.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) points: Vec<(f64, f64)>,
+    pub(super) shape: Shape,
+}
+
+/// How a line goes from point to point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Straight.
+    Straight,
+    /// Straight, over a filled area.
+    Filled,
+    /// Each number holds until the next.
+    Steps,
+}
+
+/// What the numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    Number,
+    Seconds,
+}
+
+impl Measure {
+    pub(super) fn text(self, number: f64) -> String {
+        match self {
+            Self::Number => short(number),
+            Self::Seconds => time(number),
+        }
+    }
+}
+
+/// A course of one line, beside a row.
+pub(super) fn small(points: &[(f64, f64)], label: &str) -> Markup {
+    let points = thinned(points, SMALL_POINTS);
+    let top = highest(points.iter()).max(f64::MIN_POSITIVE);
+    html! {
+        svg.small viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
+            path.area d=(area(&points, top)) {}
+            path.line vector-effect="non-scaling-stroke" d=(path(&points, top, Shape::Filled)) {}
+        }
+    }
+}
+
+/// A figure with axes, a legend where there are several lines, and all of it in words.
+pub(super) fn figure(title: &str, unit: &str, measure: Measure, lines: &[Line]) -> Markup {
+    let top = round_above(highest(lines.iter().flat_map(|line| &line.points)), measure);
+    let label = format!("{title}, {unit}, over the last 30 minutes. {}", in_words(measure, lines));
+    html! {
+        figure.chart {
+            figcaption {
+                span.title { (title) }
+                span.unit { (unit) }
+                ul.legend {
+                    @for (index, line) in lines.iter().enumerate() {
+                        li {
+                            @if lines.len() > 1 {
+                                svg.key viewBox="0 0 24 8" aria-hidden="true" { path class={ "line line-" (index) } d="M1 4H23" {} }
+                            }
+                            @if lines.len() > 1 { (line.name) } @else { "now" } " " b { (measure.text(last(line))) }
+                        }
+                    }
+                }
+            }
+            div.plot {
+                div.ticks.y aria-hidden="true" {
+                    @for share in [1.0, 0.5, 0.0] { span { (measure.text(top * share)) } }
+                }
+                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
+                    @for y in [0.0, HEIGHT / 2.0, HEIGHT] {
+                        path.grid vector-effect="non-scaling-stroke" d={ "M0 " (y) "H" (WIDTH) } {}
+                    }
+                    @for x in [WIDTH / 3.0, WIDTH * 2.0 / 3.0] {
+                        path.grid vector-effect="non-scaling-stroke" d={ "M" (x) " 0V" (HEIGHT) } {}
+                    }
+                    @for (index, line) in lines.iter().enumerate() {
+                        @if line.shape == Shape::Filled { path.area d=(area(&line.points, top)) {} }
+                        path class={ "line line-" (index) } vector-effect="non-scaling-stroke" d=(path(&line.points, top, line.shape)) {}
+                    }
+                }
+                div.ticks.x aria-hidden="true" {
+                    @for tick in ["30 min ago", "20", "10", "now"] { span { (tick) } }
+                }
+            }
+        }
+    }
+}
+
+/// What the lines show, for those who do not see them.
+fn in_words(measure: Measure, lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let numbers = || line.points.iter().map(|(_, number)| *number).filter(|number| number.is_finite());
+        let (name, now) = (&line.name, last(line));
+        let now = if now.is_finite() { measure.text(now) } else { "not known".to_owned() };
+        // writing to a string cannot fail
+        let _ = if numbers().next().is_none() {
+            write!(text, "{name}: not known. ")
+        } else {
+            let least = measure.text(numbers().fold(f64::INFINITY, f64::min));
+            let most = measure.text(numbers().fold(0.0, f64::max));
+            write!(text, "{name}: {now} now, between {least} and {most}. ")
+        };
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn last(line: &Line) -> f64 {
+    line.points.last().map_or(f64::NAN, |(_, number)| *number)
+}
+
+fn highest<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> f64 {
+    points.map(|(_, number)| *number).filter(|number| number.is_finite()).fold(0.0, f64::max)
+}
+
+/// A number that an axis may end with.
+fn round_above(number: f64, measure: Measure) -> f64 {
+    const TIMES: [f64; 13] =
+        [2.0, 4.0, 10.0, 20.0, 60.0, 120.0, 240.0, 600.0, 1200.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
+    if measure == Measure::Seconds
+        && let Some(time) = TIMES.into_iter().find(|time| *time >= number)
+    {
+        return time;
+    }
+    let unit = if measure == Measure::Seconds { 86_400.0 } else { 1.0 };
+    let number = (number / unit).max(1.0);
+    let power = 10_f64.powf(number.log10().floor());
+    let share = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0].into_iter().find(|share| share * power >= number).unwrap_or(10.0);
+    // the half of it is told too, and there is no half of a thing
+    (share * power).max(2.0) * unit
+}
+
+/// The highest of each group of neighbours, and the newest: a peak must not be lost, nor a gap at the end.
+fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    let group = points.len().div_ceil(most).max(1);
+    let mut thin: Vec<_> = points
+        .chunks(group)
+        .filter_map(|group| {
+            group.iter().copied().reduce(|one, other| if other.1 >= one.1 || one.1.is_nan() { other } else { one })
+        })
+        .collect();
+    if let Some(newest) = points.last().filter(|newest| thin.last() != Some(newest)) {
+        thin.push(*newest);
+    }
+    thin
+}
+
+fn place(point: (f64, f64), top: f64) -> (f64, f64) {
+    (tenth(point.0.clamp(0.0, 1.0) * WIDTH), tenth(HEIGHT - (point.1 / top).clamp(0.0, 1.0) * HEIGHT))
+}
+
+fn tenth(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// The parts of a line between its gaps.
+fn parts(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
+    points.split(|(_, number)| !number.is_finite()).filter(|part| !part.is_empty())
+}
+
+fn path(points: &[(f64, f64)], top: f64, shape: Shape) -> String {
+    let mut path = String::new();
+    for part in parts(points) {
+        for (index, point) in part.iter().enumerate() {
+            let (x, y) = place(*point, top);
+            // writing to a string cannot fail
+            let _ = match (index, shape) {
+                (0, _) => write!(path, "M{x} {y}"),
+                (_, Shape::Steps) => write!(path, "H{x}V{y}"),
+                _ => write!(path, "L{x} {y}"),
+            };
+        }
+        if part.len() == 1 {
+            // a line of no length is drawn as a dot
+            path.push_str("h0");
+        }
+    }
+    path
+}
+
+fn area(points: &[(f64, f64)], top: f64) -> String {
+    let mut area = String::new();
+    for part in parts(points) {
+        let ends = part.first().zip(part.last()).map(|(first, last)| (place(*first, top).0, place(*last, top).0));
+        let Some((from, to)) = ends else { continue };
+        // writing to a string cannot fail
+        let _ = write!(area, "M{from} {HEIGHT}");
+        for point in part {
+            let (x, y) = place(*point, top);
+            let _ = write!(area, "L{x} {y}");
+        }
+        let _ = write!(area, "L{to} {HEIGHT}Z");
+    }
+    area
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAP: f64 = f64::NAN;
+
+    #[test]
+    fn a_line_is_broken_where_nothing_is_known() {
+        let points = [(0.0, 0.0), (0.1, 10.0), (0.2, GAP), (0.5, 5.0), (1.0, 10.0)];
+        assert_eq!(path(&points, 10.0, Shape::Straight), "M0 100L90 0M450 50L900 0");
+        assert_eq!(path(&points, 10.0, Shape::Steps), "M0 100H90V0M450 50H900V0");
+        assert_eq!(area(&points, 10.0), "M0 100L0 100L90 0L90 100ZM450 100L450 50L900 0L900 100Z");
+        assert_eq!(path(&[(0.5, 5.0)], 10.0, Shape::Straight), "M450 50h0");
+        assert_eq!((path(&[], 1.0, Shape::Straight), area(&[(0.0, GAP)], 1.0)), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn what_lies_outside_is_drawn_at_the_edge() {
+        assert_eq!(path(&[(-0.5, -3.0), (1.5, 30.0)], 10.0, Shape::Straight), "M0 100L900 0");
+    }
+
+    #[test]
+    fn an_axis_ends_with_a_round_number_above_all() {
+        let cases = [(0.0, 2.0), (1.0, 2.0), (3.0, 4.0), (11.0, 20.0), (401.0, 600.0), (1_000_001.0, 2_000_000.0)];
+        for (number, top) in cases {
+            assert!((round_above(number, Measure::Number) - top).abs() < 1e-9, "{number}");
+        }
+        assert!((round_above(61.0, Measure::Seconds) - 120.0).abs() < 1e-9);
+        assert!((round_above(50_000.0, Measure::Seconds) - 172_800.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_peak_and_the_newest_number_outlast_the_thinning() {
+        let points: Vec<_> = (0..180_u8).map(|at| (f64::from(at) / 179.0, if at == 77 { 9.0 } else { 1.0 })).collect();
+        let thin = thinned(&points, SMALL_POINTS);
+        assert!(thin.len() <= SMALL_POINTS + 1 && thin.contains(&points[77]) && thin.last() == points.last());
+    }
+
+    #[test]
+    fn a_figure_says_in_words_what_it_shows_and_escapes_its_names() {
+        let line = Line { name: "<script>".into(), points: vec![(0.0, 4.0), (1.0, 1.0)], shape: Shape::Straight };
+        let none = Line { name: "b".into(), points: vec![(1.0, GAP)], shape: Shape::Straight };
+        let figure = figure("Records", "a second", Measure::Number, &[line, none]).into_string();
+        assert!(figure.contains("&lt;script&gt;: 1 now, between 1 and 4. b: not known.\""), "{figure}");
+        assert!(!figure.contains("<script>"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The partitions or shards of a target.
+
+use maud::{Markup, html};
+
+use super::text::{short, time, whole};
+use crate::lag::flow::count;
+use crate::sampler::{PartitionRow, Rows, ShardRow};
+use crate::scaling::Sample;
+
+/// So many rows are shown; the JSON has them all.
+const MOST: usize = 200;
+
+pub(super) fn table(sample: &Sample, json: &str) -> Markup {
+    match Rows::of(sample) {
+        Rows::Partitions { partitions } if partitions.is_empty() => html! {},
+        Rows::Shards { shards, .. } if shards.is_empty() => html! {},
+        Rows::Partitions { partitions: rows } => section("Partitions", rows.len(), json, &partitions(&rows)),
+        Rows::Shards { shards: rows, workers } => html! {
+            (section("Shards", rows.len(), json, &shards(&rows)))
+            @if !workers.is_empty() {
+                section aria-labelledby="workers" {
+                    h2 #workers { "Workers " span.count { (whole(count(workers.len()))) } }
+                    ul { @for worker in workers.iter().take(MOST) { li { (worker) } } }
+                }
+            }
+        },
+    }
+}
+
+fn section(title: &str, rows: usize, json: &str, table: &Markup) -> Markup {
+    html! {
+        section aria-labelledby="rows" {
+            h2 #rows { (title) " " span.count { (whole(count(rows))) } }
+            (table)
+            @if rows > MOST { p.none { "The first " (MOST) " are shown. " a href=(json) { "All of them as JSON" } } }
+        }
+    }
+}
+
+fn head(titles: &[(&str, &str)]) -> Markup {
+    html! {
+        thead role="rowgroup" {
+            tr role="row" {
+                @for (class, title) in titles { th class=(class) scope="col" role="columnheader" { (title) } }
+            }
+        }
+    }
+}
+
+fn partitions(rows: &[PartitionRow]) -> Markup {
+    let followed = rows.iter().any(|row| row.arrivals_per_second.is_some());
+    let mut titles = vec![("", "Partition"), ("n", "Behind"), ("n", "Committed"), ("n", "Log"), ("n", "Commit stands")];
+    if followed {
+        titles.extend([("n", "Arrive / s"), ("", "Owner")]);
+    }
+    let exact = |number: u64| whole(as_number(number));
+    html! {
+        table.rows role="table" {
+            caption { "Where each partition is read up to" }
+            (head(&titles))
+            tbody role="rowgroup" {
+                @for row in rows.iter().take(MOST) {
+                    tr role="row" {
+                        th scope="row" role="rowheader" { (row.topic) " " b { (row.partition) } }
+                        td.n.strong role="cell" data-label="Behind" {
+                            (row.committed.map_or_else(|| "no commit".to_owned(), |at| exact(row.end.saturating_sub(at))))
+                        }
+                        td.n role="cell" data-label="Committed" { (row.committed.map_or_else(|| "–".to_owned(), exact)) }
+                        td.n role="cell" data-label="Log" { (exact(row.start)) " – " (exact(row.end)) }
+                        td.n role="cell" data-label="Commit stands" { (time(row.commit_unchanged_for_seconds)) }
+                        @if followed {
+                            td.n role="cell" data-label="Arrive / s" { (row.arrivals_per_second.map_or_else(|| "–".to_owned(), short)) }
+                            td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("nobody")) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shards(rows: &[ShardRow]) -> Markup {
+    let titles =
+        [("", "Shard"), ("", "State"), ("n", "Oldest unread"), ("", "Unread"), ("", "Checkpoint"), ("", "Owner")];
+    html! {
+        table.rows role="table" {
+            caption { "How far each shard is read" }
+            (head(&titles))
+            tbody role="rowgroup" {
+                @for row in rows.iter().take(MOST) {
+                    tr role="row" {
+                        th scope="row" role="rowheader" { (row.shard) }
+                        td role="cell" data-label="State" { (row.state) }
+                        td.n.strong role="cell" data-label="Oldest unread" { (row.age_seconds.map_or_else(|| "–".to_owned(), time)) }
+                        td role="cell" data-label="Unread" { (unread(row)) }
+                        td.long role="cell" data-label="Checkpoint" { (row.checkpoint.as_deref().unwrap_or("none")) }
+                        td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("nobody")) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unread(row: &ShardRow) -> String {
+    match (row.backlog, &row.waits_on) {
+        (_, Some(on)) => format!("waits for {on}"),
+        ("unread", _) => "records".to_owned(),
+        ("caughtUp", _) => "nothing".to_owned(),
+        ("finished", _) => "finished".to_owned(),
+        _ => "no such shard".to_owned(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an offset above 2^53 need not be told to the record")]
+const fn as_number(offset: u64) -> f64 {
+    offset as f64
+}

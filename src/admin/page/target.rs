@@ -1,0 +1,165 @@
+//! `/targets/{id}`: one target, whatever is known of it.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use maud::{Markup, html};
+
+use super::layout::Page;
+use super::names::{self, Names};
+use super::parts;
+use super::plot::{self, Measure, Shape};
+use super::rows;
+use super::text::{encoded, time};
+use crate::sampler::{AskerView, Judged, TargetView};
+use crate::trigger::Policy;
+
+/// Those who ask by the same policy, and so get the same.
+struct Judges<'a> {
+    policy: &'a Arc<Policy>,
+    askers: Vec<&'a AskerView>,
+    judged: Judged,
+}
+
+pub(super) fn page(view: &TargetView) -> Page {
+    let names = Names::of(&view.source);
+    Page {
+        status: StatusCode::OK,
+        title: names.name.clone(),
+        still: html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "Targets" } } },
+        live: live(view, &names),
+    }
+}
+
+pub(super) fn absent() -> Page {
+    Page {
+        status: StatusCode::NOT_FOUND,
+        title: "No such target".to_owned(),
+        still: html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "Targets" } } },
+        live: html! {
+            div.top { h1 { "No such target" } }
+            p.none { "A target is forgotten ten minutes after the last question about it." }
+        },
+    }
+}
+
+fn live(view: &TargetView, names: &Names) -> Markup {
+    let json = format!("/samples?source={}", encoded(&view.source.to_string()));
+    let age = view.state.sample().map(|(_, age)| age);
+    html! {
+        div.top {
+            h1 { (names.name) }
+            p.counts {
+                (parts::state(&view.state))
+                @if let Some(age) = age { " · read " (time(age.as_secs_f64())) " ago" }
+                " · " a href=(json) { "JSON" }
+            }
+            p.more { (names.kind) " · " (names.more) }
+        }
+        @if let Some((error, failing_for)) = view.state.failure() {
+            section.trouble aria-labelledby="trouble" {
+                h2 #trouble { "Readings fail" }
+                (parts::failure(error, Some(failing_for), age))
+            }
+        }
+        div.columns {
+            section aria-labelledby="decision" {
+                h2 #decision { "Decision" }
+                @for judges in judges(view) { (decision(&judges, view.state.failure().is_some())) }
+                @if view.askers.shown.is_empty() { p.none { "Asked without a ScaledObject." } }
+                @if view.askers.more > 0 { p.none { "and " (view.askers.more) " more ScaledObjects" } }
+            }
+            section aria-labelledby="course" {
+                h2 #course { "Last 30 minutes" }
+                (courses(view))
+            }
+        }
+        @if let Some((sample, _)) = view.state.sample() { (rows::table(sample, &json)) }
+    }
+}
+
+fn judges(view: &TargetView) -> Vec<Judges<'_>> {
+    let mut all: Vec<Judges<'_>> = Vec::new();
+    for asker in &view.askers.shown {
+        let same = |judges: &&mut Judges<'_>| {
+            judges.policy == &asker.policy
+                && judges.askers.iter().all(|other| other.max_staleness == asker.max_staleness)
+        };
+        match all.iter_mut().find(same) {
+            Some(judges) => judges.askers.push(asker),
+            None => all.push(Judges { policy: &asker.policy, askers: vec![asker], judged: view.judge(asker) }),
+        }
+    }
+    all
+}
+
+/// `told`: what fails is told above.
+fn decision(judges: &Judges<'_>, told: bool) -> Markup {
+    let policy = &**judges.policy;
+    let error = if let Judged::Failed { error, .. } = &judges.judged { Some(error) } else { None };
+    html! {
+        article.decision {
+            h3 {
+                @for (index, asker) in judges.askers.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    span.object { span.namespace { (asker.namespace) "/" } (asker.name) }
+                }
+                " " span.policy { (names::policy(policy)) }
+            }
+            @if let Some(error) = error {
+                p.gets { "KEDA gets " @if told { "this error" } @else { "an error" } }
+                @if !told { div.error { (parts::failure(error, None, None)) } }
+            }
+            @match judges.judged.decision() {
+                None => p.none { @if error.is_none() { "Waiting for the first reading." } @else { "There is no value." } }
+                Some(decision) => {
+                    @if error.is_some() { p.none { "The last good reading gave:" } }
+                    dl.figures {
+                        div { dt { "Value" } dd { (parts::quantity(policy, decision.value.get())) } }
+                        div { dt { "Target" } dd { (parts::quantity(policy, decision.target.get())) } }
+                        div {
+                            dt { "Replicas" @if let Policy::Age(_) = policy { ", of those ready" } }
+                            dd { (parts::replicas(policy, decision)) }
+                        }
+                        div { dt { "Active" } dd { @if decision.active { "yes" } @else { "no" } } }
+                    }
+                    ol.steps { @for step in &decision.steps { li { (step) } } }
+                }
+            }
+        }
+    }
+}
+
+fn courses(view: &TargetView) -> Markup {
+    let (what, unit, measure) = names::behind(&view.source);
+    let behind = [parts::line(view, what, Shape::Filled, |_, point| point.behind)];
+    let wanted: Vec<_> = view
+        .chart
+        .wanted()
+        .iter()
+        .map(|wanted| {
+            let number = |index: usize| wanted.replicas.get(index).copied().unwrap_or(f32::NAN);
+            parts::line(view, by_whom(view, &wanted.policy), Shape::Steps, move |index, _| number(index))
+        })
+        .collect();
+    html! {
+        (plot::figure(what, unit, measure, &behind))
+        @if let Some(unit) = names::rates(view) {
+            (plot::figure("Rates", unit, Measure::Number, &[
+                parts::line(view, "arrive", Shape::Straight, |_, point| point.arrivals),
+                parts::line(view, "are consumed", Shape::Straight, |_, point| point.consumption),
+            ]))
+        }
+        @if !wanted.is_empty() { (plot::figure("Wanted", "replicas", Measure::Number, &wanted)) }
+    }
+}
+
+/// A policy by its word, and by one who asks for it where there are several.
+fn by_whom(view: &TargetView, policy: &Arc<Policy>) -> String {
+    let word = names::policy(policy);
+    let asker = view.askers.shown.iter().find(|asker| asker.policy == *policy);
+    match asker {
+        Some(asker) if view.chart.wanted().len() > 1 => format!("{word}, {}/{}", asker.namespace, asker.name),
+        _ => word.to_owned(),
+    }
+}
