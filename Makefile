@@ -4,6 +4,7 @@
 
 KAFKA_LIBS := target/services/kafka/libs
 AWS_PROGRAMS := target/services/aws
+BROWSER := target/services/browser
 # These tests measure how soon a reading is right again: nothing else may run beside them.
 ALONE := kafka_outages::
 
@@ -24,6 +25,7 @@ lint: ## Formatting, clippy and rustdoc without a warning, and the floor plan
 
 test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers included
 	tests/services/aws/fetch.sh $(AWS_PROGRAMS)
+	tests/services/browser/fetch.sh $(BROWSER)
 	cargo test --locked -- --skip $(ALONE)
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 

@@ -1,4 +1,4 @@
-//! The status page, by HTTP.
+//! The status page, by HTTP and in a real browser.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,8 +7,27 @@ use keda_stream_scaler::lag::{Observation, PartitionId, PartitionObservation, So
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::support::browser::Browser;
 use crate::support::scripted::{Script, lag};
-use crate::support::stage::{HOSTILE, Stage};
+use crate::support::stage::{HOSTILE, Stage, unreachable};
+
+/// What makes a page wider than its window.
+const TOO_WIDE: &str =
+    "document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+    .filter((part) => part.getBoundingClientRect().right > innerWidth).map((part) => part.outerHTML.slice(0, 80))";
+
+/// How often the page has asked for something.
+const ASKED: &str = "performance.getEntriesByType('resource').length";
+
+/// Makes the page believe that somebody looks at it, or nobody.
+fn looked_at(yes: bool) -> String {
+    format!(
+        "Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }});
+         document.dispatchEvent(new Event('visibilitychange'));
+         void (window.since = performance.now())",
+        !yes
+    )
+}
 
 async fn get(address: SocketAddr, path: &str) -> (u16, reqwest::header::HeaderMap, String) {
     let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
@@ -136,4 +155,112 @@ async fn a_thousand_targets_are_paged_quickly_and_found_by_their_objects() {
     let (_, _, found) = get(address, "/?q=service-0123-7").await;
     assert_eq!(found.matches("<tbody").count(), 1);
     assert!(found.contains(">group-0123</a>") && found.contains("and 7 more"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_fits_its_window_in_light_and_dark() {
+    let mut browser = Browser::start().await;
+    let stage = Stage::company().await;
+    tokio::time::resume();
+    let (address, _served) = stage.serve().await;
+    let (_, _, list) = get(address, "/").await;
+    let target = |name: &str| target_of(&list, name);
+    let pages = [
+        ("targets", "/".to_owned()),
+        ("target", target("order-service")),
+        ("failing", target("payments")),
+        ("shards", target("click-counter")),
+    ];
+    for (name, page) in pages {
+        for scheme in ["light", "dark"] {
+            for width in [390, 1280] {
+                browser.open(&format!("http://{address}{page}"), width, scheme).await;
+                let wide = browser.value(TOO_WIDE).await;
+                assert_eq!(wide, Value::Array(Vec::new()), "{name} is wider than {width}");
+                let glyphs = browser.value("document.querySelector('h1').getBoundingClientRect().width > 20").await;
+                assert_eq!(glyphs, true, "the browser has no font");
+                let ground = browser.text("getComputedStyle(document.body).backgroundColor").await;
+                assert_eq!(ground == "rgb(18, 21, 26)", scheme == "dark", "{ground}");
+                assert_eq!(browser.value("window.hurt ?? null").await, Value::Null);
+                assert_eq!(browser.report().await.0, Vec::<String>::new());
+                browser.screenshot(&format!("{name}-{scheme}-{width}")).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_keyboard_reaches_every_link_in_order() {
+    let mut browser = Browser::start().await;
+    let stage = Stage::company().await;
+    tokio::time::resume();
+    let (address, _served) = stage.serve().await;
+    browser.open(&format!("http://{address}/"), 1280, "light").await;
+    let expected = [
+        "Skip to content",
+        "keda-stream-scaler",
+        "Targets",
+        "JSON",
+        "Metrics",
+        "q",
+        "Find",
+        "payments",
+        "click-counter",
+    ];
+    for name in expected {
+        browser.press("Tab").await;
+        assert_eq!(browser.text("document.activeElement.textContent || document.activeElement.id").await, name);
+        let outline = browser.text("getComputedStyle(document.activeElement).outlineStyle").await;
+        assert_eq!(outline, "solid", "what has the focus is seen");
+    }
+    browser.press("Enter").await;
+    browser.until("document.querySelector('h1')?.textContent === 'click-counter'").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_is_shown_without_a_reload_an_error_or_a_foreign_request() {
+    let mut browser = Browser::start().await;
+    let stage = Stage::company().await;
+    tokio::time::resume();
+    let (address, _served) = stage.serve().await;
+    let home = format!("http://{address}/");
+    browser.open(&home, 1280, "light").await;
+    browser.value("void (window.loaded = 1, document.querySelector('tbody a').focus())").await;
+
+    stage.source.set("payments", Script::Lag(4321));
+    browser.until("document.body.innerText.includes('4,321') && !document.querySelector('tr.error')").await;
+    stage.source.set("payments", Script::FailsWith(unreachable()));
+    browser.until("document.querySelector('tr.error')?.innerText.includes('Connection refused')").await;
+    browser.until("document.querySelector('tr.error').innerText.includes('What to do: check bootstrapServers')").await;
+    assert_eq!(browser.value("window.loaded").await, 1);
+    assert_eq!(browser.text("document.activeElement.textContent").await, "payments", "the focus goes along");
+
+    // nobody looks, nothing is asked
+    browser.value(&looked_at(false)).await;
+    let before = browser.value(ASKED).await;
+    browser.until("performance.now() - window.since > 4000").await;
+    assert_eq!(browser.value(ASKED).await, before);
+    browser.value(&looked_at(true)).await;
+    browser.until(&format!("{ASKED} > {before}")).await;
+
+    let (errors, requests) = browser.report().await;
+    assert_eq!(errors, Vec::<String>::new());
+    assert!(requests.len() > 3 && requests.iter().all(|to| to.starts_with(&home) || to == "data:,"), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_scripts_the_page_is_whole_and_without_the_scaler_it_says_so() {
+    let mut browser = Browser::start().await;
+    let stage = Stage::company().await;
+    tokio::time::resume();
+    let (address, served) = stage.serve().await;
+    browser.open_without_script(&format!("http://{address}/")).await;
+    assert_eq!(browser.value("document.querySelectorAll('tbody').length").await, 5);
+    browser.screenshot("without-script").await;
+
+    browser.open(&format!("http://{address}/"), 1280, "dark").await;
+    browser.until("document.getElementById('connection').textContent === 'Live'").await;
+    served.abort();
+    browser.until("document.getElementById('connection').textContent.includes('cannot be reached')").await;
+    browser.screenshot("scaler-unreachable").await;
 }
