@@ -66,6 +66,9 @@ pub struct ShardRow {
     pub checkpoint: Option<String>,
     /// Who works on it.
     pub owner: Option<String>,
+    /// What its owner reads in a second, where the store says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kilobytes_per_second: Option<f64>,
     /// Since the record of the checkpoint arrived: an upper bound of the age, told without reading.
     pub bound_seconds: Option<f64>,
     /// What is unread: `finished`, `waits`, `caughtUp`, `unread` or `noSuchShard`.
@@ -162,6 +165,7 @@ impl ShardRow {
             },
             checkpoint: report.lease.as_ref().map(|lease| lease.checkpoint.to_string()),
             owner: report.lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string),
+            kilobytes_per_second: report.lease.as_ref().and_then(|lease| lease.throughput_kbps),
             bound_seconds: report.bound.map(|bound| bound.as_secs_f64()),
             backlog,
             waits_on,

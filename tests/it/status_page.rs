@@ -49,7 +49,15 @@ async fn every_target_is_told_with_who_asks_and_what_they_get() {
     assert_eq!(status, 200);
     let policy = headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'sha256-"), "{policy}");
-    for text in ["invoices-archive", "Unreachable", "Connection refused", "What to do: ", "Failing for ", "catchUp"] {
+    for text in [
+        "invoices-archive",
+        "Unreachable",
+        "Connection refused",
+        "What to do: ",
+        "Failing for ",
+        "catchUp",
+        "set capacityPerConsumer, or scale on lag",
+    ] {
         assert!(list.contains(text), "{text} is not in\n{list}");
     }
     let first = list.find(">payments</a>").unwrap();
@@ -228,10 +236,14 @@ async fn what_changes_is_shown_without_a_reload_an_error_or_a_foreign_request() 
     browser.value("void (window.loaded = 1, document.querySelector('tbody a').focus())").await;
 
     stage.source.set("payments", Script::Lag(4321));
-    browser.until("document.body.innerText.includes('4,321') && !document.querySelector('tr.error')").await;
+    browser.until("document.body.innerText.includes('4,321') && !document.querySelector('tbody.failing')").await;
     stage.source.set("payments", Script::FailsWith(unreachable()));
-    browser.until("document.querySelector('tr.error')?.innerText.includes('Connection refused')").await;
-    browser.until("document.querySelector('tr.error').innerText.includes('What to do: check bootstrapServers')").await;
+    browser.until("document.querySelector('tbody.failing tr.error')?.innerText.includes('Connection refused')").await;
+    browser
+        .until(
+            "document.querySelector('tbody.failing tr.error').innerText.includes('What to do: check bootstrapServers')",
+        )
+        .await;
     assert_eq!(browser.value("window.loaded").await, 1);
     assert_eq!(browser.text("document.activeElement.textContent").await, "payments", "the focus goes along");
 
@@ -255,7 +267,7 @@ async fn without_scripts_the_page_is_whole_and_without_the_scaler_it_says_so() {
     tokio::time::resume();
     let (address, served) = stage.serve().await;
     browser.open_without_script(&format!("http://{address}/")).await;
-    assert_eq!(browser.value("document.querySelectorAll('tbody').length").await, 5);
+    assert_eq!(browser.value("document.querySelectorAll('tbody').length").await, 6);
     browser.screenshot("without-script").await;
 
     browser.open(&format!("http://{address}/"), 1280, "dark").await;

@@ -80,7 +80,7 @@ fn document(page: &Page) -> Markup {
                         a href="/samples" { "JSON" }
                         a href="/metrics" { "Metrics" }
                     }
-                    p #connection role="status" { noscript { "Every 10 s" } }
+                    p #connection role="status" { noscript { "Read again every 10 s" } }
                 }
                 main #main {
                     (page.still)

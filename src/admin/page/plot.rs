@@ -62,6 +62,16 @@ pub(super) fn small(points: &[(f64, f64)], label: &str) -> Markup {
     }
 }
 
+/// A share of the greatest in a column, beside its number.
+pub(super) fn bar(number: f64, greatest: f64) -> Markup {
+    let share = if greatest > 0.0 { tenth((number / greatest).clamp(0.0, 1.0) * WIDTH) } else { 0.0 };
+    html! {
+        svg.bar viewBox={ "0 0 " (WIDTH) " 1" } preserveAspectRatio="none" aria-hidden="true" {
+            path d={ "M0 0H" (share) "V1H0Z" } {}
+        }
+    }
+}
+
 /// A figure with axes, a legend where there are several lines, and all of it in words.
 pub(super) fn figure(title: &str, unit: &str, measure: Measure, lines: &[Line]) -> Markup {
     let top = round_above(highest(lines.iter().flat_map(|line| &line.points)), measure);

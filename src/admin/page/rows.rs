@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::plot::bar;
 use super::text::{short, time, whole};
 use crate::lag::flow::count;
 use crate::sampler::{PartitionRow, Rows, ShardRow};
@@ -49,11 +50,14 @@ fn head(titles: &[(&str, &str)]) -> Markup {
 
 fn partitions(rows: &[PartitionRow]) -> Markup {
     let followed = rows.iter().any(|row| row.arrivals_per_second.is_some());
-    let mut titles = vec![("", "Partition"), ("n", "Behind"), ("n", "Committed"), ("n", "Log"), ("n", "Commit stands")];
+    let mut titles =
+        vec![("", "Partition"), ("n barred", "Behind"), ("n", "Committed"), ("n", "Log"), ("n", "Commit stands")];
     if followed {
         titles.extend([("n", "Arrive / s"), ("", "Owner")]);
     }
     let exact = |number: u64| whole(as_number(number));
+    let behind = |row: &PartitionRow| row.committed.map(|at| row.end.saturating_sub(at));
+    let most = rows.iter().filter_map(behind).max().map_or(0.0, as_number);
     html! {
         table.rows role="table" {
             caption { "Where each partition is read up to" }
@@ -63,7 +67,10 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
                     tr role="row" {
                         th scope="row" role="rowheader" { (row.topic) " " b { (row.partition) } }
                         td.n.strong role="cell" data-label="Behind" {
-                            (row.committed.map_or_else(|| "no commit".to_owned(), |at| exact(row.end.saturating_sub(at))))
+                            @match behind(row) {
+                                Some(behind) => { (exact(behind)) (bar(as_number(behind), most)) }
+                                None => { "no commit" (bar(0.0, most)) }
+                            }
                         }
                         td.n role="cell" data-label="Committed" { (row.committed.map_or_else(|| "–".to_owned(), exact)) }
                         td.n role="cell" data-label="Log" { (exact(row.start)) " – " (exact(row.end)) }
@@ -80,8 +87,13 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
 }
 
 fn shards(rows: &[ShardRow]) -> Markup {
-    let titles =
-        [("", "Shard"), ("", "State"), ("n", "Oldest unread"), ("", "Unread"), ("", "Checkpoint"), ("", "Owner")];
+    let oldest = rows.iter().filter_map(|row| row.age_seconds).fold(0.0, f64::max);
+    let measured = rows.iter().any(|row| row.kilobytes_per_second.is_some());
+    let mut titles = vec![("", "Shard"), ("", "State"), ("n barred", "Oldest unread"), ("", "Unread")];
+    if measured {
+        titles.push(("n", "kB / s"));
+    }
+    titles.extend([("", "Checkpoint"), ("", "Owner")]);
     html! {
         table.rows role="table" {
             caption { "How far each shard is read" }
@@ -91,8 +103,13 @@ fn shards(rows: &[ShardRow]) -> Markup {
                     tr role="row" {
                         th scope="row" role="rowheader" { (row.shard) }
                         td role="cell" data-label="State" { (row.state) }
-                        td.n.strong role="cell" data-label="Oldest unread" { (row.age_seconds.map_or_else(|| "–".to_owned(), time)) }
+                        td.n.strong role="cell" data-label="Oldest unread" {
+                            @match row.age_seconds { Some(age) => { (time(age)) (bar(age, oldest)) } None => { "–" (bar(0.0, oldest)) } }
+                        }
                         td role="cell" data-label="Unread" { (unread(row)) }
+                        @if measured {
+                            td.n role="cell" data-label="kB / s" { (row.kilobytes_per_second.map_or_else(|| "–".to_owned(), short)) }
+                        }
                         td.long role="cell" data-label="Checkpoint" { (row.checkpoint.as_deref().unwrap_or("none")) }
                         td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("nobody")) }
                     }

@@ -101,6 +101,8 @@ impl Stage {
         stage.kafka(("audit", "invoices-archive"), "invoices", &[("lagThreshold", "2000")]);
         stage.kafka(("shop", "payments"), "payments", &[("lagThreshold", "50")]);
         stage.kafka(("test", "hostile"), HOSTILE, &[]);
+        // committed by somebody who is no member
+        stage.kafka(("media", "thumbnails"), "thumbnails", &[("scaleOn", "catchUp")]);
         stage.kinesis(("web", "click-counter"), "click-counter", &[("ageThreshold", "60s")]);
         stage.source.set(HOSTILE, Script::Reads(Observation::Kafka(hostile())));
         for step in 0..180_u32 {
@@ -111,8 +113,9 @@ impl Stage {
 
     async fn advance(&mut self, step: u32) {
         self.group.step(step);
-        self.source.set("order-service", Script::Reads(self.group.observation(true)));
-        self.source.set("invoices", Script::Reads(self.group.observation(false)));
+        self.source.set("order-service", Script::Reads(self.group.observation(Some(4))));
+        self.source.set("invoices", Script::Reads(self.group.observation(None)));
+        self.source.set("thumbnails", Script::Reads(self.group.observation(Some(0))));
         if step == 150 {
             self.source.set("payments", Script::FailsWith(unreachable()));
         } else if step < 150 {
@@ -139,30 +142,31 @@ impl Group {
     fn step(&mut self, step: u32) {
         self.step = step;
         let seconds = STEP.as_secs_f64();
-        let load = if (60..90).contains(&step) { 520.0 } else { 240.0 + 40.0 * (f64::from(step) / 12.0).sin() };
-        let able = if step < 72 { 330.0 } else { 480.0 };
+        let spike = (60..90).contains(&step) || step >= 172;
+        let load = if spike { 520.0 } else { 240.0 + 40.0 * (f64::from(step) / 12.0).sin() };
+        let able = if step < 72 { 340.0 } else { 480.0 } / (f64::from(PARTITIONS) + 0.4);
         for place in 0..PARTITIONS as usize {
             let share = if place == 3 { 1.4 } else { 1.0 } / (f64::from(PARTITIONS) + 0.4);
             self.ends[place] += load * share * seconds;
-            self.committed[place] = self.ends[place].min(self.committed[place] + able * share * seconds);
+            self.committed[place] = self.ends[place].min(self.committed[place] + able * seconds);
         }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small positive numbers")]
-    fn observation(&self, followed: bool) -> Observation {
+    fn observation(&self, members: Option<u32>) -> Observation {
         let at = |offset: f64| Offset(1_000_000 + offset as u64);
         let partitions = (0..PARTITIONS).map(|number| PartitionObservation {
             partition: PartitionId(number),
-            committed: CommittedOffset::At(at(self.committed[number as usize] - 30.0 * f64::from(followed))),
+            committed: CommittedOffset::At(at((self.committed[number as usize] - 30.0).max(0.0))),
             watermarks: Watermarks { start: Offset(900_000), end: at(self.ends[number as usize]) },
-            owner: followed.then_some(MemberIndex(number % 4)),
+            owner: members.and_then(|members| number.checked_rem(members)).map(MemberIndex),
         });
         let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
         let member = |number: u32| Member {
             id: format!("order-service-{number}-8f2c").into(),
             client_id: format!("order-service-{number}").into(),
         };
-        let members = if followed { Members::Settled((0..4).map(member).collect()) } else { Members::Unread };
+        let members = members.map_or(Members::Unread, |members| Members::Settled((0..members).map(member).collect()));
         Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
     }
 }
@@ -188,9 +192,9 @@ pub fn unreachable() -> SourceError {
 }
 
 fn clicks(age: u64) -> Observation {
-    let shard = |number: u64| {
+    let shard = |number: u32| {
         let id = ShardId::new(&format!("shardId-{number:012}"));
-        let age = Duration::from_secs(age / (number + 1));
+        let age = Duration::from_secs(age) / (number + 1);
         ShardReport {
             shard: id.clone(),
             state: Some(ShardState::Open),
@@ -202,7 +206,7 @@ fn clicks(age: u64) -> Observation {
                 parents: Vec::new(),
                 owner: Some(format!("click-counter-{}", number % 2).into()),
                 counter: Some(7),
-                throughput_kbps: None,
+                throughput_kbps: Some(310.0 + 12.5 * f64::from(number)),
             }),
             bound: Some(age),
             backlog: if age.is_zero() { Backlog::CaughtUp } else { Backlog::Unread { age, basis: AgeBasis::Record } },
