@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::plot::bar;
 use super::text::{short, time, whole};
 use crate::lag::flow::count;
-use crate::sampler::{PartitionRow, Rows, ShardRow};
+use crate::sampler::{PartitionRow, Rows, ShardRow, WorkerRow};
 use crate::scaling::Sample;
 
 /// So many rows are shown; the JSON has them all.
@@ -21,7 +21,7 @@ pub(super) fn table(sample: &Sample, json: &str) -> Markup {
             @if !workers.is_empty() {
                 section aria-labelledby="workers" {
                     h2 #workers { "Workers " span.count { (whole(count(workers.len()))) } }
-                    ul { @for worker in workers.iter().take(MOST) { li { (worker) } } }
+                    (self::workers(&workers))
                 }
             }
         },
@@ -112,6 +112,40 @@ fn shards(rows: &[ShardRow]) -> Markup {
                         }
                         td.long role="cell" data-label="Checkpoint" { (row.checkpoint.as_deref().unwrap_or("none")) }
                         td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("nobody")) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn workers(rows: &[WorkerRow]) -> Markup {
+    let percent = |number: f64| format!("{number:.0} %");
+    html! {
+        table.rows role="table" {
+            caption { "What each worker has written of itself" }
+            (head(&[("", "Worker"), ("n barred", "CPU now"), ("n", "CPU before"), ("n", "Work up to"), ("n", "Written")]))
+            tbody role="rowgroup" {
+                @for row in rows.iter().take(MOST) {
+                    tr role="row" {
+                        th scope="row" role="rowheader" { (row.worker) }
+                        @match row.cpu_percent.split_last() {
+                            Some((now, before)) => {
+                                td.n.strong role="cell" data-label="CPU now" { (percent(*now)) (bar(*now, 100.0)) }
+                                td.n role="cell" data-label="CPU before" {
+                                    @if before.is_empty() { "–" }
+                                    @for (index, cpu) in before.iter().enumerate() { @if index > 0 { ", " } (percent(*cpu)) }
+                                }
+                            }
+                            None => {
+                                td.n role="cell" data-label="CPU now" { "not measured" (bar(0.0, 100.0)) }
+                                td.n role="cell" data-label="CPU before" { "–" }
+                            }
+                        }
+                        td.n role="cell" data-label="Work up to" { (row.most_cpu_percent.map_or_else(|| "–".to_owned(), percent)) }
+                        td.n role="cell" data-label="Written" {
+                            @match row.written_seconds_ago { Some(seconds) => { (time(seconds)) " ago" } None => "–" }
+                        }
                     }
                 }
             }

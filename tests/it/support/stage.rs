@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::admin::{Readiness, serve};
 use keda_stream_scaler::lag::streams::{
-    AgeBasis, Backlog, Checkpoint, Lease, SequenceNumber, ShardId, ShardReport, ShardState, Survey, Timestamp,
+    AgeBasis, Backlog, Checkpoint, Lease, SequenceNumber, ShardId, ShardReport, ShardState, Survey, Timestamp, Worker,
 };
 use keda_stream_scaler::lag::{
     ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation,
@@ -212,10 +212,16 @@ fn clicks(age: u64) -> Observation {
             backlog: if age.is_zero() { Backlog::CaughtUp } else { Backlog::Unread { age, basis: AgeBasis::Record } },
         }
     };
+    let worker = |number: u32| Worker {
+        id: format!("click-counter-{number}").into(),
+        written: Some(Timestamp::from_unix_ms(1_699_999_990_000)),
+        cpu_percent: if number == 0 { vec![41.0, 47.5, 62.0] } else { Vec::new() },
+        most_cpu_percent: (number == 0).then_some(80.0),
+    };
     Observation::Application(ApplicationObservation {
         survey: Survey { shards: (0..4).map(shard).collect(), wanted: Vec::new() },
         checkpoints: Checkpoints::Some,
-        workers: Vec::new(),
+        workers: vec![worker(0), worker(1)],
         retention: Some(Duration::from_secs(86_400)),
         seen: Timestamp::from_unix_ms(1_700_000_000_000),
     })
