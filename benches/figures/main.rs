@@ -21,6 +21,7 @@ mod driver;
 mod kafka;
 mod law;
 mod load;
+mod page;
 mod process;
 mod rounds;
 #[path = "../../tests/it/support/scripted_aws/mod.rs"]
@@ -44,7 +45,7 @@ use table::Table;
 type Measure = fn(&mut Table);
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 12] = [
+const MEASURES: [(&str, Measure); 13] = [
     ("throughput", throughput::measure),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
@@ -55,6 +56,7 @@ const MEASURES: [(&str, Measure); 12] = [
     ("stream-load", load::streams),
     ("law", law::measure),
     ("law-load", load::catch_up),
+    ("page", page::measure),
     ("worlds", worlds::measure),
     ("ages", ages::measure),
 ];
