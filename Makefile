@@ -11,7 +11,7 @@ ALONE := kafka_outages::
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 14
 
-demo: ## Build, and show a scaler at work: broker, producer, consumers and KEDA's side in one process
+demo: ## Build, and show two ways to scale side by side: broker, real consumers, scaler and KEDA's side in one process
 	cargo run --quiet --locked -- playground
 
 build: ## Build the release binary

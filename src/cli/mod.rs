@@ -37,7 +37,7 @@ enum Command {
     Explain(explain::Arguments),
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
-    /// Show a whole scaler at work: broker, producer, consumers and KEDA's side, in one process
+    /// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
     Playground(playground::Arguments),
 }
 

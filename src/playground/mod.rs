@@ -1,49 +1,82 @@
-//! The embedded demo: everything that a scaler needs around it, in one process.
+//! The demo: two worlds that differ in what their trigger says, side by side, with everything around a scaler in one process.
 //!
 //! ```text
-//! producer ─▶ broker (librdkafka's mock cluster) ◀─ consumers of one group
-//!                    ▲ committed and end offsets
-//!              the scaler, served on localhost ◀─ gRPC ─ KEDA's side: one ScaledObject, and its HPA
+//! producer ─▶ broker: one topic ◀─ consumers of group by-lag ◀── HPA ◀── KEDA ◀─┐
+//!                  ▲    ▲                                                   gRPC ├── the scaler
+//!                  │    └───────── consumers of group by-catch-up ◀── HPA ◀── KEDA ◀─┘     │
+//!                  └──────────── committed and end offsets, members ───────────────────────┘
 //! ```
+//!
+//! Consumers and the scaler are real; the HPA is its rules, and its periods are shortened. What is counted up is the truth from the
+//! broker, not what the scaler believes.
 
-mod autoscaler;
+mod arrivals;
 mod broker;
-mod traffic;
+mod keda;
+mod page;
+mod periods;
+mod pods;
+mod table;
+mod tally;
+mod world;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::autoscaler::Autoscaler;
+use self::arrivals::{Arrivals, Course};
 use self::broker::Broker;
-use self::traffic::Traffic;
+use self::page::Page;
+use self::periods::Periods;
+use self::world::World;
 use crate::app::{self, Listeners, Settings};
 use crate::cli::{Verdict, duration, output};
 use crate::source::Connections;
 use crate::telemetry::{LogFormat, init_log};
 
+/// Of the ScaledObjects.
+const NAMESPACE: &str = "playground";
+const TOPIC: &str = "orders";
+const PARTITIONS: usize = 48;
+/// `maxReplicaCount`: twice as many as the arrivals ever need.
+const MOST_REPLICAS: u32 = 24;
+
+/// How often the truth is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// The arguments of `playground`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   keda-stream-scaler playground
-  keda-stream-scaler playground --for 30s --consumers 2
+  keda-stream-scaler playground --for 6m --lag-threshold 200
 
 Ctrl-C ends it.")]
 pub(crate) struct Arguments {
     /// End by itself after this time, such as 30s or 5m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     run_for: Option<Duration>,
-    /// Consumers in the group; each handles 40 records a second
-    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=12))]
-    consumers: u8,
+    /// How many times shorter than in a cluster the periods of KEDA, the HPA and the workload are
+    #[arg(long, default_value = "5", value_parser = ["1", "2", "4", "5"])]
+    speed: String,
+    /// The lagThreshold of the world that scales by lag [default: what a consumer does in 20 s of a cluster]
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
+    lag_threshold: Option<u32>,
+    /// Where the page is served; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    page_addr: SocketAddr,
     /// Where the scaler is served (gRPC); port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     grpc_addr: SocketAddr,
+    /// Where the scaler's own pages are (HTTP); port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    http_addr: SocketAddr,
     /// What of the scaler's own work to log, to stderr
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "error", value_name = "FILTER")]
     log: String,
@@ -52,44 +85,125 @@ pub(crate) struct Arguments {
 /// Runs the demo.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
-    let runtime = app::runtime(1)?;
-    let broker = Broker::start().context("starting the embedded broker")?;
-    let traffic = Arc::new(Traffic::start(&broker, usize::from(arguments.consumers))?);
-    runtime.block_on(demonstrate(arguments, &broker, &traffic))?;
+    let runtime = app::runtime(2)?;
+    let (show, served) = runtime.block_on(Show::start(arguments))?;
+    let outcome = runtime.block_on(show.play(arguments, &served));
+    runtime.block_on(served.end())?;
+    outcome?;
+    output::data(&table::summary(&show))?;
+    // its threads end, and consumers leave their groups while there is a broker
+    drop(show.arrivals);
+    show.worlds.iter().for_each(World::end);
+    drop(show.broker);
     runtime.shutdown_background();
-    traffic.stop();
+    output::data("ended\n")?;
     Ok(Verdict::Good)
 }
 
-async fn demonstrate(arguments: &Arguments, broker: &Broker, traffic: &Traffic) -> anyhow::Result<()> {
-    let grpc = TcpListener::bind(arguments.grpc_addr).await.context("listening for gRPC")?;
-    let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listening for HTTP")?;
-    let (grpc_addr, http_addr) = (grpc.local_addr()?, http.local_addr()?);
-    let end = CancellationToken::new();
-    let settings = Settings {
-        connections: Connections::default(),
-        connections_file: None,
-        recording: None,
-        drain_deadline: Duration::from_secs(1),
-        max_connection_age: Duration::from_secs(300),
-    };
-    let service = tokio::spawn(app::run(settings, Listeners { grpc, http }, end.clone().cancelled_owned()));
-    let autoscaler = Autoscaler::new(grpc_addr, &broker.bootstrap_servers());
-    output::data(&autoscaler.introduction(http_addr, arguments.consumers))?;
-    let watched = autoscaler.watch(traffic);
-    let over = async {
-        match arguments.run_for {
-            Some(run_for) => tokio::time::sleep(run_for).await,
-            None => std::future::pending().await,
+/// Everything that is not the scaler.
+struct Show {
+    arrivals: Arrivals,
+    worlds: Arc<[World; 2]>,
+    broker: Broker,
+    begun: Instant,
+    course: Course,
+    periods: Periods,
+}
+
+/// What listens.
+struct Served {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    page: SocketAddr,
+    end: CancellationToken,
+    scaler: JoinHandle<anyhow::Result<()>>,
+    pages: JoinHandle<std::io::Result<()>>,
+}
+
+impl Show {
+    async fn start(arguments: &Arguments) -> anyhow::Result<(Self, Served)> {
+        let speed = arguments.speed.parse().context("reading --speed")?;
+        let periods = Periods::of(speed);
+        let broker = Broker::start().await.context("starting the embedded broker")?;
+        broker.create_topic(TOPIC, PARTITIONS);
+        let servers = broker.bootstrap_servers();
+        let [first, second] =
+            world::plans(&servers, arguments.lag_threshold.unwrap_or(periods.lag_threshold()), periods);
+        let worlds = Arc::new([World::new(first, &servers, periods)?, World::new(second, &servers, periods)?]);
+        let course = Course::new(speed);
+        let served = Served::start(arguments, &worlds, periods, course).await?;
+        let arrivals = Arrivals::start(&servers, course)?;
+        Ok((Self { arrivals, worlds, broker, begun: Instant::now(), course, periods }, served))
+    }
+
+    /// Until it is over.
+    async fn play(&self, arguments: &Arguments, served: &Served) -> anyhow::Result<()> {
+        output::data(&table::introduction(self, served))?;
+        let over = async {
+            match arguments.run_for {
+                Some(run_for) => tokio::time::sleep(run_for).await,
+                None => std::future::pending().await,
+            }
+        };
+        let [first, second] = &*self.worlds;
+        tokio::select! {
+            failed = first.scale(served.grpc) => failed,
+            failed = second.scale(served.grpc) => failed,
+            failed = table::show(self) => failed,
+            () = self.look() => Ok(()),
+            () = over => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
         }
-    };
-    let outcome = tokio::select! {
-        outcome = watched => outcome,
-        () = over => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
-    };
-    end.cancel();
-    service.await.context("the scaler broke off")??;
-    outcome?;
-    output::data("ended\n")
+    }
+
+    /// Counts, for ever.
+    async fn look(&self) {
+        let groups = self.worlds.each_ref().map(|world| world.plan.name);
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut before = self.begun;
+        loop {
+            let now = looks.tick().await;
+            for world in &*self.worlds {
+                world.count(&self.broker, now - self.begun, now - before);
+            }
+            before = now;
+            self.broker.trim(TOPIC, &groups);
+        }
+    }
+}
+
+impl Served {
+    async fn start(
+        arguments: &Arguments,
+        worlds: &Arc<[World; 2]>,
+        periods: Periods,
+        course: Course,
+    ) -> anyhow::Result<Self> {
+        let listen = async |address: SocketAddr| {
+            TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
+        };
+        let (grpc, http) = (listen(arguments.grpc_addr).await?, listen(arguments.http_addr).await?);
+        let page = listen(arguments.page_addr).await?;
+        let addresses = (grpc.local_addr()?, http.local_addr()?, page.local_addr()?);
+        let settings = Settings {
+            connections: Connections::default(),
+            connections_file: None,
+            recording: None,
+            drain_deadline: Duration::from_secs(1),
+            max_connection_age: Duration::from_secs(300),
+        };
+        let end = CancellationToken::new();
+        let scaler = tokio::spawn(app::run(settings, Listeners { grpc, http }, end.clone().cancelled_owned()));
+        let (grpc, http, page_addr) = addresses;
+        let about = Page { worlds: worlds.clone(), periods, course, scaler: http };
+        let pages = tokio::spawn(page::serve(page, about));
+        Ok(Self { grpc, http, page: page_addr, end, scaler, pages })
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        self.pages.abort();
+        self.end.cancel();
+        self.scaler.await.context("the scaler broke off")?
+    }
 }

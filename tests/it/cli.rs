@@ -165,20 +165,3 @@ async fn explain_tells_the_error_that_keda_would_get() {
     assert_eq!(code, Some(1));
     assert!(stdout.contains("KEDA gets an error: UNAVAILABLE\n  could not read topic TOPIC"), "{stdout}");
 }
-
-#[tokio::test]
-async fn the_playground_shows_a_lag_that_grows_and_ends_by_itself() {
-    let Ended { code, stdout, stderr } = run(&["playground", "--for", "18s"]).await;
-    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-    assert!(stdout.contains("grpcurl -plaintext -d '{\"scaledObjectRef\""), "{stdout}");
-    let rows: Vec<Vec<&str>> = stdout
-        .lines()
-        .filter(|line| line.contains(" true ") || line.contains(" false "))
-        .map(|line| line.split_whitespace().collect())
-        .collect();
-    let metrics: Vec<u64> = rows.iter().map(|row| row[3].parse().unwrap()).collect();
-    assert!(metrics.len() >= 5, "{stdout}");
-    assert!(metrics.iter().max().unwrap() > &100, "the rush makes a lag: {stdout}");
-    assert!(rows.iter().any(|row| row[2].parse::<u64>().unwrap() > 0), "something is consumed: {stdout}");
-    assert!(stdout.ends_with("ended\n"), "{stdout}");
-}

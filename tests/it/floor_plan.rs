@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admin", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
     ("app", &["admin", "keda", "lag", "recording", "sampler", "source", "telemetry", "trigger"]),
     ("cli", &["app", "keda", "lag", "playground", "recording", "sampler", "scaling", "source", "telemetry", "trigger"]),
-    ("playground", &["app", "cli", "keda", "source", "telemetry"]),
+    ("playground", &["app", "cli", "keda", "lag", "scaling", "source", "telemetry"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

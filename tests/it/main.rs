@@ -19,6 +19,7 @@ mod kafka_lag;
 mod kafka_outages;
 mod kafka_security;
 mod native;
+mod playground;
 mod process;
 mod proto;
 mod readme;

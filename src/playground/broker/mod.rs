@@ -1,0 +1,308 @@
+//! A Kafka-protocol broker inside the process: topics in memory, and a coordinator for groups.
+//!
+//! librdkafka's mock cluster cannot tell who the members of a group are and what they were given, which is half of what a scaler
+//! looks at. This one speaks one version of each request that a producer, a consumer of the classic protocol and a scaler send;
+//! it keeps no promise about anything else. It knows the truth: when each record came, and what is committed.
+
+mod group;
+mod log;
+mod requests;
+mod server;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use self::group::Group;
+use self::log::Log;
+
+/// Error codes of the protocol.
+mod code {
+    pub(super) const NONE: i16 = 0;
+    pub(super) const OFFSET_OUT_OF_RANGE: i16 = 1;
+    pub(super) const CORRUPT_MESSAGE: i16 = 2;
+    pub(super) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    pub(super) const ILLEGAL_GENERATION: i16 = 22;
+    pub(super) const UNKNOWN_MEMBER_ID: i16 = 25;
+    pub(super) const REBALANCE_IN_PROGRESS: i16 = 27;
+    pub(super) const UNSUPPORTED_VERSION: i16 = 35;
+}
+
+/// The broker; it ends when this is dropped, with all its connections.
+pub(crate) struct Broker {
+    cluster: Arc<Cluster>,
+    serving: AbortHandle,
+}
+
+/// What a group has not read yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unread {
+    pub(crate) records: u64,
+    /// How long ago the oldest of them came.
+    pub(crate) age: Duration,
+}
+
+/// What all connections share.
+struct Cluster {
+    address: SocketAddr,
+    topics: Mutex<BTreeMap<String, Topic>>,
+    groups: Mutex<BTreeMap<String, Group>>,
+}
+
+struct Topic {
+    id: u128,
+    partitions: Vec<Log>,
+}
+
+impl Broker {
+    /// Serves on a free port of this machine, on the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub(crate) async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let cluster = Arc::new(Cluster { address, topics: Mutex::default(), groups: Mutex::default() });
+        let serving = tokio::spawn(server::serve(listener, cluster.clone())).abort_handle();
+        Ok(Self { cluster, serving })
+    }
+
+    pub(crate) fn bootstrap_servers(&self) -> String {
+        self.cluster.address.to_string()
+    }
+
+    pub(crate) fn create_topic(&self, name: &str, partitions: usize) {
+        let mut topics = self.cluster.topics();
+        let id = topics.len() as u128 + 1;
+        let partitions = (0..partitions).map(|_| Log::default()).collect();
+        topics.entry(name.to_owned()).or_insert(Topic { id, partitions });
+    }
+
+    /// The truth about a group: from what it has committed, and from the beginning where it has not.
+    pub(crate) fn unread(&self, group: &str, topic: &str, now: Instant) -> Unread {
+        let (topics, groups) = (self.cluster.topics(), self.cluster.groups());
+        let (Some(found), group) = (topics.get(topic), groups.get(group)) else { return Unread::default() };
+        let mut unread = Unread::default();
+        for (partition, log) in (0..).zip(&found.partitions) {
+            let read = group.and_then(|group| group.committed(topic, partition)).unwrap_or_default().max(log.start());
+            unread.records += u64::try_from(log.end() - read).unwrap_or_default();
+            unread.age = unread.age.max(log.appended(read).map_or(Duration::ZERO, |came| now - came));
+        }
+        unread
+    }
+
+    /// All records that ever came.
+    pub(crate) fn produced(&self, topic: &str) -> u64 {
+        let topics = self.cluster.topics();
+        let ends = topics.get(topic).into_iter().flat_map(|topic| &topic.partitions).map(Log::end);
+        u64::try_from(ends.sum::<i64>()).unwrap_or_default()
+    }
+
+    /// Forgets what all these groups have read, as a stream processor does with a topic of its own.
+    pub(crate) fn trim(&self, topic: &str, groups: &[&str]) {
+        let (mut topics, all) = (self.cluster.topics(), self.cluster.groups());
+        let Some(found) = topics.get_mut(topic) else { return };
+        for (partition, log) in (0..).zip(&mut found.partitions) {
+            let committed = |group: &&str| all.get(*group).and_then(|group| group.committed(topic, partition));
+            if let Some(read) = groups.iter().map(|group| committed(group).unwrap_or_default()).min() {
+                log.trim(read);
+            }
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Cluster {
+    // nothing panics while it holds one of these, and who needs both takes the topics first
+
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Topic>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    use rdkafka::{Offset, TopicPartitionList};
+    use tokio::sync::oneshot;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::sampler::{PartitionRow, Rows, Sampler};
+    use crate::scaling::{Step, decide};
+    use crate::source::{Connections, Sources};
+    use crate::telemetry::Metrics;
+    use crate::trigger::Trigger;
+
+    const WITHIN: Duration = Duration::from_secs(20);
+    const TOPIC: &str = "orders";
+    const GROUP: &str = "readers";
+
+    /// A partition's lag, and whose it is.
+    type Row = (u64, Option<String>);
+
+    /// A broker of which a scaler has never heard.
+    struct Scene {
+        broker: Broker,
+        sampler: Sampler<Sources>,
+        trigger: Trigger,
+    }
+
+    impl Scene {
+        async fn new(partitions: usize, scale_on: &str) -> Self {
+            let broker = Broker::start().await.unwrap();
+            broker.create_topic(TOPIC, partitions);
+            let metrics = Metrics::new("0", "none");
+            let sampler = Sampler::new(Sources::new(Connections::default(), metrics.upstream.clone()), metrics.sampler);
+            let servers = broker.bootstrap_servers();
+            let metadata = [
+                ("source", "kafka"),
+                // whoever asks for consumers is told the owners too
+                ("scaleOn", scale_on),
+                ("bootstrapServers", &*servers),
+                ("consumerGroup", GROUP),
+                ("topic", TOPIC),
+                ("offsetResetPolicy", "earliest"),
+                ("pollInterval", "2s"),
+            ];
+            let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let trigger = Trigger::parse(&metadata.into_iter().collect()).unwrap();
+            Self { broker, sampler, trigger }
+        }
+
+        fn client(&self) -> ClientConfig {
+            let mut config = ClientConfig::new();
+            config.set("bootstrap.servers", self.broker.bootstrap_servers());
+            config
+        }
+
+        fn produce(&self, partition: i32, records: usize) {
+            let producer: BaseProducer = self.client().create().unwrap();
+            for _ in 0..records {
+                let record: BaseRecord<'_, str, str> = BaseRecord::to(TOPIC).partition(partition).payload("an order");
+                producer.send(record).map_err(|(error, _)| error).unwrap();
+            }
+            producer.flush(WITHIN).unwrap();
+        }
+
+        fn commit(&self, offsets: &[(i32, i64)]) {
+            let consumer: BaseConsumer = self.client().set("group.id", GROUP).create().unwrap();
+            let mut list = TopicPartitionList::new();
+            for (partition, offset) in offsets {
+                list.add_partition_offset(TOPIC, *partition, Offset::Offset(*offset)).unwrap();
+            }
+            consumer.commit(&list, CommitMode::Sync).unwrap();
+        }
+
+        /// A member of the group, until what is returned is dropped.
+        fn member(&self, name: &str) -> oneshot::Sender<()> {
+            let mut config = self.client();
+            config
+                .set("client.id", name)
+                .set("group.id", GROUP)
+                .set("auto.offset.reset", "earliest")
+                .set("heartbeat.interval.ms", "200");
+            let consumer: BaseConsumer = config.set("auto.commit.interval.ms", "200").create().unwrap();
+            consumer.subscribe(&[TOPIC]).unwrap();
+            let (end, mut ended) = oneshot::channel();
+            thread::spawn(move || {
+                while ended.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+                    drop(consumer.poll(Duration::from_millis(50)));
+                }
+            });
+            end
+        }
+
+        /// What the newest reading says of each partition.
+        async fn rows(&self) -> Vec<Row> {
+            let answer = self.sampler.ask("shop", &self.trigger, WITHIN).await.unwrap();
+            let Rows::Partitions { partitions } = Rows::of(&answer.sample) else { panic!("no partitions") };
+            let lag = |row: &PartitionRow| row.end - row.committed.unwrap_or(row.start);
+            partitions.into_iter().map(|row| (lag(&row), row.owner)).collect()
+        }
+
+        /// What KEDA is told that it is compared with, of a trigger that scales on lag.
+        async fn lag(&self) -> i64 {
+            let answer = self.sampler.ask("shop", &self.trigger, WITHIN).await.unwrap();
+            let decision = decide(&self.trigger.policy, &self.trigger.source, &answer.sample, answer.now).unwrap();
+            let lag = |step: &Step| if let Step::Activation { lag, .. } = step { Some(*lag) } else { None };
+            decision.steps.iter().find_map(lag).unwrap()
+        }
+
+        async fn until(&self, what: &str, is: impl Fn(&[Row]) -> bool) {
+            let begun = Instant::now();
+            loop {
+                let rows = self.rows().await;
+                if is(&rows) {
+                    return;
+                }
+                assert!(begun.elapsed() < WITHIN, "{what}: {rows:?}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    fn owners(rows: &[Row]) -> usize {
+        let mut owners: Vec<_> = rows.iter().filter_map(|(_, owner)| owner.as_deref()).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        if rows.iter().all(|(_, owner)| owner.is_some()) { owners.len() } else { 0 }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_scaler_reads_the_lag_that_there_is() {
+        let scene = Scene::new(4, "lag").await;
+        for (partition, records) in [(0, 40), (1, 7), (3, 1)] {
+            scene.produce(partition, records);
+        }
+        scene.commit(&[(0, 13), (1, 7)]);
+        let lags: Vec<_> = scene.rows().await.into_iter().map(|(lag, _)| lag).collect();
+        assert_eq!(lags, [27, 0, 0, 1], "where nothing is committed, all is unread");
+        assert_eq!(scene.lag().await, 28);
+        assert_eq!(scene.broker.unread(GROUP, TOPIC, Instant::now()).records, 28);
+        assert_eq!(scene.broker.produced(TOPIC), 48);
+        scene.commit(&[(0, 30), (3, 1)]);
+        scene.until("ends less commits", |rows| rows.iter().map(|(lag, _)| *lag).eq([10, 0, 0, 0])).await;
+        scene.broker.trim(TOPIC, &[GROUP]);
+        scene.produce(0, 5);
+        scene.until("trimmed records were read", |rows| rows[0].0 == 15).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn members_share_the_partitions_and_a_scaler_sees_whose_they_are() {
+        let scene = Scene::new(4, "catchUp").await;
+        scene.produce(2, 50);
+        let (first, second) = (scene.member("a"), scene.member("b"));
+        scene.until("two members have all of it", |rows| owners(rows) == 2).await;
+        scene.until("all is read and committed", |rows| rows.iter().all(|(lag, _)| *lag == 0)).await;
+        drop(second);
+        scene.until("one has left", |rows| owners(rows) == 1).await;
+        scene.produce(1, 20);
+        let begun = Instant::now();
+        while scene.broker.unread(GROUP, TOPIC, Instant::now()) != Unread::default() {
+            assert!(begun.elapsed() < WITHIN, "the other does not go on");
+            sleep(Duration::from_millis(100)).await;
+        }
+        drop(first);
+        scene.until("nobody is left", |rows| rows.iter().all(|(_, owner)| owner.is_none())).await;
+    }
+}

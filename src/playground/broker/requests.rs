@@ -1,0 +1,301 @@
+//! What each request means. `None` is a request that makes no sense.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::group::{Join, Joined};
+use super::wire::{Reader, Writer};
+use super::{Cluster, Group, Topic, code};
+
+/// The only broker.
+const NODE: i32 = 1;
+/// Leaders never change.
+const LEADER_EPOCH: i32 = 0;
+/// "not computed": operations that one is authorized for.
+const UNTOLD: i32 = i32::MIN;
+/// How often a fetch that found nothing looks again.
+const BEAT: Duration = Duration::from_millis(50);
+
+pub(super) async fn answer(
+    api: i16,
+    client_id: &str,
+    request: &mut Reader<'_>,
+    cluster: &Cluster,
+    answer: &mut Writer,
+) -> Option<()> {
+    match api {
+        0 => produce(request, cluster, answer),
+        1 => fetch(request, cluster, answer).await,
+        2 => list_offsets(request, cluster, answer),
+        3 => metadata(request, cluster, answer),
+        8 => offset_commit(request, cluster, answer),
+        9 => offset_fetch(request, cluster, answer),
+        10 => find_coordinator(request, cluster, answer),
+        11 => join_group(client_id, request, cluster, answer).await,
+        12 => heartbeat(request, cluster, answer),
+        13 => leave_group(request, cluster, answer),
+        14 => sync_group(request, cluster, answer).await,
+        15 => describe_groups(request, cluster, answer),
+        _ => None,
+    }
+}
+
+// === topics ===
+
+fn metadata(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let asked = request.compact_asked(|request| {
+        let topic = (request.u128()?, request.compact_text()?);
+        request.tags()?;
+        Some(topic)
+    })?;
+    let topics = cluster.topics();
+    let asked = asked.or(|| topics.iter().map(|(name, topic)| (topic.id, name.clone())).collect());
+    answer.tags().i32(0);
+    answer.compact_list(&[cluster.address], |answer, address| {
+        answer.i32(NODE).compact_text(&address.ip().to_string()).i32(address.port().into()).compact_null().tags();
+    });
+    answer.compact_text("playground").i32(NODE);
+    answer.compact_list(&asked, |answer, (id, name)| {
+        let found = topics.get_key_value(name).or_else(|| topics.iter().find(|(_, topic)| topic.id == *id));
+        if let Some((name, topic)) = found {
+            answer.i16(code::NONE).compact_text(name).u128(topic.id).flag(false);
+            let partitions: Vec<_> = (0..).zip(&topic.partitions).map(|(partition, _)| partition).collect();
+            answer.compact_list(&partitions, |answer, partition| {
+                answer.i16(code::NONE).i32(*partition).i32(NODE).i32(LEADER_EPOCH);
+                for nodes in [&[NODE][..], &[NODE], &[]] {
+                    answer.compact_list(nodes, |answer, node| {
+                        answer.i32(*node);
+                    });
+                }
+                answer.tags();
+            });
+        } else {
+            answer.i16(code::UNKNOWN_TOPIC_OR_PARTITION).compact_text(name).u128(*id).flag(false);
+            answer.compact_list::<()>(&[], |_, ()| {});
+        }
+        answer.i32(UNTOLD).tags();
+    });
+    answer.tags();
+    Some(())
+}
+
+fn produce(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let (_transaction, _acks, _timeout) = (request.text()?, request.i16()?, request.i32()?);
+    let now = Instant::now();
+    let topics = request.list(|request| {
+        let name = request.text()?;
+        let partitions = request.list(|request| {
+            let (partition, batch) = (request.i32()?, request.bytes()?);
+            let mut topics = cluster.topics();
+            let appended = match topics.get_mut(&name).and_then(|topic| topic.log_mut(partition)) {
+                Some(log) => log.append(batch, now).ok_or(code::CORRUPT_MESSAGE),
+                None => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
+            };
+            Some((partition, appended))
+        })?;
+        Some((name, partitions))
+    })?;
+    answer.list(&topics, |answer, (name, partitions)| {
+        answer.text(name).list(partitions, |answer, (partition, appended)| {
+            answer.i32(*partition).i16(appended.err().unwrap_or(code::NONE));
+            // no time of the broker's own, and a start that nobody looks at
+            answer.i64(appended.unwrap_or(-1)).i64(-1).i64(-1);
+        });
+    });
+    answer.i32(0);
+    Some(())
+}
+
+async fn fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let (_replica, most_wait, _least, _most) = (request.i32()?, request.i32()?, request.i32()?, request.i32()?);
+    let _isolation = request.i8()?;
+    let asked = request.list(|request| {
+        let name = request.text()?;
+        Some((name, request.list(|request| Some((request.i32()?, request.i64()?, request.i32()?)))?))
+    })?;
+    let until = Instant::now() + Duration::from_millis(u64::try_from(most_wait).unwrap_or_default());
+    loop {
+        let (mut found, mut anything) = (Writer::default(), false);
+        found.i32(0).list(&asked, |found, (name, partitions)| {
+            let topics = cluster.topics();
+            found.text(name).list(partitions, |found, (partition, offset, most)| {
+                let log = topics.get(name).and_then(|topic| topic.log(*partition));
+                let read = log.and_then(|log| log.read(*offset, usize::try_from(*most).unwrap_or_default()));
+                let end = log.map_or(-1, super::Log::end);
+                let code = match (log, &read) {
+                    (None, _) => code::UNKNOWN_TOPIC_OR_PARTITION,
+                    (_, None) => code::OFFSET_OUT_OF_RANGE,
+                    _ => code::NONE,
+                };
+                let records = read.unwrap_or_default();
+                anything |= code != code::NONE || !records.is_empty();
+                // no transaction was ever aborted
+                found.i32(*partition).i16(code).i64(end).i64(end).i32(-1).bytes(&records);
+            });
+        });
+        let now = Instant::now();
+        if anything || now >= until {
+            answer.0.extend(found.0);
+            return Some(());
+        }
+        sleep_until(until.min(now + BEAT)).await;
+    }
+}
+
+fn list_offsets(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    const EARLIEST: i64 = -2;
+    const LATEST: i64 = -1;
+    let (_replica, _isolation) = (request.i32()?, request.i8()?);
+    let asked = request.list(|request| {
+        let name = request.text()?;
+        Some((name, request.list(|request| Some((request.i32()?, request.i32()?, request.i64()?)))?))
+    })?;
+    let topics = cluster.topics();
+    answer.i32(0).list(&asked, |answer, (name, partitions)| {
+        answer.text(name).list(partitions, |answer, (partition, _epoch, at)| {
+            let (code, offset) = match (topics.get(name).and_then(|topic| topic.log(*partition)), *at) {
+                (Some(log), EARLIEST) => (code::NONE, log.start()),
+                (Some(log), LATEST) => (code::NONE, log.end()),
+                // nobody here asks by time
+                (Some(_), _) => (code::UNSUPPORTED_VERSION, -1),
+                (None, _) => (code::UNKNOWN_TOPIC_OR_PARTITION, -1),
+            };
+            answer.i32(*partition).i16(code).i64(-1).i64(offset).i32(LEADER_EPOCH);
+        });
+    });
+    Some(())
+}
+
+impl Topic {
+    fn log(&self, partition: i32) -> Option<&super::Log> {
+        self.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    fn log_mut(&mut self, partition: i32) -> Option<&mut super::Log> {
+        self.partitions.get_mut(usize::try_from(partition).ok()?)
+    }
+}
+
+// === offsets of groups ===
+
+fn offset_commit(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let (name, generation, member) = (request.text()?, request.i32()?, request.text()?);
+    let _instance = request.text()?;
+    let topics = request.list(|request| {
+        let topic = request.text()?;
+        let partitions = request.list(|request| {
+            let (partition, offset, _epoch) = (request.i32()?, request.i64()?, request.i32()?);
+            request.text()?;
+            Some((partition, offset))
+        })?;
+        Some((topic, partitions))
+    })?;
+    let mut groups = cluster.groups();
+    let group = groups.entry(name).or_default();
+    let refusal = group.may_commit(&member, generation);
+    answer.i32(0).list(&topics, |answer, (topic, partitions)| {
+        answer.text(topic).list(partitions, |answer, (partition, offset)| {
+            if refusal.is_none() {
+                group.commit(topic, *partition, *offset);
+            }
+            answer.i32(*partition).i16(refusal.unwrap_or(code::NONE));
+        });
+    });
+    Some(())
+}
+
+fn offset_fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let name = request.text()?;
+    let asked = request.asked(|request| Some((request.text()?, request.list(Reader::i32)?)))?;
+    let groups = cluster.groups();
+    let group = groups.get(&name);
+    let asked = asked.or(|| group.map(Group::all_committed).unwrap_or_default());
+    answer.i32(0).list(&asked, |answer, (topic, partitions)| {
+        answer.text(topic).list(partitions, |answer, partition| {
+            let committed = group.and_then(|group| group.committed(topic, *partition));
+            answer.i32(*partition).i64(committed.unwrap_or(-1)).i32(-1).null_text().i16(code::NONE);
+        });
+    });
+    answer.i16(code::NONE);
+    Some(())
+}
+
+// === groups ===
+
+fn find_coordinator(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let _group = request.text()?;
+    let address = cluster.address;
+    answer.i32(0).i16(code::NONE).null_text();
+    answer.i32(NODE).text(&address.ip().to_string()).i32(address.port().into());
+    Some(())
+}
+
+async fn join_group(client_id: &str, request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let name = request.text()?;
+    let mut milliseconds = || Some(Duration::from_millis(u64::try_from(request.i32()?).ok()?));
+    let (session, rebalance) = (milliseconds()?, milliseconds()?);
+    let (member, _type) = (request.text()?, request.text()?);
+    let protocols = request.list(|request| Some((request.text()?, request.bytes()?.to_vec())))?;
+    let join = Join { member, client_id: client_id.to_owned(), session, rebalance, protocols };
+    let waiting = cluster.groups().entry(name).or_default().join(join, Instant::now());
+    // a group drops who is not to wait any more: then the connection ends
+    let Joined { code, generation, protocol, leader, member, members } = waiting.await.ok()?;
+    answer.i32(0).i16(code).i32(generation).text(&protocol).text(&leader).text(&member);
+    answer.list(&members, |answer, (name, said)| {
+        answer.text(name).bytes(said);
+    });
+    Some(())
+}
+
+async fn sync_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let (name, generation, member) = (request.text()?, request.i32()?, request.text()?);
+    let assignments = request.list(|request| Some((request.text()?, request.bytes()?.to_vec())))?;
+    let waiting = cluster.groups().entry(name).or_default().sync(&member, generation, assignments, Instant::now());
+    let synced = waiting.await.ok()?;
+    let code = synced.as_ref().err().copied().unwrap_or(code::NONE);
+    answer.i32(0).i16(code).bytes(&synced.unwrap_or_default());
+    Some(())
+}
+
+fn heartbeat(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let (name, generation, member) = (request.text()?, request.i32()?, request.text()?);
+    let code = match cluster.groups().get_mut(&name) {
+        Some(group) => group.heartbeat(&member, generation, Instant::now()),
+        None => code::UNKNOWN_MEMBER_ID,
+    };
+    answer.i32(0).i16(code);
+    Some(())
+}
+
+fn leave_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let (name, member) = (request.text()?, request.text()?);
+    let code = match cluster.groups().get_mut(&name) {
+        Some(group) => group.leave(&member, Instant::now()),
+        None => code::UNKNOWN_MEMBER_ID,
+    };
+    answer.i32(0).i16(code);
+    Some(())
+}
+
+fn describe_groups(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+    let names = request.list(Reader::text)?;
+    let groups = cluster.groups();
+    answer.i32(0).list(&names, |answer, name| {
+        let group = groups.get(name);
+        answer.i16(code::NONE).text(name).text(group.map_or("Dead", Group::state)).text("consumer");
+        answer.text(group.map_or("", Group::protocol));
+        let members: Vec<_> = group.into_iter().flat_map(Group::members).collect();
+        answer.list(&members, |answer, (name, member)| {
+            answer
+                .text(name)
+                .null_text()
+                .text(&member.client_id)
+                .text("/127.0.0.1")
+                .bytes(&[])
+                .bytes(&member.assignment);
+        });
+        answer.i32(UNTOLD);
+    });
+    Some(())
+}

@@ -1,0 +1,184 @@
+//! What is on the page.
+
+use std::time::Duration;
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::Page;
+use super::plot::{About, Limit, Line, Window, figure, grouped};
+use crate::playground::periods::Periods;
+use crate::playground::pods::RECORDS_A_SECOND;
+use crate::playground::tally::{Point, Tally};
+use crate::playground::world::State;
+use crate::playground::{PARTITIONS, TOPIC, World};
+
+/// How the worlds are called and drawn.
+const NAMES: [(&str, &str); 2] = [("lag threshold", "by-lag"), ("catch-up", "by-catch-up")];
+/// Arrivals are told as the mean of so many points: single ones are as uneven as the producer's beat.
+const SMOOTH: usize = 3;
+
+pub(super) fn document(page: &Page) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Playground · keda-stream-scaler" }
+                link rel="icon" href="data:,";
+                link rel="stylesheet" href="/style.css";
+                script src="/live.js" defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header {
+                    a.home href="/" { "keda-stream-scaler" }
+                    span.version { (env!("CARGO_PKG_VERSION")) }
+                    nav aria-label="Pages" {
+                        a href="/" aria-current="page" { "Playground" }
+                        a href={ "http://" (page.scaler) "/" } { "The scaler's status" }
+                        a href="/state" { "JSON" }
+                    }
+                    p #connection role="status" {}
+                }
+                main #main {
+                    (still(page))
+                    div #live { (live(page)) }
+                    (shortened(page))
+                }
+            }
+        }
+    }
+}
+
+fn still(page: &Page) -> Markup {
+    html! {
+        div.top {
+            h1 { "The same arrivals, scaled twice" }
+            p.more {
+                "Two consumer groups read topic " b { (TOPIC) } ", " (PARTITIONS) " partitions. One is scaled by a lag threshold as KEDA \
+                 does it, the other by the consumers that are needed. Broker, consumers and scaler are real; the HPA is its rules, "
+                (page.periods.speed) " times faster. The arrivals repeat after " (seconds(page.course.cycle())) "; a consumer handles "
+                (RECORDS_A_SECOND) " records a second."
+            }
+        }
+    }
+}
+
+/// What is fetched again every few seconds.
+pub(super) fn live(page: &Page) -> Markup {
+    let states = page.worlds.each_ref().map(|world| (world, world.state()));
+    let now = states[0].1.tally.now.at;
+    let window = Window::up_to(now);
+    let both = |of: fn(&Point) -> f64, steps| {
+        let line = |((_, state), (name, class)): (&(&World, State), (&'static str, &'static str))| {
+            let points = state.tally.course.iter().map(|point| (point.at, of(point))).collect();
+            Line { name, class, points, steps }
+        };
+        states.iter().zip(NAMES).map(line).collect::<Vec<_>>()
+    };
+    let objective = page.periods.objective;
+    let about = |title, unit, sign, limit| About { title, unit, sign, limit };
+    let limit = Limit { name: "objective", at: objective.as_secs_f64() };
+    let arrivals = arrivals(&states[0].1.tally);
+    let needs = |(at, rate): &(Duration, f64)| (*at, rate / f64::from(RECORDS_A_SECOND));
+    let needed = Line {
+        name: "arrivals ÷ capacity",
+        class: "needed",
+        points: arrivals.iter().map(needs).collect(),
+        steps: false,
+    };
+    let arrivals = Line { name: "both groups", class: "arrivals", points: arrivals, steps: false };
+    let mut consumers = both(|point| f64::from(point.replicas), true);
+    consumers.push(needed);
+    html! {
+        div.worlds { @for ((world, state), (_, class)) in states.iter().zip(NAMES) { (card(world, state, class, objective)) } }
+        (figure(&about("Arrivals", "records a second", "", None), window, &[arrivals]))
+        (figure(&about("Oldest unread record", "age in seconds", " s", Some(limit)), window, &both(|point| point.age.as_secs_f64(), false)))
+        (figure(&about("Consumers", "that are paid for", "", None), window, &consumers))
+    }
+}
+
+/// One world, counted up.
+fn card(world: &World, state: &State, class: &str, objective: Duration) -> Markup {
+    let State { tally, metric } = state;
+    let Point { behind, age, replicas, ready, .. } = tally.now;
+    let starting = replicas.saturating_sub(ready);
+    html! {
+        section class={ "world " (class) } {
+            h2 { (world.plan.title) }
+            p.said { @for (key, value) in &world.plan.own { code { (key) ": " (value) } " " } }
+            dl.figures {
+                div { dt { "Older than " (seconds(objective)) } dd { (seconds(whole(tally.over_objective))) } p.unit { (format!("{:.1} % of the time", tally.over_share() * 100.0)) } }
+                div { dt { "Consumer-seconds" } dd { (grouped(tally.consumer_time.as_secs_f64())) } p.unit { (format!("{:.1} on average", tally.mean_replicas())) } }
+                div { dt { "Scale events" } dd { (tally.scale_events) } p.unit { "changes of replicas" } }
+                div { dt { "Oldest ever" } dd { (seconds(whole(tally.worst_age))) } p.unit { "unread record" } }
+            }
+            p.now {
+                @match metric {
+                    Some(Err(error)) => { span.failing { span.sign aria-hidden="true" { "▲" } " " (error) } }
+                    _ => {
+                        "Now " b { (replicas) } @if replicas == 1 { " consumer" } @else { " consumers" }
+                        @if starting > 0 { ", " (starting) " of them starting" }
+                        "; " b { (grouped(to_float(behind))) } " records behind, the oldest " b { (format!("{:.1} s", age.as_secs_f64())) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What takes how long, here and in a cluster.
+fn shortened(page: &Page) -> Markup {
+    let Periods { speed, sync, down_window, pod_start, poll, catch_up, objective, commit } = page.periods;
+    let rows = [
+        ("The HPA looks at the metric every", sync),
+        ("The HPA goes down to the highest wish of the last", down_window),
+        ("A new replica's consumer starts after", pod_start),
+        ("The scaler reads the source every", poll),
+        ("catchUpTime", catch_up),
+        ("Consumers commit every", commit),
+        ("The objective: no unread record is older than", objective),
+    ];
+    html! {
+        section.periods {
+            h2 { "What is shortened" }
+            table {
+                thead { tr { th scope="col" { "Period" } th.n scope="col" { "Here" } th.n scope="col" { "In a cluster" } } }
+                tbody { @for (name, period) in rows {
+                    tr { th scope="row" { (name) } td.n { (seconds(period)) } td.n { (seconds(period * u32::from(speed))) } }
+                } }
+            }
+            p.more {
+                "What catchUp itself takes for granted is not shortened: a minute until new consumers help, half a minute to measure what one \
+                 can do, a minute over which arrivals are averaged. So it goes down later here than in a cluster, and holds through short \
+                 pauses. Every number above is counted from the broker's own log and the group's commits."
+            }
+        }
+    }
+}
+
+/// Records a second.
+fn arrivals(tally: &Tally) -> Vec<(Duration, f64)> {
+    let points: Vec<_> = tally.course.iter().collect();
+    let rate = |pair: &[&Point]| {
+        let (first, last) = (pair.first()?, pair.last()?);
+        let time = (last.at - first.at).as_secs_f64();
+        (time > 0.0).then(|| (last.at, to_float(last.arrived - first.arrived) / time))
+    };
+    points.windows(SMOOTH + 1).filter_map(rate).collect()
+}
+
+fn whole(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a show")]
+const fn to_float(count: u64) -> f64 {
+    count as f64
+}

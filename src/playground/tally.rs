@@ -1,0 +1,108 @@
+//! What is counted up for a world, and its course over the last cycles.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How far back the course goes.
+pub(super) const COURSE: Duration = Duration::from_secs(360);
+/// How far apart its points are.
+pub(super) const STEP: Duration = Duration::from_secs(1);
+
+/// One world's numbers.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tally {
+    /// How long the oldest unread record was older than the objective.
+    #[serde(serialize_with = "seconds")]
+    pub(super) over_objective: Duration,
+    /// How long each replica was there, all together.
+    #[serde(serialize_with = "seconds")]
+    pub(super) consumer_time: Duration,
+    /// How often the number of replicas was changed.
+    pub(super) scale_events: u32,
+    /// The greatest age there was.
+    #[serde(serialize_with = "seconds")]
+    pub(super) worst_age: Duration,
+    #[serde(serialize_with = "seconds")]
+    pub(super) watched: Duration,
+    /// The newest.
+    pub(super) now: Point,
+    #[serde(skip)]
+    pub(super) course: VecDeque<Point>,
+    #[serde(skip)]
+    until_point: Duration,
+}
+
+/// A world at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Point {
+    /// Since the begin.
+    #[serde(serialize_with = "seconds")]
+    pub(super) at: Duration,
+    /// Records that ever came.
+    pub(super) arrived: u64,
+    /// Records that wait.
+    pub(super) behind: u64,
+    /// How old the oldest of them is.
+    #[serde(serialize_with = "seconds")]
+    pub(super) age: Duration,
+    pub(super) replicas: u32,
+    /// Those that have started.
+    pub(super) ready: u32,
+}
+
+impl Tally {
+    /// For `lasted` it has been so.
+    pub(super) fn count(&mut self, lasted: Duration, objective: Duration, point: Point) {
+        self.watched += lasted;
+        self.consumer_time += lasted * point.replicas;
+        self.worst_age = self.worst_age.max(point.age);
+        if point.age > objective {
+            self.over_objective += lasted;
+        }
+        self.now = point;
+        self.until_point = self.until_point.saturating_sub(lasted);
+        if self.until_point.is_zero() {
+            self.until_point = STEP;
+            self.course.push_back(point);
+            while self.course.front().is_some_and(|oldest| point.at - oldest.at > COURSE) {
+                self.course.pop_front();
+            }
+        }
+    }
+
+    pub(super) fn over_share(&self) -> f64 {
+        self.over_objective.as_secs_f64() / self.watched.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    pub(super) fn mean_replicas(&self) -> f64 {
+        self.consumer_time.as_secs_f64() / self.watched.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+}
+
+fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn times_count_up_and_the_course_ends_somewhere() {
+        let mut tally = Tally::default();
+        for at in 1..=1000 {
+            let age = if at % 4 == 0 { SECOND * 9 } else { SECOND };
+            tally.count(SECOND / 2, SECOND * 5, Point { at: SECOND / 2 * at, age, replicas: 3, ..Point::default() });
+        }
+        assert_eq!((tally.over_objective, tally.consumer_time), (SECOND * 125, SECOND * 1500));
+        assert_eq!((tally.worst_age, tally.watched), (SECOND * 9, SECOND * 500));
+        assert!((tally.over_share() - 0.25).abs() < 1e-9);
+        assert_eq!(tally.course.len(), 361);
+    }
+}

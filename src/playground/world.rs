@@ -1,0 +1,148 @@
+//! One world: a `ScaledObject`, its HPA, and the workload that this scales.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::broker::{Broker, Unread};
+use super::keda::{Keda, Metric};
+use super::periods::Periods;
+use super::pods::{Pods, RECORDS_A_SECOND};
+use super::tally::{Point, Tally};
+use super::{MOST_REPLICAS, TOPIC};
+use crate::lag::Moment;
+use crate::scaling::hpa::{HorizontalPodAutoscaler, Pace, Replicas, Rules, Target, Tolerance};
+
+/// With which each world begins.
+const FIRST_REPLICAS: u32 = 2;
+
+/// What makes a world differ from the other.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// Also the name of the group and of the `ScaledObject`.
+    pub(super) name: &'static str,
+    /// As people say it.
+    pub(super) title: &'static str,
+    pub(super) metadata: BTreeMap<&'static str, String>,
+    /// What of it the other has not.
+    pub(super) own: Vec<(&'static str, String)>,
+}
+
+/// A world, and what is known of it.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    periods: Periods,
+    pods: Mutex<Pods>,
+    state: Mutex<State>,
+}
+
+/// What people are shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) tally: Tally,
+    /// What KEDA got last, or the error.
+    pub(super) metric: Option<Result<Metric, String>>,
+}
+
+impl World {
+    pub(super) fn new(plan: Plan, servers: &str, periods: Periods) -> anyhow::Result<Self> {
+        let mut pods = Pods::new(servers, plan.name, periods);
+        pods.scale(FIRST_REPLICAS)?;
+        Ok(Self { plan, periods, pods: Mutex::new(pods), state: Mutex::default() })
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// KEDA and the HPA, for ever.
+    pub(super) async fn scale(&self, scaler: SocketAddr) -> anyhow::Result<()> {
+        let mut keda = Keda::new(scaler, self.plan.name, &self.plan.metadata)?;
+        let mut hpa = None;
+        let begun = Instant::now();
+        let mut syncs = interval(self.periods.sync);
+        syncs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            syncs.tick().await;
+            let asked = keda.ask().await;
+            let metric = asked.as_ref().ok().copied();
+            let now = Moment::after_epoch(begun.elapsed());
+            // the first answer tells the target
+            if let (None, Some(Metric { target, .. })) = (&hpa, metric) {
+                hpa = Some(HorizontalPodAutoscaler::new(self.rules(target)));
+            }
+            if let Some(hpa) = &mut hpa {
+                let mut pods = self.pods();
+                let replicas = pods.replicas();
+                let wanted = hpa.sync(now, metric.map(|metric| metric.value), replicas);
+                pods.scale(wanted)?;
+                self.tell(|state| state.tally.scale_events += u32::from(wanted != replicas.spec));
+            }
+            let told = asked.map_err(|status| format!("{:?}: {}", status.code(), status.message()));
+            self.tell(|state| state.metric = Some(told));
+        }
+    }
+
+    fn rules(&self, target: f64) -> Rules {
+        Rules {
+            target: Target::AverageValue(target),
+            min_replicas: 1,
+            max_replicas: MOST_REPLICAS,
+            tolerance: Tolerance::default(),
+            pace: Pace::Plain { down_window: self.periods.down_window },
+        }
+    }
+
+    /// The truth, from the broker, counted for the time that has `lasted`.
+    pub(super) fn count(&self, broker: &Broker, at: Duration, lasted: Duration) {
+        let Unread { records: behind, age } = broker.unread(self.plan.name, TOPIC, Instant::now());
+        let Replicas { spec: replicas, ready, .. } = self.pods().replicas();
+        let point = Point { at, arrived: broker.produced(TOPIC), behind, age, replicas, ready };
+        self.tell(|state| state.tally.count(lasted, self.periods.objective, point));
+    }
+
+    /// All consumers leave, and their threads end.
+    pub(super) fn end(&self) {
+        self.pods().end();
+    }
+
+    fn pods(&self) -> MutexGuard<'_, Pods> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Both worlds, on one topic: the same records for each.
+pub(super) fn plans(servers: &str, lag_threshold: u32, periods: Periods) -> [Plan; 2] {
+    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
+    let base = |name: &'static str| {
+        BTreeMap::from([
+            ("source", "kafka".to_owned()),
+            ("bootstrapServers", servers.to_owned()),
+            ("consumerGroup", name.to_owned()),
+            ("topic", TOPIC.to_owned()),
+            ("offsetResetPolicy", "earliest".to_owned()),
+            ("pollInterval", seconds(periods.poll)),
+        ])
+    };
+    let with = |name, title, own: &[(&'static str, String)]| {
+        let mut metadata = base(name);
+        metadata.extend(own.iter().cloned());
+        Plan { name, title, metadata, own: own.to_vec() }
+    };
+    let by_lag = [("scaleOn", "lag".to_owned()), ("lagThreshold", lag_threshold.to_string())];
+    let by_catch_up = [
+        ("scaleOn", "catchUp".to_owned()),
+        ("catchUpTime", seconds(periods.catch_up)),
+        // what the lag threshold is tuned to, so that neither has to find out
+        ("capacityPerConsumer", RECORDS_A_SECOND.to_string()),
+        ("scaleDownStabilizationWindow", seconds(periods.down_window)),
+    ];
+    [with("by-lag", "KEDA's lag threshold", &by_lag), with("by-catch-up", "Catch-up", &by_catch_up)]
+}
