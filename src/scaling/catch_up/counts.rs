@@ -17,6 +17,13 @@ pub(super) fn useful_to(places: usize, consumers: usize) -> usize {
     places.div_ceil(places.div_ceil(wanted).max(1)).max(1)
 }
 
+/// The useful counts around one that is wanted, and that one.
+pub(super) fn nearby(places: usize, wanted: usize) -> Vec<usize> {
+    let mut counts = vec![useful_to(places, wanted.saturating_sub(1)), wanted, useful_from(places, wanted + 1)];
+    counts.dedup();
+    counts
+}
+
 /// The value that makes an HPA go from `now` to `wanted`: it ignores what is within its tolerance, so ask for a little more than
 /// that, though never for more consumers than there are places.
 pub(super) fn over_tolerance(wanted: usize, now: usize, places: usize, tolerance: f64) -> f64 {

@@ -52,6 +52,9 @@ fn decision(policy: &CatchUpPolicy, goal: Goal, flow: &Flow, judgement: &Judgeme
     let wanted = judgement.consumers;
     let asked = counts::over_tolerance(wanted, now, places, goal.tolerance);
     let mut steps = picture::steps(flow, goal);
+    if wanted > 0 {
+        steps.push(CatchUpStep::Considered { counts: counts::nearby(places, wanted) });
+    }
     steps.push(CatchUpStep::Wanted { consumers: wanted, rule: judgement.rule });
     if let Some(consumers) = judgement.useless_above {
         steps.push(CatchUpStep::UselessAbove { consumers });

@@ -77,6 +77,11 @@ pub enum CatchUpStep {
         /// The share of one consumer that it needs; 1 and more is too much for any.
         share: Quantity,
     },
+    /// Counts of consumers that help: the next below, the one that is wanted, and the next above.
+    Considered {
+        /// Those of them that there are.
+        counts: Vec<usize>,
+    },
     /// How old what is unread is, where only that is known.
     Ages {
         /// Shards that are behind and being worked on.
@@ -162,6 +167,10 @@ impl fmt::Display for CatchUpStep {
                  {catch_up_seconds} s"
             ),
             Self::Hottest { place, share } => write!(f, "{place} asks for most: {share:.2} of a consumer"),
+            Self::Considered { counts } => {
+                let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+                write!(f, "counts that share the partitions better than fewer do, nearby: {}", counts.join(", "))
+            }
             Self::Ages { lagging, shards, oldest, consumers } => write!(
                 f,
                 "{lagging} of {shards} shards are behind, the oldest unread record is {oldest:.0} s old; {consumers} consumers work"

@@ -275,6 +275,8 @@ fn only_counts_that_lighten_somebodys_load_are_asked_for() {
     assert_eq!(useful, [1, 2, 3, 4, 6, 6, 12, 12, 12, 12, 12, 12]);
     let below: Vec<_> = (1..=12).map(|wanted| counts::useful_to(12, wanted)).collect();
     assert_eq!(below, [1, 2, 3, 4, 4, 6, 6, 6, 6, 6, 6, 12]);
+    let nearby: Vec<_> = [1, 4, 12].iter().map(|wanted| counts::nearby(12, *wanted)).collect();
+    assert_eq!(nearby, [vec![1, 2], vec![3, 4, 6], vec![6, 12]]);
 }
 
 #[test]

@@ -52,7 +52,8 @@ impl Scope {
     /// DynamoDB stream 10 a second), and a little more than a second between reads of a shard.
     const fn spacing(&self) -> Duration {
         match self.api {
-            UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(300),
+            // two that a busy machine lets go at once are still below it
+            UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(400),
             UpstreamApi::StreamsDescribeStream => Duration::from_millis(600),
             UpstreamApi::DynamoDbDescribeTable => Duration::from_millis(100),
             UpstreamApi::KinesisGetRecords
