@@ -34,18 +34,32 @@ pub(super) struct Interests {
     pub(super) askers: Askers,
     /// When each policy of the catch-up law was asked about last.
     followed: Vec<(CatchUpPolicy, Instant)>,
+    /// The shortest interval, as last worked out: every call asks for it.
+    shortest: Option<Duration>,
 }
 
 impl Interests {
     pub(super) fn ask(&mut self, interval: Duration, now: Instant) {
-        match self.asked.iter_mut().find(|(known, _)| *known == interval) {
-            Some((_, asked)) => *asked = now,
-            None => self.asked.push((interval, now)),
+        if let Some((_, asked)) = self.asked.iter_mut().find(|(known, _)| *known == interval) {
+            *asked = now;
+        } else {
+            self.asked.push((interval, now));
+            self.shorten(interval);
         }
     }
 
     pub(super) fn watch(&mut self, id: WatchId, interval: Duration) {
         self.watches.insert(id, interval);
+        self.shorten(interval);
+    }
+
+    fn shorten(&mut self, interval: Duration) {
+        self.shortest = Some(self.shortest.map_or(interval, |shortest| shortest.min(interval)));
+    }
+
+    /// The shortest interval that anybody wanted when that was last worked out, or has come to want since.
+    pub(super) const fn shortest(&self) -> Option<Duration> {
+        self.shortest
     }
 
     /// The catch-up law is to go on for this policy. Of too many, that which was not asked about for longest is left out.
@@ -78,7 +92,8 @@ impl Interests {
     /// The shortest interval that anybody still wants; `None` when nobody wants to know.
     pub(super) fn interval(&mut self, now: Instant) -> Option<Duration> {
         self.asked.retain(|(_, asked)| now.duration_since(*asked) < FORGET_AFTER);
-        self.asked.iter().map(|(interval, _)| interval).chain(self.watches.values()).min().copied()
+        self.shortest = self.asked.iter().map(|(interval, _)| interval).chain(self.watches.values()).min().copied();
+        self.shortest
     }
 }
 

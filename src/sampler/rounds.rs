@@ -56,9 +56,9 @@ impl BackendLoop {
     pub(super) fn note(&self, target: &Target, note: impl FnOnce(&mut Interests, Instant)) {
         let mut schedule = target.schedule();
         let now = Instant::now();
-        let before = schedule.interests.interval(now);
+        let before = schedule.interests.shortest();
         note(&mut schedule.interests, now);
-        let Some(interval) = schedule.interests.interval(now) else { return };
+        let Some(interval) = schedule.interests.shortest() else { return };
         if before.is_none_or(|before| interval < before) {
             schedule.next_due = schedule.next_due.min(now + interval);
             drop(schedule);
