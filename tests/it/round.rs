@@ -9,7 +9,7 @@ use keda_stream_scaler::source::kafka::Cluster;
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep};
 
-use crate::support::scripted_transport::Script;
+use crate::support::scripted_transport::{Script, Secrecy};
 use crate::support::server::scaled_object;
 
 /// When each source was reported, in milliseconds, and its error.
@@ -19,7 +19,18 @@ fn source(group: &str, topic: &str) -> Arc<SourceRef> {
     Arc::new(Trigger::parse(&scaled_object(group, &[("topic", topic)]).scaler_metadata).unwrap().source)
 }
 
+/// The same group, of which it is to be told who works on what.
+fn followed(group: &str, topic: &str) -> Arc<SourceRef> {
+    let mut metadata = scaled_object(group, &[("topic", topic), ("scaleOn", "catchUp")]).scaler_metadata;
+    metadata.remove("allowIdleConsumers");
+    Arc::new(Trigger::parse(&metadata).unwrap().source)
+}
+
 async fn round(cluster: &Cluster<Script>, sources: &[(&str, &str)]) -> Reported {
+    round_of(cluster, sources.iter().map(|(group, topic)| source(group, topic)).collect()).await
+}
+
+async fn round_of(cluster: &Cluster<Script>, sources: Vec<Arc<SourceRef>>) -> Reported {
     let begun = Instant::now();
     let reported = Arc::new(Mutex::new(Reported::new()));
     let report: Report = {
@@ -31,7 +42,7 @@ async fn round(cluster: &Cluster<Script>, sources: &[(&str, &str)]) -> Reported 
             assert!(before.is_none(), "each source is reported once");
         })
     };
-    cluster.observe(sources.iter().map(|(group, topic)| source(group, topic)).collect(), &report).await;
+    cluster.observe(sources, &report).await;
     reported.lock().unwrap().clone()
 }
 
@@ -150,4 +161,35 @@ async fn topics_are_looked_up_once_in_ten_seconds_while_all_is_well() {
     }
     let looked_up = script.asked().iter().filter(|asked| *asked == "topics").count();
     assert_eq!(looked_up, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_read_only_of_groups_that_are_followed() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    let reported = round_of(&cluster, vec![followed("a", "orders"), source("b", "orders")]).await;
+    assert_eq!((reported["a"], reported["b"]), ((0, None), (0, None)));
+    let asked: Vec<_> = script.asked().into_iter().filter(|asked| asked.starts_with("members")).collect();
+    assert_eq!(asked, ["members of a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_does_not_say_who_is_in_it_holds_up_nobody_else() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.hide_members("a", Secrecy::Silent);
+    let reported =
+        round_of(&cluster, vec![followed("a", "orders"), followed("b", "orders"), source("c", "orders")]).await;
+    assert_eq!(reported["a"].1, Some(SourceErrorKind::TimedOut));
+    for group in ["b", "c"] {
+        let (after_ms, error) = reported[group];
+        assert!(after_ms <= 250 && error.is_none(), "{group}: {after_ms} ms, {error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_members_are_denied_is_an_error_for_those_only_who_follow_it() {
+    let (script, cluster) = cluster(&[("orders", 1), ("payments", 1)]);
+    script.hide_members("a", Secrecy::Denied);
+    let denied = round_of(&cluster, vec![followed("a", "orders")]).await;
+    assert_eq!(denied["a"].1, Some(SourceErrorKind::Denied));
+    assert_eq!(round(&cluster, &[("a", "orders")]).await["a"], (0, None));
 }

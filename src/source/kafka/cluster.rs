@@ -4,29 +4,22 @@
 //! or coordinator holds up the sources that need it and no others. What failed makes its topic doubtful, and the next look at
 //! it begins with the topic's leaders.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::ends::EndsReading;
+use super::group_rows::{GroupRows, Waiting};
 use super::group_topics::GroupTopics;
 use super::job::{Ends, Job, failed};
 use super::topology::Topology;
-use super::transport::{
-    ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, Rows, Topic, TopicName,
-    TopicsAsk,
-};
+use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicsAsk};
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::trigger::{AbsentTopics, KafkaSource, SourceRef, TopicSelection};
 
 const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
-const COMMITTED_DEADLINE: Duration = Duration::from_secs(3);
-
-/// Groups that answer within this time of the first go on together; later ones follow in a wave of their own.
-const WAVE: Duration = Duration::from_millis(250);
 
 /// Reads the groups of one cluster with one identity.
 pub struct Cluster<T> {
@@ -37,8 +30,6 @@ pub struct Cluster<T> {
 
 /// Topics that could not be read, and why.
 pub(super) type Refused = HashMap<TopicName, RowError>;
-
-type Waiting = HashMap<GroupId, Vec<Job>>;
 
 impl<T: ClusterTransport> Cluster<T> {
     /// A cluster of which nothing is known yet.
@@ -57,7 +48,10 @@ impl<T: ClusterTransport> Cluster<T> {
             }
             waiting.entry(job.group.clone()).or_default().push(job);
         }
-        self.read_groups(waiting, report).await;
+        let mut groups = GroupRows::ask(&self.transport, waiting);
+        while let Some(wave) = groups.next_wave(report).await {
+            EndsReading::new(self, wave).run(report).await;
+        }
     }
 
     pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {
@@ -146,107 +140,5 @@ impl<T: ClusterTransport> Cluster<T> {
             return Err(SourceError::new(SourceErrorKind::Missing, format!("no topic of {source} has a partition")));
         }
         Ok(Job::new(source.clone(), kafka, topics, absent))
-    }
-
-    // === groups ===
-
-    /// Reads what the groups committed, and the ends of the logs in waves.
-    async fn read_groups(&self, mut waiting: Waiting, report: &Report) {
-        let asks = waiting.iter().map(|(group, jobs)| {
-            let partitions: HashSet<_> = jobs.iter().flat_map(Job::partitions).collect();
-            GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(partitions.into_iter().collect()) }
-        });
-        let followed = waiting.iter().filter(|(_, jobs)| jobs.iter().any(Job::wants_members));
-        let followed: Vec<_> = followed.map(|(group, _)| group.clone()).collect();
-        let mut members = MembersReading::new(&self.transport, followed);
-        let mut rows = self.transport.committed(asks.collect(), COMMITTED_DEADLINE);
-        while !waiting.is_empty() {
-            let mut wave = Vec::new();
-            for (group, row) in next_wave(&mut rows, waiting.len()).await {
-                let Some(mut jobs) = waiting.remove(&group) else { continue };
-                match row {
-                    Ok(rows) => {
-                        for job in &mut jobs {
-                            job.commit(&rows);
-                        }
-                        let (followed, mut others): (Vec<_>, _) = jobs.into_iter().partition(Job::wants_members);
-                        wave.append(&mut others);
-                        wave.append(&mut members.join(&group, followed, report).await);
-                    }
-                    Err(error) => give_up("what", "committed", &group, &jobs, &error, report),
-                }
-            }
-            if wave.is_empty() && rows.is_closed() && rows.is_empty() {
-                for (group, jobs) in waiting.drain() {
-                    give_up("what", "committed", &group, &jobs, &RowError::Overdue("no answer".into()), report);
-                }
-            }
-            EndsReading::new(self, wave).run(report).await;
-        }
-    }
-}
-
-/// Rows until `most` have come, the rows have ended, or a wave's time since the first of them is over.
-async fn next_wave(
-    rows: &mut Rows<GroupId, CommittedRows>,
-    most: usize,
-) -> Vec<(GroupId, Result<CommittedRows, RowError>)> {
-    let mut wave = Vec::new();
-    let Some(first) = rows.recv().await else { return wave };
-    wave.push(first);
-    let gather = async {
-        while wave.len() < most {
-            match rows.recv().await {
-                Some(row) => wave.push(row),
-                None => break,
-            }
-        }
-    };
-    // a wave that is not full by then goes on with what it has
-    drop(timeout(WAVE, gather).await);
-    wave
-}
-
-fn give_up(what: &str, has: &str, group: &GroupId, jobs: &[Job], error: &RowError, report: &Report) {
-    for job in jobs {
-        report(
-            &job.source,
-            Err(failed(format!("could not read {what} group {group} {has} for {}", job.source), error)),
-        );
-    }
-}
-
-/// Who works on what, for the groups that are followed: asked for at the same time as what they committed.
-struct MembersReading {
-    rows: Rows<GroupId, GroupState>,
-    came: HashMap<GroupId, Result<GroupState, RowError>>,
-}
-
-impl MembersReading {
-    fn new<T: ClusterTransport>(transport: &T, groups: Vec<GroupId>) -> Self {
-        let rows =
-            if groups.is_empty() { mpsc::unbounded_channel().1 } else { transport.groups(groups, COMMITTED_DEADLINE) };
-        Self { rows, came: HashMap::new() }
-    }
-
-    /// The jobs with their members; those without are reported.
-    async fn join(&mut self, group: &GroupId, mut jobs: Vec<Job>, report: &Report) -> Vec<Job> {
-        if jobs.is_empty() {
-            return jobs;
-        }
-        while !self.came.contains_key(group) {
-            match self.rows.recv().await {
-                Some((group, row)) => drop(self.came.insert(group, row)),
-                None => break,
-            }
-        }
-        match self.came.remove(group).unwrap_or_else(|| Err(RowError::Overdue("no answer".into()))) {
-            Ok(state) => jobs.iter_mut().for_each(|job| job.join(&state)),
-            Err(error) => {
-                give_up("the members that", "has", group, &jobs, &error, report);
-                jobs.clear();
-            }
-        }
-        jobs
     }
 }

@@ -21,8 +21,10 @@ pub(super) struct Job {
     /// Ordered by name.
     topics: Vec<(TopicName, Topic)>,
     absent: Vec<Arc<str>>,
-    committed: HashMap<TopicPartition, Result<CommittedOffset, RowError>>,
-    members: Members,
+    /// Until they are read.
+    committed: Option<HashMap<TopicPartition, Result<CommittedOffset, RowError>>>,
+    /// Until they are read, where they are to be.
+    members: Option<Members>,
     owners: HashMap<TopicPartition, MemberIndex>,
 }
 
@@ -39,27 +41,30 @@ impl Job {
             IsolationLevel::ReadCommitted => LogPosition::StableEnd,
         };
         let group = kafka.group.clone();
-        let (members, owners) = (Members::Unread, HashMap::new());
-        Self { source, group, end, topics, absent, committed: HashMap::new(), members, owners }
+        let members = kafka.consumers.is_none().then_some(Members::Unread);
+        Self { source, group, end, topics, absent, committed: None, members, owners: HashMap::new() }
     }
 
-    /// Whether it is to be read who works on what.
-    pub(super) fn wants_members(&self) -> bool {
-        matches!(&*self.source, SourceRef::Kafka(kafka) if kafka.consumers.is_some())
+    /// Whether it is still to be read who works on what.
+    pub(super) const fn lacks_members(&self) -> bool {
+        self.members.is_none()
+    }
+
+    /// Whether nothing more is to be read of the group.
+    pub(super) const fn knows_its_group(&self) -> bool {
+        self.committed.is_some() && self.members.is_some()
     }
 
     /// Takes who works on what.
     pub(super) fn join(&mut self, state: &GroupState) {
         if state.rebalancing() {
-            self.members = Members::Rebalancing(state.members.len());
+            self.members = Some(Members::Rebalancing(state.members.len()));
             return;
         }
         let members = state.members.iter();
-        self.members = Members::Settled(
-            members
-                .map(|member| Member { id: member.id.as_str().into(), client_id: member.client_id.as_str().into() })
-                .collect(),
-        );
+        let members =
+            members.map(|member| Member { id: member.id.as_str().into(), client_id: member.client_id.as_str().into() });
+        self.members = Some(Members::Settled(members.collect()));
         let owned = (0..).zip(&state.members).flat_map(|(index, member)| {
             member.assignment.iter().map(move |partition| (partition.clone(), MemberIndex(index)))
         });
@@ -80,7 +85,7 @@ impl Job {
 
     /// Takes what the group committed.
     pub(super) fn commit(&mut self, rows: &CommittedRows) {
-        self.committed = rows.iter().cloned().collect();
+        self.committed = Some(rows.iter().cloned().collect());
     }
 
     /// Whether all the ends of logs that the job needs have come well.
@@ -90,13 +95,17 @@ impl Job {
         })
     }
 
+    fn committed_at(&self, partition: &TopicPartition) -> Option<&Result<CommittedOffset, RowError>> {
+        self.committed.as_ref()?.get(partition)
+    }
+
     /// The observation, or why there is none: a single missing row is reason enough.
     pub(super) fn finish(&self, ends: &Ends) -> Result<Observation, SourceError> {
         let mut failures = Failures::default();
         let topics = self.topics.iter().map(|(name, topic)| {
             let partitions = topic.partitions.iter().filter_map(|&(partition, _)| {
                 let key = TopicPartition { topic: name.clone(), partition };
-                let committed = failures.take(&key, "committed offset", self.committed.get(&key));
+                let committed = failures.take(&key, "committed offset", self.committed_at(&key));
                 let start = failures.take(&key, "start of the log", ends.get(&(key.clone(), LogPosition::Start)));
                 let end = failures.take(&key, "end of the log", ends.get(&(key.clone(), self.end)));
                 let watermarks = Watermarks { start: start?, end: end? };
@@ -105,8 +114,8 @@ impl Job {
             });
             TopicObservation { name: name.clone(), id: topic.id, partitions: partitions.collect() }
         });
-        let (absent, members) = (self.absent.clone(), self.members.clone());
-        let observation = GroupObservation { topics: topics.collect(), absent, members };
+        let members = self.members.clone().unwrap_or(Members::Unread);
+        let observation = GroupObservation { topics: topics.collect(), absent: self.absent.clone(), members };
         match failures.first {
             None => Ok(Observation::Kafka(observation)),
             Some((what, error)) => {

@@ -8,6 +8,7 @@
 mod client;
 mod cluster;
 mod ends;
+mod group_rows;
 mod group_topics;
 mod job;
 pub mod librdkafka;

@@ -23,9 +23,18 @@ struct State {
     /// Brokers and groups that answer only when their deadline is over.
     silent_brokers: Vec<i32>,
     silent_groups: Vec<String>,
+    /// Groups whose coordinator tells what they committed and not who they are.
+    secret_groups: Vec<(String, Secrecy)>,
     /// Brokers that say, so many times more, that they are not the leader.
     moving: HashMap<i32, usize>,
     asked: Vec<String>,
+}
+
+/// How a coordinator does not say who is in a group.
+#[derive(Clone, Copy)]
+pub enum Secrecy {
+    Silent,
+    Denied,
 }
 
 impl Script {
@@ -43,6 +52,10 @@ impl Script {
 
     pub fn silence_group(&self, group: &str) {
         self.state().silent_groups.push(group.to_owned());
+    }
+
+    pub fn hide_members(&self, group: &str, how: Secrecy) {
+        self.state().secret_groups.push((group.to_owned(), how));
     }
 
     pub fn moving(&self, broker: i32, times: usize) {
@@ -124,7 +137,24 @@ impl ClusterTransport for Script {
         rows
     }
 
-    fn groups(&self, _ids: Vec<GroupId>, _deadline: Duration) -> Rows<GroupId, GroupState> {
-        panic!("nobody describes groups here")
+    fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState> {
+        let (to, rows) = mpsc::unbounded_channel();
+        for group in ids {
+            self.note(format!("members of {group}"));
+            let secrecy = self.state().secret_groups.iter().find(|(name, _)| **name == *group).map(|(_, how)| *how);
+            let to = to.clone();
+            tokio::spawn(async move {
+                let row = match secrecy {
+                    None => Ok(GroupState { state: "Empty".into(), members: Vec::new() }),
+                    Some(Secrecy::Denied) => Err(RowError::Denied("Group authorization failed".into())),
+                    Some(Secrecy::Silent) => {
+                        sleep(deadline).await;
+                        Err(RowError::Overdue("the coordinator is silent".into()))
+                    }
+                };
+                drop(to.send((group, row)));
+            });
+        }
+        rows
     }
 }
