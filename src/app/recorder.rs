@@ -10,9 +10,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use crate::lag::Observation;
 use crate::recording::{Line, Metadata, Reading, VERSION, without_secrets};
@@ -25,6 +27,10 @@ const LARGEST_FILE: u64 = 16 << 20;
 const WAITING: usize = 1024;
 /// Different metadata of one source that are written down.
 const MOST_TRIGGERS: usize = 64;
+/// A source is forgotten this long after it was asked about or read last; the sampler forgets it sooner.
+const FORGET_AFTER: Duration = Duration::from_secs(900);
+/// How often those are looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 const ENDING: &str = "jsonl";
 
 /// Gives lines to the thread that writes them.
@@ -32,16 +38,28 @@ pub(super) struct Recorder {
     /// `None` once it has ended.
     queue: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<()>>,
-    /// What was asked, by source: only those are recorded.
-    asked: Mutex<HashMap<u64, HashSet<Metadata>>>,
+    asked: Mutex<Asked>,
     full: AtomicBool,
 }
 
-/// A line of a source.
-struct Entry {
-    source: String,
-    key: u64,
-    line: Line,
+/// What was asked, by source: only those are recorded.
+struct Asked {
+    sources: HashMap<u64, AskedSource>,
+    tidied: Instant,
+}
+
+struct AskedSource {
+    metadata: HashSet<Metadata>,
+    /// When it was asked about or read last.
+    last: Instant,
+}
+
+/// What the thread is told of a source.
+enum Entry {
+    /// To be written.
+    Line { source: String, key: u64, line: Line },
+    /// Nothing more comes, unless it is asked about again.
+    Forgotten { key: u64 },
 }
 
 /// The files of a directory.
@@ -55,8 +73,8 @@ struct Writer {
     failing: bool,
 }
 
+/// A file that is gone on with. It is opened for each line: there may be more sources than a process may have open files.
 struct Open {
-    file: File,
     path: PathBuf,
     written: u64,
 }
@@ -79,12 +97,17 @@ impl Recorder {
             failing: false,
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run(&entries))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), asked: Mutex::default(), full: AtomicBool::new(false) })
+        let asked = Asked { sources: HashMap::new(), tidied: Instant::now() };
+        Ok(Self { queue: Some(queue), thread: Some(thread), asked: Mutex::new(asked), full: AtomicBool::new(false) })
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn send(&self, source: &SourceRef, key: u64, line: Line) {
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(Entry { source: source.to_string(), key, line }) {
+        match queue.try_send(Entry::Line { source: source.to_string(), key, line }) {
             Ok(()) => {
                 if self.full.swap(false, Ordering::Relaxed) {
                     tracing::info!("readings are recorded again");
@@ -98,6 +121,11 @@ impl Recorder {
             // the thread has said why it ended
             Err(TrySendError::Disconnected(_)) => {}
         }
+    }
+
+    /// Whether the thread knows by now that nothing more comes.
+    fn forgotten(&self, key: u64) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.try_send(Entry::Forgotten { key }).is_ok())
     }
 }
 
@@ -113,9 +141,15 @@ impl Drop for Recorder {
 impl Witness for Recorder {
     fn asked(&self, source: &SourceRef, metadata: &HashMap<String, String>) {
         let (key, kept) = (key(source), without_secrets(metadata));
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = asked.entry(key).or_default();
-        if known.len() < MOST_TRIGGERS && known.insert(kept.clone()) {
+        let now = Instant::now();
+        let mut asked = self.sources();
+        if now.duration_since(asked.tidied) >= TIDY_EVERY {
+            asked.tidied = now;
+            asked.sources.retain(|key, of| now.duration_since(of.last) < FORGET_AFTER || !self.forgotten(*key));
+        }
+        let known = asked.sources.entry(key).or_insert_with(|| AskedSource { metadata: HashSet::new(), last: now });
+        known.last = now;
+        if known.metadata.len() < MOST_TRIGGERS && known.metadata.insert(kept.clone()) {
             drop(asked);
             self.send(source, key, Line::Trigger(kept));
         }
@@ -123,8 +157,9 @@ impl Witness for Recorder {
 
     fn read(&self, source: &SourceRef, observation: &Observation) {
         let key = key(source);
-        if !self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
-            return;
+        match self.sources().sources.get_mut(&key) {
+            Some(known) => known.last = Instant::now(),
+            None => return,
         }
         self.send(source, key, Line::Reading { at: unix_ms(), of: Reading::from(observation) });
     }
@@ -144,7 +179,14 @@ fn key(source: &SourceRef) -> u64 {
 impl Writer {
     fn run(mut self, entries: &Receiver<Entry>) {
         for entry in entries {
-            let outcome = self.write(&entry);
+            let outcome = match entry {
+                Entry::Line { source, key, line } => self.write(&source, key, &line),
+                Entry::Forgotten { key } => {
+                    self.open.remove(&key);
+                    self.triggers.remove(&key);
+                    continue;
+                }
+            };
             match (&outcome, self.failing) {
                 (Err(error), false) => {
                     tracing::error!(%error, directory = %self.directory.display(), "readings cannot be recorded");
@@ -156,36 +198,36 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        if let Line::Trigger(metadata) = &entry.line {
-            self.triggers.entry(entry.key).or_default().insert(metadata.clone());
+    fn write(&mut self, source: &str, key: u64, line: &Line) -> io::Result<()> {
+        if let Line::Trigger(metadata) = line {
+            self.triggers.entry(key).or_default().insert(metadata.clone());
         }
-        if self.open.get(&entry.key).is_none_or(|open| open.written >= LARGEST_FILE) {
-            self.begin(entry)?;
-            if matches!(entry.line, Line::Trigger(_)) {
+        if self.open.get(&key).is_none_or(|open| open.written >= LARGEST_FILE) {
+            self.begin(source, key)?;
+            if matches!(line, Line::Trigger(_)) {
                 return Ok(());
             }
         }
-        let Some(open) = self.open.get_mut(&entry.key) else { return Ok(()) };
-        let written = open.append(&entry.line);
+        let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
+        let written = open.append(line);
         if written.is_err() {
             // the next line begins another file
-            self.open.remove(&entry.key);
+            self.open.remove(&key);
         }
         written
     }
 
     /// Begins a file, and makes room for it.
-    fn begin(&mut self, entry: &Entry) -> io::Result<()> {
-        self.open.remove(&entry.key);
+    fn begin(&mut self, source: &str, key: u64) -> io::Result<()> {
+        self.open.remove(&key);
         self.make_room()?;
-        let path = self.directory.join(format!("{:016x}-{:08}.{ENDING}", entry.key, self.next));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let path = self.directory.join(format!("{key:016x}-{:08}.{ENDING}", self.next));
+        File::create_new(&path)?;
         self.next += 1;
-        let triggers = self.triggers.get(&entry.key).into_iter().flatten().cloned().collect();
-        let mut open = Open { file, path, written: 0 };
-        open.append(&Line::Recording { version: VERSION, source: entry.source.clone(), triggers })?;
-        self.open.insert(entry.key, open);
+        let triggers = self.triggers.get(&key).into_iter().flatten().cloned().collect();
+        let mut open = Open { path, written: 0 };
+        open.append(&Line::Recording { version: VERSION, source: source.to_owned(), triggers })?;
+        self.open.insert(key, open);
         Ok(())
     }
 
@@ -214,7 +256,7 @@ impl Open {
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.file.write_all(&text)?;
+        OpenOptions::new().append(true).open(&self.path)?.write_all(&text)?;
         self.written += u64::try_from(text.len()).unwrap_or(u64::MAX);
         Ok(())
     }
@@ -278,6 +320,48 @@ mod tests {
         assert!(matches!(lines.get(1), Some(Line::Reading { .. })), "{lines:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_nobody_asks_about_or_reads_any_more_is_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let recorder = Recorder::start(directory.path(), u64::MAX).expect("it starts");
+        let trigger = |stream| Trigger::parse(&metadata(stream)).expect("good").source;
+        let observation = Observation::Shards(ShardsObservation { open: 2, closed: 1 });
+        recorder.asked(&trigger("dropped"), &metadata("dropped"));
+        recorder.asked(&trigger("read"), &metadata("read"));
+        for _ in 0..2 {
+            tokio::time::advance(FORGET_AFTER - Duration::from_secs(1)).await;
+            recorder.read(&trigger("read"), &observation);
+        }
+        recorder.asked(&trigger("new"), &metadata("new"));
+        let mut known: Vec<_> = recorder.sources().sources.keys().copied().collect();
+        known.sort_unstable();
+        let mut expected = [key(&trigger("read")), key(&trigger("new"))];
+        expected.sort_unstable();
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn a_file_that_is_large_is_gone_on_with_in_another_that_says_again_what_was_asked() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut writer = writer(directory.path(), u64::MAX);
+        let reading = |at| Line::Reading { at, of: Reading::Shards { open: 1, closed: 0 } };
+        let source = "stream orders";
+        writer.write(source, 1, &Line::Trigger(without_secrets(&metadata("orders")))).expect("written");
+        writer.write(source, 1, &reading(1)).expect("written");
+        writer.open.get_mut(&1).expect("it is open").written = LARGEST_FILE;
+        writer.write(source, 1, &reading(2)).expect("written");
+        let mut files = recordings(directory.path()).expect("files");
+        files.sort();
+        let [first, second] = files.as_slice() else { panic!("{files:?}") };
+        for (file, begun) in [(first, 1), (second, 2)] {
+            let lines = lines(file);
+            let [Line::Recording { triggers, .. }, Line::Reading { at, .. }] = lines.as_slice() else {
+                panic!("{lines:?}")
+            };
+            assert_eq!((triggers.len(), *at), (1, begun));
+        }
+    }
+
     #[test]
     fn the_oldest_files_make_room_and_strangers_stay() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -286,8 +370,7 @@ mod tests {
         let mut writer = writer(directory.path(), LARGEST_FILE + 300);
         let line = Line::Reading { at: 1, of: Reading::Shards { open: 1, closed: 0 } };
         for key in 0..6 {
-            let entry = Entry { source: format!("stream {key}"), key, line: line.clone() };
-            writer.write(&entry).expect("written");
+            writer.write(&format!("stream {key}"), key, &line).expect("written");
         }
         let mut files = recordings(directory.path()).expect("files");
         files.sort();
