@@ -148,9 +148,9 @@ impl WantedReplicas {
     fn new(text: &TriggerText, decision: &Decision) -> Self {
         if text.metric_type == "Value" {
             let in_words = "with metricType Value the HPA multiplies the ready replicas by value / target".to_owned();
-            return Self { wanted: decision.value.replicas_at(decision.target), in_words };
+            return Self { wanted: decision.replicas(), in_words };
         }
-        let wanted = decision.value.replicas_at(decision.target);
+        let wanted = decision.replicas();
         let most = text.max_replicas;
         let in_words = if !decision.active {
             "not active: KEDA goes to minReplicaCount, or to zero after the cool-down".to_owned()
@@ -170,7 +170,7 @@ impl WantedReplicas {
 fn kept(decision: &Decision) -> (u32, u32) {
     let (value, target) = (decision.value.get(), Target::AverageValue(decision.target.get()));
     let kept = |now: &u32| replicas_for(value, target, Replicas::settled(*now), Tolerance::default()) == *now;
-    let wanted = u32::try_from(decision.value.replicas_at(decision.target)).unwrap_or(u32::MAX).max(1);
+    let wanted = u32::try_from(decision.replicas()).unwrap_or(u32::MAX).max(1);
     // the tolerance is a tenth, so what is kept lies well within a half and the double
     let least = (wanted / 2..=wanted).find(kept).unwrap_or(wanted);
     (least.max(1), (wanted..=wanted.saturating_mul(2)).take_while(kept).last().unwrap_or(wanted))

@@ -231,7 +231,7 @@ proptest! {
         prop_assert_eq!(decision.value.get() > 0.0, decision.value.ceil() > 0);
         prop_assert_eq!(decision.active, activity(&decision) > 0);
         if !strict && (even || with_lag || !idle) {
-            prop_assert!(decision.value.replicas_at(decision.target) <= rows.len() as u64);
+            prop_assert!(decision.replicas() <= rows.len() as u64);
         }
     }
 

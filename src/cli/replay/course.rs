@@ -56,7 +56,7 @@ impl Course {
     /// What the HPA would have made of a value, with so many consumers as were recorded: an age is one number for the workload, all
     /// else is divided by the replicas.
     pub(super) fn replicas(&self, decision: &Decision, consumers: Option<usize>) -> u64 {
-        let wanted = decision.value.replicas_at(decision.target);
+        let wanted = decision.replicas();
         let Some(now) = consumers.and_then(|now| u32::try_from(now).ok()).filter(|now| *now > 0) else { return wanted };
         let target = match &self.trigger.policy {
             Policy::Age(_) => Target::Value(decision.target.get()),

@@ -19,8 +19,8 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::lag::flow::{
-    AgeFlow, AgeReading, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow, ThroughputReading,
-    ThroughputRow,
+    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow,
+    ThroughputReading, ThroughputRow,
 };
 use crate::lag::{Moment, PartitionId};
 use crate::scaling::Decision;
@@ -168,7 +168,7 @@ impl Sample {
         let pairs = columns("end", &self.end, "committed", &self.committed, &self.owner)?;
         let rows = pairs.map(|(place, end, committed)| {
             let backlog = (end - committed).max(0.0);
-            OffsetRow { place, end, committed: Some(committed), backlog, arrivals: None, unweighed_age: 0.0 }
+            OffsetRow { place, end, committed: Some(committed), backlog, arrivals: Arrivals::OfEnds }
         });
         Ok(OffsetReading { rows: rows.collect(), owners })
     }

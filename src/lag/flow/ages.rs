@@ -3,6 +3,8 @@
 //! Capacity is seen as speed: seconds of the stream that are processed in a second. At 1 a consumer keeps up; of one that is behind,
 //! the speed tells how many would be enough at the same arrivals.
 
+use std::time::Duration;
+
 use super::average::count;
 use super::commits::{Commits, Move};
 use super::{Owners, Place};
@@ -292,16 +294,10 @@ impl AgeFlow {
         self.steady
     }
 
-    /// Since when nothing is behind.
+    /// For how long nothing has been behind and nobody been given another shard; `None` while something is behind.
     #[must_use]
-    pub const fn caught_up_since(&self) -> Option<Moment> {
-        self.caught_up_since
-    }
-
-    /// Since when nobody has been given another shard.
-    #[must_use]
-    pub const fn stable_since(&self) -> Moment {
-        self.commits.stable_since
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.caught_up_since.map(|since| self.at.since(since.max(self.commits.stable_since)))
     }
 
     /// How old the oldest unread record is.

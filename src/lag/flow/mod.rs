@@ -18,7 +18,7 @@ mod throughput;
 
 pub use ages::{AgeFlow, AgeReading, ShardFlow, Speeds};
 pub use average::count;
-pub use offsets::{Demand, OffsetFlow, OffsetReading, OffsetRow, PartitionFlow};
+pub use offsets::{Arrivals, Demand, OffsetFlow, OffsetReading, OffsetRow, PartitionFlow};
 pub use owners::{Owners, Place};
 pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AgeFlow, AgeReading, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow, ThroughputReading,
-    ThroughputRow,
+    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow,
+    ThroughputReading, ThroughputRow,
 };
 use crate::lag::streams::{Backlog, ShardReport};
 use crate::lag::{
@@ -65,8 +65,7 @@ fn of_group(
             end: records(partition.watermarks.end.0),
             committed,
             backlog: records(u64::try_from(behind).unwrap_or(0)),
-            arrivals: None,
-            unweighed_age: 0.0,
+            arrivals: Arrivals::OfEnds,
         }
     });
     let rows: Vec<_> = rows.collect();

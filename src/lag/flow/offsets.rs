@@ -41,10 +41,40 @@ pub struct OffsetRow {
     pub committed: Option<f64>,
     /// What they have not read: not always the difference of the two.
     pub backlog: f64,
-    /// What arrives in a second, where the source knows; else it follows from the ends.
-    pub arrivals: Option<f64>,
-    /// Seconds that the consumers are behind, where it is not known yet how much that is; else 0.
-    pub unweighed_age: f64,
+    /// How it is known what arrives.
+    pub arrivals: Arrivals,
+}
+
+/// How it is known what arrives at a partition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// By how far its end has moved since the reading before.
+    OfEnds,
+    /// The source tells what arrives in a second.
+    Told(f64),
+    /// Not yet: the source tells only for how many seconds what is unread has waited, and not how much that is.
+    Unweighed {
+        /// In seconds.
+        age: f64,
+    },
+}
+
+impl Arrivals {
+    /// What arrived in a second, where the end moved so far in a second.
+    const fn in_a_second(self, grown: f64) -> f64 {
+        match self {
+            Self::OfEnds => grown,
+            Self::Told(arrivals) => arrivals,
+            Self::Unweighed { .. } => 0.0,
+        }
+    }
+
+    const fn unweighed_age(self) -> Option<f64> {
+        match self {
+            Self::OfEnds | Self::Told(_) => None,
+            Self::Unweighed { age } => Some(age),
+        }
+    }
 }
 
 /// One reading.
@@ -85,7 +115,7 @@ pub struct PartitionFlow {
     position: f64,
     arrivals: Average,
     moved_at: Moment,
-    unweighed_age: f64,
+    unweighed_age: Option<f64>,
     /// Its position when the present window of its consumer began.
     anchor: f64,
 }
@@ -100,7 +130,7 @@ impl PartitionFlow {
             position,
             arrivals: Average::default(),
             moved_at: now,
-            unweighed_age: row.unweighed_age,
+            unweighed_age: row.arrivals.unweighed_age(),
             anchor: position,
         }
     }
@@ -109,10 +139,10 @@ impl PartitionFlow {
     fn with(&self, row: &OffsetRow, elapsed: f64, now: Moment) -> Self {
         let new = Self::new(row, now);
         // a log that has become shorter is another one
-        if row.arrivals.is_none() && row.end < self.end - SAME {
+        if row.arrivals == Arrivals::OfEnds && row.end < self.end - SAME {
             return new;
         }
-        let arrived = row.arrivals.unwrap_or((row.end - self.end) / elapsed);
+        let arrived = row.arrivals.in_a_second((row.end - self.end) / elapsed);
         let position = row.committed.unwrap_or(self.position);
         let arrivals = self.arrivals.with(arrived, elapsed, ARRIVALS);
         Self { position, arrivals, moved_at: self.moved_at, anchor: self.anchor, ..new }
@@ -171,7 +201,7 @@ impl OffsetFlow {
             .collect();
         let arrived = pasts.iter().zip(&next.partitions).zip(&reading.rows).map(|((past, partition), row)| {
             let grown = past.map_or(0.0, |past| (partition.end - past.end).max(0.0) / elapsed);
-            row.arrivals.unwrap_or(grown)
+            row.arrivals.in_a_second(grown)
         });
         next.quick_arrivals = self.quick_arrivals.with(arrived.sum(), elapsed, QUICK_ARRIVALS);
         next.rebalance(self, &pasts);
@@ -302,7 +332,8 @@ impl OffsetFlow {
             let arrivals = partition.arrivals();
             // nobody works on a stuck one: it says nothing of what consumers can do
             self.stuck(partition)
-                || partition.unweighed_age < within && (arrivals <= 0.0 || partition.backlog / arrivals < within)
+                || partition.unweighed_age.is_none_or(|age| age < within)
+                    && (arrivals <= 0.0 || partition.backlog / arrivals < within)
         })
     }
 }
@@ -379,10 +410,10 @@ impl OffsetFlow {
         self.commits.awaited()
     }
 
-    /// Since when nothing is behind.
+    /// For how long nothing has been behind and nobody been given another partition; `None` while something is behind.
     #[must_use]
-    pub const fn caught_up_since(&self) -> Option<Moment> {
-        self.caught_up_since
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.caught_up_since.map(|since| self.at.since(since.max(self.commits.stable_since)))
     }
 
     /// Since when nobody has been given another partition.

@@ -3,7 +3,7 @@
 //! What was read between two checkpoints, over the time between their records' arrivals, is how much a second of the stream weighs.
 //! That times the age of the checkpoint, less what was read since it was written, is the backlog.
 
-use super::{OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
 use crate::lag::Moment;
 
 /// Checkpoints this many seconds apart tell what arrives.
@@ -136,15 +136,11 @@ impl ShardDensity {
     }
 
     fn row(&self, age: f64) -> OffsetRow {
-        let density = self.density.unwrap_or(0.0);
+        let (density, arrivals) = match self.density {
+            Some(density) => (density, Arrivals::Told(density)),
+            None => (0.0, Arrivals::Unweighed { age }),
+        };
         let backlog = (density * age - (self.read - self.read_at_checkpoint)).max(0.0);
-        OffsetRow {
-            place: self.place.clone(),
-            end: self.read + backlog,
-            committed: Some(self.read),
-            backlog,
-            arrivals: Some(density),
-            unweighed_age: if self.density.is_none() { age } else { 0.0 },
-        }
+        OffsetRow { place: self.place.clone(), end: self.read + backlog, committed: Some(self.read), backlog, arrivals }
     }
 }

@@ -74,8 +74,7 @@ impl<'a> Law<'a> {
         {
             return Judgement::new(wanted, Rule::Enough);
         }
-        let (caught_up, stable) = (self.flow.caught_up_since(), self.flow.stable_since());
-        let (wanted, rule) = self.memory.probe(caught_up, stable, self.now, self.places, self.flow.at());
+        let (wanted, rule) = self.memory.probe(self.flow.idle_for(), self.now, self.places);
         Judgement::new(wanted, rule)
     }
 

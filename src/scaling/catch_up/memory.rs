@@ -100,18 +100,11 @@ impl Memory {
     }
 
     /// The capacity is unknown: hold; when nothing is behind for long, try the next smaller useful count.
-    pub(super) fn probe(
-        &mut self,
-        caught_up_since: Option<Moment>,
-        stable_since: Moment,
-        consumers: usize,
-        places: usize,
-        now: Moment,
-    ) -> (usize, Rule) {
+    pub(super) fn probe(&mut self, idle_for: Option<Duration>, consumers: usize, places: usize) -> (usize, Rule) {
         let hold = (consumers, Rule::CapacityUnknown);
-        let Some(since) = caught_up_since.filter(|_| consumers > 1) else { return hold };
+        let Some(idle_for) = idle_for.filter(|_| consumers > 1) else { return hold };
         let wait = PROBE_EVERY * 2_u32.pow(self.probe.failures.min(PROBE_DOUBLINGS));
-        if now.since(since.max(stable_since)) < wait {
+        if idle_for < wait {
             return hold;
         }
         let each = places.div_ceil(consumers) + 1;

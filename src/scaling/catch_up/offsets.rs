@@ -86,11 +86,10 @@ impl<'a> Law<'a> {
         let backlog = sum(|demand| demand.backlog) > BACKLOG_SECONDS * sum(|demand| demand.arrivals);
         let moving = self.flow.at().since(self.flow.progressed_at()).as_secs_f64()
             < PROGRESS_SECONDS + self.flow.commit_interval();
-        if self.flow.caught_up_since().is_none() && backlog && moving {
+        if self.flow.idle_for().is_none() && backlog && moving {
             return Judgement::new((2 * self.now).min(self.places), Rule::ColdStart);
         }
-        let (caught_up, stable) = (self.flow.caught_up_since(), self.flow.stable_since());
-        let (wanted, rule) = self.memory.probe(caught_up, stable, self.now, self.places, self.flow.at());
+        let (wanted, rule) = self.memory.probe(self.flow.idle_for(), self.now, self.places);
         Judgement::new(wanted, rule)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::lag::flow::{AgeFlow, AgeReading, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use crate::lag::flow::{AgeFlow, AgeReading, Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
 use crate::lag::{Moment, PartitionId};
 use crate::trigger::Decimal;
 
@@ -44,8 +44,7 @@ impl Group {
             end: *end,
             committed: Some(*committed),
             backlog: end - committed,
-            arrivals: None,
-            unweighed_age: 0.0,
+            arrivals: Arrivals::OfEnds,
         });
         let reading = OffsetReading { rows: rows.collect(), owners: Owners::even(self.consumers, self.end.len()) };
         let past = self.flow.as_ref().map(|flow| if let Flow::Offsets(flow) = flow { flow } else { unreachable!() });

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keda_stream_scaler::lag::PartitionId;
 use keda_stream_scaler::lag::flow::{
-    AgeFlow, AgeReading, Flow, OffsetFlow, OffsetReading, OffsetRow, Place, ThroughputFlow, ThroughputReading,
-    ThroughputRow, count,
+    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Place, ThroughputFlow,
+    ThroughputReading, ThroughputRow, count,
 };
 use keda_stream_scaler::scaling::Decision;
 use keda_stream_scaler::scaling::catch_up::{Memory, advance};
@@ -136,7 +136,7 @@ fn offsets(past: Option<&OffsetFlow>, view: &View<'_>) -> Flow {
     let rows = places().zip(view.partitions).map(|(place, partition)| {
         let (end, committed) = (partition.end(), partition.committed());
         let backlog = (end - committed).max(0.0);
-        OffsetRow { place, end, committed: Some(committed), backlog, arrivals: None, unweighed_age: 0.0 }
+        OffsetRow { place, end, committed: Some(committed), backlog, arrivals: Arrivals::OfEnds }
     });
     let reading = OffsetReading { rows: rows.collect(), owners: view.owners() };
     Flow::Offsets(OffsetFlow::fold(past, reading, view.now))
