@@ -38,3 +38,60 @@ impl Sample {
         Self { observation, history, flow, catch_ups, taken_at }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::lag::{
+        CommittedOffset, GroupObservation, Member, MemberIndex, Members, Offset, PartitionId, PartitionObservation,
+        TopicObservation, Watermarks,
+    };
+    use crate::trigger::{Policy, Trigger};
+
+    /// Two partitions of one member, alike.
+    fn group(end: u64, committed: u64) -> Observation {
+        let partition = |number| PartitionObservation {
+            partition: PartitionId(number),
+            committed: CommittedOffset::At(Offset(committed)),
+            watermarks: Watermarks { start: Offset(0), end: Offset(end) },
+            owner: Some(MemberIndex(0)),
+        };
+        let topic = TopicObservation { name: "orders".into(), id: None, partitions: vec![partition(0), partition(1)] };
+        let members = Members::Settled(vec![Member { id: "one".into(), client_id: "one".into() }]);
+        Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+    }
+
+    #[test]
+    fn what_the_law_remembers_goes_on_from_sample_to_sample() {
+        let metadata = [
+            ("source", "kafka"),
+            ("bootstrapServers", "b:9092"),
+            ("consumerGroup", "g"),
+            ("topic", "orders"),
+            ("scaleOn", "catchUp"),
+            ("capacityPerConsumer", "10"),
+        ];
+        let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let trigger = Trigger::parse(&metadata).expect("a good trigger");
+        let Policy::CatchUp(policy) = trigger.policy else { panic!("the catch-up law") };
+        let policies = [policy];
+        let mut last: Option<Sample> = None;
+        // much comes in for a while, and then nothing
+        for number in 0..60 {
+            let end = 1000 * number.min(3);
+            let at = Moment::after_epoch(Duration::from_secs(10 * number));
+            let sample = Sample::after(last.as_ref(), &trigger.source, group(end, end), &policies, at);
+            let flow = sample.flow.as_ref().expect("somebody follows it");
+            let goes_on = CatchUps::after(last.as_ref().map(|last| &last.catch_ups), &policies, flow);
+            assert_eq!(sample.catch_ups, goes_on);
+            if number == 59 {
+                let begins_anew = CatchUps::after(None, &policies, flow);
+                assert_ne!(sample.catch_ups, begins_anew, "there were too few once");
+            }
+            last = Some(sample);
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{SourceError, SourceErrorKind};
 use keda_stream_scaler::sampler::{Answer, Asker, Judged, PATIENCE, Sampler, ViewState};
+use keda_stream_scaler::scaling::decide;
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, advance, sleep};
@@ -46,6 +47,31 @@ async fn questions_in_between_are_answered_from_memory() {
         ask(&sampler, &trigger).await.unwrap();
     }
     assert_eq!(source.observed("a"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_often_the_catch_up_law_is_asked_changes_no_answer() {
+    let (source, sampler) = sampler();
+    source.set("a", Script::Lag(5000));
+    let mut metadata = scaled_object("a", &[("scaleOn", "catchUp"), ("capacityPerConsumer", "10")]).scaler_metadata;
+    metadata.remove("allowIdleConsumers");
+    let trigger = Trigger::parse(&metadata).unwrap();
+    let mut answers = 0;
+    for _ in 0..12 {
+        let first = ask(&sampler, &trigger).await.unwrap();
+        let decide = |answer: &Answer| decide(&trigger.policy, &trigger.source, &answer.sample, answer.now).unwrap();
+        for _ in 0..50 {
+            sleep(Duration::from_millis(20)).await;
+            let again = ask(&sampler, &trigger).await.unwrap();
+            if again.sample.taken_at == first.sample.taken_at {
+                assert_eq!(decide(&again), decide(&first));
+                answers += 1;
+            }
+        }
+        sleep(S(10)).await;
+    }
+    assert!(answers > 300, "{answers}");
+    assert!((10..=16).contains(&source.observed("a")), "asking does not read: {}", source.observed("a"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -274,6 +274,26 @@ fn an_idle_application_is_looked_at_again_when_the_last_look_is_old() {
     assert_eq!((survey.age(), count), (Duration::ZERO, 2), "only a new look can say that nothing came");
 }
 
+/// The catch-up law judges every shard by its own age.
+#[test]
+fn where_each_shard_counts_the_younger_ones_are_read_too() {
+    let oldest = AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) });
+    let leases = [Event::Lease(0), Event::Lease(1)];
+    let older = [Event::Put(0, 60_000), Event::Process(0, 1), Event::Put(0, 0)];
+    let younger = [Event::Put(1, 120_000), Event::Process(1, 1), Event::Put(1, 0), Event::Wait(60_000)];
+    let events = [&leases[..], &older, &younger].concat();
+    let world = World::grow(&events);
+    assert_eq!(world.survey(oldest, &mut Reads::default()).1, 1, "the other cannot be older");
+    let (survey, reads) = world.survey(AgeFrom::Auto(AgesOf::Each), &mut Reads::default());
+    assert_eq!(reads, 2);
+    for index in [0, 1] {
+        let shard = &world.shards[index as usize];
+        let truth = Duration::from_millis(world.now - shard.records[shard.done]);
+        let Backlog::Unread { age, .. } = report(&survey, index) else { panic!("{survey:?}") };
+        assert_eq!(*age, truth, "shard {index}");
+    }
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let shard = 0..64_usize;
     let event = prop_oneof![
