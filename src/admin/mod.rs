@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::samples::{Filter, Samples};
 use crate::lag::Observe;
+use crate::page::{SCRIPT, script};
 use crate::sampler::Sampler;
 use crate::telemetry::Metrics;
 
@@ -58,7 +59,7 @@ pub async fn serve<O: Observe>(
         .route("/samples", get(samples::<O>))
         .route("/", get(page::targets::<O>))
         .route("/targets/{id}", get(page::target::<O>))
-        .route("/status.js", get(page::script))
+        .route(SCRIPT, get(script))
         .with_state(Arc::new(Context { sampler, metrics, readiness }));
     axum::serve(listener, router).await.context("serving HTTP")
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Each module and what of ours it may import. The order is from the ground up.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
+    ("page", &[]),
     ("trigger", &[]),
     ("lag", &["trigger"]),
     ("scaling", &["trigger", "lag"]),
@@ -14,10 +15,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("recording", &["trigger", "lag"]),
     ("sampler", &["trigger", "lag", "scaling", "telemetry"]),
     ("keda", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
-    ("admin", &["trigger", "lag", "scaling", "sampler", "telemetry"]),
+    ("admin", &["trigger", "lag", "page", "scaling", "sampler", "telemetry"]),
     ("app", &["admin", "keda", "lag", "recording", "sampler", "source", "telemetry", "trigger"]),
     ("cli", &["app", "keda", "lag", "playground", "recording", "sampler", "scaling", "source", "telemetry", "trigger"]),
-    ("playground", &["app", "cli", "keda", "lag", "scaling", "source", "telemetry"]),
+    ("playground", &["app", "cli", "keda", "lag", "page", "scaling", "source", "telemetry"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

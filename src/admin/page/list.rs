@@ -4,11 +4,12 @@ use axum::http::StatusCode;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::layout::Page;
+use super::framed;
 use super::names::{self, Names};
 use super::parts;
-use super::plot::{self, Measure};
-use super::text::{encoded, time, whole};
+use crate::page::Page;
+use crate::page::plot::{self, Measure};
+use crate::page::text::{encoded, time, whole};
 use crate::sampler::{AskerView, Judged, TargetView, ViewState};
 
 /// Targets on a page.
@@ -66,18 +67,18 @@ impl Query {
 
 pub(super) fn page(views: &[TargetView], query: &Query) -> Page {
     let selection = query.select(views);
-    Page {
-        status: StatusCode::OK,
-        title: "Targets".to_owned(),
-        still: html! {
+    framed(
+        StatusCode::OK,
+        "Targets",
+        html! {
             form.search role="search" action="/" method="get" {
                 label for="q" { "Find a group, stream or ScaledObject" }
                 input #q type="search" name="q" value=(query.q) autocomplete="off" spellcheck="false";
                 button { "Find" }
             }
         },
-        live: live(views, query, &selection),
-    }
+        live(views, query, &selection),
+    )
 }
 
 fn live(views: &[TargetView], query: &Query, selection: &Selection<'_>) -> Markup {

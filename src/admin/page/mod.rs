@@ -3,25 +3,26 @@
 //! Rendered here, without a look at any source. Whatever comes from a source or from metadata is escaped by the templates; nothing
 //! that is shown is a secret, because neither a source's description nor a reading holds one.
 
-mod layout;
 mod list;
 mod names;
 mod parts;
-mod plot;
 mod rows;
 mod target;
-mod text;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
+use maud::{Markup, html};
 use serde::Deserialize;
 
-pub(super) use self::layout::script;
 pub(super) use self::names::policy;
 use super::Context;
 use crate::lag::Observe;
+use crate::page::{Look, Page};
+
+static LOOK: LazyLock<Look> = LazyLock::new(|| Look::with(""));
 
 /// How much of a target's page.
 #[derive(Debug, Default, Deserialize)]
@@ -44,4 +45,14 @@ pub(super) async fn target<O: Observe>(
     let views = context.sampler.view();
     let page = views.iter().find(|view| names::id(&view.source) == id).map_or_else(target::absent, target::page);
     page.answer(part.fragment.is_some())
+}
+
+/// A page among the others.
+fn framed(status: StatusCode, title: &str, still: Markup, live: Markup) -> Page {
+    let links = html! {
+        a href="/" { "Targets" }
+        a href="/samples" { "JSON" }
+        a href="/metrics" { "Metrics" }
+    };
+    Page { look: &LOOK, status, title: title.to_owned(), links, still, live }
 }

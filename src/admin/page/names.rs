@@ -2,8 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::plot::Measure;
 use crate::lag::flow::Flow;
+use crate::page::plot::Measure;
 use crate::sampler::TargetView;
 use crate::trigger::{Policy, SourceRef, StreamName, StreamSource, TopicSelection};
 

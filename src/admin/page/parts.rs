@@ -6,9 +6,9 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::names::measure_of;
-use super::plot::{Line, Measure, Shape};
-use super::text::{short, time, whole};
 use crate::lag::SourceError;
+use crate::page::plot::{Line, Measure, Shape};
+use crate::page::text::{short, time, whole};
 use crate::sampler::{Judged, LONGEST_CHART, Point, TargetView, ViewState};
 use crate::scaling::Decision;
 use crate::trigger::Policy;
@@ -98,5 +98,5 @@ pub(super) fn line(
     shape: Shape,
     of: impl Fn(usize, &Point) -> f32,
 ) -> Line {
-    Line { name: name.into(), points: course(view, of), shape }
+    Line { name: name.into(), class: None, points: course(view, of), shape }
 }

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::plot::bar;
-use super::text::{short, time, whole};
 use crate::lag::flow::count;
+use crate::page::plot::bar;
+use crate::page::text::{short, time, whole};
 use crate::sampler::{PartitionRow, Rows, ShardRow, WorkerRow};
 use crate::scaling::Sample;
 

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use maud::{Markup, html};
 
-use super::layout::Page;
+use super::framed;
 use super::names::{self, Names};
 use super::parts;
-use super::plot::{self, Measure, Shape};
 use super::rows;
-use super::text::{encoded, time};
-use crate::sampler::{AskerView, Judged, TargetView};
+use crate::page::Page;
+use crate::page::plot::{Figure, Measure, Shape};
+use crate::page::text::{encoded, time};
+use crate::sampler::{AskerView, Judged, LONGEST_CHART, TargetView};
 use crate::trigger::Policy;
+
+/// How much of the past is charted.
+const MINUTES: u64 = LONGEST_CHART.as_secs() / 60;
 
 /// Those who ask by the same policy, and so get the same.
 struct Judges<'a> {
@@ -23,24 +27,20 @@ struct Judges<'a> {
 
 pub(super) fn page(view: &TargetView) -> Page {
     let names = Names::of(&view.source);
-    Page {
-        status: StatusCode::OK,
-        title: names.name.clone(),
-        still: html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "Targets" } } },
-        live: live(view, &names),
-    }
+    framed(StatusCode::OK, &names.name, crumbs(), live(view, &names))
 }
 
 pub(super) fn absent() -> Page {
-    Page {
-        status: StatusCode::NOT_FOUND,
-        title: "No such target".to_owned(),
-        still: html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "Targets" } } },
-        live: html! {
-            div.top { h1 { "No such target" } }
-            p.none { "A target is forgotten ten minutes after the last question about it." }
-        },
-    }
+    let title = "No such target";
+    let live = html! {
+        div.top { h1 { (title) } }
+        p.none { "A target is forgotten ten minutes after the last question about it." }
+    };
+    framed(StatusCode::NOT_FOUND, title, crumbs(), live)
+}
+
+fn crumbs() -> Markup {
+    html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "Targets" } } }
 }
 
 fn live(view: &TargetView, names: &Names) -> Markup {
@@ -142,15 +142,16 @@ fn courses(view: &TargetView) -> Markup {
             parts::line(view, by_whom(view, &wanted.policy), Shape::Steps, move |index, _| number(index))
         })
         .collect();
+    let figure = |title, unit, measure| Figure { title, unit, measure, minutes: MINUTES, limit: None };
     html! {
-        (plot::figure(what, unit, measure, &behind))
+        (figure(what, unit, measure).of(&behind))
         @if let Some(unit) = names::rates(view) {
-            (plot::figure("Rates", unit, Measure::Number, &[
+            (figure("Rates", unit, Measure::Number).of(&[
                 parts::line(view, "arrive", Shape::Straight, |_, point| point.arrivals),
                 parts::line(view, "are consumed", Shape::Straight, |_, point| point.consumption),
             ]))
         }
-        @if !wanted.is_empty() { (plot::figure("Wanted", "replicas", Measure::Number, &wanted)) }
+        @if !wanted.is_empty() { (figure("Wanted", "replicas", Measure::Number).of(&wanted)) }
     }
 }
 

@@ -1,16 +1,14 @@
 //! The playground's page: both worlds, live, in one look with the scaler's own pages.
 
-mod plot;
 mod sheet;
-mod style;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::header;
-use axum::response::{Html, IntoResponse, Json};
+use axum::http::StatusCode;
+use axum::response::{Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,10 +17,10 @@ use tokio::net::TcpListener;
 use super::arrivals::Course;
 use super::periods::Periods;
 use super::world::World;
+use crate::page::{self, Look, SCRIPT, script};
 
-/// Nothing but our own script, our own style, and requests to ourselves.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
-                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+/// One look with the scaler's own pages.
+static LOOK: LazyLock<Look> = LazyLock::new(|| Look::with(include_str!("playground.css")));
 
 /// What the page is about.
 #[derive(Clone)]
@@ -42,24 +40,15 @@ struct Asked {
 
 /// Serves for ever.
 pub(super) async fn serve(listener: TcpListener, page: Page) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/", get(show))
-        .route("/state", get(state))
-        .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], style::SHEET.as_str())))
-        .route("/live.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], style::SCRIPT)))
-        .with_state(page);
+    let router =
+        Router::new().route("/", get(show)).route("/state", get(state)).route(SCRIPT, get(script)).with_state(page);
     axum::serve(listener, router).await
 }
 
-async fn show(State(page): State<Page>, Query(asked): Query<Asked>) -> impl IntoResponse {
-    let markup = if asked.fragment.is_some() { sheet::live(&page) } else { sheet::document(&page) };
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, Html(markup.into_string()))
+async fn show(State(page): State<Page>, Query(asked): Query<Asked>) -> Response {
+    let (title, links) = ("Playground".to_owned(), sheet::links(&page));
+    let (still, live) = (sheet::still(&page), sheet::live(&page));
+    page::Page { look: &LOOK, status: StatusCode::OK, title, links, still, live }.answer(asked.fragment.is_some())
 }
 
 /// The numbers for programs.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use super::Page;
-use super::plot::{About, Limit, Line, Window, figure, grouped};
+use crate::page::plot::{Figure, Limit, Line, Measure, Shape};
+use crate::page::text::whole;
 use crate::playground::periods::Periods;
 use crate::playground::pods::RECORDS_A_SECOND;
 use crate::playground::tally::{Point, Tally};
@@ -17,42 +18,15 @@ const NAMES: [(&str, &str); 2] = [("lag threshold", "by-lag"), ("catch-up", "by-
 /// Arrivals are told as the mean of so many points: single ones are as uneven as the producer's beat.
 const SMOOTH: usize = 3;
 
-pub(super) fn document(page: &Page) -> Markup {
+pub(super) fn links(page: &Page) -> Markup {
     html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Playground · keda-stream-scaler" }
-                link rel="icon" href="data:,";
-                link rel="stylesheet" href="/style.css";
-                script src="/live.js" defer {}
-            }
-            body {
-                a.skip href="#main" { "Skip to content" }
-                header {
-                    a.home href="/" { "keda-stream-scaler" }
-                    span.version { (env!("CARGO_PKG_VERSION")) }
-                    nav aria-label="Pages" {
-                        a href="/" aria-current="page" { "Playground" }
-                        a href={ "http://" (page.scaler) "/" } { "The scaler's status" }
-                        a href="/state" { "JSON" }
-                    }
-                    p #connection role="status" {}
-                }
-                main #main {
-                    (still(page))
-                    div #live { (live(page)) }
-                    (shortened(page))
-                }
-            }
-        }
+        a href="/" aria-current="page" { "Playground" }
+        a href={ "http://" (page.scaler) "/" } { "The scaler's status" }
+        a href="/state" { "JSON" }
     }
 }
 
-fn still(page: &Page) -> Markup {
+pub(super) fn still(page: &Page) -> Markup {
     html! {
         div.top {
             h1 { "The same arrivals, scaled twice" }
@@ -69,34 +43,55 @@ fn still(page: &Page) -> Markup {
 /// What is fetched again every few seconds.
 pub(super) fn live(page: &Page) -> Markup {
     let states = page.worlds.each_ref().map(|world| (world, world.state()));
-    let now = states[0].1.tally.now.at;
-    let window = Window::up_to(now);
-    let both = |of: fn(&Point) -> f64, steps| {
-        let line = |((_, state), (name, class)): (&(&World, State), (&'static str, &'static str))| {
-            let points = state.tally.course.iter().map(|point| (point.at, of(point))).collect();
-            Line { name, class, points, steps }
+    let window = Window::up_to(states[0].1.tally.now.at);
+    let both = |of: fn(&Point) -> f64, shape| {
+        let line = |((_, state), (name, class)): (&(&World, State), (&str, &'static str))| {
+            window.line(name, class, state.tally.course.iter().map(|point| (point.at, of(point))), shape)
         };
         states.iter().zip(NAMES).map(line).collect::<Vec<_>>()
     };
     let objective = page.periods.objective;
-    let about = |title, unit, sign, limit| About { title, unit, sign, limit };
     let limit = Limit { name: "objective", at: objective.as_secs_f64() };
-    let arrivals = arrivals(&states[0].1.tally);
-    let needs = |(at, rate): &(Duration, f64)| (*at, rate / f64::from(RECORDS_A_SECOND));
-    let needed = Line {
-        name: "arrivals ÷ capacity",
-        class: "needed",
-        points: arrivals.iter().map(needs).collect(),
-        steps: false,
-    };
-    let arrivals = Line { name: "both groups", class: "arrivals", points: arrivals, steps: false };
-    let mut consumers = both(|point| f64::from(point.replicas), true);
-    consumers.push(needed);
+    let figure = |title, unit, measure, limit| Figure { title, unit, measure, minutes: window.minutes, limit };
+    let rates = arrivals(&states[0].1.tally);
+    let needs = rates.iter().map(|(at, rate)| (*at, rate / f64::from(RECORDS_A_SECOND)));
+    let mut consumers = both(|point| f64::from(point.replicas), Shape::Steps);
+    consumers.push(window.line("arrivals ÷ capacity", "needed", needs, Shape::Straight));
+    let ages = both(|point| point.age.as_secs_f64(), Shape::Straight);
+    let arrivals = window.line("both groups", "arrivals", rates.iter().copied(), Shape::Straight);
     html! {
         div.worlds { @for ((world, state), (_, class)) in states.iter().zip(NAMES) { (card(world, state, class, objective)) } }
-        (figure(&about("Arrivals", "records a second", "", None), window, &[arrivals]))
-        (figure(&about("Oldest unread record", "age in seconds", " s", Some(limit)), window, &both(|point| point.age.as_secs_f64(), false)))
-        (figure(&about("Consumers", "that are paid for", "", None), window, &consumers))
+        (figure("Arrivals", "records a second", Measure::Number, None).of(&[arrivals]))
+        (figure("Oldest unread record", "age", Measure::Seconds, Some(limit)).of(&ages))
+        (figure("Consumers", "that are paid for", Measure::Number, None).of(&consumers))
+        (shortened(page))
+    }
+}
+
+/// The part of the past that is shown: as far back as there is something to see.
+#[derive(Clone, Copy)]
+struct Window {
+    now: Duration,
+    minutes: u64,
+}
+
+impl Window {
+    fn up_to(now: Duration) -> Self {
+        let fits = |minutes: &u64| Duration::from_secs(minutes * 60) >= now;
+        Self { now, minutes: [3, 6].into_iter().find(fits).unwrap_or(6) }
+    }
+
+    fn line(
+        self,
+        name: &str,
+        class: &'static str,
+        points: impl Iterator<Item = (Duration, f64)>,
+        shape: Shape,
+    ) -> Line {
+        let length = Duration::from_secs(self.minutes * 60).as_secs_f64();
+        let place = |at: Duration| 1.0 - self.now.saturating_sub(at).as_secs_f64() / length;
+        let points = points.map(|(at, number)| (place(at), number)).filter(|(place, _)| *place >= 0.0);
+        Line { name: name.to_owned(), class: Some(class), points: points.collect(), shape }
     }
 }
 
@@ -110,10 +105,10 @@ fn card(world: &World, state: &State, class: &str, objective: Duration) -> Marku
             h2 { (world.plan.title) }
             p.said { @for (key, value) in &world.plan.own { code { (key) ": " (value) } " " } }
             dl.figures {
-                div { dt { "Older than " (seconds(objective)) } dd { (seconds(whole(tally.over_objective))) } p.unit { (format!("{:.1} % of the time", tally.over_share() * 100.0)) } }
-                div { dt { "Consumer-seconds" } dd { (grouped(tally.consumer_time.as_secs_f64())) } p.unit { (format!("{:.1} on average", tally.mean_replicas())) } }
+                div { dt { "Older than " (seconds(objective)) } dd { (seconds(cut(tally.over_objective))) } p.unit { (format!("{:.1} % of the time", tally.over_share() * 100.0)) } }
+                div { dt { "Consumer-seconds" } dd { (whole(tally.consumer_time.as_secs_f64())) } p.unit { (format!("{:.1} on average", tally.mean_replicas())) } }
                 div { dt { "Scale events" } dd { (tally.scale_events) } p.unit { "changes of replicas" } }
-                div { dt { "Oldest ever" } dd { (seconds(whole(tally.worst_age))) } p.unit { "unread record" } }
+                div { dt { "Oldest ever" } dd { (seconds(cut(tally.worst_age))) } p.unit { "unread record" } }
             }
             p.now {
                 @match metric {
@@ -121,7 +116,7 @@ fn card(world: &World, state: &State, class: &str, objective: Duration) -> Marku
                     _ => {
                         "Now " b { (replicas) } @if replicas == 1 { " consumer" } @else { " consumers" }
                         @if starting > 0 { ", " (starting) " of them starting" }
-                        "; " b { (grouped(to_float(behind))) } " records behind, the oldest " b { (format!("{:.1} s", age.as_secs_f64())) }
+                        "; " b { (whole(to_float(behind))) } " records behind, the oldest " b { (format!("{:.1} s", age.as_secs_f64())) }
                     }
                 }
             }
@@ -170,7 +165,7 @@ fn arrivals(tally: &Tally) -> Vec<(Duration, f64)> {
     points.windows(SMOOTH + 1).filter_map(rate).collect()
 }
 
-fn whole(time: Duration) -> Duration {
+fn cut(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
 

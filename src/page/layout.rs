@@ -1,7 +1,5 @@
 //! What every page has around it, and the rules that a browser is to hold it to.
 
-use std::sync::LazyLock;
-
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -9,35 +7,57 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("live.js");
+/// Where [`script`] is to be found.
+pub const SCRIPT: &str = "/live.js";
 
-/// Nothing but our own script, our own style, and requests to ourselves.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let style = STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'sha256-{style}'; connect-src 'self'; img-src data:; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
-});
+/// How pages look, and what a browser is to let them do.
+#[derive(Debug)]
+pub struct Look {
+    sheet: String,
+    /// Nothing but our own script, our own style, and requests to ourselves.
+    policy: HeaderValue,
+}
+
+impl Look {
+    /// The common look, and rules of style that come on top.
+    #[must_use]
+    pub fn with(more: &str) -> Self {
+        let sheet = [include_str!("style.css"), more].concat();
+        let hash = STANDARD.encode(Sha256::digest(&sheet));
+        let policy = format!(
+            "default-src 'none'; script-src 'self'; style-src 'sha256-{hash}'; connect-src 'self'; img-src data:; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'"
+        );
+        let policy = HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
+        Self { sheet, policy }
+    }
+}
 
 /// A page, or only the part of it that changes.
-pub(super) struct Page {
-    pub(super) status: StatusCode,
-    pub(super) title: String,
+#[derive(Debug)]
+pub struct Page {
+    /// How it looks.
+    pub look: &'static Look,
+    /// What the answer is.
+    pub status: StatusCode,
+    /// In the browser's bar.
+    pub title: String,
+    /// Links to other pages.
+    pub links: Markup,
     /// What a person may be typing into, or has no need to be looked at again.
-    pub(super) still: Markup,
+    pub still: Markup,
     /// What is fetched again every few seconds.
-    pub(super) live: Markup,
+    pub live: Markup,
 }
 
 impl Page {
-    pub(super) fn answer(self, fragment: bool) -> Response {
+    /// The page; of a `fragment` only what changes.
+    #[must_use]
+    pub fn answer(self, fragment: bool) -> Response {
         let body = if fragment { self.live.into_string() } else { document(&self).into_string() };
         let headers: [(HeaderName, HeaderValue); 5] = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-            (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
+            (header::CONTENT_SECURITY_POLICY, self.look.policy.clone()),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -47,13 +67,13 @@ impl Page {
 }
 
 /// The script that fetches what changes.
-pub(in crate::admin) async fn script() -> Response {
+pub async fn script() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    (headers, SCRIPT).into_response()
+    (headers, include_str!("live.js")).into_response()
 }
 
 fn document(page: &Page) -> Markup {
@@ -66,9 +86,9 @@ fn document(page: &Page) -> Markup {
                 meta name="color-scheme" content="light dark";
                 title { (page.title) " · keda-stream-scaler" }
                 link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(&page.look.sheet)) }
                 noscript { meta http-equiv="refresh" content="10"; }
-                script src="/status.js" defer {}
+                script src=(SCRIPT) defer {}
             }
             body {
                 a.skip href="#main" { "Skip to content" }
@@ -76,9 +96,7 @@ fn document(page: &Page) -> Markup {
                     a.home href="/" { "keda-stream-scaler" }
                     span.version { (env!("CARGO_PKG_VERSION")) }
                     nav aria-label="Pages" {
-                        a href="/" { "Targets" }
-                        a href="/samples" { "JSON" }
-                        a href="/metrics" { "Metrics" }
+                        (page.links)
                     }
                     p #connection role="status" { noscript { "Read again every 10 s" } }
                 }

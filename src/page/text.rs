@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 /// A whole number in groups of three digits.
-pub(super) fn whole(number: f64) -> String {
+#[must_use]
+pub fn whole(number: f64) -> String {
     let digits = format!("{:.0}", number.max(0.0));
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -16,7 +17,8 @@ pub(super) fn whole(number: f64) -> String {
 }
 
 /// Three digits that matter; small counts to the last one.
-pub(super) fn short(number: f64) -> String {
+#[must_use]
+pub fn short(number: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     if !number.is_finite() {
         return "–".to_owned();
@@ -37,7 +39,8 @@ fn decimals(number: f64) -> String {
 }
 
 /// A time in its two greatest units.
-pub(super) fn time(seconds: f64) -> String {
+#[must_use]
+pub fn time(seconds: f64) -> String {
     const UNITS: [(f64, &str, f64, &str); 3] =
         [(86_400.0, "d", 3600.0, "h"), (3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s")];
     if !seconds.is_finite() {
@@ -60,7 +63,8 @@ pub(super) fn time(seconds: f64) -> String {
 }
 
 /// `text` as a part of a query.
-pub(super) fn encoded(text: &str) -> String {
+#[must_use]
+pub fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -17,15 +17,44 @@ const SMALL_POINTS: usize = 60;
 
 /// One line of a plot: places from 0, the oldest, to 1, now, and numbers; what is no number is a gap.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) name: String,
-    pub(super) points: Vec<(f64, f64)>,
-    pub(super) shape: Shape,
+pub struct Line {
+    /// What it is the course of.
+    pub name: String,
+    /// How it is drawn, in the style sheet; else by its number.
+    pub class: Option<&'static str>,
+    /// From the oldest to the newest.
+    pub points: Vec<(f64, f64)>,
+    /// How it goes from point to point.
+    pub shape: Shape,
+}
+
+/// A number that lines are to stay under.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// What it is.
+    pub name: &'static str,
+    /// The number.
+    pub at: f64,
+}
+
+/// What a figure is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure<'a> {
+    /// What is seen.
+    pub title: &'a str,
+    /// In which unit.
+    pub unit: &'a str,
+    /// What the numbers are.
+    pub measure: Measure,
+    /// How much of the past is shown, in minutes.
+    pub minutes: u64,
+    /// What the lines are to stay under.
+    pub limit: Option<Limit>,
 }
 
 /// How a line goes from point to point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub enum Shape {
     /// Straight.
     Straight,
     /// Straight, over a filled area.
@@ -36,13 +65,17 @@ pub(super) enum Shape {
 
 /// What the numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Measure {
+pub enum Measure {
+    /// A count, or a rate.
     Number,
+    /// A time.
     Seconds,
 }
 
 impl Measure {
-    pub(super) fn text(self, number: f64) -> String {
+    /// A number as people read it.
+    #[must_use]
+    pub fn text(self, number: f64) -> String {
         match self {
             Self::Number => short(number),
             Self::Seconds => time(number),
@@ -51,7 +84,8 @@ impl Measure {
 }
 
 /// A course of one line, beside a row.
-pub(super) fn small(points: &[(f64, f64)], label: &str) -> Markup {
+#[must_use]
+pub fn small(points: &[(f64, f64)], label: &str) -> Markup {
     let points = thinned(points, SMALL_POINTS);
     let top = highest(points.iter()).max(f64::MIN_POSITIVE);
     html! {
@@ -63,7 +97,8 @@ pub(super) fn small(points: &[(f64, f64)], label: &str) -> Markup {
 }
 
 /// A share of the greatest in a column, beside its number.
-pub(super) fn bar(number: f64, greatest: f64) -> Markup {
+#[must_use]
+pub fn bar(number: f64, greatest: f64) -> Markup {
     let share = if greatest > 0.0 { tenth((number / greatest).clamp(0.0, 1.0) * WIDTH) } else { 0.0 };
     html! {
         svg.bar viewBox={ "0 0 " (WIDTH) " 1" } preserveAspectRatio="none" aria-hidden="true" {
@@ -72,48 +107,80 @@ pub(super) fn bar(number: f64, greatest: f64) -> Markup {
     }
 }
 
-/// A figure with axes, a legend where there are several lines, and all of it in words.
-pub(super) fn figure(title: &str, unit: &str, measure: Measure, lines: &[Line]) -> Markup {
-    let top = round_above(highest(lines.iter().flat_map(|line| &line.points)), measure);
-    let label = format!("{title}, {unit}, over the last 30 minutes. {}", in_words(measure, lines));
-    html! {
-        figure.chart {
-            figcaption {
-                span.title { (title) }
-                span.unit { (unit) }
-                ul.legend {
-                    @for (index, line) in lines.iter().enumerate() {
-                        li {
-                            @if lines.len() > 1 {
-                                svg.key viewBox="0 0 24 8" aria-hidden="true" { path class={ "line line-" (index) } d="M1 4H23" {} }
-                            }
-                            @if lines.len() > 1 { (line.name) } @else { "now" } " " b { (measure.text(last(line))) }
+impl Figure<'_> {
+    /// With axes, a legend where there is more than one thing to tell apart, and all of it in words.
+    #[must_use]
+    pub fn of(&self, lines: &[Line]) -> Markup {
+        let Self { title, unit, measure, minutes, limit } = *self;
+        let highest = highest(lines.iter().flat_map(|line| &line.points));
+        let top = round_above(highest.max(limit.map_or(0.0, |limit| limit.at * 1.5)), measure);
+        let label = format!("{title}, {unit}, over the last {minutes} minutes. {}", in_words(measure, lines));
+        html! {
+            figure.chart {
+                figcaption {
+                    span.title { (title) }
+                    span.unit { (unit) }
+                    (self.legend(lines))
+                }
+                div.plot {
+                    div.ticks.y aria-hidden="true" {
+                        @for share in [1.0, 0.5, 0.0] { span { (measure.text(top * share)) } }
+                    }
+                    svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
+                        (self.ground(top))
+                        @for (index, line) in lines.iter().enumerate() {
+                            @if line.shape == Shape::Filled { path.area d=(area(&line.points, top)) {} }
+                            path class=(class(index, line)) vector-effect="non-scaling-stroke" d=(path(&line.points, top, line.shape)) {}
                         }
                     }
-                }
-            }
-            div.plot {
-                div.ticks.y aria-hidden="true" {
-                    @for share in [1.0, 0.5, 0.0] { span { (measure.text(top * share)) } }
-                }
-                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
-                    @for y in [0.0, HEIGHT / 2.0, HEIGHT] {
-                        path.grid vector-effect="non-scaling-stroke" d={ "M0 " (y) "H" (WIDTH) } {}
+                    div.ticks.x aria-hidden="true" {
+                        span { (minutes) " min ago" }
+                        @for part in [2, 1] { span { (minutes * part / 3) } }
+                        span { "now" }
                     }
-                    @for x in [WIDTH / 3.0, WIDTH * 2.0 / 3.0] {
-                        path.grid vector-effect="non-scaling-stroke" d={ "M" (x) " 0V" (HEIGHT) } {}
-                    }
-                    @for (index, line) in lines.iter().enumerate() {
-                        @if line.shape == Shape::Filled { path.area d=(area(&line.points, top)) {} }
-                        path class={ "line line-" (index) } vector-effect="non-scaling-stroke" d=(path(&line.points, top, line.shape)) {}
-                    }
-                }
-                div.ticks.x aria-hidden="true" {
-                    @for tick in ["30 min ago", "20", "10", "now"] { span { (tick) } }
                 }
             }
         }
     }
+
+    fn legend(&self, lines: &[Line]) -> Markup {
+        let alone = lines.len() == 1 && self.limit.is_none();
+        html! {
+            ul.legend {
+                @for (index, line) in lines.iter().enumerate() {
+                    li {
+                        @if alone { "now" } @else { (key(&class(index, line))) (line.name) }
+                        " " b { (self.measure.text(last(line))) }
+                    }
+                }
+                @if let Some(limit) = self.limit { li { (key("limit")) (limit.name) " " b { (self.measure.text(limit.at)) } } }
+            }
+        }
+    }
+
+    /// The grid, the limit, and what lies beyond it.
+    fn ground(&self, top: f64) -> Markup {
+        let limit = self.limit.map(|limit| place((0.0, limit.at), top).1);
+        html! {
+            @if let Some(y) = limit { path.late d={ "M0 0H" (WIDTH) "V" (y) "H0Z" } {} }
+            @for y in [0.0, HEIGHT / 2.0, HEIGHT] {
+                path.grid vector-effect="non-scaling-stroke" d={ "M0 " (y) "H" (WIDTH) } {}
+            }
+            @for x in [WIDTH / 3.0, WIDTH * 2.0 / 3.0] {
+                path.grid vector-effect="non-scaling-stroke" d={ "M" (x) " 0V" (HEIGHT) } {}
+            }
+            @if let Some(y) = limit { path.limit vector-effect="non-scaling-stroke" d={ "M0 " (y) "H" (WIDTH) } {} }
+        }
+    }
+}
+
+fn class(index: usize, line: &Line) -> String {
+    line.class.map_or_else(|| format!("line line-{index}"), |class| format!("line {class}"))
+}
+
+/// A line of the legend as it is drawn.
+fn key(class: &str) -> Markup {
+    html! { svg.key viewBox="0 0 24 8" aria-hidden="true" { path class=(class) d="M1 4H23" {} } }
 }
 
 /// What the lines show, for those who do not see them.
@@ -265,10 +332,22 @@ mod tests {
 
     #[test]
     fn a_figure_says_in_words_what_it_shows_and_escapes_its_names() {
-        let line = Line { name: "<script>".into(), points: vec![(0.0, 4.0), (1.0, 1.0)], shape: Shape::Straight };
-        let none = Line { name: "b".into(), points: vec![(1.0, GAP)], shape: Shape::Straight };
-        let figure = figure("Records", "a second", Measure::Number, &[line, none]).into_string();
+        let line = |name: &str, points| Line { name: name.into(), class: None, points, shape: Shape::Straight };
+        let about = Figure { title: "Records", unit: "a second", measure: Measure::Number, minutes: 30, limit: None };
+        let lines = [line("<script>", vec![(0.0, 4.0), (1.0, 1.0)]), line("b", vec![(1.0, GAP)])];
+        let figure = about.of(&lines).into_string();
         assert!(figure.contains("&lt;script&gt;: 1 now, between 1 and 4. b: not known.\""), "{figure}");
         assert!(!figure.contains("<script>"));
+    }
+
+    #[test]
+    fn a_limit_is_within_the_axis_and_what_lies_beyond_it_is_marked() {
+        let limit = Some(Limit { name: "objective", at: 12.0 });
+        let about = Figure { title: "Age", unit: "seconds", measure: Measure::Seconds, minutes: 3, limit };
+        let line = Line { name: "a".into(), class: Some("by-lag"), points: vec![(1.0, 3.0)], shape: Shape::Straight };
+        let figure = about.of(&[line]).into_string();
+        // of an axis up to 20 s
+        assert!(figure.contains("class=\"late\" d=\"M0 0H900V40H0Z\""), "{figure}");
+        assert!(figure.contains("class=\"line by-lag\"") && figure.contains("objective <b>12 s</b>"), "{figure}");
     }
 }
