@@ -1,12 +1,14 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint test test-long bench clean
+.PHONY: help demo build lint test test-long test-image image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
 # These tests measure how soon a reading is right again: nothing else may run beside them.
 ALONE := kafka_outages::
+
+IMAGE ?= keda-stream-scaler:dev
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -31,6 +33,19 @@ test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers
 
 test-long: export OUTAGE_ROUNDS = 2000
 test-long: test ## The same, with 2,000 rounds of outage and recovery instead of 50
+
+image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
+	$(firstword $(foreach tool,docker buildah,$(if $(shell command -v $(tool)),$(tool)))) build \
+	  --build-arg COMMIT=$(shell git rev-parse --short=12 HEAD) --tag $(IMAGE) .
+
+test-image: ## Build the image without a daemon, look into it, and run it without any privilege (as root; Debian)
+	cargo test --locked --test image -- --nocapture
+
+release-files: ## Everything that a release consists of but the image, in target/release-files
+	release/files.sh target/release-files
+
+release-version-is: # VERSION=x.y.z: fails where crate, chart or image say another version
+	release/version-is.sh $(VERSION)
 
 bench: $(KAFKA_LIBS)/.pom ## Measure the figures; prints a table and writes target/bench/results.json
 	cargo bench --locked --bench figures
