@@ -1,7 +1,5 @@
 //! One table of every metadata key: unknown keys, the docs and the schemas are all decided by it.
 
-use std::fmt::Write as _;
-
 use super::ScaleOn;
 use super::aws::AwsDialect;
 
@@ -358,17 +356,4 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let ours = KEYS.iter().filter(|key| !matches!(key.owner, Owner::Connection));
     let (far, key) = ours.map(|key| (distance(key), key)).min_by_key(|(far, _)| *far)?;
     (far <= 1 + key.name.len() / 4).then_some(key.name)
-}
-
-/// The table of every key of a `ScaledObject`'s metadata, as the docs show it.
-#[must_use]
-pub fn markdown_table() -> String {
-    let mut table = String::from("| key | values | default | meaning |\n|---|---|---|---|\n");
-    for key in KEYS.iter().filter(|key| !matches!(key.owner, Owner::Keda | Owner::Connection)) {
-        let only = if key.owner == Owner::KafkaOnly { " (`source: kafka`)" } else { "" };
-        let default = if key.default.is_empty() { "–" } else { key.default };
-        // writing to a string cannot fail
-        let _ = writeln!(table, "| `{}` | {} | {default} | {}{only} |", key.name, key.values, key.meaning);
-    }
-    table
 }
