@@ -1,4 +1,4 @@
-//! The rights that the README tells of, against a real IAM: they are enough, and none is too many.
+//! The rights that the docs tell of, against a real IAM: they are enough, and none is too many.
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -12,13 +12,13 @@ use serde_json::json;
 use crate::support::explain::{explain, failure};
 use crate::support::iam::Iam;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/authentication.md");
 const REGION: &str = "eu-west-1";
 
-/// The rights in the README's table for a source and a mode.
+/// The rights in the docs' table for a source and a mode.
 fn told_rights(source: &str, scale_on: &str) -> Vec<&'static str> {
     let row = format!("| `{source}` | `{scale_on}` | ");
-    let line = README.lines().find_map(|line| line.strip_prefix(&row)).expect(&row);
+    let line = PAGE.lines().find_map(|line| line.strip_prefix(&row)).expect(&row);
     let rights: Vec<_> = line.split('`').skip(1).step_by(2).collect();
     assert!(!rights.is_empty() && rights.iter().all(|right| right.contains(':')), "{rights:?}");
     rights
@@ -53,7 +53,7 @@ async fn world(iam: &Iam) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rights_in_the_readme_are_enough_and_without_any_of_them_the_error_names_it() {
+async fn the_rights_in_the_docs_are_enough_and_without_any_of_them_the_error_names_it() {
     let iam = Iam::start().await;
     world(&iam).await;
     let (user, role) = (iam.user("scaler", &["sts:AssumeRole"]).await, iam.role("reader", "audit").await);

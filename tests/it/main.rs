@@ -14,6 +14,7 @@ mod catch_up;
 mod cli;
 mod closed_loop;
 mod contract;
+mod docs;
 mod floor_plan;
 mod kafka_lag;
 mod kafka_outages;

@@ -15,7 +15,7 @@ use crate::support::truth::{CHECKPOINTS_APART, Compared, RECORD_TAKES, ROUND, Sc
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// `make test` prints how close it was: the greatest difference of these is what the README tells.
+/// `make test` prints how close it was: the greatest difference of these is what the docs tell.
 fn told(what: &str, ours: Duration, truth: Duration) {
     println!("{what}: ours {:.1} s, truth {:.1} s", ours.as_secs_f64(), truth.as_secs_f64());
 }

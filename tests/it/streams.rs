@@ -415,7 +415,7 @@ async fn rows_that_are_no_leases_are_left_out_and_broken_ones_are_an_error() {
 
 // === what it costs ===
 
-/// The README tells what follows for a day.
+/// The docs tell what follows for a day.
 #[tokio::test]
 async fn an_idle_application_of_a_hundred_shards_costs_one_scan_and_one_read_a_shard_in_a_round() {
     let (scene, shards) = Scene::kinesis(100, &[]).await;
@@ -485,9 +485,9 @@ async fn applications_that_have_read_everything_share_the_looks_into_a_stream() 
     assert!(scene.aws.calls("GetRecords") <= 6, "{}", scene.aws.calls("GetRecords"));
 }
 
-/// Each row of the README's table of rights against the calls that were in fact made.
+/// Each row of the docs' table of rights against the calls that were in fact made.
 #[tokio::test]
-async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {
+async fn the_rights_that_the_docs_ask_for_are_those_that_are_used() {
     const OPERATIONS: [&str; 9] = [
         "Kinesis.ListShards",
         "Kinesis.DescribeStreamSummary",
@@ -499,7 +499,7 @@ async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {
         "DynamoDBStreams.GetShardIterator",
         "DynamoDBStreams.GetRecords",
     ];
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/authentication.md")).unwrap();
     let modes = [
         ("aws-kinesis-stream", "shardCount", "auto"),
         ("aws-kinesis-stream", "age", "auto"),
@@ -540,7 +540,7 @@ async fn the_rights_that_the_readme_asks_for_are_those_that_are_used() {
             _ => scale_on.to_owned(),
         };
         let row = format!("| `{source}` | `{mode}` | {} |", rights.join(", "));
-        assert!(readme.contains(&row), "the README lacks {row}");
+        assert!(page.contains(&row), "the docs lack {row}");
     }
 }
 

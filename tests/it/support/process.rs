@@ -1,6 +1,7 @@
 //! The scaler's own binary, run as a person or Kubernetes would.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ pub async fn run(arguments: &[&str]) -> Ended {
 /// Runs the binary to its end in this environment and nothing of the test's own.
 pub async fn run_in(environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
     end(Command::new(BINARY).args(arguments).env_clear().envs(environment.iter().copied())).await
+}
+
+/// The same in this folder.
+pub async fn run_at(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let mut command = Command::new(BINARY);
+    end(command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(folder)).await
 }
 
 async fn end(command: &mut Command) -> Ended {
