@@ -1,4 +1,7 @@
 //! What the docs tell is there: links, flags, metrics, targets of make; manifests are good, commands print what is shown.
+//!
+//! Blocks of YAML and of a console are checked. One that shows what is wrong, or what cannot be had here, has another word behind its
+//! language: `yaml wrong`.
 
 mod commands;
 mod decision;
@@ -52,6 +55,17 @@ fn every_relative_link_and_anchor_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "links that lead nowhere: {broken:#?}");
+}
+
+#[test]
+fn the_readme_is_short_and_every_page_is_in_the_index() {
+    let pages = pages();
+    let named = |name: &str| pages.iter().find(|page| page.name == name).unwrap();
+    assert!(named("README.md").text.lines().count() <= 400, "the README has at most 400 lines");
+    let index = named("docs/README.md").links();
+    for page in pages.iter().filter_map(|page| page.name.strip_prefix("docs/")).filter(|page| *page != "README.md") {
+        assert!(index.iter().any(|link| link == page), "docs/README.md does not name {page}");
+    }
 }
 
 /// Without `..` in between.

@@ -1,8 +1,9 @@
-//! The commands of the docs, run in a folder with the files that the same page shows.
+//! The commands of the docs, run in a folder with the files that the same page shows, and with `docs` and `k8s`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::manifests::whole;
@@ -37,6 +38,12 @@ pub fn shown(block: &str) -> impl Iterator<Item = Shown<'_>> {
         let (command, output) = text.split_at(end);
         Shown { command: command.trim_end(), output }
     })
+}
+
+/// Commands for a shell, with pipes and the like, are for people.
+fn can_run(command: &str) -> bool {
+    let runs = |name: &&str| command.starts_with(&format!("keda-stream-scaler {name} "));
+    RUN.iter().any(runs) && !command.contains(['|', '<', '>', '&', ';', '$', '*', '"', '\''])
 }
 
 /// The files that a page shows: YAML whose first line is a comment with nothing but a name.
@@ -80,18 +87,18 @@ async fn printed(command: &str, folder: &Path, brokers: &str, aws: &ScriptedAws)
 async fn stale(page: &Page, brokers: &str) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     write_files(page, folder.path(), brokers);
-    let examples = folder.path().join("docs/examples");
-    fs::create_dir_all(&examples).unwrap();
-    for file in fs::read_dir(root().join("docs/examples")).unwrap().map(|entry| entry.unwrap().path()) {
-        fs::copy(&file, examples.join(file.file_name().unwrap())).unwrap();
+    for shared in ["docs", "k8s"] {
+        symlink(root().join(shared), folder.path().join(shared)).unwrap();
     }
     let mut stale = Vec::new();
     for block in page.blocks().filter(|block| block.language == "console") {
         let mut fresh = String::new();
         for Shown { command, output } in shown(block.text) {
-            let runs = RUN.iter().any(|name| command.starts_with(&format!("keda-stream-scaler {name} ")));
-            let seen =
-                if runs { printed(command, folder.path(), brokers, &world::aws().await).await } else { output.into() };
+            let seen = if can_run(command) {
+                printed(command, folder.path(), brokers, &world::aws().await).await
+            } else {
+                output.into()
+            };
             let seen = if without_times(&seen) == without_times(output) { output } else { &seen };
             write!(fresh, "$ {command}\n{seen}").unwrap();
         }
