@@ -97,8 +97,8 @@ fn has(help: &str, flag: &str) -> bool {
     help.split(|letter: char| !letter.is_alphanumeric() && letter != '-').any(|word| word == flag)
 }
 
-/// The words of a command that stand behind the program's name, for every mention of one.
-fn mentions(page: &page::Page) -> Vec<Vec<String>> {
+/// The words of a command that stand behind the program's name, for every mention of one; `commands` are those that there are.
+fn mentions(page: &page::Page, commands: &[&str]) -> Vec<Vec<String>> {
     let spans = page.code_spans();
     let blocks = page.blocks().filter(|block| block.language == "console");
     let shown = blocks.flat_map(|block| commands::shown(block.text)).map(|shown| shown.command.to_owned());
@@ -111,7 +111,7 @@ fn mentions(page: &page::Page) -> Vec<Vec<String>> {
     let told = |span: String| {
         let words = words(span);
         // `serve --record DIR` in a sentence
-        (words.len() > 1 && words[1].starts_with("--") && words[0] != "cargo").then_some(words)
+        (words.len() > 1 && words[1].starts_with("--") && commands.contains(&&*words[0])).then_some(words)
     };
     let sentences = spans.iter().cloned().filter_map(|span| ours(words(span.clone())).or_else(|| told(span)));
     let blocks =
@@ -122,16 +122,15 @@ fn mentions(page: &page::Page) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn commands_and_flags_that_are_told_of_are_there() {
     let helps = helps().await;
+    let commands: Vec<_> = helps.iter().map(|(name, _)| &**name).chain(COMING_COMMANDS).collect();
     let mut unknown = BTreeSet::new();
     for page in pages() {
-        for words in mentions(&page) {
+        for words in mentions(&page, &commands) {
             let command = &words[0];
-            let Some((_, help)) = helps.iter().find(|(name, _)| name == command) else {
-                if !COMING_COMMANDS.contains(&&**command) {
-                    unknown.insert(format!("{}: {command}", page.name));
-                }
-                continue;
-            };
+            if !commands.contains(&&**command) {
+                unknown.insert(format!("{}: {command}", page.name));
+            }
+            let Some((_, help)) = helps.iter().find(|(name, _)| name == command) else { continue };
             for flag in words.iter().filter(|word| word.starts_with("--")) {
                 if !has(help, flag) && !COMING_FLAGS.contains(&&**flag) {
                     unknown.insert(format!("{}: {command} {flag}", page.name));
