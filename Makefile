@@ -1,17 +1,18 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint test test-long test-image image release-files release-version-is bench clean
+.PHONY: help demo build lint lint-k8s test test-long test-image image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
+K8S_TOOLS := target/services/k8s
 # These tests measure how soon a reading is right again: nothing else may run beside them.
 ALONE := kafka_outages::
 
 IMAGE ?= keda-stream-scaler:dev
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1	\2/' | expand -t 14
 
 demo: ## Build, and show two ways to scale side by side: broker, real consumers, scaler and KEDA's side in one process
 	cargo run --quiet --locked -- playground
@@ -19,15 +20,20 @@ demo: ## Build, and show two ways to scale side by side: broker, real consumers,
 build: ## Build the release binary
 	cargo build --release --locked
 
-lint: ## Formatting, clippy and rustdoc without a warning, and the floor plan
+lint: lint-k8s ## Formatting, clippy and rustdoc without a warning, the floor plan and the manifests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	cargo test --locked --test it floor_plan::
 
+lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Security
+	tests/services/k8s/fetch.sh $(K8S_TOOLS)
+	tests/services/k8s/lint.sh $(K8S_TOOLS)
+
 test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers included
 	tests/services/aws/fetch.sh $(AWS_PROGRAMS)
 	tests/services/browser/fetch.sh $(BROWSER)
+	tests/services/k8s/fetch.sh $(K8S_TOOLS)
 	cargo test --locked -- --skip $(ALONE)
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 
