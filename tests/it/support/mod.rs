@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod explain;
 pub mod iam;
 pub mod kafka;
+pub mod manifests;
 pub mod mock_cluster;
 pub mod observer;
 pub mod process;
