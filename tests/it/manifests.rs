@@ -125,8 +125,7 @@ fn renderings() -> Vec<(String, Vec<Value>)> {
     let mut all = vec![("default".to_owned(), helm(&[]).unwrap())];
     for path in files("k8s/chart/ci", "-values.yaml") {
         let path = path.to_str().unwrap();
-        let namespace = if path.contains("everything") { "autoscaling" } else { "keda" };
-        all.push((path.to_owned(), helm(&["--namespace", namespace, "--values", path]).unwrap()));
+        all.push((path.to_owned(), helm(&["--values", path]).unwrap()));
     }
     all
 }
@@ -236,6 +235,36 @@ fn alerts_and_dashboard_come_along_in_the_package() {
     let shown = only(&objects, "ConfigMap")["data"]["keda-stream-scaler.json"].as_str().unwrap();
     let [kept, shown] = [&dashboard, shown].map(|text| serde_json::from_str::<Value>(text).unwrap());
     assert_eq!(shown, kept);
+}
+
+#[test]
+fn the_notes_name_what_is_there() {
+    let values = root().join("k8s/chart/ci/mtls-values.yaml");
+    let (chart, values) = (root().join("k8s/chart"), values.to_str().unwrap());
+    let installed = std::process::Command::new(tools().join("helm"))
+        .args(["install", "streams", chart.to_str().unwrap(), "--namespace", "keda", "--values", values])
+        .args(["--dry-run=client", "--output", "json"])
+        .output()
+        .unwrap();
+    let release: Value = serde_json::from_slice(&installed.stdout).unwrap();
+    let (notes, objects) =
+        (release["info"]["notes"].as_str().unwrap(), documents(release["manifest"].as_str().unwrap()));
+    let name = |kind| only(&objects, kind)["metadata"]["name"].as_str().unwrap();
+    let certificates = objects.iter().filter(|object| object["kind"] == "Certificate");
+    let client = certificates.clone().find(|certificate| certificate["spec"]["usages"][0] == "client auth").unwrap();
+    for told in [
+        format!("scalerAddress: \"{}.keda:50051\"", name("Service")),
+        format!("port-forward deployment/{} 8080:8080", name("Deployment")),
+        format!(
+            "authenticationRef: {{kind: ClusterTriggerAuthentication, name: {}}}",
+            name("ClusterTriggerAuthentication")
+        ),
+        format!("-n keda get secret {} ", client["spec"]["secretName"].as_str().unwrap()),
+        "enableTLS: \"true\"".to_owned(),
+        "grpcurl -cacert ca.crt -cert tls.crt -key tls.key".to_owned(),
+    ] {
+        assert!(notes.contains(&told), "{told}: {notes}");
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: fetch.sh DIRECTORY" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
-for tool in go jq python3; do
+for tool in go python3; do
   command -v "$tool" >/dev/null && continue
-  echo "fetch.sh: $tool is needed for the checks of the manifests (Go 1.26, jq, Python 3 with venv)" >&2
+  echo "fetch.sh: $tool is needed for the checks of the manifests (Go 1.26, Python 3 with venv)" >&2
   exit 1
 done
 inputs=$(cd "$here" && cksum fetch.sh requirements.txt pod-security/*)
@@ -23,12 +23,11 @@ for program in helm.sh/helm/v4/cmd/helm@v4.3.1 sigs.k8s.io/kustomize/kustomize/v
 done
 (cd "$here/pod-security" && go install -ldflags="-s -w" . 2>&1 | sed '/^go: downloading/d')
 
-# crds MODULE@VERSION FILES: CRDs of a Go module.
+# crds MODULE@VERSION FILES: CRDs of a Go module. FILES is a pattern, which may match many.
 crds() {
-  local module
-  module=$(go mod download -json "$1" | jq --exit-status --raw-output .Dir)
-  # shellcheck disable=SC2086 # a pattern, which may match many
-  cp "$module"/$2 "$directory/crds"
+  go mod download "$1"
+  # shellcheck disable=SC2086
+  cp "$(go list -m -f '{{.Dir}}' "$1")"/$2 "$directory/crds"
 }
 crds github.com/kedacore/keda/v2@v2.21.0 'config/crd/bases/keda.sh_*.yaml'
 crds github.com/prometheus-operator/prometheus-operator@v0.85.0 'example/prometheus-operator-crd/*_servicemonitors.yaml'

@@ -36,11 +36,10 @@ find tests .ci -name '*.sh' -exec shellcheck {} +
 
 for values in k8s/chart/values.yaml k8s/chart/ci/*-values.yaml; do
   name=$(basename "$values")
-  namespace=$(sed -n 's/^  namespace: \([a-z]*\)$/\1/p' "$values" | head -1)
-  helm lint --quiet --strict k8s/chart --namespace "${namespace:-keda}" --values "$values"
-  helm template scaler k8s/chart --namespace "${namespace:-keda}" --values "$values" >"$rendered/$name"
+  helm lint --quiet --strict k8s/chart --namespace keda --values "$values"
+  helm template scaler k8s/chart --namespace keda --values "$values" >"$rendered/$name"
   check "$name"
-  helm template scaler k8s/chart --namespace "${namespace:-keda}" --values "$values" --no-hooks >"$rendered/$name"
+  helm template scaler k8s/chart --namespace keda --values "$values" --no-hooks >"$rendered/$name"
   secure "$name"
 done
 
