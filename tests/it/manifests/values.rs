@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::support::manifests::{documents, root};
+use crate::support::manifests::{documents, files, helm, root};
 
 const BEGIN: &str = "<!-- values -->\n";
 const END: &str = "<!-- end of values -->";
@@ -82,6 +82,36 @@ fn the_schema_has_every_value_and_no_other() {
     let schema = std::fs::read_to_string(root().join("k8s/chart/values.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&schema).unwrap();
     compare("", &schema, &values, &described);
+}
+
+/// Takes a value away; tells whether it was there.
+fn remove(values: &mut Value, pointer: &str) -> bool {
+    let (group, name) = pointer.rsplit_once('/').unwrap();
+    values.pointer_mut(group).and_then(Value::as_object_mut).is_some_and(|group| group.remove(name).is_some())
+}
+
+#[test]
+fn every_value_has_an_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.json");
+    let render = |values: &Value| {
+        std::fs::write(&path, values.to_string()).unwrap();
+        helm(&["--values", path.to_str().unwrap()])
+    };
+    let (described, _) = values();
+    let mut untried: Vec<_> = described.iter().map(|value| value.pointer.as_str()).collect();
+    for path in files("k8s/chart/ci", "-values.yaml") {
+        let all = documents(&std::fs::read_to_string(&path).unwrap()).remove(0);
+        let rendered = render(&all);
+        for Described { pointer, .. } in &described {
+            let mut others = all.clone();
+            if remove(&mut others, pointer) {
+                assert!(render(&others) != rendered, "{pointer} of {} has no effect", path.display());
+                untried.retain(|untried| untried != pointer);
+            }
+        }
+    }
+    assert!(untried.is_empty(), "no ci values file sets {untried:?}");
 }
 
 fn compare(pointer: &str, schema: &Value, values: &Value, described: &[Described]) {

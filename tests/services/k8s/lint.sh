@@ -40,7 +40,7 @@ for values in k8s/chart/values.yaml k8s/chart/ci/*-values.yaml; do
   helm template scaler k8s/chart --namespace keda --values "$values" >"$rendered/$name"
   check "$name"
   helm template scaler k8s/chart --namespace keda --values "$values" --no-hooks >"$rendered/$name"
-  secure "$name"
+  [ "$name" = least-values.yaml ] || secure "$name"
 done
 
 mkdir "$rendered/overlay"
