@@ -1,4 +1,4 @@
-"""schemas.py CRDS KUBERNETES < MANIFESTS: holds manifests against Kubernetes' schemas of that version, and against CRDs.
+"""schemas.py CRDS VERSION,... FILES: holds manifests against the schemas of these versions of Kubernetes, and against CRDs.
 
 What no schema knows is an error, unknown fields too. Prints every problem with its object; exit code 1 if there is one.
 """
@@ -59,17 +59,19 @@ def problems(manifest, schemas, kubernetes):
 
 
 def main():
-    _, crds, kubernetes = sys.argv
+    _, crds, versions, *files = sys.argv
     schemas = schemas_of(crds)
-    manifests = [manifest for manifest in yaml.load_all(sys.stdin, Loader=yaml.CSafeLoader) if manifest]
-    if not manifests:
-        sys.exit("schemas.py: there is no object in what was given")
     bad = False
-    for manifest in manifests:
-        name = f"{manifest.get('kind')} {manifest.get('metadata', {}).get('name')}"
-        for problem in problems(manifest, schemas, kubernetes):
-            print(f"{name}: {problem}", file=sys.stderr)
-            bad = True
+    for file in files:
+        manifests = [manifest for manifest in yaml.load_all(Path(file).read_text(), Loader=yaml.CSafeLoader) if manifest]
+        if not manifests:
+            sys.exit(f"{file}: there is no object in it")
+        for manifest in manifests:
+            name = f"{manifest.get('kind')} {manifest.get('metadata', {}).get('name')}"
+            for kubernetes in versions.split(","):
+                for problem in problems(manifest, schemas, kubernetes):
+                    print(f"{file}: {name}, Kubernetes {kubernetes}: {problem}", file=sys.stderr)
+                    bad = True
     sys.exit(bad)
 
 
