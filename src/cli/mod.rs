@@ -5,6 +5,7 @@ mod explain;
 mod manifest;
 pub(crate) mod output;
 mod replay;
+mod schema;
 mod serve;
 mod validate;
 
@@ -35,6 +36,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Read the sources of a ScaledObject's triggers once and say how each value comes about
     Explain(explain::Arguments),
+    /// Print what a trigger's metadata may be, for editors and tools
+    Schema(schema::Arguments),
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
     /// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Playground(arguments) => playground::run(&arguments),
     };

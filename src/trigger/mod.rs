@@ -17,11 +17,13 @@ mod metadata;
 mod name;
 mod partitions;
 mod problem;
+pub mod schema;
 mod secret;
 mod security;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -48,6 +50,7 @@ pub use self::security::{
     check_connection, resolve,
 };
 pub use self::syntax::parse_duration;
+pub use self::values::{Absence, Values};
 
 /// One parsed trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]

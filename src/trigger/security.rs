@@ -178,12 +178,20 @@ const APACHE_MECHANISMS: Words<SaslMechanism> = &[
     ("aws_msk_iam", SaslMechanism::AwsMskIam),
 ];
 
-/// What the metadata asks for, or what a connection has: the keys are the same.
-pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> RequestedSecurity {
-    let mechanisms = match dialect {
+const fn mechanisms(dialect: KafkaDialect) -> Words<SaslMechanism> {
+    match dialect {
         KafkaDialect::Kafka => KAFKA_MECHANISMS,
         KafkaDialect::ApacheKafka => APACHE_MECHANISMS,
-    };
+    }
+}
+
+/// The words of `sasl`.
+pub(super) fn sasl_words(dialect: KafkaDialect) -> impl Iterator<Item = &'static str> {
+    mechanisms(dialect).iter().map(|(word, _)| *word)
+}
+
+/// What the metadata asks for, or what a connection has: the keys are the same.
+pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> RequestedSecurity {
     let (token_provider, no_verification) = match dialect {
         KafkaDialect::Kafka => (metadata.word("saslTokenProvider", TOKEN_PROVIDERS), metadata.flag("unsafeSsl")),
         KafkaDialect::ApacheKafka => (None, false),
@@ -191,7 +199,7 @@ pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Request
     let verification = if no_verification { CertificateVerification::Off } else { CertificateVerification::Full };
     RequestedSecurity {
         tls: metadata.word("tls", TLS_MODES),
-        sasl: metadata.word("sasl", mechanisms),
+        sasl: metadata.word("sasl", mechanisms(dialect)),
         token_provider,
         aws_region: metadata.text("awsRegion").map(str::to_owned),
         verification,

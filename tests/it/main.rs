@@ -30,6 +30,7 @@ mod real_streams;
 mod replay;
 mod round;
 mod sampler;
+mod schema;
 mod scripted_aws;
 mod status_page;
 mod streams;

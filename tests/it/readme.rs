@@ -58,8 +58,7 @@ fn table(selector: &str) -> String {
             ("aws-kinesis-stream" | "aws-dynamodb-streams", Owner::Application) => " (`scaleOn: age`, `catchUp`)",
             _ => "",
         };
-        let default = if key.default.is_empty() { "–" } else { key.default };
-        table += &format!("| `{}` | {} | {default} | {}{only} |\n", key.name, key.values, key.meaning);
+        table += &format!("| `{}` | {} | {} | {}{only} |\n", key.name, key.values, key.default, key.meaning);
     }
     table
 }

@@ -1,0 +1,39 @@
+//! `schema`: the table of keys, for machines.
+
+use clap::{Args, ValueEnum};
+
+use super::Verdict;
+use super::output;
+use crate::trigger::schema::{json_schema, keda_schema};
+
+/// The arguments of `schema`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keda-stream-scaler schema > scaledobject.schema.json
+  keda-stream-scaler schema --format keda | jq '.scalers[].type'
+
+An editor with a YAML language server checks and completes a manifest that begins with
+  # yaml-language-server: $schema=scaledobject.schema.json
+
+Exit code 0: it was printed; 1: it could not be; 2: wrong usage.")]
+pub(super) struct Arguments {
+    /// For whom
+    #[arg(long, value_enum, default_value = "json-schema", value_name = "FORMAT")]
+    format: SchemaFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SchemaFormat {
+    /// JSON Schema (2020-12) of a ScaledObject or ScaledJob, for editors and validators
+    JsonSchema,
+    /// The format in which KEDA publishes the parameters of its own triggers
+    Keda,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    match arguments.format {
+        SchemaFormat::JsonSchema => output::json(&json_schema())?,
+        SchemaFormat::Keda => output::json(&keda_schema())?,
+    }
+    Ok(Verdict::Good)
+}

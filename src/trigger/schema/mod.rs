@@ -1,0 +1,35 @@
+//! The table of keys for machines: as JSON Schema for editors, and in the format in which KEDA publishes its own triggers.
+
+mod json;
+mod keda;
+mod rules;
+
+use super::keys::Reader;
+use super::{AWS_SCALE_ON, Dialect, KAFKA_SCALE_ON, SOURCES, ScaleOn};
+
+pub use self::json::json_schema;
+pub use self::keda::keda_schema;
+
+/// One way to read metadata: the words of `source` and `scaleOn`, and who reads then.
+struct Reading {
+    scale_on: &'static str,
+    reader: Reader,
+}
+
+/// Each source with the ways to read it; the first is that without `scaleOn`.
+fn sources() -> impl Iterator<Item = (&'static str, Dialect, Vec<Reading>)> {
+    SOURCES.iter().map(|(source, dialect)| {
+        let reading = |(scale_on, policy): &(&'static str, ScaleOn)| {
+            let reader = match dialect {
+                Dialect::Kafka(_) => Reader::Kafka(*policy),
+                Dialect::Aws(stream) => Reader::Aws(*stream, *policy),
+            };
+            Reading { scale_on, reader }
+        };
+        let words = match dialect {
+            Dialect::Kafka(_) => KAFKA_SCALE_ON,
+            Dialect::Aws(_) => AWS_SCALE_ON,
+        };
+        (*source, *dialect, words.iter().map(reading).collect())
+    })
+}

@@ -1,0 +1,106 @@
+//! What keys demand of each other, as far as a schema can say it, and the words it is said in.
+
+use serde_json::{Map, Value, json};
+
+const KAFKA: &[&str] = &["kafka", "apache-kafka"];
+const AWS: &[&str] = &["aws-kinesis-stream", "aws-dynamodb-streams"];
+const TRUE: &[&str] = &["1", "t", "T", "TRUE", "true", "True"];
+const FALSE: &[&str] = &["0", "f", "F", "FALSE", "false", "False"];
+
+/// The key is there with one of these values.
+pub(super) fn is(key: &str, values: &[&str]) -> Value {
+    json!({"required": [key], "properties": {key: {"enum": values}}})
+}
+
+/// One of the keys is there, by itself or from the environment.
+pub(super) fn present(keys: &[&str]) -> Value {
+    let names = keys.iter().flat_map(|key| [(*key).to_owned(), format!("{key}FromEnv")]);
+    let any: Vec<_> = names.map(|name| json!({"required": [name]})).collect();
+    json!({"anyOf": any})
+}
+
+/// None of the keys is there; editors show the reason.
+pub(super) fn absent(keys: &[&str], reason: &str) -> Value {
+    let pattern = format!("^({})(FromEnv)?$", keys.join("|"));
+    json!({"patternProperties": {pattern: {"not": {}, "errorMessage": reason}}})
+}
+
+/// What no key tells by itself.
+pub(super) fn rules() -> impl Iterator<Item = Value> {
+    connection().into_iter().chain(identity()).chain(application()).chain(caps())
+}
+
+fn all(parts: &[Value]) -> Value {
+    json!({"allOf": parts})
+}
+
+fn when(condition: Value, then: Value) -> Value {
+    Map::from_iter([("if".to_owned(), condition), ("then".to_owned(), then)]).into()
+}
+
+fn unless(condition: Value, then: Value) -> Value {
+    Map::from_iter([("if".to_owned(), condition), ("else".to_owned(), then)]).into()
+}
+
+fn connection() -> Vec<Value> {
+    let named = || present(&["connection"]);
+    let of_connection =
+        ["awsEndpoint", "awsRoleArn", "awsExternalId", "awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"];
+    let needs_secrets = "needs credentials, which only a connection has; name one with the key connection";
+    vec![
+        when(all(&[is("source", AWS), named()]), absent(&of_connection, "is the connection's to say")),
+        when(
+            is("source", KAFKA),
+            unless(named(), json!({"properties": {"sasl": {"enum": ["none"], "errorMessage": needs_secrets}}})),
+        ),
+        when(
+            is("compat", &["strict"]),
+            json!({"properties": {"scaleOn": {"enum": ["lag", "shardCount"],
+                "errorMessage": "compat strict is for lag and shardCount: KEDA has no other"}}}),
+        ),
+    ]
+}
+
+fn identity() -> Vec<Value> {
+    let key = ["awsAccessKeyID", "awsSecretAccessKey"];
+    vec![
+        when(present(&["awsExternalId"]), present(&["awsRoleArn"])),
+        when(present(&["awsRoleArn"]), absent(&key, "cannot be given together with awsRoleArn")),
+        when(
+            present(&["awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"]),
+            all(&key.map(|part| present(&[part]))),
+        ),
+    ]
+}
+
+fn application() -> Vec<Value> {
+    let attributes = ["shardAttribute", "checkpointAttribute", "ownerAttribute", "finishedAttribute"];
+    vec![
+        when(is("checkpointStore", &["harlow"]), all(&["applicationName", "leaseTable"].map(|key| present(&[key])))),
+        when(
+            is("checkpointStore", &["custom"]),
+            all(&["shardAttribute", "checkpointAttribute"].map(|key| present(&[key]))),
+        ),
+        unless(is("checkpointStore", &["custom"]), absent(&attributes, "is for checkpointStore custom only")),
+        when(is("initialPosition", &["AT_TIMESTAMP"]), present(&["initialTimestamp"])),
+        unless(
+            is("initialPosition", &["AT_TIMESTAMP"]),
+            absent(&["initialTimestamp"], "is for initialPosition AT_TIMESTAMP only"),
+        ),
+        when(
+            is("ageFrom", &["sequenceNumber"]),
+            json!({"properties": {"source": {"not": {"const": "aws-dynamodb-streams"}}, "scaleOn": {"not": {"const": "catchUp"}}}}),
+        ),
+    ]
+}
+
+fn caps() -> Vec<Value> {
+    let topic = || present(&["topic"]);
+    let not_set = |key: &str| json!({"properties": {key: {"not": {"enum": TRUE}}}});
+    let kafka = |flag: &str, values| all(&[is("source", &["kafka"]), is(flag, values)]);
+    vec![
+        when(is("limitToPartitionsWithLag", TRUE), all(&[topic(), not_set("allowIdleConsumers")])),
+        when(kafka("ensureEvenDistributionOfPartitions", TRUE), all(&[topic(), not_set("limitToPartitionsWithLag")])),
+        when(kafka("fullMetadata", FALSE), topic()),
+    ]
+}
