@@ -16,7 +16,7 @@ use crate::keda::code_of;
 use crate::sampler::{Answer, Rows, Sampler};
 use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, decide};
-use crate::source::Sources;
+use crate::source::{Connections, Sources};
 use crate::telemetry::{LogFormat, Metrics, init_log};
 use crate::trigger::{Trigger, metric_name};
 
@@ -56,7 +56,7 @@ struct Explained {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "outcome")]
-enum Outcome {
+pub(super) enum Outcome {
     Skipped {
         why: String,
     },
@@ -82,32 +82,43 @@ enum Outcome {
 /// What KEDA and the HPA make of the value.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WantedReplicas {
+pub(super) struct WantedReplicas {
     wanted: u64,
-    in_words: String,
+    pub(super) in_words: String,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
     let triggers = manifest::read_all(&arguments.files)?;
     let connections = read_connections(arguments.connections.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let explained = runtime.block_on(async {
-        let metrics = Metrics::new(VERSION, COMMIT);
-        let sampler = Sampler::new(Sources::new(connections, metrics.upstream.clone()), metrics.sampler.clone());
-        let mut explained = Vec::new();
-        for (_, text) in &triggers {
-            let outcome = explain(&sampler, text).await;
-            explained.push(Explained { object: text.object.clone(), trigger: text.index, outcome });
-        }
-        explained
-    });
+    let outcomes = outcomes(triggers.iter().map(|(_, text)| text), connections)?;
+    let explained = triggers.iter().zip(outcomes);
+    let explained: Vec<_> = explained
+        .map(|((_, text), outcome)| Explained { object: text.object.clone(), trigger: text.index, outcome })
+        .collect();
     match arguments.output {
         Format::Json => output::json(&explained)?,
         Format::Text => output::data(&in_words(&explained))?,
     }
     let failed = explained.iter().any(|explained| matches!(explained.outcome, Outcome::Failed { .. }));
     Ok(if failed { Verdict::Bad } else { Verdict::Good })
+}
+
+/// One reading for each trigger, and what comes of it.
+pub(super) fn outcomes<'a>(
+    triggers: impl Iterator<Item = &'a TriggerText>,
+    connections: Connections,
+) -> anyhow::Result<Vec<Outcome>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(async {
+        let metrics = Metrics::new(VERSION, COMMIT);
+        let sampler = Sampler::new(Sources::new(connections, metrics.upstream.clone()), metrics.sampler.clone());
+        let mut outcomes = Vec::new();
+        for text in triggers {
+            outcomes.push(explain(&sampler, text).await);
+        }
+        outcomes
+    }))
 }
 
 async fn explain(sampler: &Sampler<Sources>, text: &TriggerText) -> Outcome {

@@ -12,6 +12,7 @@ use serde_saphyr::Spanned;
 const DEFAULT_NAMESPACE: &str = "default";
 
 /// One trigger of one object.
+#[derive(Clone)]
 pub(super) struct TriggerText {
     /// `ScaledObject shop/orders`
     pub(super) object: String,
@@ -128,16 +129,21 @@ impl TriggerText {
 
 /// Reads all triggers of a file, or of stdin for `-`.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<TriggerText>> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().lock().read_to_string(&mut text).context("reading stdin")?;
-    } else {
-        text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    }
-    parse(&text).with_context(|| format!("in {}", file.display()))
+    parse(&read_text(file)?).with_context(|| format!("in {}", file.display()))
 }
 
-fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
+/// The text of a file, or of stdin for `-`.
+pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("reading stdin")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// All triggers of a text.
+pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
     let documents: Vec<Option<Document>> = serde_saphyr::from_multiple(text)?;
     let mut triggers = Vec::new();
     for document in documents.into_iter().flatten() {

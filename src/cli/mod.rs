@@ -3,6 +3,7 @@
 mod advice;
 mod explain;
 mod manifest;
+mod migrate;
 pub(crate) mod output;
 mod replay;
 mod schema;
@@ -36,6 +37,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Read the sources of a ScaledObject's triggers once and say how each value comes about
     Explain(explain::Arguments),
+    /// Turn KEDA's built-in triggers of a manifest into triggers of this scaler
+    Migrate(migrate::Arguments),
     /// Print what a trigger's metadata may be, for editors and tools
     Schema(schema::Arguments),
     /// Run the catch-up policy over samples
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Playground(arguments) => playground::run(&arguments),

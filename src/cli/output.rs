@@ -28,6 +28,11 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     data(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
+/// Says something beside the data, to stderr.
+pub(super) fn talk(text: &str) {
+    eprint!("{text}");
+}
+
 /// Says why the command failed, with every cause.
 pub(super) fn failure(error: &anyhow::Error) {
     eprintln!("error: {error:#}");

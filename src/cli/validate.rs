@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Checked {
+pub(super) struct Checked {
     file: String,
     object: String,
     trigger: usize,
@@ -40,16 +40,16 @@ struct Checked {
     target: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<String>,
-    problems: Vec<Located>,
+    pub(super) problems: Vec<Located>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    advice: Vec<String>,
+    pub(super) advice: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Located {
-    line: u64,
-    key: String,
-    message: String,
+pub(super) struct Located {
+    pub(super) line: u64,
+    pub(super) key: String,
+    pub(super) message: String,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
@@ -63,7 +63,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     Ok(if good { Verdict::Good } else { Verdict::Bad })
 }
 
-fn check(file: &str, text: &TriggerText) -> Checked {
+/// What is wrong with a trigger, and what could be better.
+pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
     let mut checked = Checked {
         file: file.to_owned(),
         object: text.object.clone(),

@@ -41,7 +41,7 @@ async fn the_version_names_commit_and_librdkafka() {
 
 #[tokio::test]
 async fn every_command_has_examples() {
-    for command in ["serve", "validate", "explain", "schema", "replay", "playground"] {
+    for command in ["serve", "validate", "explain", "migrate", "schema", "replay", "playground"] {
         let Ended { code, stdout, .. } = run(&[command, "--help"]).await;
         assert_eq!(code, Some(0));
         assert!(stdout.contains(&format!("Examples:\n  keda-stream-scaler {command}")), "{stdout}");

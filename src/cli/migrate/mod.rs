@@ -1,0 +1,199 @@
+//! `migrate`: KEDA's built-in triggers into triggers of this scaler, by editing the text of the manifest.
+
+mod compare;
+mod connection;
+mod edit;
+mod plan;
+mod report;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use self::compare::Pair;
+use self::connection::{Authentication, Need};
+use self::edit::{Changes, obstacle};
+use self::plan::{MetricType, Plan, ScaleOn, Wishes, is_ours};
+use self::report::{Migrated, Outcome, Report};
+use self::yaml::{Documents, Node};
+use super::manifest::{self, TriggerKind, TriggerText};
+use super::output::{self, Format};
+use super::{Verdict, read_connections, validate};
+use crate::telemetry::{LogFormat, init_log};
+
+/// The arguments of `migrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keda-stream-scaler migrate scaledobject.yaml > migrated.yaml
+  keda-stream-scaler migrate --check -o json scaledobject.yaml
+  keda-stream-scaler migrate --compare --connections connections.yaml scaledobject.yaml > migrated.yaml
+  kustomize build . | keda-stream-scaler migrate --scale-on age --application-name orders -
+
+The manifest goes to stdout; what changes, what is lost and what the scaler's operator must add go to stderr. Comments and
+everything outside the triggers stay as they are.
+
+Exit code 0: every built-in trigger that this scaler knows is migrated; 1: some cannot be, or with --check something would be
+lost, or with --compare one has no value; 2: wrong usage.")]
+pub(super) struct Arguments {
+    /// File with ScaledObjects or ScaledJobs; - is stdin
+    file: PathBuf,
+    /// Where KEDA finds this scaler
+    #[arg(long, default_value = "keda-stream-scaler.keda:50051", value_name = "ADDRESS")]
+    scaler_address: String,
+    /// What the value is to count [default: what the built-in trigger counts]
+    #[arg(long, value_enum, value_name = "POLICY", requires_if("age", "application_name"))]
+    scale_on: Option<ScaleOn>,
+    /// The application whose checkpoints count, for age and catchUp of streams
+    #[arg(long, value_name = "NAME")]
+    application_name: Option<String>,
+    /// Write no manifest; exit with 1 if anything would be lost
+    #[arg(long)]
+    check: bool,
+    /// Read the sources once, and show the built-in's value and replicas beside the new ones
+    #[arg(long)]
+    compare: bool,
+    /// The scaler's connections file, for --compare
+    #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
+    connections: Option<PathBuf>,
+    /// How to write the result: the manifest, or a report with the manifest in it
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    let text = manifest::read_text(&arguments.file)?;
+    let wishes = Wishes {
+        scaler_address: &arguments.scaler_address,
+        scale_on: arguments.scale_on,
+        application_name: arguments.application_name.as_deref(),
+    };
+    let mut report = migrate(&arguments.file, &text, &wishes)?;
+    if arguments.compare {
+        init_log("error", LogFormat::Text).map_err(anyhow::Error::msg)?;
+        compare::compare(&mut report, read_connections(arguments.connections.as_deref())?)?;
+    }
+    match arguments.output {
+        Format::Json => output::json(&report)?,
+        Format::Text => {
+            output::talk(&report.to_string());
+            if !arguments.check {
+                output::data(&report.manifest)?;
+            }
+        }
+    }
+    let bad = report.has_failures() || (arguments.check && report.loses());
+    Ok(if bad { Verdict::Bad } else { Verdict::Good })
+}
+
+fn migrate(file: &Path, text: &str, wishes: &Wishes<'_>) -> anyhow::Result<Report> {
+    let said = || format!("in {}", file.display());
+    let before = manifest::parse(text).with_context(said)?;
+    let documents = Documents::read(text).with_context(said)?;
+    let (nodes, shared) = triggers(&documents);
+    anyhow::ensure!(nodes.len() == before.len(), "{}: triggers are written through aliases; write them out", said());
+    let mut report = Report::new(file.display().to_string());
+    let mut changes = Changes::default();
+    let mut expected = before.clone();
+    for (index, trigger) in before.iter().enumerate().filter(|(_, trigger)| is_ours(trigger)) {
+        let Some(node) = nodes.get(index) else { continue };
+        let change = if shared {
+            Err(SHARED.to_owned())
+        } else {
+            change(file, trigger, node, &documents, wishes, &mut report.needs)
+        };
+        let (outcome, pair) = match change {
+            Ok(Change { plan, advice, pair }) => {
+                changes.trigger(text, node, &plan);
+                expected[index] = pair.migrated.clone();
+                (Outcome::Migrated { remarks: plan.remarks, advice, comparison: None }, Some(pair))
+            }
+            Err(why) => (Outcome::Unchanged { why }, None),
+        };
+        report.triggers.push(Migrated::new(trigger, outcome, pair));
+    }
+    report.manifest = changes.apply(text);
+    verify(&report.manifest, &expected).with_context(said)?;
+    report.connections = (!report.needs.is_empty()).then(|| connection::connections_file(&report.needs));
+    Ok(report)
+}
+
+const SHARED: &str = "an alias names the triggers it is one of: a change would change other places too; write them out";
+
+/// The triggers of all objects, and whether an alias names any of their lists.
+fn triggers(documents: &Documents) -> (Vec<&Node>, bool) {
+    let (mut nodes, mut shared) = (Vec::new(), false);
+    for root in &documents.roots {
+        let scales = matches!(root.get("kind").and_then(Node::text), Some("ScaledObject" | "ScaledJob"));
+        let Some(spec) = root.get("spec").filter(|_| scales) else { continue };
+        let Some(list) = spec.get("triggers") else { continue };
+        shared |= documents.is_named(spec) || documents.is_named(list);
+        nodes.extend(list.items());
+    }
+    (nodes, shared)
+}
+
+/// A trigger that can be changed.
+struct Change {
+    plan: Plan,
+    advice: Vec<String>,
+    pair: Pair,
+}
+
+/// Plans the change of a trigger whose result is good, or says why there can be none.
+fn change(
+    file: &Path,
+    trigger: &TriggerText,
+    node: &Node,
+    documents: &Documents,
+    wishes: &Wishes<'_>,
+    needs: &mut Vec<Need>,
+) -> Result<Change, String> {
+    let authentication = Authentication::of(node, documents, &trigger.namespace);
+    let mut plan = plan::plan(trigger, wishes, authentication.as_ref())?;
+    if let Some(obstacle) = obstacle(node, &plan.dropped, documents) {
+        return Err(obstacle);
+    }
+    let checked = validate::check(&file.display().to_string(), &after(trigger, &plan));
+    if !checked.problems.is_empty() {
+        let told = checked.problems.iter();
+        let told: Vec<_> = told.map(|one| format!("line {}: {}: {}", one.line, one.key, one.message)).collect();
+        return Err(told.join("; "));
+    }
+    // the built-in's number is that of its own policy
+    let mut built_in = plan::plan(trigger, &Wishes { scale_on: None, ..*wishes }, authentication.as_ref())?;
+    built_in.added.push(("compat", "strict".to_owned()));
+    if let Some(need) = plan.need.take() {
+        let name = connection::place(needs, need);
+        plan.name_connection(&name);
+        built_in.name_connection(&name);
+    }
+    let pair = Pair { built_in: after(trigger, &built_in), migrated: after(trigger, &plan) };
+    Ok(Change { plan, advice: checked.advice, pair })
+}
+
+/// The trigger as it is to be.
+fn after(trigger: &TriggerText, plan: &Plan) -> TriggerText {
+    let mut after = trigger.clone();
+    after.kind = TriggerKind::External;
+    after.metadata = plan.metadata(&trigger.metadata);
+    match plan.metric_type {
+        MetricType::Stays => {}
+        MetricType::BecomesValue => "Value".clone_into(&mut after.metric_type),
+        MetricType::Goes => "AverageValue".clone_into(&mut after.metric_type),
+    }
+    after
+}
+
+/// Reads the new text again: it must say what was planned, for every trigger.
+fn verify(manifest: &str, expected: &[TriggerText]) -> anyhow::Result<()> {
+    let written = manifest::parse(manifest).context("the changed text is no manifest any more; nothing was written")?;
+    let same = |(one, other): (&TriggerText, &TriggerText)| {
+        (&one.kind, &one.metadata, &one.metric_type, &one.object)
+            == (&other.kind, &other.metadata, &other.metric_type, &other.object)
+    };
+    let good = written.len() == expected.len() && written.iter().zip(expected).all(same);
+    anyhow::ensure!(good, "the changed text does not say what it should; nothing was written");
+    Ok(())
+}

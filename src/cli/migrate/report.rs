@@ -1,0 +1,113 @@
+//! What was done, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::super::manifest::{TriggerKind, TriggerText};
+use super::compare::{Comparison, Pair};
+use super::connection::Need;
+use super::plan::{Remark, RemarkKind};
+
+/// Everything that came of a file.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    file: String,
+    pub(super) manifest: String,
+    pub(super) triggers: Vec<Migrated>,
+    /// What the scaler's operator must add, as a connections file.
+    pub(super) connections: Option<String>,
+    #[serde(skip)]
+    pub(super) needs: Vec<Need>,
+}
+
+/// What became of one built-in trigger.
+#[derive(Serialize)]
+pub(super) struct Migrated {
+    pub(super) object: String,
+    pub(super) trigger: usize,
+    line: u64,
+    from: String,
+    #[serde(flatten)]
+    pub(super) outcome: Outcome,
+    /// What to compare.
+    #[serde(skip)]
+    pub(super) pair: Option<Pair>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", tag = "outcome")]
+pub(super) enum Outcome {
+    Migrated {
+        remarks: Vec<Remark>,
+        advice: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        comparison: Option<Comparison>,
+    },
+    /// It cannot be migrated.
+    Unchanged { why: String },
+}
+
+impl Report {
+    pub(super) const fn new(file: String) -> Self {
+        Self { file, manifest: String::new(), triggers: Vec::new(), connections: None, needs: Vec::new() }
+    }
+
+    pub(super) fn has_failures(&self) -> bool {
+        self.triggers.iter().any(|trigger| match &trigger.outcome {
+            Outcome::Unchanged { .. } => true,
+            Outcome::Migrated { comparison, .. } => comparison.as_ref().is_some_and(Comparison::has_failed),
+        })
+    }
+
+    pub(super) fn loses(&self) -> bool {
+        self.triggers.iter().any(|trigger| match &trigger.outcome {
+            Outcome::Migrated { remarks, .. } => remarks.iter().any(|remark| remark.kind == RemarkKind::Lost),
+            Outcome::Unchanged { .. } => false,
+        })
+    }
+}
+
+impl Migrated {
+    pub(super) fn new(text: &TriggerText, outcome: Outcome, pair: Option<Pair>) -> Self {
+        let from = match &text.kind {
+            TriggerKind::BuiltIn(name) => name.clone(),
+            TriggerKind::External => "external".into(),
+        };
+        Self { object: text.object.clone(), trigger: text.index, line: text.line_of(""), from, outcome, pair }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = &self.file;
+        for Migrated { object, trigger, line, from, outcome, .. } in &self.triggers {
+            match outcome {
+                Outcome::Unchanged { why } => {
+                    writeln!(f, "{file}:{line}: {object}, trigger {trigger}: {from} stays as it is: {why}")?;
+                }
+                Outcome::Migrated { remarks, advice, comparison } => {
+                    writeln!(f, "{file}:{line}: {object}, trigger {trigger}: {from} migrated")?;
+                    for Remark { line, kind, message } in remarks {
+                        let kind = if *kind == RemarkKind::Lost { "lost" } else { "note" };
+                        writeln!(f, "{file}:{line}: {kind}: {message}")?;
+                    }
+                    for advice in advice {
+                        writeln!(f, "{file}: advice: {advice}")?;
+                    }
+                    if let Some(comparison) = comparison {
+                        comparison.fmt(f)?;
+                    }
+                }
+            }
+        }
+        if self.triggers.is_empty() {
+            writeln!(f, "{file}: no built-in trigger that this scaler can take over")?;
+        }
+        if let Some(connections) = &self.connections {
+            writeln!(f, "\nthe scaler's operator must add to the connections file:\n{connections}")?;
+        }
+        Ok(())
+    }
+}
