@@ -1,7 +1,9 @@
 //! The command line. Data goes to stdout, talk to stderr; exit code 0 is fine, 1 a negative result or failure, 2 wrong usage.
 
 mod advice;
+mod completions;
 mod explain;
+mod man;
 mod manifest;
 mod migrate;
 pub(crate) mod output;
@@ -23,7 +25,14 @@ use crate::trigger::parse_duration;
 
 /// KEDA external scaler that knows how far stream consumers are behind.
 #[derive(Debug, Parser)]
-#[command(version = version(), disable_help_subcommand = true, max_term_width = 120)]
+#[command(version = version(), disable_help_subcommand = true, max_term_width = 120, after_help = "Examples:
+  keda-stream-scaler validate scaledobject.yaml
+  keda-stream-scaler explain --connections connections.yaml scaledobject.yaml
+  keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml
+
+Each command tells more with --help. Data goes to stdout, talk to stderr; NO_COLOR and pipes turn colours off.
+
+Exit code 0: fine; 1: a negative result or a failure; 2: wrong usage.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +54,10 @@ enum Command {
     Replay(replay::Arguments),
     /// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
     Playground(playground::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
+    /// Print or write the manual
+    Man(man::Arguments),
 }
 
 /// How a command ended, short of a failure.
@@ -84,6 +97,8 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Playground(arguments) => playground::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match outcome {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -19,7 +19,9 @@ use crate::telemetry::{LogFormat, init_log};
   keda-stream-scaler serve
   keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,librdkafka=debug
   keda-stream-scaler serve --record /var/lib/stream-scaler   # for keda-stream-scaler replay
-  keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log")]
+  keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log
+
+Exit code 0: it was told to end, and open calls had ended; 1: it could not start, or failed; 2: wrong usage.")]
 pub(super) struct Arguments {
     /// Where KEDA finds the scaler (gRPC)
     #[arg(long, env = "STREAM_SCALER_GRPC_ADDR", default_value = "[::]:50051", value_name = "ADDRESS")]

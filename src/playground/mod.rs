@@ -57,7 +57,7 @@ const LOOK: Duration = Duration::from_millis(250);
   keda-stream-scaler playground
   keda-stream-scaler playground --for 6m --lag-threshold 200
 
-Ctrl-C ends it.")]
+Ctrl-C ends it. Exit code 0: it ended so, or after its time; 1: it failed; 2: wrong usage.")]
 pub(crate) struct Arguments {
     /// End by itself after this time, such as 30s or 5m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]

@@ -40,15 +40,6 @@ async fn the_version_names_commit_and_librdkafka() {
 }
 
 #[tokio::test]
-async fn every_command_has_examples() {
-    for command in ["serve", "validate", "explain", "migrate", "schema", "replay", "playground"] {
-        let Ended { code, stdout, .. } = run(&[command, "--help"]).await;
-        assert_eq!(code, Some(0));
-        assert!(stdout.contains(&format!("Examples:\n  keda-stream-scaler {command}")), "{stdout}");
-    }
-}
-
-#[tokio::test]
 async fn wrong_usage_ends_with_2_and_a_missing_file_with_1() {
     for arguments in
         [&["validate"][..], &["serve", "--grpc-addr", "nowhere"], &["dance"], &["validate", "--output", "xml", "-"]]

@@ -21,6 +21,7 @@ mod kafka_lag;
 mod kafka_outages;
 mod kafka_security;
 mod manifests;
+mod manual;
 mod migrate;
 mod native;
 mod playground;

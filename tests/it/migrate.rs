@@ -229,6 +229,34 @@ spec:
 }
 
 #[tokio::test]
+async fn the_docs_show_what_is_said() {
+    let text = r#"apiVersion: keda.sh/v1alpha1
+kind: TriggerAuthentication
+metadata: {name: kafka-auth, namespace: shop}
+spec:
+  secretTargetRef:
+    - {parameter: username, name: kafka, key: user}
+    - {parameter: password, name: kafka, key: pass}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: orders, namespace: shop}
+spec:
+  scaleTargetRef: {name: orders}
+  triggers:
+    - type: kafka
+      metadata: {bootstrapServers: "kafka:9092", consumerGroup: orders, topic: orders, sasl: scram_sha512}
+      authenticationRef: {name: kafka-auth}
+"#;
+    let Ended { code, stderr, .. } = migrate(text, &["--check"]).await;
+    assert_eq!(code, Some(1));
+    let docs = include_str!("../../docs/migration.md");
+    for line in stderr.replace("in.yaml", "scaledobject.yaml").lines() {
+        assert!(docs.contains(&format!("   {line}\n")) || line.is_empty(), "the docs lack {line}");
+    }
+}
+
+#[tokio::test]
 async fn the_connections_that_are_asked_for_are_such_that_the_triggers_work_with_them() {
     let servers = one_node().bootstrap_servers();
     let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));

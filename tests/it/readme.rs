@@ -1,6 +1,7 @@
 //! What the README and the docs say is what the code does.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ fn with_fresh_tables(page: &str) -> String {
             "" => "all",
             named => named.strip_prefix(": ").unwrap_or_else(|| panic!("keys{selector} is no marker")),
         });
-        fresh += &format!("<!-- keys{selector} -->\n{table}{END}{after}");
+        write!(fresh, "<!-- keys{selector} -->\n{table}{END}{after}").unwrap();
     }
     fresh
 }
@@ -58,7 +59,7 @@ fn table(selector: &str) -> String {
             ("aws-kinesis-stream" | "aws-dynamodb-streams", Owner::Application) => " (`scaleOn: age`, `catchUp`)",
             _ => "",
         };
-        table += &format!("| `{}` | {} | {} | {}{only} |\n", key.name, key.values, key.default, key.meaning);
+        writeln!(table, "| `{}` | {} | {} | {}{only} |", key.name, key.values, key.default, key.meaning).unwrap();
     }
     table
 }

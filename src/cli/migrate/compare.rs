@@ -32,7 +32,7 @@ pub(super) fn compare(report: &mut Report, connections: Connections) -> anyhow::
         if let (Outcome::Migrated { comparison, .. }, Some(built_in), Some(migrated)) =
             (&mut trigger.outcome, told.next(), told.next())
         {
-            *comparison = Some(Comparison { built_in, migrated });
+            *comparison = Some(Box::new(Comparison { built_in, migrated }));
         }
     }
     Ok(())

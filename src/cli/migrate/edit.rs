@@ -118,17 +118,14 @@ impl Changes {
             let next = entries.get(index + 1);
             let before = entries.get(..index).unwrap_or_default().iter().rfind(|entry| !leaving(entry));
             let first_of_line = text.get(line_start(text, entry.key.start)..entry.key.start).is_some_and(is_blank);
-            let range = match (mapping.is_flow(), next, before) {
-                (true, Some(next), _) => entry.key.start..next.key.start,
-                (true, None, Some(before)) => before.value.end..entry.value.end,
-                (true, None, None) => entry.key.start..entry.value.end,
-                (false, ..) if first_of_line => {
+            let range = match (next, before) {
+                (_, _) if !mapping.is_flow() && first_of_line => {
                     let (end, newline) = line_end(text, entry.value.end.max(entry.key.end));
-                    line_start(text, entry.key.start)..end + newline.len().min(text.len() - end)
+                    line_start(text, entry.key.start)..(end + newline.len()).min(text.len())
                 }
-                // behind the dash of its sequence
-                (false, Some(next), _) => entry.key.start..next.key.start,
-                (false, None, _) => entry.key.start..entry.value.end,
+                (Some(next), _) => entry.key.start..next.key.start,
+                (None, Some(before)) if mapping.is_flow() => before.value.end..entry.value.end,
+                (None, _) => entry.key.start..entry.value.end,
             };
             self.change(range, "");
         }

@@ -43,7 +43,7 @@ pub(super) enum Outcome {
         remarks: Vec<Remark>,
         advice: Vec<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        comparison: Option<Comparison>,
+        comparison: Option<Box<Comparison>>,
     },
     /// It cannot be migrated.
     Unchanged { why: String },
@@ -57,7 +57,9 @@ impl Report {
     pub(super) fn has_failures(&self) -> bool {
         self.triggers.iter().any(|trigger| match &trigger.outcome {
             Outcome::Unchanged { .. } => true,
-            Outcome::Migrated { comparison, .. } => comparison.as_ref().is_some_and(Comparison::has_failed),
+            Outcome::Migrated { comparison, .. } => {
+                comparison.as_ref().is_some_and(|comparison| comparison.has_failed())
+            }
         })
     }
 

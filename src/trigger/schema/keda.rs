@@ -24,6 +24,7 @@ struct Scaler {
 }
 
 /// What is false or empty is left out, as KEDA does.
+#[expect(clippy::struct_excessive_bools, reason = "the format is KEDA's")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Parameter {
