@@ -203,6 +203,9 @@ spec:
     - type: kafka
       metadata: {bootstrapServers: "other:9092", consumerGroup: g, topic: t, sasl: plaintext}
       authenticationRef: {name: kafka-auth}
+    - type: kafka
+      metadata: {bootstrapServers: "other:9092", consumerGroup: g, topic: t2, sasl: plaintext}
+      authenticationRef: {name: kafka-auth}
 "#;
     let Ended { code, stdout, stderr } = migrate(text, &[]).await;
     assert_eq!(code, Some(0), "{stderr}");
@@ -214,6 +217,8 @@ spec:
         stdout.contains("connection: \"shop-kafka-auth\"\n") && stdout.contains("connection: \"shop-kafka-auth-2\""),
         "{stdout}"
     );
+    assert_eq!(stdout.matches("\"shop-kafka-auth-2\"").count(), 2, "one entry for both: {stdout}");
+    assert_eq!(stderr.matches("namespaces:").count(), 2, "{stderr}");
     assert!(stderr.contains("in.yaml:13: lost: authenticationRef is left out: KEDA gives an external scaler nothing of TriggerAuthentication kafka-auth"), "{stderr}");
     let entry = r#"  "shop-kafka-auth":
     namespaces: ["shop"]
@@ -395,6 +400,25 @@ async fn what_is_lost_is_said_with_its_line() {
     );
     for wrong in [&["--scale-on", "age"][..], &["--scale-on", "speed"]] {
         assert_eq!(migrate(text, wrong).await.code, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn what_the_built_in_does_not_take_from_the_environment_is_left_out() {
+    let text = "kind: ScaledObject\nspec:\n  triggers:\n  - type: kafka\n    metadata:\n      bootstrapServersFromEnv: SERVERS\n      consumerGroupFromEnv: GROUP\n      lagThresholdFromEnv: LAG\n      pollInterval: 5m\n";
+    let Ended { code, stdout, stderr } = migrate(text, &["--check"]).await;
+    assert_eq!((code, stdout.as_str()), (Some(0), ""), "{stderr}");
+    let Ended { stdout, stderr, .. } = migrate(text, &[]).await;
+    assert!(
+        stdout.ends_with("      bootstrapServersFromEnv: SERVERS\n      consumerGroupFromEnv: GROUP\n"),
+        "{stdout}"
+    );
+    for (line, key) in [(8, "lagThresholdFromEnv"), (9, "pollInterval")] {
+        assert!(
+            stderr
+                .contains(&format!("in.yaml:{line}: note: {key} is left out: KEDA's kafka trigger does not read it\n")),
+            "{stderr}"
+        );
     }
 }
 

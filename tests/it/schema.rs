@@ -180,6 +180,11 @@ proptest! {
 }
 
 #[test]
+fn it_is_a_schema_itself() {
+    assert!(jsonschema::meta::is_valid(&json_schema()));
+}
+
+#[test]
 fn the_schema_is_about_external_triggers_of_scaled_objects_only() {
     let wrong = json!({"source": "kafka"});
     let cases = [

@@ -1,5 +1,6 @@
 //! `migrate`: KEDA's built-in triggers into triggers of this scaler, by editing the text of the manifest.
 
+mod built_in;
 mod compare;
 mod connection;
 mod edit;
@@ -12,10 +13,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
+use self::built_in::{BuiltIn, ScaleOn};
 use self::compare::Pair;
 use self::connection::{Authentication, Need};
 use self::edit::{Changes, obstacle};
-use self::plan::{MetricType, Plan, ScaleOn, Wishes, is_ours};
+use self::plan::{MetricType, Plan, Wishes};
 use self::report::{Migrated, Outcome, Report};
 use self::yaml::{Documents, Node};
 use super::manifest::{self, TriggerKind, TriggerText};
@@ -96,7 +98,7 @@ fn migrate(file: &Path, text: &str, wishes: &Wishes<'_>) -> anyhow::Result<Repor
     let mut report = Report::new(file.display().to_string());
     let mut changes = Changes::default();
     let mut expected = before.clone();
-    for (index, trigger) in before.iter().enumerate().filter(|(_, trigger)| is_ours(trigger)) {
+    for (index, trigger) in before.iter().enumerate().filter(|(_, trigger)| BuiltIn::of(trigger).is_some()) {
         let Some(node) = nodes.get(index) else { continue };
         let change = if shared {
             Err(SHARED.to_owned())
@@ -196,4 +198,21 @@ fn verify(manifest: &str, expected: &[TriggerText]) -> anyhow::Result<()> {
     let good = written.len() == expected.len() && written.iter().zip(expected).all(same);
     anyhow::ensure!(good, "the changed text does not say what it should; nothing was written");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_does_not_say_what_was_planned_is_never_written() {
+        let text = "kind: ScaledObject\nspec:\n  triggers:\n  - type: external\n    metadata: {source: kafka}\n";
+        let planned = manifest::parse(text).expect("good YAML");
+        verify(text, &planned).expect("the same");
+        for other in [text.replace("kafka", "kafkaa"), text.replace("external", "cpu"), "kind: x\n".into(), "{".into()]
+        {
+            let error = verify(&other, &planned).expect_err("something else").to_string();
+            assert!(error.ends_with("nothing was written"), "{error}");
+        }
+    }
 }

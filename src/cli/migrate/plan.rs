@@ -2,29 +2,12 @@
 
 use std::collections::HashMap;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
-use super::super::manifest::{TriggerKind, TriggerText};
+use super::super::manifest::TriggerText;
+use super::built_in::{AWS_IDENTITY, BuiltIn, ScaleOn};
 use super::connection::{Authentication, Need};
 use crate::trigger::keys::find;
-
-/// What the value of the new trigger is to count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ScaleOn {
-    /// Records behind (Kafka)
-    #[value(name = "lag")]
-    Lag,
-    /// Open shards (AWS)
-    #[value(name = "shardCount")]
-    ShardCount,
-    /// Seconds since the oldest unread record arrived (AWS)
-    #[value(name = "age")]
-    Age,
-    /// The consumers that are needed
-    #[value(name = "catchUp")]
-    CatchUp,
-}
 
 /// What the new triggers are to be.
 pub(super) struct Wishes<'a> {
@@ -70,28 +53,6 @@ pub(super) enum RemarkKind {
     Note,
 }
 
-/// The parameters that KEDA v2.21 reads from the metadata of its own triggers, or from the environment.
-const KAFKA: &[&str] = &[
-    "bootstrapServers",
-    "consumerGroup",
-    "topic",
-    "partitionLimitation",
-    "lagThreshold",
-    "activationLagThreshold",
-    "offsetResetPolicy",
-    "allowIdleConsumers",
-    "excludePersistentLag",
-    "scaleToZeroOnInvalidOffset",
-    "limitToPartitionsWithLag",
-    "ensureEvenDistributionOfPartitions",
-    "tls",
-    "sasl",
-    "awsRegion",
-];
-const KAFKA_ALONE: &[&str] = &["fullMetadata", "version", "unsafeSsl", "saslTokenProvider"];
-const AWS: &[&str] = &["shardCount", "activationShardCount", "awsRegion", "awsEndpoint"];
-/// Read wherever a trigger has to do with AWS, so for Amazon MSK too.
-const AWS_IDENTITY: &[&str] = &["identityOwner", "awsAccessKeyID", "awsSecretAccessKey"];
 /// What only lag and shard counts have; with another policy the built-in's threshold means nothing.
 const OF_LAG: &[&str] = &[
     "lagThreshold",
@@ -102,66 +63,6 @@ const OF_LAG: &[&str] = &[
 ];
 const OF_SHARD_COUNT: &[&str] = &["shardCount", "activationShardCount"];
 
-/// The built-in triggers that this scaler can take over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum BuiltIn {
-    Kafka,
-    ApacheKafka,
-    Kinesis,
-    DynamoDb,
-}
-
-impl BuiltIn {
-    fn of(text: &TriggerText) -> Option<Self> {
-        let TriggerKind::BuiltIn(name) = &text.kind else { return None };
-        match name.as_str() {
-            "kafka" => Some(Self::Kafka),
-            "apache-kafka" => Some(Self::ApacheKafka),
-            "aws-kinesis-stream" => Some(Self::Kinesis),
-            "aws-dynamodb-streams" => Some(Self::DynamoDb),
-            _ => None,
-        }
-    }
-
-    const fn source(self) -> &'static str {
-        match self {
-            Self::Kafka => "kafka",
-            Self::ApacheKafka => "apache-kafka",
-            Self::Kinesis => "aws-kinesis-stream",
-            Self::DynamoDb => "aws-dynamodb-streams",
-        }
-    }
-
-    const fn is_kafka(self) -> bool {
-        matches!(self, Self::Kafka | Self::ApacheKafka)
-    }
-
-    fn reads(self, key: &str) -> bool {
-        AWS_IDENTITY.contains(&key)
-            || match self {
-                Self::Kafka => KAFKA.contains(&key) || KAFKA_ALONE.contains(&key),
-                Self::ApacheKafka => KAFKA.contains(&key),
-                Self::Kinesis => AWS.contains(&key) || key == "streamName",
-                Self::DynamoDb => AWS.contains(&key) || key == "tableName",
-            }
-    }
-
-    /// The policy that is wished for, where this source has it.
-    fn policy(self, wished: Option<ScaleOn>) -> Result<ScaleOn, &'static str> {
-        let own = if self.is_kafka() { ScaleOn::Lag } else { ScaleOn::ShardCount };
-        match (wished.unwrap_or(own), self.is_kafka()) {
-            (ScaleOn::ShardCount | ScaleOn::Age, true) => Err("is for streams of AWS"),
-            (ScaleOn::Lag, false) => Err("is for Kafka"),
-            (policy, _) => Ok(policy),
-        }
-    }
-}
-
-/// Whether the trigger is one that can be taken over.
-pub(super) fn is_ours(text: &TriggerText) -> bool {
-    BuiltIn::of(text).is_some()
-}
-
 /// Plans the change of a trigger, or says why there can be none.
 pub(super) fn plan(
     text: &TriggerText,
@@ -171,9 +72,8 @@ pub(super) fn plan(
     let Some(built_in) = BuiltIn::of(text) else { return Err("KEDA's trigger has no counterpart".into()) };
     let mut draft = Draft { text, built_in, plan: Plan::new(built_in, wishes) };
     let policy = built_in.policy(wishes.scale_on).unwrap_or_else(|why| {
-        let own = if built_in.is_kafka() { ScaleOn::Lag } else { ScaleOn::ShardCount };
         draft.remark("", RemarkKind::Note, format!("scaleOn stays the built-in's: what was asked for {why}"));
-        own
+        built_in.own_policy()
     });
     if policy == ScaleOn::Age && text.object.starts_with("ScaledJob") {
         return Err("age is for ScaledObjects: with metricType Value a ScaledJob gets no jobs".into());
@@ -244,7 +144,7 @@ impl Draft<'_> {
         for key in keys {
             let plain = key.strip_suffix("FromEnv").unwrap_or(key);
             let name = self.built_in.source();
-            if !self.built_in.reads(plain) {
+            if !self.built_in.reads(key) {
                 let known = if find(plain).is_some() { "" } else { ", and it is not known here" };
                 self.drop(key, RemarkKind::Note, &format!("KEDA's {name} trigger does not read it{known}"));
             } else if self.built_in.is_kafka() && AWS_IDENTITY.contains(&plain) {
