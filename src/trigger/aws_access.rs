@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::addresses;
 use super::keys::Reader;
 use super::metadata::{Metadata, Words};
 use super::problem::TriggerError;
@@ -43,8 +44,8 @@ impl AwsAccess {
     pub(super) fn read(metadata: &Metadata<'_>) -> Option<Self> {
         metadata.word("identityOwner", IDENTITY_OWNERS);
         let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
-        let region: Option<Arc<str>> = metadata.text("awsRegion").map(Arc::from);
-        if connection.is_none() && region.is_none() {
+        let region: Option<Arc<str>> = addresses::region(metadata).map(Arc::from);
+        if connection.is_none() && metadata.text("awsRegion").is_none() {
             metadata.problem("awsRegion", "is required, unless a connection is named");
         }
         let credentials = credentials(metadata);
@@ -61,7 +62,7 @@ impl AwsAccess {
                 metadata.problem(key, NEEDS_NOTHING);
             }
         }
-        let endpoint = metadata.text("awsEndpoint").map(Arc::from);
+        let endpoint = addresses::endpoint(metadata).map(Arc::from);
         Some(Self { connection, region, endpoint, credentials: credentials? })
     }
 
@@ -80,8 +81,9 @@ impl AwsIdentity {
     /// Every problem of the parameters.
     pub fn of_connection(parameters: &HashMap<String, String>) -> Result<Self, TriggerError> {
         let metadata = Metadata::new(parameters);
-        let region = metadata.required("awsRegion");
-        let endpoint = metadata.text("awsEndpoint").map(Arc::from);
+        metadata.required("awsRegion");
+        let region = addresses::region(&metadata);
+        let endpoint = addresses::endpoint(&metadata).map(Arc::from);
         let identity = credentials(&metadata).zip(region);
         let identity = identity.map(|(credentials, region)| Self { region: region.into(), endpoint, credentials });
         metadata.finish(identity, Reader::Connection)
@@ -92,9 +94,9 @@ impl AwsIdentity {
 fn credentials(metadata: &Metadata<'_>) -> Option<AwsCredentials> {
     let [key, secret, token] =
         ["awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"].map(|key| metadata.text(key));
-    let role = metadata.text("awsRoleArn");
+    let role = addresses::role(metadata);
     let external_id = metadata.text("awsExternalId");
-    if role.is_none() && external_id.is_some() {
+    if metadata.text("awsRoleArn").is_none() && external_id.is_some() {
         metadata.problem("awsExternalId", "is for awsRoleArn only");
     }
     if role.is_some() && (key.is_some() || secret.is_some()) {

@@ -66,6 +66,11 @@ pub(super) enum Reader {
 }
 
 impl Reader {
+    /// Whether the value of such a key is a name, a number or an address, and no certificate.
+    pub(super) fn wants_one_line(self, owner: Owner) -> bool {
+        self != Self::Connection && owner != Owner::Keda
+    }
+
     /// Why this reader does not take a known key; `None` where it does.
     pub(super) fn refusal(self, owner: Owner) -> Option<&'static str> {
         const SECRET: &str = "belongs in a connection of the scaler; name that with the key connection";
@@ -412,9 +417,15 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// No longer name is compared with those that are known: that takes time by its length, and none is half as long.
+const LONGEST_COMPARED: usize = 80;
+
 /// The known key whose name is nearest to a wrong one, if any is near.
 #[must_use]
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    if name.len() > LONGEST_COMPARED {
+        return None;
+    }
     let lower = name.to_lowercase();
     let distance = |key: &Key| strsim::damerau_levenshtein(&lower, &key.name.to_lowercase());
     let ours = KEYS.iter().filter(|key| !matches!(key.owner, Owner::Connection));

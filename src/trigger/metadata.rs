@@ -126,16 +126,18 @@ impl<'a> Metadata<'a> {
 
     /// Refuses keys that nobody knows or that are not for this reader; then `parsed` holds if there was no problem at all.
     pub(super) fn finish<T>(self, parsed: Option<T>, reader: Reader) -> Result<T, TriggerError> {
-        for (name, _) in &self.values {
+        for (name, value) in &self.values {
             match keys::find(name).map(|key| key.owner) {
                 None => {
                     let near = keys::nearest(name);
                     let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
-                    self.problem(name, format!("is not a known key{hint}"));
+                    self.problem(&in_one_line(name), format!("is not a known key{hint}"));
                 }
                 Some(owner) => {
                     if let Some(refusal) = reader.refusal(owner) {
                         self.problem(name, refusal);
+                    } else if reader.wants_one_line(owner) && !value.chars().all(is_printable) {
+                        self.problem(name, "holds a control character");
                     }
                 }
             }
@@ -151,9 +153,26 @@ impl<'a> Metadata<'a> {
 
 /// A value as a problem shows it: in quotes, on one line, and no longer than a reader needs.
 pub(super) fn shown(value: &str) -> String {
+    let (start, more) = beginning(value);
+    format!("{start:?}{more}")
+}
+
+/// A key as a problem shows it: the same without quotes.
+fn in_one_line(key: &str) -> String {
+    let (start, more) = beginning(key);
+    format!("{}{more}", start.escape_debug())
+}
+
+fn beginning(text: &str) -> (&str, &'static str) {
     const LONGEST: usize = 80;
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?} …", value.get(..end).unwrap_or_default()),
-        None => format!("{value:?}"),
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => (text.get(..end).unwrap_or_default(), " …"),
+        None => (text, ""),
     }
+}
+
+/// What neither ends a line, nor tells a terminal to do something, nor turns the text around it.
+fn is_printable(sign: char) -> bool {
+    let turns = matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !sign.is_control() && !turns
 }

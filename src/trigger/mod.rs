@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock. [`SourceRef`] is what to observe, and the key by which readings are shared; [`Policy`] is how to
 //! judge it, and never part of that key. The rules of KEDA's triggers are test data in `cases/`.
 
+mod addresses;
 mod aws;
 mod aws_access;
 #[cfg(test)]

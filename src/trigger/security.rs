@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::addresses;
 use super::kafka::KafkaDialect;
 use super::keys::Reader;
 use super::metadata::{Metadata, Words};
@@ -201,7 +202,7 @@ pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Request
         tls: metadata.word("tls", TLS_MODES),
         sasl: metadata.word("sasl", mechanisms(dialect)),
         token_provider,
-        aws_region: metadata.text("awsRegion").map(str::to_owned),
+        aws_region: addresses::region(metadata).map(str::to_owned),
         verification,
     }
 }
@@ -386,7 +387,7 @@ fn msk_iam(parameters: &Metadata<'_>, asked: &RequestedSecurity) -> Option<Sasl>
         parameters.problem("awsRegion", "is required for IAM of Amazon MSK");
     }
     let parts = ["awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"].map(|key| parameters.text(key));
-    let credentials = match (parameters.text("awsRoleArn"), parts) {
+    let credentials = match (addresses::role(parameters), parts) {
         (Some(arn), _) => AwsCredentials::Role {
             arn: arn.to_owned(),
             external_id: parameters.text("awsExternalId").map(str::to_owned),
