@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod keda;
 pub mod lag;
+pub mod limits;
 pub mod page;
 mod playground;
 pub mod recording;

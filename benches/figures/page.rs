@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keda_stream_scaler::admin::{Readiness, serve};
+use keda_stream_scaler::limits::Limits;
 use keda_stream_scaler::sampler::{Asker, Sampler};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
@@ -31,7 +32,13 @@ pub fn measure(table: &mut Table) {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, sampler, metrics, Readiness::new(CancellationToken::new())));
+        tokio::spawn(serve(
+            listener,
+            sampler,
+            metrics,
+            Limits::default().http_connections,
+            Readiness::new(CancellationToken::new()),
+        ));
         let (mut took, mut bytes) = (Vec::new(), 0);
         for page in 1..=PAGES {
             let begun = Instant::now();

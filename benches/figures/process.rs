@@ -12,7 +12,7 @@ use keda_stream_scaler::keda::proto::external_scaler_server::ExternalScaler;
 use keda_stream_scaler::keda::proto::{
     GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, MetricValue, ScaledObjectRef,
 };
-use keda_stream_scaler::keda::{Limits, serve, serve_service};
+use keda_stream_scaler::keda::{CallerLimits, Limits, serve, serve_service};
 use keda_stream_scaler::sampler::Sampler;
 use keda_stream_scaler::telemetry::Metrics;
 use rdkafka::mocking::MockCluster;
@@ -187,11 +187,13 @@ async fn scaler() {
         }
     });
     let sampler = Sampler::new(source, metrics.sampler.clone());
-    serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, CancellationToken::new()).await.unwrap();
+    serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
+        .await
+        .unwrap();
 }
 
 async fn no_op() {
-    serve_service(listener().await, NoOp, LIMITS, CancellationToken::new()).await.unwrap();
+    serve_service(listener().await, NoOp, LIMITS, &CallerLimits::default(), CancellationToken::new()).await.unwrap();
 }
 
 fn brokers(first_line: &str) {

@@ -51,7 +51,7 @@ pub fn same_requests_for_any_number_of_objects(table: &mut Table) {
     let mut counts = Vec::new();
     for objects in [1, 100, 10_000] {
         let metrics = Metrics::new("0", "none");
-        let sources = Sources::new(Connections::default(), metrics.upstream.clone());
+        let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
         let sampler = Sampler::new(sources, metrics.sampler.clone());
         runtime().block_on(ask_all(&sampler, objects, GROUPS, &brokers.address));
         counts.push(requests(&metrics.upstream));
@@ -102,7 +102,7 @@ pub async fn read(servers: &str) {
     const ROUNDS: u32 = 3;
     const INTERVAL: Duration = Duration::from_secs(10);
     let metrics = Metrics::new("0", "none");
-    let sources = Sources::new(Connections::default(), metrics.upstream.clone());
+    let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
     let sampler = Sampler::new(sources, metrics.sampler.clone());
     let idle = Usage::of("self");
     ask_all(&sampler, THREE_HUNDRED, THREE_HUNDRED, servers).await;

@@ -4,10 +4,10 @@
 
 mod page;
 mod samples;
+mod server;
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::samples::{Filter, Samples};
 use crate::lag::Observe;
+use crate::limits::{Allowance, Bounds, Limit};
 use crate::page::{SCRIPT, script};
 use crate::sampler::Sampler;
 use crate::telemetry::Metrics;
@@ -42,16 +43,19 @@ struct Context<O: Observe> {
     readiness: Readiness,
 }
 
-/// Serves on `listener` for ever.
+/// Serves on `listener` for ever, within these bounds of connections.
 ///
 /// # Errors
-/// When the listener fails.
+/// None.
 pub async fn serve<O: Observe>(
     listener: TcpListener,
     sampler: Sampler<O>,
     metrics: Arc<Metrics>,
+    connections: Bounds,
     readiness: Readiness,
 ) -> anyhow::Result<()> {
+    let (in_all, each) = (Limit::HttpConnections, Limit::HttpConnectionsPerAddress);
+    let connections = Allowance::new(connections, in_all, each, &metrics.limits);
     let router = Router::new()
         .route("/metrics", get(exposition::<O>))
         .route("/livez", get(|| async { "ok\n" }))
@@ -61,7 +65,8 @@ pub async fn serve<O: Observe>(
         .route("/targets/{id}", get(page::target::<O>))
         .route(SCRIPT, get(script))
         .with_state(Arc::new(Context { sampler, metrics, readiness }));
-    axum::serve(listener, router).await.context("serving HTTP")
+    server::serve(listener, router, connections).await;
+    Ok(())
 }
 
 async fn exposition<O: Observe>(State(context): State<Arc<Context<O>>>) -> impl IntoResponse {

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::recorder::Recorder;
 use crate::admin;
-use crate::keda::{self, Limits};
-use crate::sampler::{Sampler, Witness};
+use crate::keda::{self, CallerLimits};
+use crate::limits::Limits;
+use crate::sampler::{Sampler, Shares, Witness};
 use crate::source::{Connections, Sources};
 use crate::telemetry::Metrics;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub connections_file: Option<PathBuf>,
     /// Where readings are recorded, if they are.
     pub recording: Option<Recording>,
+    /// How much callers may take up.
+    pub limits: Limits,
     /// How long open calls may take after the end was asked for.
     pub drain_deadline: Duration,
     /// The age at which connections are asked to end.
@@ -86,16 +89,20 @@ pub async fn run(
         let recorder = recorder.with_context(|| format!("recording into {}", directory.display()))?;
         anyhow::Ok(Arc::new(recorder) as Arc<dyn Witness>)
     });
-    let sampler = Sampler::witnessed(sources, metrics.sampler.clone(), recorder.transpose()?);
+    let shares = Shares::new(&settings.limits, &metrics.limits);
+    let sampler = Sampler::within(shares, sources, metrics.sampler.clone(), recorder.transpose()?);
     let drain = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let readiness = admin::Readiness::new(drain.clone());
-    tasks.spawn(admin::serve(listeners.http, sampler.clone(), metrics.clone(), readiness));
+    let connections = settings.limits.http_connections;
+    tasks.spawn(admin::serve(listeners.http, sampler.clone(), metrics.clone(), connections, readiness));
     if let Some(path) = settings.connections_file {
         tasks.spawn(reload::watch(path, handle));
     }
-    let limits = Limits { max_connection_age: settings.max_connection_age };
-    let mut grpc = tokio::spawn(keda::serve(listeners.grpc, sampler, metrics.rpc.clone(), limits, drain.clone()));
+    let ages = keda::Limits { max_connection_age: settings.max_connection_age };
+    let callers = CallerLimits { limits: settings.limits, metrics: metrics.limits.clone() };
+    let (rpc, end) = (metrics.rpc.clone(), drain.clone());
+    let mut grpc = tokio::spawn(async move { keda::serve(listeners.grpc, sampler, rpc, ages, &callers, end).await });
 
     tokio::select! {
         () = shutdown => {}

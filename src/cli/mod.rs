@@ -10,6 +10,7 @@ pub(crate) mod output;
 mod replay;
 mod schema;
 mod serve;
+mod serve_limits;
 mod validate;
 
 use std::path::Path;
@@ -72,9 +73,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "must be a duration such as 30s or 5m".to_owned())
 }
 
-/// The connections file, or the defaults where there is none.
+/// The connections file; where there is none, whoever runs the command asks on their own behalf.
 fn read_connections(file: Option<&Path>) -> anyhow::Result<Connections> {
-    Ok(file.map(Connections::read).transpose()?.unwrap_or_default())
+    Ok(file.map(Connections::read).transpose()?.unwrap_or_else(Connections::unrestricted))
 }
 
 fn version() -> &'static str {

@@ -9,8 +9,10 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Verdict, read_connections};
+use super::Verdict;
+use super::serve_limits::LimitArguments;
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
+use crate::source::Connections;
 use crate::telemetry::{LogFormat, init_log};
 
 /// The arguments of `serve`.
@@ -51,6 +53,8 @@ pub(super) struct Arguments {
     #[arg(long, env = "STREAM_SCALER_RECORD_MIB", default_value = "1024", value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(32..=1_048_576))]
     record_mib: u64,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// What to log: a level, or levels by module
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -69,14 +73,16 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         worker_threads,
         record,
         record_mib,
+        limits,
         log,
         log_format,
     } = arguments;
     init_log(&log, log_format).map_err(anyhow::Error::msg)?;
     let settings = Settings {
-        connections: read_connections(connections.as_deref())?,
+        connections: connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default(),
         connections_file: connections,
         recording: record.map(|directory| Recording { directory, most_bytes: record_mib << 20 }),
+        limits: limits.into(),
         drain_deadline: Duration::from_secs(drain_seconds),
         max_connection_age: Duration::from_secs(max_connection_age_seconds),
     };

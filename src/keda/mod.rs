@@ -8,6 +8,7 @@
 #[path = "gen/externalscaler.rs"]
 pub mod proto;
 
+mod caller;
 mod push;
 mod server;
 mod status;
@@ -21,11 +22,13 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
+use self::caller::Acceptance;
 use self::proto::external_scaler_server::ExternalScaler;
 use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef};
-pub use self::server::{Limits, ServeError, serve, serve_service};
+pub use self::server::{CallerLimits, Limits, ServeError, serve, serve_service};
 pub use self::status::code_of;
 use crate::lag::{Observe, SourceError};
+use crate::limits::{Allowance, Limit};
 use crate::sampler::{Answer, Asker, PATIENCE, Sampler};
 use crate::scaling::{Decision, Quantity, decide};
 use crate::telemetry::{RpcMethod, RpcMetrics};
@@ -38,6 +41,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub struct ScalerService<O: Observe> {
     sampler: Sampler<O>,
     metrics: RpcMetrics,
+    acceptance: Acceptance,
     streams: push::Terms,
 }
 
@@ -47,14 +51,26 @@ type StreamOf<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl<O: Observe> ScalerService<O> {
     /// A service over `sampler`; `drain` ends its streams, each of which lives for `stream_lifetime` at most.
-    pub fn new(sampler: Sampler<O>, metrics: RpcMetrics, drain: CancellationToken, stream_lifetime: Duration) -> Self {
-        Self { sampler, metrics, streams: push::Terms { drain, lifetime: stream_lifetime } }
+    pub fn new(
+        sampler: Sampler<O>,
+        metrics: RpcMetrics,
+        callers: &CallerLimits,
+        drain: CancellationToken,
+        stream_lifetime: Duration,
+    ) -> Self {
+        let CallerLimits { limits, metrics: limit_metrics } = callers;
+        let acceptance = Acceptance::new(limits.metadata_bytes, limit_metrics);
+        let open = Allowance::new(limits.streams, Limit::Streams, Limit::StreamsPerNamespace, limit_metrics);
+        Self { sampler, metrics, acceptance, streams: push::Terms { drain, lifetime: stream_lifetime, open } }
     }
 
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
+        self.acceptance.check(about)?;
         let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
-        self.sampler.note(&trigger.source, &about.scaler_metadata);
         let answer = self.sampler.ask(asker(about), &trigger, patience).await;
+        if answer.is_ok() {
+            self.sampler.note(&trigger.source, &about.scaler_metadata);
+        }
         answer.and_then(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
     }
 
@@ -138,7 +154,9 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
         let begun = Instant::now();
         let about = request.into_inner();
-        let outcome = push::activity(&self.sampler, &about, &self.streams, self.metrics.clone());
+        let accepted = self.acceptance.check(&about);
+        let outcome =
+            accepted.and_then(|()| push::activity(&self.sampler, &about, &self.streams, self.metrics.clone()));
         self.record(RpcMethod::StreamIsActive, begun, outcome)
     }
 
@@ -147,8 +165,11 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamMetricSpecStream>, Status> {
         let begun = Instant::now();
-        let stream = push::specs(spec_of(request.get_ref()), &self.streams, self.metrics.clone());
-        self.record(RpcMethod::StreamMetricSpec, begun, Ok(stream))
+        let about = request.get_ref();
+        let accepted = self.acceptance.check(about);
+        let outcome =
+            accepted.and_then(|()| push::specs(spec_of(about), &about.namespace, &self.streams, self.metrics.clone()));
+        self.record(RpcMethod::StreamMetricSpec, begun, outcome)
     }
 }
 

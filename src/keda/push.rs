@@ -5,6 +5,7 @@
 //! after an OK KEDA's back-off starts afresh, after an error it grows.
 
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,7 +17,8 @@ use tonic::Status;
 use super::proto::{GetMetricSpecResponse, IsActiveResponse, ScaledObjectRef};
 use super::{StreamOf, asker, judge, status};
 use crate::lag::Observe;
-use crate::sampler::{Sampler, Watch};
+use crate::limits::{Allowance, Full, Pass};
+use crate::sampler::{Sampler, Standing, Watch};
 use crate::telemetry::RpcMetrics;
 use crate::trigger::Trigger;
 
@@ -32,6 +34,8 @@ pub(super) struct Terms {
     pub(super) drain: CancellationToken,
     /// Ends one that is as old as this, a fifth earlier for some: they must not all come back at once.
     pub(super) lifetime: Duration,
+    /// How many there may be, in all and of one namespace.
+    pub(super) open: Arc<Allowance>,
 }
 
 impl Terms {
@@ -50,32 +54,41 @@ impl Terms {
 }
 
 /// Counts a stream as open until it is dropped.
-struct OpenStream(RpcMetrics);
+struct OpenStream {
+    metrics: RpcMetrics,
+    _pass: Pass,
+}
 
 impl OpenStream {
-    fn new(metrics: RpcMetrics) -> Self {
+    fn new(metrics: RpcMetrics, namespace: &str, terms: &Terms) -> Result<Self, Status> {
+        let pass = terms.open.take(namespace).map_err(|full| {
+            let whose = full.owner.as_ref().map(|owner| format!("namespace {owner}"));
+            status::full(&Full { owner: whose, ..full })
+        })?;
         metrics.stream_opened();
-        Self(metrics)
+        Ok(Self { metrics, _pass: pass })
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.0.stream_ended();
+        self.metrics.stream_ended();
     }
 }
 
 /// Sends the current specs, which depend on nothing but the metadata, and keeps the stream open.
 pub(super) fn specs(
     current: GetMetricSpecResponse,
+    namespace: &str,
     terms: &Terms,
     metrics: RpcMetrics,
-) -> StreamOf<GetMetricSpecResponse> {
-    stream(terms, metrics, move |to| async move {
+) -> Result<StreamOf<GetMetricSpecResponse>, Status> {
+    let open = OpenStream::new(metrics, namespace, terms)?;
+    Ok(stream(terms, open, move |to| async move {
         if to.send(Ok(current)).await.is_ok() {
             std::future::pending::<()>().await;
         }
-    })
+    }))
 }
 
 /// Sends the activity of the trigger's source.
@@ -86,17 +99,14 @@ pub(super) fn activity<O: Observe>(
     metrics: RpcMetrics,
 ) -> Result<StreamOf<IsActiveResponse>, Status> {
     let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
+    let open = OpenStream::new(metrics, &about.namespace, terms)?;
     let watch = sampler.watch(asker(about), &trigger, idle_interval(&trigger));
     let watch = watch.map_err(|error| status::no_reading(&error))?;
-    Ok(stream(terms, metrics, move |to| push_activity(trigger, watch, to)))
+    Ok(stream(terms, open, move |to| push_activity(trigger, watch, to)))
 }
 
 /// Runs `send` until it ends, its reader is gone, or the terms end it; then the stream ends with OK.
-fn stream<T, F>(
-    terms: &Terms,
-    metrics: RpcMetrics,
-    send: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F,
-) -> StreamOf<T>
+fn stream<T, F>(terms: &Terms, open: OpenStream, send: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F) -> StreamOf<T>
 where
     T: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -106,7 +116,7 @@ where
     let gone = to.clone();
     let send = send(to);
     tokio::spawn(async move {
-        let _open = OpenStream::new(metrics);
+        let _open = open;
         tokio::select! {
             () = end => {}
             () = gone.closed() => {}
@@ -116,7 +126,7 @@ where
     Box::pin(ReceiverStream::new(from))
 }
 
-/// While nothing is known nothing is sent: an unknown is never pushed as idle.
+/// While nothing is known nothing is sent: an unknown is never pushed as idle. One who may not ask any more is told so.
 async fn push_activity<O: Observe>(
     trigger: Trigger,
     mut watch: Watch<O>,
@@ -125,6 +135,15 @@ async fn push_activity<O: Observe>(
     let mut last: Option<bool> = None;
     let mut repeat_at = Instant::now();
     loop {
+        match watch.standing() {
+            Standing::Holds => {}
+            Standing::Moved => return,
+            Standing::Refused(error) => {
+                // the reader may have gone
+                let _ = to.send(Err(status::no_reading(&error))).await;
+                return;
+            }
+        }
         let decision = watch.now().and_then(|answer| answer.and_then(|answer| judge(&trigger, &answer)).ok());
         if let Some(decision) = decision {
             let active = decision.active;

@@ -11,6 +11,7 @@ use tonic_health::ServingStatus;
 use super::ScalerService;
 use super::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer, SERVICE_NAME};
 use crate::lag::Observe;
+use crate::limits::LimitMetrics;
 use crate::sampler::Sampler;
 use crate::telemetry::RpcMetrics;
 
@@ -20,9 +21,6 @@ const DESCRIPTORS: &[u8] = include_bytes!("gen/externalscaler.bin");
 /// KEDA sets no keepalive: without the server's a stream over a dead connection would hang for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Metadata is a few hundred bytes; KEDA itself sends no message near this.
-const LARGEST_REQUEST: usize = 256 * 1024;
 
 /// The services of the health protocol; a probe may name any of them.
 const HEALTH_SERVICES: [&str; 4] = ["", SERVICE_NAME, "liveness", "readiness"];
@@ -43,6 +41,22 @@ pub enum ServeError {
 pub struct Limits {
     /// A connection is asked to end at this age, so that callers find new replicas.
     pub max_connection_age: Duration,
+}
+
+/// How much callers may take up, and who counts what was refused.
+#[derive(Clone, Debug, Default)]
+pub struct CallerLimits {
+    /// How much.
+    pub limits: crate::limits::Limits,
+    /// Who counts.
+    pub metrics: LimitMetrics,
+}
+
+impl CallerLimits {
+    /// Of one connection. Push streams must not take the place of calls: KEDA has one connection for all of its triggers.
+    fn calls_at_once(&self) -> u32 {
+        u32::try_from(self.limits.streams.in_all).unwrap_or(u32::MAX).saturating_add(self.limits.calls_per_connection)
+    }
 }
 
 impl Limits {
@@ -66,10 +80,11 @@ pub async fn serve<O: Observe>(
     sampler: Sampler<O>,
     metrics: RpcMetrics,
     limits: Limits,
+    callers: &CallerLimits,
     drain: CancellationToken,
 ) -> Result<(), ServeError> {
-    let service = ScalerService::new(sampler, metrics, drain.clone(), limits.stream_lifetime());
-    serve_service(listener, service, limits, drain).await
+    let service = ScalerService::new(sampler, metrics, callers, drain.clone(), limits.stream_lifetime());
+    serve_service(listener, service, limits, callers, drain).await
 }
 
 /// Serves any implementation of the contract as [`serve`] serves the scaler's own; a benchmark compares the two.
@@ -80,9 +95,10 @@ pub async fn serve_service(
     listener: TcpListener,
     service: impl ExternalScaler,
     limits: Limits,
+    callers: &CallerLimits,
     drain: CancellationToken,
 ) -> Result<(), ServeError> {
-    let scaler = ExternalScalerServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
+    let scaler = ExternalScalerServer::new(service).max_decoding_message_size(callers.limits.request_bytes);
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_SERVICES {
         health.set_service_status(name, ServingStatus::Serving).await;
@@ -100,6 +116,7 @@ pub async fn serve_service(
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(callers.calls_at_once())
         .max_connection_age(limits.max_connection_age)
         .max_connection_age_grace(limits.grace())
         .add_service(scaler)

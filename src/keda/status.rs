@@ -3,6 +3,7 @@
 use tonic::{Code, Status};
 
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::limits::Full;
 use crate::trigger::TriggerError;
 
 /// A message travels in a header; a longer one is cut, so that no proxy or client refuses it.
@@ -11,6 +12,16 @@ const LONGEST_MESSAGE: usize = 4096;
 /// Bad metadata: every problem in one message, which KEDA shows in the events of the `ScaledObject`.
 pub(super) fn bad_metadata(error: &TriggerError) -> Status {
     Status::invalid_argument(cut(error.to_string()))
+}
+
+/// A namespace or a name that Kubernetes would not have.
+pub(super) fn bad_name(what: &str, longest: usize) -> Status {
+    Status::invalid_argument(format!("{what} is none of Kubernetes: up to {longest} characters without spaces"))
+}
+
+/// A limit is reached.
+pub(super) fn full(full: &Full) -> Status {
+    Status::resource_exhausted(cut(format!("{full}; {}", full.limit.remedy())))
 }
 
 /// No reading: the code tells what kind of trouble it is, the message what to do.

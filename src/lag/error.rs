@@ -12,7 +12,7 @@ pub enum SourceErrorKind {
     Missing,
     /// The scaler's own credentials, or the rules of its operator, do not allow it.
     Denied,
-    /// The service asked for fewer requests.
+    /// The service asked for fewer requests, or a limit of the scaler is reached.
     Throttled,
     /// An answer did not come before the deadline.
     TimedOut,

@@ -30,6 +30,11 @@ pub trait Observe: Send + Sync + 'static {
         report: Report,
     ) -> impl Future<Output = ()> + Send;
 
+    /// Whether what led to this backend leads there still. No I/O.
+    fn is_current(&self, _backend: &Self::Backend) -> bool {
+        true
+    }
+
     /// Nobody asks for this backend any more: its client may go.
     fn forget(&self, backend: &Self::Backend);
 }

@@ -38,6 +38,7 @@ use self::periods::Periods;
 use self::world::World;
 use crate::app::{self, Listeners, Settings};
 use crate::cli::{Verdict, duration, output};
+use crate::limits::Limits;
 use crate::source::Connections;
 use crate::telemetry::{LogFormat, init_log};
 
@@ -187,7 +188,8 @@ impl Served {
         let page = listen(arguments.page_addr).await?;
         let addresses = (grpc.local_addr()?, http.local_addr()?, page.local_addr()?);
         let settings = Settings {
-            connections: Connections::default(),
+            connections: Connections::unrestricted(),
+            limits: Limits::default(),
             connections_file: None,
             recording: None,
             drain_deadline: Duration::from_secs(1),

@@ -11,13 +11,13 @@ mod chart;
 mod pace;
 mod rounds;
 mod rows;
+mod seats;
 mod target;
 mod verdict;
 mod view;
 mod witness;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,11 +30,14 @@ pub use self::chart::{Chart, LONGEST_CHART, Point, Wanted};
 use self::pace::{Interests, WatchId};
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
+use self::seats::Seat;
+pub use self::seats::Shares;
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{Judged, TargetView, ViewState};
 pub use self::witness::Witness;
 use crate::lag::{Moment, Observe, SourceError, SourceErrorKind};
+use crate::limits::{LimitMetrics, Limits};
 use crate::scaling::{RetentionRisk, Sample};
 use crate::telemetry::SamplerMetrics;
 use crate::trigger::{CatchUpPolicy, Policy, SourceRef, Trigger};
@@ -64,6 +67,7 @@ struct Inner<O: Observe> {
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
+    shares: Shares,
     witness: Option<Arc<dyn Witness>>,
 }
 
@@ -75,6 +79,20 @@ pub struct Watch<O: Observe> {
     news: watch::Receiver<Known>,
     id: WatchId,
     max_staleness: Duration,
+    namespace: Box<str>,
+    backend: O::Backend,
+    _seat: Arc<Seat>,
+}
+
+/// Whether one who watches may go on.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// As when it began.
+    Holds,
+    /// The source is read by another client now: begin anew.
+    Moved,
+    /// The namespace may not ask any more.
+    Refused(SourceError),
 }
 
 // === impl Sampler ===
@@ -88,11 +106,11 @@ impl<O: Observe> Clone for Sampler<O> {
 impl<O: Observe> Sampler<O> {
     /// A sampler that reads through `observer`. Needs a running runtime as soon as it is asked.
     pub fn new(observer: O, metrics: SamplerMetrics) -> Self {
-        Self::witnessed(observer, metrics, None)
+        Self::within(Shares::new(&Limits::default(), &LimitMetrics::default()), observer, metrics, None)
     }
 
-    /// The same, with somebody who sees what is asked and what is read.
-    pub fn witnessed(observer: O, metrics: SamplerMetrics, witness: Option<Arc<dyn Witness>>) -> Self {
+    /// The same within other limits, with somebody who sees what is asked and what is read.
+    pub fn within(shares: Shares, observer: O, metrics: SamplerMetrics, witness: Option<Arc<dyn Witness>>) -> Self {
         for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
             metrics.expect_outcome(outcome);
         }
@@ -105,6 +123,7 @@ impl<O: Observe> Sampler<O> {
             backends: Mutex::default(),
             next_watch: AtomicU64::new(0),
             metrics,
+            shares,
             witness,
         };
         Self { inner: Arc::new(inner) }
@@ -113,7 +132,8 @@ impl<O: Observe> Sampler<O> {
     /// What is known of the trigger's source; waits up to `patience` where nothing is known yet.
     ///
     /// # Errors
-    /// Why nothing good is known; [`SourceErrorKind::Denied`] where the asker's namespace may not ask.
+    /// Why nothing good is known; [`SourceErrorKind::Denied`] where the asker's namespace may not ask, and
+    /// [`SourceErrorKind::Throttled`] where it asks about too much.
     pub async fn ask<'a>(
         &self,
         asker: impl Into<Asker<'a>>,
@@ -122,7 +142,7 @@ impl<O: Observe> Sampler<O> {
     ) -> Result<Answer, SourceError> {
         let interval = trigger.pace.poll_interval;
         let asker = asker.into();
-        let (_, target) = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
+        let Joined { target, .. } = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
             interests.ask(interval, now);
             interests.askers.ask(asker, trigger, now);
             if let Some(policy) = catch_up(trigger) {
@@ -150,7 +170,8 @@ impl<O: Observe> Sampler<O> {
     /// Watches the trigger's source, looked at once every `interval`.
     ///
     /// # Errors
-    /// [`SourceErrorKind::Denied`] where the asker's namespace may not ask.
+    /// [`SourceErrorKind::Denied`] where the asker's namespace may not ask, and [`SourceErrorKind::Throttled`] where it asks about
+    /// too much.
     pub fn watch<'a>(
         &self,
         asker: impl Into<Asker<'a>>,
@@ -159,16 +180,18 @@ impl<O: Observe> Sampler<O> {
     ) -> Result<Watch<O>, SourceError> {
         let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
         let asker = asker.into();
-        let (of, target) = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
+        let joined = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
             interests.watch(id, interval);
             interests.askers.watch(asker, trigger, id, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }
         })?;
+        let Joined { backend, of, target, seat } = joined;
         let news = target.known.subscribe();
         let max_staleness = trigger.pace.max_staleness;
-        Ok(Watch { inner: self.inner.clone(), of, target, news, id, max_staleness })
+        let (inner, namespace) = (self.inner.clone(), asker.namespace.into());
+        Ok(Watch { inner, of, target, news, id, max_staleness, namespace, backend, _seat: seat })
     }
 
     /// Tells the witness, if there is one, by which metadata a source is asked about.
@@ -207,21 +230,19 @@ impl<O: Observe> Inner<O> {
         namespace: &str,
         source: &SourceRef,
         note: impl FnOnce(&mut Interests, Instant),
-    ) -> Result<(Arc<BackendLoop>, Arc<Target>), SourceError> {
+    ) -> Result<Joined<O::Backend>, SourceError> {
         let backend = self.observer.admit(namespace, source)?;
         let mut backends = self.backends();
-        let of = match backends.entry(backend) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
-                let of = Arc::new(BackendLoop::new());
-                tokio::spawn(rounds::run(self.clone(), entry.key().clone(), of.clone()));
-                let of = entry.insert(of).clone();
-                self.metrics.set_backends(backends.len());
-                of
-            }
-        };
-        let target = of.join(source, note);
-        Ok((of, target))
+        if let Some(of) = backends.get(&backend).cloned() {
+            let (target, seat) = of.join(namespace, source, &self.shares, note)?;
+            return Ok(Joined { backend, of, target, seat });
+        }
+        let of = Arc::new(BackendLoop::new(self.shares.client()?));
+        let (target, seat) = of.join(namespace, source, &self.shares, note)?;
+        tokio::spawn(rounds::run(self.clone(), backend.clone(), of.clone()));
+        backends.insert(backend.clone(), of.clone());
+        self.metrics.set_backends(backends.len());
+        Ok(Joined { backend, of, target, seat })
     }
 
     fn judge(&self, known: &Known, max_staleness: Duration) -> Option<Result<Answer, SourceError>> {
@@ -259,12 +280,29 @@ fn not_yet(source: &SourceRef, patience: Duration) -> SourceError {
     SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("ask again: the reading goes on")
 }
 
+/// Where somebody who asks has come in.
+struct Joined<B> {
+    backend: B,
+    of: Arc<BackendLoop>,
+    target: Arc<Target>,
+    seat: Arc<Seat>,
+}
+
 // === impl Watch ===
 
 impl<O: Observe> Watch<O> {
     /// What is known now; `None` until the first reading has ended.
     pub fn now(&mut self) -> Option<Result<Answer, SourceError>> {
         self.inner.judge(&self.news.borrow_and_update(), self.max_staleness)
+    }
+
+    /// Whether this may go on, by the rules that hold now.
+    pub fn standing(&self) -> Standing {
+        match self.inner.observer.admit(&self.namespace, &self.target.source) {
+            Ok(backend) if backend == self.backend => Standing::Holds,
+            Ok(_) => Standing::Moved,
+            Err(error) => Standing::Refused(error),
+        }
     }
 
     /// Waits until something new is known.

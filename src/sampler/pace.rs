@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::askers::Askers;
+use super::seats::Seats;
 use crate::lag::SourceErrorKind;
 use crate::scaling::catch_up::MOST_POLICIES;
 use crate::trigger::CatchUpPolicy;
@@ -32,6 +33,8 @@ pub(super) struct Interests {
     watches: HashMap<WatchId, Duration>,
     /// On whose behalf.
     pub(super) askers: Askers,
+    /// Of which namespaces.
+    pub(super) seats: Seats,
     /// When each policy of the catch-up law was asked about last.
     followed: Vec<(CatchUpPolicy, Instant)>,
     /// The shortest interval, as last worked out: every call asks for it.
@@ -39,7 +42,9 @@ pub(super) struct Interests {
 }
 
 impl Interests {
+    /// In whole seconds, so that there are no more intervals than seconds in the longest.
     pub(super) fn ask(&mut self, interval: Duration, now: Instant) {
+        let interval = Duration::from_secs(interval.as_secs().max(1));
         if let Some((_, asked)) = self.asked.iter_mut().find(|(known, _)| *known == interval) {
             *asked = now;
         } else {

@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Inner;
 use super::pace::Interests;
+use super::seats::{ClientSeats, Seat, Shares};
 use super::target::{Target, Transition};
 use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
+use crate::limits::Pass;
 use crate::scaling::RetentionRisk;
 use crate::trigger::SourceRef;
 
@@ -26,30 +28,50 @@ const ROUND_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(super) struct BackendLoop {
     targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
+    seats: ClientSeats,
     wake: Notify,
+    _place: Pass,
 }
 
 impl BackendLoop {
-    pub(super) fn new() -> Self {
-        Self { targets: Mutex::default(), wake: Notify::new() }
+    pub(super) fn new(place: Pass) -> Self {
+        Self { targets: Mutex::default(), seats: ClientSeats::default(), wake: Notify::new(), _place: place }
     }
 
     pub(super) fn targets(&self) -> MutexGuard<'_, HashMap<Arc<SourceRef>, Arc<Target>>> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The target for `source`, made where it is new, with the interest noted before the loop can see it.
-    pub(super) fn join(&self, source: &SourceRef, note: impl FnOnce(&mut Interests, Instant)) -> Arc<Target> {
+    /// The target for `source`, made where it is new, with the interest noted before the loop can see it; and the namespace's
+    /// seat there.
+    pub(super) fn join(
+        &self,
+        namespace: &str,
+        source: &SourceRef,
+        shares: &Shares,
+        note: impl FnOnce(&mut Interests, Instant),
+    ) -> Result<(Arc<Target>, Arc<Seat>), SourceError> {
+        let now = Instant::now();
+        let sit = |target: &Target| target.schedule().interests.seats.sit(namespace, now, &self.seats, shares);
         let mut targets = self.targets();
         if let Some(target) = targets.get(source) {
+            let seat = sit(target)?;
             self.note(target, note);
-            return target.clone();
+            return Ok((target.clone(), seat));
         }
         let source = Arc::new(source.clone());
-        let target = Arc::new(Target::new(source.clone(), Instant::now()));
+        let target = Arc::new(Target::new(source.clone(), now));
+        let seat = sit(&target)?;
         self.note(&target, note);
         targets.insert(source, target.clone());
-        target
+        Ok((target, seat))
+    }
+
+    /// Lets every target go: what led here leads elsewhere now. Those who watch are told to look.
+    fn disband(&self) {
+        for (_, target) in self.targets().drain() {
+            target.known.send_modify(|_| {});
+        }
     }
 
     /// Notes who wants to know; where that brings the next look forward, the loop is told.
@@ -99,6 +121,9 @@ impl BackendLoop {
 pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, of: Arc<BackendLoop>) {
     let mut rounds = JoinSet::new();
     loop {
+        if !inner.observer.is_current(&backend) {
+            of.disband();
+        }
         let room = rounds.len() < ROUNDS_AT_ONCE;
         let (due, next) = if room { of.take_due(Instant::now()) } else { (Vec::new(), None) };
         if !due.is_empty() {

@@ -96,6 +96,7 @@ impl Target {
         let now = Instant::now();
         schedule.in_flight = false;
         schedule.interests.askers.forget(now);
+        schedule.interests.seats.forget(now);
         if let Some(interval) = schedule.interests.interval(now) {
             let pause = retry.map_or(interval, |retry| retry(interval));
             schedule.next_due = now + jittered(pause, random());

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::connections::{Connection, Connections, Destination, bootstrap_servers};
+use super::kafka::Reach;
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::trigger::{AwsAccess, AwsCredentials, AwsIdentity, ClusterRef, KafkaSecurity, SourceRef, resolve};
 
@@ -19,8 +20,15 @@ pub struct Backend(Arc<Identity>);
 struct Identity {
     service: Service,
     name: String,
+    origin: Origin,
     /// Made once: secrets and certificates are long, and a backend is looked up on every call.
     hash: u64,
+}
+
+/// What a trigger says that leads to a backend.
+enum Origin {
+    Kafka(ClusterRef, Reach),
+    Aws(AwsAccess),
 }
 
 /// What a backend asks, and as whom.
@@ -32,6 +40,8 @@ pub(super) enum Service {
         bootstrap_servers: Vec<String>,
         /// TLS and login.
         security: KafkaSecurity,
+        /// Which addresses the client connects to.
+        reach: Reach,
     },
     /// AWS.
     Aws(AwsIdentity),
@@ -45,11 +55,15 @@ pub(super) struct Admission {
 
 struct Rules {
     connections: Connections,
-    clusters: HashMap<ClusterRef, Decided>,
+    /// By how far the client may reach, so that a look takes no copy of what is asked.
+    clusters: HashMap<Reach, HashMap<ClusterRef, Decided>>,
     accounts: HashMap<AwsAccess, Decided>,
 }
 
 type Decided = Result<Backend, SourceError>;
+
+/// A namespace; none stands for any one.
+type Namespace<'a> = Option<&'a str>;
 
 // === impl Backend ===
 
@@ -99,50 +113,69 @@ impl Admission {
 
     /// The client for `source`, where `namespace` may use it.
     pub(super) fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Backend, SourceError> {
+        let namespace = Some(namespace);
         match source {
             SourceRef::Kafka(kafka) => self.cluster(namespace, &kafka.cluster),
-            SourceRef::Shards(stream) => self.account(namespace, &stream.access),
-            SourceRef::Application(application) => self.account(namespace, &application.stream.access),
+            SourceRef::Shards(stream) => self.account(namespace, &stream.access, &[stream.stream.name()]),
+            SourceRef::Application(application) => {
+                let stream = &application.stream;
+                self.account(namespace, &stream.access, &[stream.stream.name(), &application.store.table])
+            }
         }
     }
 
-    fn cluster(&self, namespace: &str, cluster: &ClusterRef) -> Decided {
+    fn cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Decided {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        rules.check_cluster(namespace, cluster)?;
-        if let Some(decided) = rules.clusters.get(cluster) {
+        let reach = rules.check_cluster(namespace, cluster)?;
+        if let Some(decided) = rules.clusters.get(&reach).and_then(|clusters| clusters.get(cluster)) {
             return decided.clone();
         }
-        let decided = rules.kafka(cluster).map(|service| self.backend(service, cluster.to_string()));
         drop(rules);
+        // decided by the rules among which it is remembered, which may be others by now
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        remember(&mut rules.clusters, cluster, decided)
+        let reach = rules.check_cluster(namespace, cluster)?;
+        let service = rules.kafka(cluster, reach);
+        let origin = || Origin::Kafka(cluster.clone(), reach);
+        let decided = service.map(|service| self.backend(service, cluster.to_string(), origin()));
+        remember(rules.clusters.entry(reach).or_default(), cluster, decided)
     }
 
-    fn account(&self, namespace: &str, access: &AwsAccess) -> Decided {
+    fn account(&self, namespace: Namespace<'_>, access: &AwsAccess, resources: &[&str]) -> Decided {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        rules.check_account(namespace, access)?;
+        rules.check_account(namespace, access, resources)?;
         if let Some(decided) = rules.accounts.get(access) {
             return decided.clone();
         }
-        let decided = rules.aws(access).map(|service| self.backend(service, access.to_string()));
         drop(rules);
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        rules.check_account(namespace, access, resources)?;
+        let service = rules.aws(access);
+        let origin = || Origin::Aws(access.clone());
+        let decided = service.map(|service| self.backend(service, access.to_string(), origin()));
         remember(&mut rules.accounts, access, decided)
     }
 
-    fn backend(&self, service: Service, name: String) -> Backend {
+    fn backend(&self, service: Service, name: String, origin: Origin) -> Backend {
         let hash = self.hasher.hash_one((&service, &name));
-        Backend(Arc::new(Identity { service, name, hash }))
+        Backend(Arc::new(Identity { service, name, origin, hash }))
     }
 
-    /// Whether some trigger has this backend under the rules that hold now.
+    /// Whether what led to this backend leads there under the rules that hold now, for whichever namespace.
     pub(super) fn is_current(&self, backend: &Backend) -> bool {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let mut decided = rules.clusters.values().chain(rules.accounts.values());
-        decided.any(|decided| decided.as_ref().is_ok_and(|current| current == backend))
+        let service = match &backend.0.origin {
+            Origin::Kafka(cluster, reach) => match rules.check_cluster(None, cluster) {
+                Ok(Reach::Anywhere) => rules.kafka(cluster, *reach),
+                Ok(Reach::OtherHosts) => rules.kafka(cluster, Reach::OtherHosts),
+                Err(error) => Err(error),
+            },
+            Origin::Aws(access) => rules.check_account(None, access, &[]).and_then(|()| rules.aws(access)),
+        };
+        service.is_ok_and(|service| service == *backend.service())
     }
 }
 
+/// What is thrown away is decided again by the same rules.
 fn remember<K: Clone + Eq + Hash>(decisions: &mut HashMap<K, Decided>, asked: &K, decided: Decided) -> Decided {
     if decisions.len() >= MOST_REMEMBERED {
         decisions.clear();
@@ -156,55 +189,78 @@ impl Rules {
     }
 
     fn connection(&self, name: &str) -> Result<&Connection, SourceError> {
-        self.connections.named(name).ok_or_else(|| {
-            denied(format!("there is no connection {name}")).remedy("add it to the scaler's connections file")
-        })
+        self.connections.named(name).ok_or_else(|| denied(format!("there is no connection {name}")))
     }
 
-    fn check_connection(&self, namespace: &str, name: &str) -> Result<(), SourceError> {
-        if self.connection(name)?.allows(namespace) {
+    /// Whether there is a connection of which a namespace knows nothing is not told.
+    fn check_connection(&self, namespace: Namespace<'_>, name: &str) -> Result<(), SourceError> {
+        if self.connections.named(name).is_some_and(|connection| connection.allows(namespace)) {
             return Ok(());
         }
-        let attempt = format!("namespace {namespace} may not use connection {name}");
-        Err(denied(attempt).remedy("add it to the connection's namespaces"))
+        let attempt = format!("namespace {} may not use connection {name}, if there is one", namespace.unwrap_or("*"));
+        Err(denied(attempt)
+            .remedy("add the connection, or the namespace to its namespaces, in the scaler's connections file"))
     }
 
-    fn check_cluster(&self, namespace: &str, cluster: &ClusterRef) -> Result<(), SourceError> {
+    /// How far the client may reach.
+    fn check_cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Result<Reach, SourceError> {
         if let Some(name) = &cluster.connection {
-            return self.check_connection(namespace, name);
+            return self.check_connection(namespace, name).map(|()| Reach::Anywhere);
         }
-        match cluster.bootstrap_servers.iter().find(|server| !self.connections.allows_server(namespace, server)) {
-            None => Ok(()),
-            Some(server) => {
-                let attempt = format!("namespace {namespace} may not name the broker {server}");
-                Err(denied(attempt).remedy("use a connection, or allow it under metadata in the connections file"))
-            }
+        let mut all = Reach::Anywhere;
+        for server in &cluster.bootstrap_servers {
+            let Some(reach) = self.connections.metadata().server(namespace, server) else {
+                let attempt = format!("namespace {} may not name the broker {server}", namespace.unwrap_or("*"));
+                let error = denied(attempt);
+                return Err(error.remedy("use a connection, or allow it under metadata in the connections file"));
+            };
+            all = all.min(reach);
         }
+        Ok(all)
     }
 
-    fn check_account(&self, namespace: &str, access: &AwsAccess) -> Result<(), SourceError> {
+    /// `resources` are the streams and tables that are to be read.
+    fn check_account(
+        &self,
+        namespace: Namespace<'_>,
+        access: &AwsAccess,
+        resources: &[&str],
+    ) -> Result<(), SourceError> {
         if let Some(name) = &access.connection {
             return self.check_connection(namespace, name);
         }
-        if let AwsCredentials::Role { arn, .. } = &access.credentials
-            && !self.connections.allows_role(namespace, arn)
-        {
-            let attempt = format!("namespace {namespace} may not have the role {arn} assumed");
-            return Err(denied(attempt).remedy("allow it with awsRoleArns under metadata in the connections file"));
+        let metadata = self.connections.metadata();
+        let refused = |what: String| format!("namespace {} may not {what}", namespace.unwrap_or("*"));
+        match &access.credentials {
+            AwsCredentials::Role { arn, .. } if !metadata.role(namespace, arn) => {
+                let attempt = refused(format!("have the role {arn} assumed"));
+                return Err(denied(attempt).remedy("allow it with awsRoleArns under metadata in the connections file"));
+            }
+            AwsCredentials::DefaultChain => {
+                let mut refused_names = resources.iter().filter(|name| !metadata.resource(namespace, name));
+                if let Some(name) = refused_names.next() {
+                    let attempt = refused(format!("have {name} read with the scaler's own AWS identity"));
+                    let remedy =
+                        "use a connection, or allow it with awsResources under metadata in the connections file";
+                    return Err(denied(attempt).remedy(remedy));
+                }
+            }
+            AwsCredentials::Role { .. } | AwsCredentials::Static { .. } => {}
         }
         match &access.endpoint {
-            Some(endpoint) if !self.connections.allows_endpoint(namespace, endpoint) => {
-                let attempt = format!("namespace {namespace} may not name the endpoint {endpoint}");
+            Some(endpoint) if !metadata.endpoint(namespace, endpoint) => {
+                let attempt = refused(format!("name the endpoint {endpoint}"));
                 Err(denied(attempt).remedy("allow it with awsEndpoints under metadata in the connections file"))
             }
             _ => Ok(()),
         }
     }
 
-    fn kafka(&self, cluster: &ClusterRef) -> Result<Service, SourceError> {
+    fn kafka(&self, cluster: &ClusterRef, reach: Reach) -> Result<Service, SourceError> {
         let Some(name) = &cluster.connection else {
             let bootstrap_servers = cluster.bootstrap_servers.iter().map(ToString::to_string).collect();
-            return Ok(Service::Kafka { bootstrap_servers, security: cluster.security.without_connection() });
+            let security = cluster.security.without_connection();
+            return Ok(Service::Kafka { bootstrap_servers, security, reach });
         };
         let Destination::Kafka(kafka) = self.connection(name)?.to() else { return Err(wrong_kind(name, "Kafka")) };
         let servers = bootstrap_servers(kafka);
@@ -215,7 +271,8 @@ impl Rules {
         }
         let security = resolve(&cluster.security, cluster.dialect, kafka)
             .map_err(|error| denied(format!("the trigger does not fit connection {name}")).because(error))?;
-        Ok(Service::Kafka { bootstrap_servers: servers.into_iter().map(str::to_owned).collect(), security })
+        let bootstrap_servers = servers.into_iter().map(str::to_owned).collect();
+        Ok(Service::Kafka { bootstrap_servers, security, reach })
     }
 
     fn aws(&self, access: &AwsAccess) -> Result<Service, SourceError> {

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::pattern::Pattern;
+use super::kafka::Reach;
+use super::metadata_rules::{MetadataRules, Rule};
+use super::pattern::{Pattern, patterns};
 use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
 const FILE: &str = "File";
@@ -18,7 +20,7 @@ const FILE: &str = "File";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connections {
     named: HashMap<String, Connection>,
-    metadata: Vec<MetadataRule>,
+    metadata: MetadataRules,
 }
 
 /// A named address with its credentials.
@@ -35,15 +37,6 @@ pub(super) enum Destination {
     Kafka(HashMap<String, String>),
     /// An AWS account.
     Aws(AwsIdentity),
-}
-
-/// What a trigger may name by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct MetadataRule {
-    namespaces: Vec<Pattern>,
-    bootstrap_servers: Vec<Pattern>,
-    aws_role_arns: Vec<Pattern>,
-    aws_endpoints: Vec<Pattern>,
 }
 
 /// Why a connections file cannot be used.
@@ -106,18 +99,6 @@ struct Entry {
     aws: Option<BTreeMap<String, Scalar>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Rule {
-    namespaces: Vec<String>,
-    #[serde(default)]
-    bootstrap_servers: Vec<String>,
-    #[serde(default)]
-    aws_role_arns: Vec<String>,
-    #[serde(default)]
-    aws_endpoints: Vec<String>,
-}
-
 /// YAML reads `true` and `5` as what they look like; a parameter is text.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -134,21 +115,20 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Default for Connections {
-    /// Without a file: no connection, and any namespace may name any broker, without credentials, and any stream that the
-    /// scaler's own identity may read.
+    /// Without a file: no connection, and any namespace may name any broker on another host, without credentials, and any stream
+    /// that the scaler's own identity may read.
     fn default() -> Self {
-        let any = || vec![Pattern::new("*")];
-        let rule = MetadataRule {
-            namespaces: any(),
-            bootstrap_servers: any(),
-            aws_role_arns: Vec::new(),
-            aws_endpoints: Vec::new(),
-        };
-        Self { named: HashMap::new(), metadata: vec![rule] }
+        Self { named: HashMap::new(), metadata: MetadataRules::default() }
     }
 }
 
 impl Connections {
+    /// For somebody who asks on their own behalf: as without a file, and brokers may be on this machine.
+    #[must_use]
+    pub fn unrestricted() -> Self {
+        Self { named: HashMap::new(), metadata: MetadataRules::default().reaching(Reach::Anywhere) }
+    }
+
     /// Reads the file and the secrets that it names; relative names are relative to the file.
     ///
     /// # Errors
@@ -180,9 +160,7 @@ impl Connections {
             };
             named.insert(name, Connection { namespaces: patterns(&entry.namespaces), to });
         }
-        let metadata = file
-            .metadata
-            .map_or_else(|| Self::default().metadata, |rules| rules.iter().map(MetadataRule::new).collect());
+        let metadata = file.metadata.map_or_else(MetadataRules::default, |rules| MetadataRules::new(&rules));
         Ok(Self { named, metadata })
     }
 
@@ -192,34 +170,17 @@ impl Connections {
         self.named.get(name)
     }
 
-    /// Whether a trigger of `namespace` may name `server` by itself.
-    #[must_use]
-    pub fn allows_server(&self, namespace: &str, server: &str) -> bool {
-        self.rules(namespace).any(|rule| Pattern::any(&rule.bootstrap_servers, server))
-    }
-
-    /// Whether a trigger of `namespace` may have this role assumed.
-    #[must_use]
-    pub fn allows_role(&self, namespace: &str, role_arn: &str) -> bool {
-        self.rules(namespace).any(|rule| Pattern::any(&rule.aws_role_arns, role_arn))
-    }
-
-    /// Whether a trigger of `namespace` may name this endpoint by itself.
-    #[must_use]
-    pub fn allows_endpoint(&self, namespace: &str, endpoint: &str) -> bool {
-        self.rules(namespace).any(|rule| Pattern::any(&rule.aws_endpoints, endpoint))
-    }
-
-    fn rules(&self, namespace: &str) -> impl Iterator<Item = &MetadataRule> {
-        self.metadata.iter().filter(move |rule| Pattern::any(&rule.namespaces, namespace))
+    /// What triggers may name by themselves.
+    pub(super) const fn metadata(&self) -> &MetadataRules {
+        &self.metadata
     }
 }
 
 impl Connection {
-    /// Whether triggers of `namespace` may use it.
+    /// Whether triggers of `namespace`, or of any one where none is given, may use it.
     #[must_use]
-    pub fn allows(&self, namespace: &str) -> bool {
-        Pattern::any(&self.namespaces, namespace)
+    pub fn allows(&self, namespace: Option<&str>) -> bool {
+        namespace.map_or(!self.namespaces.is_empty(), |namespace| Pattern::any(&self.namespaces, namespace))
     }
 
     /// What it leads to.
@@ -234,17 +195,6 @@ pub(super) fn bootstrap_servers(kafka: &HashMap<String, String>) -> Vec<&str> {
     let mut servers: Vec<_> = servers.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
     servers.sort_unstable();
     servers
-}
-
-impl MetadataRule {
-    fn new(rule: &Rule) -> Self {
-        Self {
-            namespaces: patterns(&rule.namespaces),
-            bootstrap_servers: patterns(&rule.bootstrap_servers),
-            aws_role_arns: patterns(&rule.aws_role_arns),
-            aws_endpoints: patterns(&rule.aws_endpoints),
-        }
-    }
 }
 
 fn parameters(
@@ -268,10 +218,6 @@ fn parameters(
         }
     }
     Ok(parameters)
-}
-
-fn patterns(texts: &[String]) -> Vec<Pattern> {
-    texts.iter().map(|text| Pattern::new(text)).collect()
 }
 
 fn read(path: &Path) -> Result<String, ConnectionsError> {
@@ -301,7 +247,7 @@ connections:
         let alice = connections.named("alice").expect("alice");
         let Destination::Kafka(kafka) = alice.to() else { panic!("a Kafka connection") };
         assert_eq!(bootstrap_servers(kafka), ["b1:9093", "b2:9093"]);
-        assert!(alice.allows("shop-a") && !alice.allows("bank"));
+        assert!(alice.allows(Some("shop-a")) && !alice.allows(Some("bank")));
         assert_eq!(kafka["password"], "alice-secret\n", "trimmed where it is used, as KEDA does");
         assert!(connections.named("bob").is_none());
     }
@@ -312,14 +258,12 @@ connections:
     }
 
     #[test]
-    fn by_default_metadata_may_name_any_broker_and_a_rule_replaces_that() {
-        assert!(parse(SAMPLE).expect("a good file").allows_server("any", "b:9092"));
-        let text = "metadata:\n- {namespaces: [team-a], bootstrapServers: ['*.kafka:9092']}\n";
-        let connections = parse(text).expect("a good file");
-        assert!(connections.allows_server("team-a", "b1.kafka:9092"));
-        assert!(!connections.allows_server("team-a", "169.254.169.254:80"));
-        assert!(!connections.allows_server("team-b", "b1.kafka:9092"));
-        assert!(!parse("metadata: []").expect("a good file").allows_server("team-a", "b:9092"));
+    fn by_default_metadata_may_name_any_broker_and_rules_replace_that() {
+        let names =
+            |text: &str| parse(text).expect("a good file").metadata().server(Some("team-a"), "b:9092").is_some();
+        assert!(names(SAMPLE));
+        assert!(!names("metadata: []"));
+        assert!(!names("metadata: [{namespaces: [team-b], bootstrapServers: ['*']}]"));
     }
 
     #[test]

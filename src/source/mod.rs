@@ -6,6 +6,7 @@ mod admission;
 mod aws;
 mod connections;
 pub mod kafka;
+mod metadata_rules;
 mod pattern;
 
 use std::collections::HashMap;
@@ -20,9 +21,6 @@ use kafka::KafkaClient;
 use crate::lag::{Observe, Report, SourceError, SourceErrorKind};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::SourceRef;
-
-/// Clients cost threads and connections: so many clusters and identities can be read side by side.
-pub const MOST_BACKENDS: usize = 64;
 
 /// Reads every kind of source.
 pub struct Sources {
@@ -64,15 +62,9 @@ impl Sources {
         if let Some(client) = clients.get(backend) {
             return Ok(client.clone());
         }
-        if clients.len() >= MOST_BACKENDS {
-            let attempt = format!("{MOST_BACKENDS} clusters, accounts and identities are read already");
-            return Err(
-                SourceError::new(SourceErrorKind::Throttled, attempt).remedy("run a scaler of its own for some")
-            );
-        }
         let client = match backend.service() {
-            Service::Kafka { bootstrap_servers, security } => {
-                Client::Kafka(Arc::new(KafkaClient::new(bootstrap_servers, security, &self.metrics)?))
+            Service::Kafka { bootstrap_servers, security, reach } => {
+                Client::Kafka(Arc::new(KafkaClient::new(bootstrap_servers, security, *reach, &self.metrics)?))
             }
             Service::Aws(identity) => Client::Aws(Arc::new(AwsClient::new(identity.clone(), self.metrics.clone()))),
         };
@@ -108,6 +100,10 @@ impl Observe for Sources {
             Ok(Client::Aws(client)) => client.observe(due, &report).await,
             Err(error) => due.iter().for_each(|source| report(source, Err(error.clone()))),
         }
+    }
+
+    fn is_current(&self, backend: &Backend) -> bool {
+        self.admission.is_current(backend)
     }
 
     fn forget(&self, backend: &Backend) {

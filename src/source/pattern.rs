@@ -11,7 +11,17 @@ impl Pattern {
 
     /// Whether any of `patterns` matches `name`.
     pub(super) fn any(patterns: &[Self], name: &str) -> bool {
-        patterns.iter().any(|pattern| pattern.matches(name))
+        Self::of(patterns, name).next().is_some()
+    }
+
+    /// Those of `patterns` that match `name`.
+    pub(super) fn of<'a>(patterns: &'a [Self], name: &'a str) -> impl Iterator<Item = &'a Self> {
+        patterns.iter().filter(move |pattern| pattern.matches(name))
+    }
+
+    /// Whether it writes a host out, and is open at most in its port.
+    pub(super) fn names_host(&self) -> bool {
+        self.0.split_once('*').is_none_or(|(before, _)| before.ends_with(':'))
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -28,6 +38,11 @@ impl Pattern {
         }
         true
     }
+}
+
+/// Each of `texts` as a pattern.
+pub(super) fn patterns(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::new(text)).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::limits::LimitMetrics;
+
 /// Answers come from memory in microseconds; the first reading of a target may take up to 2.5 s.
 const RPC_SECONDS: [f64; 8] = [0.000_1, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
 
@@ -25,6 +27,8 @@ pub struct Metrics {
     pub sampler: SamplerMetrics,
     /// Of the calls to Kafka and its like.
     pub upstream: UpstreamMetrics,
+    /// Of the limits.
+    pub limits: LimitMetrics,
 }
 
 /// A method of the contract.
@@ -165,7 +169,8 @@ impl Metrics {
         let rpc = RpcMetrics::register(&mut registry);
         let sampler = SamplerMetrics::register(&mut registry);
         let upstream = UpstreamMetrics::register(&mut registry);
-        Self { registry: Mutex::new(registry), rpc, sampler, upstream }
+        let limits = LimitMetrics::register(&mut registry);
+        Self { registry: Mutex::new(registry), rpc, sampler, upstream, limits }
     }
 
     /// The text that a Prometheus server reads (`OpenMetrics`).

@@ -1,7 +1,9 @@
 //! Names and handles of logs and metrics. A leaf: it imports nothing of ours.
 
+mod limits;
 mod log;
 mod metrics;
 
+pub use limits::{Limit, LimitMetrics};
 pub use log::{LogFormat, init as init_log};
 pub use metrics::{Metrics, RpcMethod, RpcMetrics, SamplerMetrics, UpstreamApi, UpstreamMetrics, UpstreamOutcome};

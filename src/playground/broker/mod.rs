@@ -172,7 +172,8 @@ mod tests {
             let broker = Broker::start().await.unwrap();
             broker.create_topic(TOPIC, partitions);
             let metrics = Metrics::new("0", "none");
-            let sampler = Sampler::new(Sources::new(Connections::default(), metrics.upstream.clone()), metrics.sampler);
+            let sampler =
+                Sampler::new(Sources::new(Connections::unrestricted(), metrics.upstream.clone()), metrics.sampler);
             let servers = broker.bootstrap_servers();
             let metadata = [
                 ("source", "kafka"),

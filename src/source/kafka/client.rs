@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::cluster::Cluster;
 use super::librdkafka::Librdkafka;
 use super::properties::Properties;
+use super::reach::Reach;
 use super::token::{Fetched, TokenSource};
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::telemetry::UpstreamMetrics;
@@ -34,6 +35,7 @@ impl KafkaClient {
     pub fn new<S: AsRef<str>>(
         bootstrap_servers: &[S],
         security: &KafkaSecurity,
+        reach: Reach,
         metrics: &UpstreamMetrics,
     ) -> Result<Self, SourceError> {
         let refused = |cause: String| {
@@ -43,7 +45,7 @@ impl KafkaClient {
         };
         let properties = Properties::new(bootstrap_servers, security, &system_roots());
         let properties = properties.map_err(|error| refused(error.to_string()))?;
-        let transport = Librdkafka::new(properties.into_inner(), metrics.clone());
+        let transport = Librdkafka::within(reach, properties.into_inner(), metrics.clone());
         let transport = transport.map_err(|error| refused(error.to_string()))?;
         let cluster = Arc::new(Cluster::new(transport));
         let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(refused)?;

@@ -28,6 +28,7 @@ use self::words::Event;
 pub(super) use self::words::{
     Ask, Failure, MAX_OFFSETS, Metadata, NativeToken, PartitionRow, Reply, TopicFound, TopicRow,
 };
+use super::reach::{REFUSED_TEXT, Reach, WHY};
 
 /// How long the thread sleeps when nothing comes; the end of the client wakes it.
 const POLL: Duration = Duration::from_secs(1);
@@ -47,6 +48,7 @@ struct Shared {
     ending: Mutex<bool>,
     token_wanted: Arc<Notify>,
     secrets: Secrets,
+    reach: Reach,
 }
 
 struct Waiting {
@@ -61,15 +63,20 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Native {
     /// Makes a client and its thread; `token_wanted` is told when an OAUTHBEARER token is needed.
-    pub(super) fn new(properties: &[(String, String)], token_wanted: Arc<Notify>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        properties: &[(String, String)],
+        reach: Reach,
+        token_wanted: Arc<Notify>,
+    ) -> Result<Self, Failure> {
         let secrets = Secrets::of(properties);
-        let handle = Handle::open(properties).map_err(|failure| secrets.hide_in(failure))?;
+        let handle = Handle::open(properties, reach).map_err(|failure| secrets.hide_in(failure))?;
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Slab::new()),
             last_error: Mutex::default(),
             ending: Mutex::new(false),
             token_wanted,
             secrets,
+            reach,
         });
         let native = Self { handle: Some(Arc::new(handle)), shared: Arc::clone(&shared) };
         let handle = native.handle.clone();
@@ -152,6 +159,14 @@ impl Shared {
         }
     }
 
+    /// A connection that was not made because it must not be has the system's words for it, which are too few.
+    fn explained(&self, mut failure: Failure) -> Failure {
+        if self.reach == Reach::OtherHosts && failure.text.contains(REFUSED_TEXT) {
+            failure.text = format!("{}; {WHY}", failure.text);
+        }
+        failure
+    }
+
     fn dispatch(&self, event: Event, gate: &mut LogGate) {
         match event {
             Event::Log { severity, facility, line } => {
@@ -159,7 +174,7 @@ impl Shared {
                     log::write(severity, &facility, &self.secrets.hide(line), withheld);
                 }
             }
-            Event::Error(failure) => locked(&self.last_error).record(self.secrets.hide_in(failure)),
+            Event::Error(failure) => locked(&self.last_error).record(self.explained(self.secrets.hide_in(failure))),
             Event::TokenWanted => self.token_wanted.notify_one(),
             Event::Result { key, result } => {
                 if result.as_ref().is_ok_and(Reply::came_from_a_broker) {

@@ -1,6 +1,7 @@
 //! What starts servers and plays sources.
 
 pub mod aws_services;
+pub mod broker;
 pub mod browser;
 pub mod driver;
 pub mod endpoint;

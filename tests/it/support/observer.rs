@@ -21,7 +21,7 @@ pub struct Observer {
 
 impl Observer {
     pub fn new() -> Self {
-        Self::with(Connections::default())
+        Self::with(Connections::unrestricted())
     }
 
     /// With this text as the connections file.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use tempfile::{NamedTempFile, TempPath};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -66,9 +67,18 @@ pub async fn run_with_input(arguments: &[&str], input: &str) -> Ended {
     ended(output)
 }
 
+/// A connections file by which metadata may name the brokers of tests, which by default it may not.
+fn brokers_of_this_machine() -> TempPath {
+    let file = NamedTempFile::new().unwrap();
+    let rules = "metadata: [{namespaces: ['*'], bootstrapServers: ['127.0.0.1:*', '*']}]\n";
+    std::fs::write(file.path(), rules).unwrap();
+    file.into_temp_path()
+}
+
 /// A running `serve`; killed when it is dropped.
 pub struct Serving {
     child: Child,
+    _connections: TempPath,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
 }
@@ -76,8 +86,12 @@ pub struct Serving {
 impl Serving {
     /// Starts it on free ports and waits until it listens.
     pub async fn start(more: &[&str]) -> Self {
+        let connections = brokers_of_this_machine();
+        let file = [("--connections"), connections.to_str().unwrap()];
+        let file = if more.contains(&"--connections") { &[][..] } else { &file[..] };
         let mut child = Command::new(BINARY)
             .args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"])
+            .args(file)
             .args(more)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -91,7 +105,7 @@ impl Serving {
         let (grpc, http) = (address("grpc_addr"), address("http_addr"));
         // a log that nobody reads would hold the process up
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self { child, grpc, http }
+        Self { child, _connections: connections, grpc, http }
     }
 
     pub async fn signal(&self, signal: &str) {

@@ -1,6 +1,6 @@
 //! A source that answers as a test tells it to, behind the seam that real ones stand behind.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -31,6 +31,7 @@ pub enum Script {
 pub struct Scripted {
     scripts: Arc<watch::Sender<HashMap<String, Script>>>,
     observed: Arc<Mutex<HashMap<String, usize>>>,
+    forbidden: Arc<Mutex<HashSet<String>>>,
     rounds: Arc<AtomicUsize>,
 }
 
@@ -40,6 +41,11 @@ impl Scripted {
         self.scripts.send_modify(|scripts| {
             scripts.insert(group.to_owned(), script);
         });
+    }
+
+    /// From now on `namespace` may not ask.
+    pub fn forbid(&self, namespace: &str) {
+        self.forbidden.lock().unwrap().insert(namespace.to_owned());
     }
 
     /// How often `group` has been observed.
@@ -83,16 +89,17 @@ pub fn lag(records: u64) -> Observation {
 }
 
 impl Observe for Scripted {
-    type Backend = &'static str;
+    /// The cluster; all streams are of one account.
+    type Backend = String;
 
-    fn admit(&self, namespace: &str, _source: &SourceRef) -> Result<&'static str, SourceError> {
-        match namespace {
-            "forbidden" => Err(SourceError::new(SourceErrorKind::Denied, "namespace forbidden may not ask")),
-            _ => Ok("scripted"),
+    fn admit(&self, namespace: &str, source: &SourceRef) -> Result<String, SourceError> {
+        if namespace == "forbidden" || self.forbidden.lock().unwrap().contains(namespace) {
+            return Err(SourceError::new(SourceErrorKind::Denied, format!("namespace {namespace} may not ask")));
         }
+        Ok(if let SourceRef::Kafka(kafka) = source { kafka.cluster.to_string() } else { String::new() })
     }
 
-    async fn observe(&self, _backend: &&'static str, due: Vec<Arc<SourceRef>>, report: Report) {
+    async fn observe(&self, _backend: &String, due: Vec<Arc<SourceRef>>, report: Report) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
         let each = due.into_iter().map(|source| {
             let (scripted, report) = (self.clone(), report.clone());
@@ -111,5 +118,5 @@ impl Observe for Scripted {
         }
     }
 
-    fn forget(&self, _backend: &&'static str) {}
+    fn forget(&self, _backend: &String) {}
 }

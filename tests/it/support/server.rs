@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
 use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
-use keda_stream_scaler::keda::{Limits, ServeError, serve};
-use keda_stream_scaler::sampler::Sampler;
+use keda_stream_scaler::keda::{CallerLimits, Limits, ServeError, serve};
+use keda_stream_scaler::limits;
+use keda_stream_scaler::sampler::{Sampler, Shares};
 use keda_stream_scaler::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -20,6 +22,7 @@ use super::scripted::Scripted;
 pub struct Server {
     pub address: SocketAddr,
     pub source: Scripted,
+    pub metrics: Arc<Metrics>,
 
     drain: CancellationToken,
     served: JoinHandle<Result<(), ServeError>>,
@@ -31,15 +34,29 @@ impl Server {
     }
 
     pub async fn with_connection_age(max_connection_age: Duration) -> Self {
+        Self::with(max_connection_age, limits::Limits::default()).await
+    }
+
+    /// With these limits.
+    pub async fn limited(limits: limits::Limits) -> Self {
+        Self::with(Duration::from_secs(300), limits).await
+    }
+
+    async fn with(max_connection_age: Duration, limits: limits::Limits) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let metrics = Metrics::new("0", "none");
+        let metrics = Arc::new(Metrics::new("0", "none"));
         let source = Scripted::default();
-        let sampler = Sampler::new(source.clone(), metrics.sampler.clone());
+        let shares = Shares::new(&limits, &metrics.limits);
+        let sampler = Sampler::within(shares, source.clone(), metrics.sampler.clone(), None);
         let drain = CancellationToken::new();
-        let limits = Limits { max_connection_age };
-        let served = tokio::spawn(serve(listener, sampler, metrics.rpc.clone(), limits, drain.clone()));
-        Self { address, source, drain, served }
+        let callers = CallerLimits { limits, metrics: metrics.limits.clone() };
+        let (rpc, end) = (metrics.rpc.clone(), drain.clone());
+        let served =
+            tokio::spawn(
+                async move { serve(listener, sampler, rpc, Limits { max_connection_age }, &callers, end).await },
+            );
+        Self { address, source, metrics, drain, served }
     }
 
     pub async fn channel(&self) -> Channel {

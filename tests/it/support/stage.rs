@@ -13,6 +13,7 @@ use keda_stream_scaler::lag::{
     ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation,
     Offset, PartitionId, PartitionObservation, SourceError, SourceErrorKind, TopicObservation, Watermarks,
 };
+use keda_stream_scaler::limits::Limits;
 use keda_stream_scaler::sampler::{Asker, Sampler};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
@@ -134,7 +135,10 @@ impl Stage {
         let address = listener.local_addr().unwrap();
         let readiness = Readiness::new(CancellationToken::new());
         let metrics = Arc::new(Metrics::new("0", "none"));
-        (address, tokio::spawn(serve(listener, self.sampler.clone(), metrics, readiness)))
+        (
+            address,
+            tokio::spawn(serve(listener, self.sampler.clone(), metrics, Limits::default().http_connections, readiness)),
+        )
     }
 }
 

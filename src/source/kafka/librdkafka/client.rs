@@ -12,6 +12,7 @@ use super::OauthToken;
 use super::recycle::Health;
 use super::row_error::row_error;
 use crate::source::kafka::native::{Ask, Metadata, Native, NativeToken, Reply, locked};
+use crate::source::kafka::reach::Reach;
 use crate::source::kafka::transport::{BrokerId, GroupId, RowError};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 
@@ -22,6 +23,7 @@ const MARGIN: Duration = Duration::from_millis(20);
 
 pub(super) struct Client {
     properties: Vec<(String, String)>,
+    reach: Reach,
     native: Mutex<Arc<Native>>,
     token: Mutex<Option<OauthToken>>,
     pub(super) token_wanted: Arc<Notify>,
@@ -49,11 +51,16 @@ impl Drop for Ticket {
 }
 
 impl Client {
-    pub(super) fn new(properties: Vec<(String, String)>, metrics: UpstreamMetrics) -> Result<Self, String> {
+    pub(super) fn new(
+        properties: Vec<(String, String)>,
+        reach: Reach,
+        metrics: UpstreamMetrics,
+    ) -> Result<Self, String> {
         let token_wanted = Arc::new(Notify::new());
-        let native = Native::new(&properties, Arc::clone(&token_wanted)).map_err(|failure| failure.text)?;
+        let native = Native::new(&properties, reach, Arc::clone(&token_wanted)).map_err(|failure| failure.text)?;
         Ok(Self {
             properties,
+            reach,
             native: Mutex::new(Arc::new(native)),
             token: Mutex::new(None),
             token_wanted,
@@ -94,7 +101,9 @@ impl Client {
         let Some(reason) = locked(&self.health).due(Instant::now()) else { return };
         let this = Arc::clone(self);
         // Reads certificates and starts threads.
-        let made = tokio::task::spawn_blocking(move || Native::new(&this.properties, Arc::clone(&this.token_wanted)));
+        let made = tokio::task::spawn_blocking(move || {
+            Native::new(&this.properties, this.reach, Arc::clone(&this.token_wanted))
+        });
         match made.await {
             Ok(Ok(native)) => {
                 let native = Arc::new(native);

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use self::client::Client;
 use super::native::locked;
+use super::reach::Reach;
 use super::transport::{
     BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows,
     TopicPartition, TopicRows, TopicsAsk,
@@ -58,7 +59,15 @@ impl Librdkafka {
     /// # Errors
     /// When librdkafka refuses a property or cannot read a key or certificate.
     pub fn new(properties: Vec<(String, String)>, metrics: UpstreamMetrics) -> Result<Self, Refused> {
-        Client::new(base_properties::complete(properties), metrics)
+        Self::within(Reach::Anywhere, properties, metrics)
+    }
+
+    /// The same, connecting only to addresses within `reach`.
+    ///
+    /// # Errors
+    /// As [`Librdkafka::new`].
+    pub fn within(reach: Reach, properties: Vec<(String, String)>, metrics: UpstreamMetrics) -> Result<Self, Refused> {
+        Client::new(base_properties::complete(properties), reach, metrics)
             .map(|client| Self(Arc::new(client)))
             .map_err(Refused)
     }

@@ -3,16 +3,19 @@
 #![allow(clippy::wildcard_imports, reason = "what begins with rd_kafka_ is librdkafka's")]
 #![expect(unsafe_code, reason = "librdkafka's requests for other groups' offsets have no safe interface")]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::time::Duration;
 
 use rdkafka::bindings::*;
+use socket2::{SockAddr, SockRef};
 
 use super::words::{
-    Event, Failure, Metadata, NativeToken, PartitionRow, Reply, TopicFound, TopicRow, c_string, millis,
+    Event, Failure, Metadata, NativeToken, PartitionRow, Reply, Sent, TopicFound, TopicRow, c_string, millis,
 };
 use crate::lag::PartitionId;
+use crate::source::kafka::reach::{REFUSED, Reach, connect_to_other_host};
 use crate::source::kafka::transport::{BrokerId, GroupMember, GroupState, LogPosition, TopicName, TopicPartition};
 
 /// The longest that librdkafka accepts; see the head of the module above.
@@ -45,7 +48,7 @@ impl Drop for Handle {
 
 impl Handle {
     /// A consumer-type client whose errors, log lines and calls for a token come as events.
-    pub(super) fn open(properties: &[(String, String)]) -> Result<Self, Failure> {
+    pub(super) fn open(properties: &[(String, String)], reach: Reach) -> Result<Self, Failure> {
         let mut error: [c_char; TEXT] = [0; TEXT];
         // SAFETY: the configuration is destroyed on each way out on which `rd_kafka_new` has not taken it; texts outlive the calls.
         unsafe {
@@ -64,6 +67,7 @@ impl Handle {
             }
             let events = RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH;
             rd_kafka_conf_set_events(conf, events);
+            rd_kafka_conf_set_connect_cb(conf, (reach == Reach::OtherHosts).then_some(dial));
             let rk = rd_kafka_new(rd_kafka_type_t::RD_KAFKA_CONSUMER, conf, error.as_mut_ptr(), error.len());
             if rk.is_null() {
                 rd_kafka_conf_destroy(conf);
@@ -163,12 +167,7 @@ impl Handle {
         if code == 0 { Ok(()) } else { Err(Failure::of(code)) }
     }
 
-    pub(super) fn committed(
-        &self,
-        group: &str,
-        partitions: Option<&[TopicPartition]>,
-        key: usize,
-    ) -> Result<(), Failure> {
+    pub(super) fn committed(&self, group: &str, partitions: Option<&[TopicPartition]>, key: usize) -> Sent {
         let group = c_string(group)?;
         let list = partitions.map(|partitions| List::new(partitions, RD_KAFKA_OFFSET_INVALID.into())).transpose()?;
         let options = Options::new(self.rk, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, key);
@@ -184,13 +183,7 @@ impl Handle {
         Ok(())
     }
 
-    pub(super) fn offsets(
-        &self,
-        asked: &[TopicPartition],
-        at: LogPosition,
-        timeout: Duration,
-        key: usize,
-    ) -> Result<(), Failure> {
+    pub(super) fn offsets(&self, asked: &[TopicPartition], at: LogPosition, timeout: Duration, key: usize) -> Sent {
         let (spec, isolation) = match at {
             LogPosition::Start => (-2, rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED),
             LogPosition::End => (-1, rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED),
@@ -208,13 +201,7 @@ impl Handle {
         Ok(())
     }
 
-    pub(super) fn topics(
-        &self,
-        names: &[TopicName],
-        from: BrokerId,
-        timeout: Duration,
-        key: usize,
-    ) -> Result<(), Failure> {
+    pub(super) fn topics(&self, names: &[TopicName], from: BrokerId, timeout: Duration, key: usize) -> Sent {
         let names = names.iter().map(|name| c_string(name)).collect::<Result<Vec<_>, _>>()?;
         let mut pointers = names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
         let options = Options::new(self.rk, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, key);
@@ -231,7 +218,7 @@ impl Handle {
         Ok(())
     }
 
-    pub(super) fn group(&self, group: &str, key: usize) -> Result<(), Failure> {
+    pub(super) fn group(&self, group: &str, key: usize) -> Sent {
         let group = c_string(group)?;
         let options = Options::new(self.rk, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, key);
         options.timeout(COORDINATOR_TIMEOUT);
@@ -242,6 +229,22 @@ impl Handle {
         }
         Ok(())
     }
+}
+
+/// librdkafka connects by it where a client may not reach every address.
+///
+/// # Safety
+/// `fd` must be an open socket, and `to` have `len` bytes.
+unsafe extern "C" fn dial(fd: c_int, to: *const libc::sockaddr, len: c_int, _: *const c_char, _: *mut c_void) -> c_int {
+    // SAFETY: the caller's; no address is longer than the place for it.
+    let (fd, to) = unsafe {
+        let to = SockAddr::try_init(|place, size| {
+            *size = u32::try_from(len).unwrap_or(0).min(*size);
+            Ok(to.cast::<u8>().copy_to_nonoverlapping(place.cast(), *size as usize))
+        });
+        (BorrowedFd::borrow_raw(fd), to)
+    };
+    to.map_or(REFUSED, |((), to)| connect_to_other_host(&SockRef::from(&fd), &to))
 }
 
 /// # Safety
@@ -289,8 +292,7 @@ unsafe fn read(kind: c_int, event: *mut rd_kafka_event_t) -> Result<Reply, Failu
             RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => {
                 let result = rd_kafka_event_ListConsumerGroupOffsets_result(event);
                 let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
-                let group = slice(groups.cast_const(), count).first();
-                let group = group.ok_or_else(|| Failure::invalid("an answer without the group".to_owned()))?;
+                let group = slice(groups.cast_const(), count).first().ok_or_else(Failure::without_group)?;
                 error_of(rd_kafka_group_result_error(*group))?;
                 Ok(Reply::Partitions(Rows::of(rd_kafka_group_result_partitions(*group)).done))
             }
@@ -302,8 +304,7 @@ unsafe fn read(kind: c_int, event: *mut rd_kafka_event_t) -> Result<Reply, Failu
             RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT => {
                 let result = rd_kafka_event_DescribeConsumerGroups_result(event);
                 let groups = rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
-                let group = slice(groups.cast_const(), count).first();
-                let group = group.ok_or_else(|| Failure::invalid("an answer without the group".to_owned()))?;
+                let group = slice(groups.cast_const(), count).first().ok_or_else(Failure::without_group)?;
                 error_of(rd_kafka_ConsumerGroupDescription_error(*group))?;
                 Ok(Reply::Group(read_group(*group)))
             }
@@ -409,8 +410,7 @@ impl List {
                 Some((name, copy)) if name == &**topic => copy,
                 _ => c_string(topic)?,
             };
-            let partition =
-                i32::try_from(partition.0).map_err(|error| Failure::invalid(format!("partition: {error}")))?;
+            let partition = i32::try_from(partition.0).map_err(|_| Failure::invalid("no such partition".to_owned()))?;
             // SAFETY: the list is valid and copies the name; it gives a valid place back.
             unsafe { (*rd_kafka_topic_partition_list_add(list.0, name.as_ptr(), partition)).offset = offset };
             before = Some((topic, name));
@@ -453,25 +453,23 @@ impl Drop for Options {
     }
 }
 
+type Coded<Of, Code> = unsafe extern "C" fn(Of) -> Code;
+
 /// The number of an event's error, which may be one that the generated enum does not know.
 ///
 /// # Safety
 /// `event` must be valid.
 unsafe fn event_error(event: *mut rd_kafka_event_t) -> i32 {
-    type Asked = unsafe extern "C" fn(*mut rd_kafka_event_t) -> rd_kafka_resp_err_t;
-    type AsNumber = unsafe extern "C" fn(*mut rd_kafka_event_t) -> i32;
     // SAFETY: the enum is represented as an `i32`.
-    unsafe { std::mem::transmute::<Asked, AsNumber>(rd_kafka_event_error)(event) }
+    unsafe { std::mem::transmute::<Coded<_, rd_kafka_resp_err_t>, Coded<_, i32>>(rd_kafka_event_error)(event) }
 }
 
 /// # Safety
 /// `error` must be null or valid.
 unsafe fn error_of(error: *const rd_kafka_error_t) -> Result<(), Failure> {
-    type Asked = unsafe extern "C" fn(*const rd_kafka_error_t) -> rd_kafka_resp_err_t;
-    type AsNumber = unsafe extern "C" fn(*const rd_kafka_error_t) -> i32;
     // SAFETY: the enum is represented as an `i32`; the text belongs to the error and is copied. Null is "no error" to both.
     unsafe {
-        match std::mem::transmute::<Asked, AsNumber>(rd_kafka_error_code)(error) {
+        match std::mem::transmute::<Coded<_, rd_kafka_resp_err_t>, Coded<_, i32>>(rd_kafka_error_code)(error) {
             0 => Ok(()),
             code => Err(Failure { code, text: text(rd_kafka_error_string(error)) }),
         }

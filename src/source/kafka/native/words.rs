@@ -99,7 +99,14 @@ pub(in crate::source::kafka) struct NativeToken<'a> {
     pub(in crate::source::kafka) extensions: &'a [(String, String)],
 }
 
+/// A request was sent: its result comes as an event.
+pub(super) type Sent = Result<(), Failure>;
+
 impl Failure {
+    pub(super) fn without_group() -> Self {
+        Self::invalid("an answer without the group".to_owned())
+    }
+
     pub(super) fn of(code: i32) -> Self {
         let text = RDKafkaRespErr::try_from(code)
             .map_or_else(|_| format!("error {code} of the broker"), |known| RDKafkaErrorCode::from(known).to_string());

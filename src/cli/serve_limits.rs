@@ -1,0 +1,91 @@
+//! The limits of `serve`.
+
+use clap::Args;
+
+use crate::limits::{Bounds, Limits};
+
+/// How much of the scaler callers may take up. Over a limit they get `RESOURCE_EXHAUSTED`, and all others are served on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitArguments {
+    /// Sources that are asked about; one counts for each namespace that asks
+    #[arg(long, env = "STREAM_SCALER_MAX_TARGETS", default_value_t = default().targets.in_all, value_name = "COUNT",
+          value_parser = count(1..=1_000_000))]
+    max_targets: usize,
+    /// Of those, the share of one namespace
+    #[arg(long, env = "STREAM_SCALER_MAX_TARGETS_PER_NAMESPACE", default_value_t = default().targets.each,
+          value_name = "COUNT", value_parser = count(1..=1_000_000))]
+    max_targets_per_namespace: usize,
+    /// Clusters, accounts and identities that are read side by side
+    #[arg(long, env = "STREAM_SCALER_MAX_CLIENTS", default_value_t = default().clients.in_all, value_name = "COUNT",
+          value_parser = count(1..=4096))]
+    max_clients: usize,
+    /// Of those, the most that one namespace asks about
+    #[arg(long, env = "STREAM_SCALER_MAX_CLIENTS_PER_NAMESPACE", default_value_t = default().clients.each,
+          value_name = "COUNT", value_parser = count(1..=4096))]
+    max_clients_per_namespace: usize,
+    /// Open push streams; KEDA opens two for a trigger of type external-push
+    #[arg(long, env = "STREAM_SCALER_MAX_STREAMS", default_value_t = default().streams.in_all, value_name = "COUNT",
+          value_parser = count(1..=1_000_000))]
+    max_streams: usize,
+    /// Of those, the share of one namespace
+    #[arg(long, env = "STREAM_SCALER_MAX_STREAMS_PER_NAMESPACE", default_value_t = default().streams.each,
+          value_name = "COUNT", value_parser = count(1..=1_000_000))]
+    max_streams_per_namespace: usize,
+    /// Calls at a time on one connection, besides push streams; more wait at the caller
+    #[arg(long, env = "STREAM_SCALER_MAX_CALLS_PER_CONNECTION", default_value_t = default().calls_per_connection,
+          value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    max_calls_per_connection: u32,
+    /// The size of a request in bytes; a larger one gets OUT_OF_RANGE
+    #[arg(long, env = "STREAM_SCALER_MAX_REQUEST_BYTES", default_value_t = default().request_bytes, value_name = "BYTES",
+          value_parser = count(4_096..=4_194_304))]
+    max_request_bytes: usize,
+    /// The size of one trigger's metadata in bytes, keys and values
+    #[arg(long, env = "STREAM_SCALER_MAX_METADATA_BYTES", default_value_t = default().metadata_bytes, value_name = "BYTES",
+          value_parser = count(1_024..=1_048_576))]
+    max_metadata_bytes: usize,
+    /// Open connections to the HTTP port
+    #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS", default_value_t = default().http_connections.in_all,
+          value_name = "COUNT", value_parser = count(2..=10_000))]
+    max_http_connections: usize,
+    /// Of those, the most of one address
+    #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = default().http_connections.each,
+          value_name = "COUNT", value_parser = count(1..=10_000))]
+    max_http_connections_per_address: usize,
+}
+
+fn default() -> Limits {
+    Limits::default()
+}
+
+fn count(range: std::ops::RangeInclusive<u64>) -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser as _;
+    clap::value_parser!(u64).range(range).try_map(usize::try_from)
+}
+
+impl From<LimitArguments> for Limits {
+    fn from(arguments: LimitArguments) -> Self {
+        let LimitArguments {
+            max_targets,
+            max_targets_per_namespace,
+            max_clients,
+            max_clients_per_namespace,
+            max_streams,
+            max_streams_per_namespace,
+            max_calls_per_connection,
+            max_request_bytes,
+            max_metadata_bytes,
+            max_http_connections,
+            max_http_connections_per_address,
+        } = arguments;
+        Self {
+            targets: Bounds { in_all: max_targets, each: max_targets_per_namespace },
+            clients: Bounds { in_all: max_clients, each: max_clients_per_namespace },
+            streams: Bounds { in_all: max_streams, each: max_streams_per_namespace },
+            calls_per_connection: max_calls_per_connection,
+            request_bytes: max_request_bytes,
+            metadata_bytes: max_metadata_bytes,
+            http_connections: Bounds { in_all: max_http_connections, each: max_http_connections_per_address },
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a caller says of itself, before anything is kept of it.
+
+use tonic::Status;
+
+use super::proto::ScaledObjectRef;
+use super::status;
+use crate::limits::{Full, Limit, LimitMetrics};
+
+/// Kubernetes' own bounds.
+const LONGEST_NAMESPACE: usize = 63;
+const LONGEST_NAME: usize = 253;
+
+/// What is accepted of callers.
+#[derive(Clone, Debug)]
+pub(super) struct Acceptance {
+    metadata_bytes: usize,
+    metrics: LimitMetrics,
+}
+
+impl Acceptance {
+    pub(super) fn new(metadata_bytes: usize, metrics: &LimitMetrics) -> Self {
+        metrics.set_most(Limit::MetadataBytes, metadata_bytes);
+        Self { metadata_bytes, metrics: metrics.clone() }
+    }
+
+    /// Refuses names that are none in Kubernetes, and metadata that is too large to be kept for as long as it is asked about.
+    pub(super) fn check(&self, about: &ScaledObjectRef) -> Result<(), Status> {
+        for (what, name, longest) in
+            [("namespace", &about.namespace, LONGEST_NAMESPACE), ("name", &about.name, LONGEST_NAME)]
+        {
+            if name.len() > longest || name.chars().any(|sign| sign.is_control() || sign.is_whitespace()) {
+                return Err(status::bad_name(what, longest));
+            }
+        }
+        let bytes = about.scaler_metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > self.metadata_bytes {
+            self.metrics.refused(Limit::MetadataBytes);
+            let owner = Some(format!("{}/{}", about.namespace, about.name));
+            return Err(status::full(&Full { limit: Limit::MetadataBytes, count: bytes, owner }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Which addresses a client connects to.
+//!
+//! Decided where the connection is made: a name can lead anywhere, and so can the addresses that a broker tells of the others.
+
+use std::ffi::c_int;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use socket2::{SockAddr, SockRef};
+
+/// Which addresses a client connects to; the greater reach is the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reach {
+    /// None of the scaler's own machine or link: no loopback, no link-local address such as 169.254.169.254, where clouds have
+    /// credentials, and none that stands for many.
+    OtherHosts,
+    /// All.
+    Anywhere,
+}
+
+/// What a refused connection is called by the system.
+pub(super) const REFUSED: c_int = libc::EACCES;
+/// The same in librdkafka's words.
+pub(super) const REFUSED_TEXT: &str = "Permission denied";
+
+/// Why, for whoever reads that.
+pub(super) const WHY: &str =
+    "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers tell";
+
+/// Begins to connect where that is another host; the answer is 0 or the system's number of an error, as librdkafka wants it.
+pub(super) fn connect_to_other_host(socket: &SockRef<'_>, to: &SockAddr) -> c_int {
+    if to.as_socket().is_none_or(|to| is_here(to.ip())) {
+        return REFUSED;
+    }
+    match socket.connect(to) {
+        Ok(()) => 0,
+        Err(error) => match error.raw_os_error() {
+            // the socket does not block: librdkafka waits for the rest
+            Some(libc::EINPROGRESS) => 0,
+            code => code.unwrap_or(REFUSED),
+        },
+    }
+}
+
+/// Whether an address is of this machine or link, or of no single host.
+fn is_here(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_here_v4(address),
+        IpAddr::V6(address) => is_here_v6(address),
+    }
+}
+
+fn is_here_v4(address: Ipv4Addr) -> bool {
+    let this_network = address.octets().first() == Some(&0);
+    this_network || address.is_loopback() || address.is_link_local() || address.is_multicast() || address.is_broadcast()
+}
+
+fn is_here_v6(address: Ipv6Addr) -> bool {
+    match address.segments() {
+        // the services that AWS has on every machine
+        [0xfd00, 0x0ec2, ..] => true,
+        // IPv4 behind a translator
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => is_here_v4(Ipv4Addr::from_bits(address.to_bits() as u32)),
+        _ => {
+            address.is_loopback()
+                || address.is_unicast_link_local()
+                || address.is_multicast()
+                || address.to_ipv4().is_some_and(is_here_v4)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_way_of_writing_an_address_of_this_machine_or_link_makes_it_another_hosts() {
+        let here = [
+            "127.0.0.1",
+            "127.8.9.1",
+            "0.0.0.0",
+            "169.254.169.254",
+            "169.254.170.23",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fe80::1",
+            "febf::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+        ];
+        for address in here {
+            assert!(is_here(address.parse().expect(address)), "{address}");
+        }
+    }
+
+    #[test]
+    fn private_and_public_addresses_are_other_hosts() {
+        for address in [
+            "10.0.0.1",
+            "172.16.5.4",
+            "192.168.1.1",
+            "100.64.0.1",
+            "52.1.2.3",
+            "fd00::1",
+            "2600:1f18::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(!is_here(address.parse().expect(address)), "{address}");
+        }
+    }
+}

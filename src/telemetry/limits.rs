@@ -1,0 +1,138 @@
+//! The limits by name, how much of each is used, and what they have refused.
+
+use std::fmt::Write as _;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// A limit that an operator can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Sources that namespaces ask about.
+    Targets,
+    /// Those of one namespace.
+    TargetsPerNamespace,
+    /// Clusters, accounts and identities that are read.
+    Clients,
+    /// Those that one namespace asks about.
+    ClientsPerNamespace,
+    /// Open push streams.
+    Streams,
+    /// Those of one namespace.
+    StreamsPerNamespace,
+    /// The size of a trigger's metadata.
+    MetadataBytes,
+    /// Open HTTP connections.
+    HttpConnections,
+    /// Those of one address.
+    HttpConnectionsPerAddress,
+}
+
+/// Counts what is used and what was refused.
+#[derive(Clone, Debug, Default)]
+pub struct LimitMetrics {
+    most: Family<LimitLabel, Gauge>,
+    used: Family<LimitLabel, Gauge>,
+    refusals: Family<LimitLabel, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    limit: Limit,
+}
+
+impl Limit {
+    /// The flag that sets it.
+    #[must_use]
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Targets => "--max-targets",
+            Self::TargetsPerNamespace => "--max-targets-per-namespace",
+            Self::Clients => "--max-clients",
+            Self::ClientsPerNamespace => "--max-clients-per-namespace",
+            Self::Streams => "--max-streams",
+            Self::StreamsPerNamespace => "--max-streams-per-namespace",
+            Self::MetadataBytes => "--max-metadata-bytes",
+            Self::HttpConnections => "--max-http-connections",
+            Self::HttpConnectionsPerAddress => "--max-http-connections-per-address",
+        }
+    }
+
+    /// What it bounds.
+    #[must_use]
+    pub const fn things(self) -> &'static str {
+        match self {
+            Self::Targets | Self::TargetsPerNamespace => "sources that are asked about",
+            Self::Clients | Self::ClientsPerNamespace => "clusters, accounts and identities that are read",
+            Self::Streams | Self::StreamsPerNamespace => "open push streams",
+            Self::MetadataBytes => "bytes of metadata",
+            Self::HttpConnections | Self::HttpConnectionsPerAddress => "open HTTP connections",
+        }
+    }
+
+    /// What to do where it is reached.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Targets | Self::Clients | Self::Streams => "raise the limit, or run a scaler of its own for some",
+            Self::TargetsPerNamespace | Self::StreamsPerNamespace => {
+                "raise the limit, or delete ScaledObjects of the namespace; what is not asked about is let go after ten minutes"
+            }
+            Self::ClientsPerNamespace => {
+                "raise the limit, or use fewer clusters and identities in the namespace; one that is not asked about is let go \
+                 after ten minutes"
+            }
+            Self::MetadataBytes => "shorten the metadata, or raise the limit",
+            Self::HttpConnections | Self::HttpConnectionsPerAddress => "close some, or raise the limit",
+        }
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Targets => "targets",
+            Self::TargetsPerNamespace => "targets_per_namespace",
+            Self::Clients => "clients",
+            Self::ClientsPerNamespace => "clients_per_namespace",
+            Self::Streams => "streams",
+            Self::StreamsPerNamespace => "streams_per_namespace",
+            Self::MetadataBytes => "metadata_bytes",
+            Self::HttpConnections => "http_connections",
+            Self::HttpConnectionsPerAddress => "http_connections_per_address",
+        }
+    }
+}
+
+impl LimitMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register("limit", "What each limit allows", metrics.most.clone());
+        registry.register("limit_used", "How much of a limit is used; of those in all", metrics.used.clone());
+        registry.register("limit_refusals", "What was refused, by limit", metrics.refusals.clone());
+        metrics
+    }
+
+    /// A limit allows so many; from now on its refusals are counted.
+    pub fn set_most(&self, limit: Limit, most: usize) {
+        self.most.get_or_create(&LimitLabel { limit }).set(i64::try_from(most).unwrap_or(i64::MAX));
+        drop(self.refusals.get_or_create(&LimitLabel { limit }));
+    }
+
+    /// So many are used now.
+    pub fn set_used(&self, limit: Limit, used: usize) {
+        self.used.get_or_create(&LimitLabel { limit }).set(i64::try_from(used).unwrap_or(i64::MAX));
+    }
+
+    /// Something was refused.
+    pub fn refused(&self, limit: Limit) {
+        self.refusals.get_or_create(&LimitLabel { limit }).inc();
+    }
+}
+
+impl EncodeLabelValue for Limit {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        encoder.write_str(self.label())
+    }
+}
