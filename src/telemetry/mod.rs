@@ -3,6 +3,7 @@
 mod limits;
 mod log;
 mod metrics;
+mod one_line;
 
 pub use limits::{Limit, LimitMetrics};
 pub use log::{LogFormat, init as init_log};
