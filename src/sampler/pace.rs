@@ -67,19 +67,15 @@ impl Interests {
         self.shortest
     }
 
-    /// The catch-up law is to go on for this policy. Of too many, that which was not asked about for longest is left out.
+    /// The catch-up law is to go on for this policy. Of too many the newest is left out: whoever asks by many takes nobody's memory.
     pub(super) fn follow(&mut self, policy: &CatchUpPolicy, now: Instant) {
         if let Some((_, asked)) = self.followed.iter_mut().find(|(known, _)| known == policy) {
             *asked = now;
             return;
         }
-        if self.followed.len() >= MOST_POLICIES {
-            let oldest = self.followed.iter().enumerate().min_by_key(|(_, (_, asked))| *asked);
-            if let Some((oldest, _)) = oldest {
-                self.followed.swap_remove(oldest);
-            }
+        if self.followed.len() < MOST_POLICIES {
+            self.followed.push((policy.clone(), now));
         }
-        self.followed.push((policy.clone(), now));
     }
 
     /// The policies that the law goes on for. A watch keeps them all: it asks only once.
@@ -120,6 +116,7 @@ pub(super) fn jittered(interval: Duration, random: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trigger::{Policy, Trigger};
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -135,6 +132,45 @@ mod tests {
         assert_eq!(interests.interval(Instant::now()), Some(S(10)));
         tokio::time::advance(S(300)).await;
         assert_eq!(interests.interval(Instant::now()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_by_many_policies_takes_nobodys_memory() {
+        let policy = |minutes: usize| {
+            let time = format!("{minutes}m");
+            let metadata = [
+                ("source", "kafka"),
+                ("bootstrapServers", "b:9092"),
+                ("consumerGroup", "g"),
+                ("topic", "t"),
+                ("scaleOn", "catchUp"),
+                ("catchUpTime", &time),
+            ];
+            let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let Ok(Policy::CatchUp(policy)) = Trigger::parse(&metadata).map(|trigger| trigger.policy) else {
+                panic!("a good trigger")
+            };
+            policy
+        };
+        let mut interests = Interests::default();
+        for minutes in 1..=2 * MOST_POLICIES {
+            interests.follow(&policy(minutes), Instant::now());
+            tokio::time::advance(S(1)).await;
+        }
+        let followed = interests.policies(Instant::now());
+        assert_eq!(followed.len(), MOST_POLICIES);
+        assert!(followed.contains(&policy(1)) && !followed.contains(&policy(2 * MOST_POLICIES)));
+        tokio::time::advance(FORGET_AFTER).await;
+        assert!(interests.policies(Instant::now()).is_empty(), "there is room again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_poll_interval_of_a_second_is_one() {
+        let mut interests = Interests::default();
+        for milliseconds in 2000..3000 {
+            interests.ask(Duration::from_millis(milliseconds), Instant::now());
+        }
+        assert_eq!((interests.asked.len(), interests.interval(Instant::now())), (1, Some(S(2))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use crate::lag::flow::Flow;
 use crate::scaling::Decision;
 use crate::trigger::CatchUpPolicy;
 
-/// So many policies of one source are remembered: those that were asked for last. Others are judged without memory.
+/// So many policies of one source are remembered: those that were asked about first. Others are judged without memory.
 pub const MOST_POLICIES: usize = 16;
 
 /// The policies of one source, what is remembered for each, and what each decided at the last reading.
