@@ -279,6 +279,10 @@ connections:
                 "password: is required",
             ),
             (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, username: u, password: p}}}",
+                "sasl: is required where there is a password",
+            ),
+            (
                 "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, pasword: c}}}",
                 "pasword: is not a known key",
             ),

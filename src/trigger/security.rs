@@ -9,7 +9,7 @@ use super::addresses;
 use super::kafka::KafkaDialect;
 use super::keys::Reader;
 use super::metadata::{Metadata, Words};
-use super::problem::TriggerError;
+use super::problem::{Problem, TriggerError};
 use super::secret::Secret;
 
 /// What a trigger's metadata says of TLS and login. No secret is in it.
@@ -248,7 +248,12 @@ pub fn resolve(
 pub fn check_connection(connection: &HashMap<String, String>) -> Result<(), TriggerError> {
     let parameters = Metadata::new(connection);
     let dialect = word_set(&parameters, KafkaDialect::Kafka);
-    resolve(&RequestedSecurity::default(), dialect, connection).map(drop)
+    resolve(&RequestedSecurity::default(), dialect, connection)?;
+    if parameters.text("password").is_some() && parameters.text("sasl").is_none() {
+        let message = "is required where there is a password, or a trigger's author says how it is sent".to_owned();
+        return Err(TriggerError { problems: vec![Problem { key: "sasl".to_owned(), message }] });
+    }
+    Ok(())
 }
 
 /// A connection serves both kinds of trigger, so it may say `aws_msk_iam` or `oauthbearer` whichever asks.

@@ -135,7 +135,7 @@ async fn a_connections_file_is_read_again_when_it_changes() {
     let write = |namespace: &str| {
         let servers = one_node().bootstrap_servers();
         let text = format!(
-            "connections: {{it: {{namespaces: [{namespace}], kafka: {{bootstrapServers: '{servers}', passwordFile: pw}}}}}}\nmetadata: []\n"
+            "connections: {{it: {{namespaces: [{namespace}], kafka: {{bootstrapServers: '{servers}', sasl: none, passwordFile: pw}}}}}}\nmetadata: []\n"
         );
         std::fs::write(&file, text).unwrap();
     };
