@@ -1,11 +1,14 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint lint-k8s test test-long test-image image release-files release-version-is bench clean
+.PHONY: help demo build lint lint-k8s deny advisories test test-long test-image image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
 K8S_TOOLS := target/services/k8s
+TOOLS := target/tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # These tests measure how soon a reading is right again: nothing else may run beside them.
 ALONE := kafka_outages::
 
@@ -20,7 +23,7 @@ demo: ## Build, and show two ways to scale side by side: broker, real consumers,
 build: ## Build the release binary
 	cargo build --release --locked
 
-lint: lint-k8s ## Formatting, clippy and rustdoc without a warning, the floor plan and the manifests
+lint: deny lint-k8s ## Formatting, clippy and rustdoc without a warning, floor plan, licences of dependencies, manifests
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
@@ -29,6 +32,12 @@ lint: lint-k8s ## Formatting, clippy and rustdoc without a warning, the floor pl
 lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Security
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
 	tests/services/k8s/lint.sh $(K8S_TOOLS)
+
+deny: $(CARGO_DENY) ## Which crates, licences and registries are allowed; advisories are looked up where there is a network
+	$(CARGO_DENY) --locked --offline check --hide-inclusion-graph bans licenses sources
+
+$(CARGO_DENY):
+	cargo install --locked --debug --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny --version $(CARGO_DENY_VERSION)
 
 test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers included
 	tests/services/aws/fetch.sh $(AWS_PROGRAMS)
