@@ -6,6 +6,7 @@ use crate::limits::{Bounds, Limits};
 
 /// How much of the scaler callers may take up. Over a limit they get `RESOURCE_EXHAUSTED`, and all others are served on.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "the names of flags")]
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitArguments {
     /// Sources that are asked about; one counts for each namespace that asks
@@ -36,7 +37,7 @@ pub(super) struct LimitArguments {
     #[arg(long, env = "STREAM_SCALER_MAX_CALLS_PER_CONNECTION", default_value_t = default().calls_per_connection,
           value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_calls_per_connection: u32,
-    /// The size of a request in bytes; a larger one gets OUT_OF_RANGE
+    /// The size of a request in bytes; a larger one is refused
     #[arg(long, env = "STREAM_SCALER_MAX_REQUEST_BYTES", default_value_t = default().request_bytes, value_name = "BYTES",
           value_parser = count(4_096..=4_194_304))]
     max_request_bytes: usize,

@@ -15,12 +15,11 @@ const LONGEST_ROLE: usize = 2048;
 /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
 pub(super) fn is_broker(text: &str) -> bool {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let (is_host, port) = match bracketed {
-        Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
-        None => {
-            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            (is_host(host), port)
-        }
+    let (is_host, port) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        (is_host(host), port)
     };
     is_host && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }

@@ -35,6 +35,7 @@ mod round;
 mod sampler;
 mod schema;
 mod scripted_aws;
+mod security_docs;
 mod status_page;
 mod streams;
 mod support;

@@ -59,7 +59,10 @@ fn is_here_v6(address: Ipv6Addr) -> bool {
         // the services that AWS has on every machine
         [0xfd00, 0x0ec2, ..] => true,
         // IPv4 behind a translator
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => is_here_v4(Ipv4Addr::from_bits(address.to_bits() as u32)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);
+            is_here_v4(Ipv4Addr::new(a, b, c, d))
+        }
         _ => {
             address.is_loopback()
                 || address.is_unicast_link_local()

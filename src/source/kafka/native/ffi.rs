@@ -240,7 +240,8 @@ unsafe extern "C" fn dial(fd: c_int, to: *const libc::sockaddr, len: c_int, _: *
     let (fd, to) = unsafe {
         let to = SockAddr::try_init(|place, size| {
             *size = u32::try_from(len).unwrap_or(0).min(*size);
-            Ok(to.cast::<u8>().copy_to_nonoverlapping(place.cast(), *size as usize))
+            to.cast::<u8>().copy_to_nonoverlapping(place.cast(), *size as usize);
+            Ok(())
         });
         (BorrowedFd::borrow_raw(fd), to)
     };
