@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keda_stream_scaler::lag::{Observe as _, SourceError, SourceErrorKind};
-use keda_stream_scaler::sampler::Sampler;
+use keda_stream_scaler::keda::proto::ScaledObjectRef;
+use keda_stream_scaler::lag::{Observation, Observe as _, SourceError, SourceErrorKind};
+use keda_stream_scaler::limits::{Bounds, Limits};
+use keda_stream_scaler::sampler::{Sampler, Witness};
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::{Metrics, UpstreamMetrics};
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
@@ -232,6 +234,48 @@ async fn whoever_loses_a_right_is_served_no_longer_and_the_others_are() {
     assert_eq!((ended.code(), ended.message()), (Code::FailedPrecondition, "namespace shop may not ask"));
     assert!(timeout(SOON, pushed.next()).await.unwrap().is_none());
     assert!(!client.is_active(others).await.unwrap().into_inner().result);
+}
+
+#[tokio::test]
+async fn a_push_stream_whose_client_was_replaced_ends_with_ok_and_what_it_took_is_free() {
+    let server = Server::limited(Limits { targets: Bounds { in_all: 1, each: 1 }, ..Limits::default() }).await;
+    server.source.set("a", Script::Lag(7));
+    let mut client = server.client().await;
+    client.is_active(scaled_object("a", &[])).await.unwrap();
+    let mut pushed = client.stream_is_active(scaled_object("a", &[])).await.unwrap().into_inner();
+    assert!(timeout(SOON, pushed.next()).await.unwrap().unwrap().unwrap().result);
+    server.source.move_clients();
+    assert!(timeout(SOON, pushed.next()).await.unwrap().is_none(), "OK, so that KEDA opens it again at once");
+    let again = async {
+        while client.is_active(scaled_object("a", &[])).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+}
+
+#[derive(Default)]
+struct Noted(Mutex<Vec<String>>);
+
+impl Witness for Noted {
+    fn asked(&self, _source: &SourceRef, metadata: &HashMap<String, String>) {
+        self.0.lock().unwrap().push(metadata["consumerGroup"].clone());
+    }
+
+    fn read(&self, _source: &SourceRef, _observation: &Observation) {}
+}
+
+#[tokio::test]
+async fn what_a_namespace_may_not_ask_is_not_recorded() {
+    let noted = Arc::new(Noted::default());
+    let server = Server::witnessed(noted.clone()).await;
+    server.source.forbid("bank");
+    let mut client = server.client().await;
+    for (namespace, group) in [("bank", "theirs"), ("shop", "mine")] {
+        let about = ScaledObjectRef { namespace: namespace.to_owned(), ..scaled_object(group, &[]) };
+        drop(client.is_active(about).await);
+    }
+    assert_eq!(*noted.0.lock().unwrap(), ["mine"]);
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ pub struct Scripted {
     observed: Arc<Mutex<HashMap<String, usize>>>,
     forbidden: Arc<Mutex<HashSet<String>>>,
     rounds: Arc<AtomicUsize>,
+    /// How often every client was replaced.
+    moved: Arc<AtomicUsize>,
 }
 
 impl Scripted {
@@ -41,6 +43,11 @@ impl Scripted {
         self.scripts.send_modify(|scripts| {
             scripts.insert(group.to_owned(), script);
         });
+    }
+
+    /// From now on every cluster is asked by another client, as after other credentials.
+    pub fn move_clients(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
     }
 
     /// From now on `namespace` may not ask.
@@ -89,17 +96,22 @@ pub fn lag(records: u64) -> Observation {
 }
 
 impl Observe for Scripted {
-    /// The cluster; all streams are of one account.
-    type Backend = String;
+    /// The cluster, and which of its clients; all streams are of one account.
+    type Backend = (String, usize);
 
-    fn admit(&self, namespace: &str, source: &SourceRef) -> Result<String, SourceError> {
+    fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Self::Backend, SourceError> {
         if namespace == "forbidden" || self.forbidden.lock().unwrap().contains(namespace) {
             return Err(SourceError::new(SourceErrorKind::Denied, format!("namespace {namespace} may not ask")));
         }
-        Ok(if let SourceRef::Kafka(kafka) = source { kafka.cluster.to_string() } else { String::new() })
+        let cluster = if let SourceRef::Kafka(kafka) = source { kafka.cluster.to_string() } else { String::new() };
+        Ok((cluster, self.moved.load(Ordering::Relaxed)))
     }
 
-    async fn observe(&self, _backend: &String, due: Vec<Arc<SourceRef>>, report: Report) {
+    fn is_current(&self, (_, client): &Self::Backend) -> bool {
+        *client == self.moved.load(Ordering::Relaxed)
+    }
+
+    async fn observe(&self, _backend: &Self::Backend, due: Vec<Arc<SourceRef>>, report: Report) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
         let each = due.into_iter().map(|source| {
             let (scripted, report) = (self.clone(), report.clone());
@@ -118,5 +130,5 @@ impl Observe for Scripted {
         }
     }
 
-    fn forget(&self, _backend: &String) {}
+    fn forget(&self, _backend: &Self::Backend) {}
 }

@@ -9,7 +9,7 @@ use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClien
 use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use keda_stream_scaler::keda::{CallerLimits, Limits, ServeError, serve};
 use keda_stream_scaler::limits;
-use keda_stream_scaler::sampler::{Sampler, Shares};
+use keda_stream_scaler::sampler::{Sampler, Shares, Witness};
 use keda_stream_scaler::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -34,21 +34,26 @@ impl Server {
     }
 
     pub async fn with_connection_age(max_connection_age: Duration) -> Self {
-        Self::with(max_connection_age, limits::Limits::default()).await
+        Self::with(max_connection_age, limits::Limits::default(), None).await
     }
 
     /// With these limits.
     pub async fn limited(limits: limits::Limits) -> Self {
-        Self::with(Duration::from_secs(300), limits).await
+        Self::with(Duration::from_secs(300), limits, None).await
     }
 
-    async fn with(max_connection_age: Duration, limits: limits::Limits) -> Self {
+    /// With somebody who sees what is asked.
+    pub async fn witnessed(witness: Arc<dyn Witness>) -> Self {
+        Self::with(Duration::from_secs(300), limits::Limits::default(), Some(witness)).await
+    }
+
+    async fn with(max_connection_age: Duration, limits: limits::Limits, witness: Option<Arc<dyn Witness>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new("0", "none"));
         let source = Scripted::default();
         let shares = Shares::new(&limits, &metrics.limits);
-        let sampler = Sampler::within(shares, source.clone(), metrics.sampler.clone(), None);
+        let sampler = Sampler::within(shares, source.clone(), metrics.sampler.clone(), witness);
         let drain = CancellationToken::new();
         let callers = CallerLimits { limits, metrics: metrics.limits.clone() };
         let (rpc, end) = (metrics.rpc.clone(), drain.clone());
