@@ -33,8 +33,11 @@ lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Se
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
 	tests/services/k8s/lint.sh $(K8S_TOOLS)
 
-deny: $(CARGO_DENY) ## Which crates, licences and registries are allowed; advisories are looked up where there is a network
+deny: $(CARGO_DENY) ## Which crates, licences and registries are allowed
 	$(CARGO_DENY) --locked --offline check --hide-inclusion-graph bans licenses sources
+
+advisories: $(CARGO_DENY) ## Known faults of the dependencies; needs a network that reaches the database
+	$(CARGO_DENY) --locked check advisories
 
 $(CARGO_DENY):
 	cargo install --locked --debug --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny --version $(CARGO_DENY_VERSION)
