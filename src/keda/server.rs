@@ -60,14 +60,9 @@ impl CallerLimits {
 }
 
 impl Limits {
-    /// Streams end by themselves within this time. It is shorter than the grace of an old connection, so each has ended with
-    /// OK before its connection is closed.
+    /// Streams end by themselves, with OK, within this time; then a connection that was asked to end can.
     fn stream_lifetime(self) -> Duration {
         self.max_connection_age
-    }
-
-    fn grace(self) -> Duration {
-        self.max_connection_age + Duration::from_secs(30)
     }
 }
 
@@ -117,8 +112,8 @@ pub async fn serve_service(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(callers.calls_at_once())
+        // without a grace: with one tonic asks no connection to end, and cuts it and its calls when the grace is over
         .max_connection_age(limits.max_connection_age)
-        .max_connection_age_grace(limits.grace())
         .add_service(scaler)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)

@@ -1,12 +1,18 @@
 //! KEDA's contract over a real TCP connection, in KEDA's order of calls.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use keda_stream_scaler::keda::proto::ScaledObjectRef;
+use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
 use keda_stream_scaler::lag::SourceErrorKind;
-use tokio::time::{Instant, timeout};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::StreamExt as _;
+use tonic::transport::Endpoint;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -222,6 +228,28 @@ async fn a_thousand_streams_on_one_connection_end_with_ok_when_the_server_drains
     }
     drop((streams, client));
     timeout(SOON, server.ended()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_old_connection_is_asked_to_end_though_it_is_in_use() {
+    let server = Server::with_connection_age(Duration::from_secs(1)).await;
+    let (made, address) = (Arc::new(AtomicUsize::new(0)), server.address);
+    let connector = {
+        let made = made.clone();
+        tower::service_fn(move |_| {
+            made.fetch_add(1, Ordering::Relaxed);
+            async move { TcpStream::connect(address).await.map(TokioIo::new) }
+        })
+    };
+    let channel = Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap();
+    let mut client = ExternalScalerClient::new(channel);
+    let begun = Instant::now();
+    while made.load(Ordering::Relaxed) < 2 {
+        assert!(begun.elapsed() < SOON, "the connection is not replaced");
+        // this client, unlike grpc-go, gives up calls that it hands to a connection which ends
+        let _ = client.get_metric_spec(scaled_object("a", &[])).await;
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
