@@ -13,4 +13,5 @@ pub mod sampler;
 pub mod scaling;
 pub mod source;
 pub mod telemetry;
+pub mod tls;
 pub mod trigger;

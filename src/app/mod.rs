@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::sampler::{Sampler, Shares, Witness};
 use crate::source::{Connections, Sources};
 use crate::telemetry::Metrics;
+use crate::tls::{self, Tls};
 
 /// This build's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -35,6 +36,8 @@ pub struct Settings {
     pub connections: Connections,
     /// The file that it came from, to be watched.
     pub connections_file: Option<PathBuf>,
+    /// TLS on the gRPC port, read before it opens; without it plaintext.
+    pub tls: Option<Tls>,
     /// Where readings are recorded, if they are.
     pub recording: Option<Recording>,
     /// How much callers may take up.
@@ -43,6 +46,17 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// The age at which connections are asked to end.
     pub max_connection_age: Duration,
+}
+
+impl Settings {
+    /// Who is let in on the gRPC port, for people.
+    pub fn tls_in_words(&self) -> &'static str {
+        match self.tls.as_ref().map(|tls| tls.files().client_ca.is_some()) {
+            None => "off",
+            Some(false) => "on",
+            Some(true) => "on, with client certificates",
+        }
+    }
 }
 
 /// Where readings are recorded.
@@ -97,12 +111,20 @@ pub async fn run(
     let connections = settings.limits.http_connections;
     tasks.spawn(admin::serve(listeners.http, sampler.clone(), metrics.clone(), connections, readiness));
     if let Some(path) = settings.connections_file {
-        tasks.spawn(reload::watch(path, handle));
+        tasks.spawn(reload::connections(path, handle));
     }
+    let grpc = match settings.tls {
+        Some(tls) => {
+            let metrics = metrics.tls();
+            tasks.spawn(reload::tls(tls.clone(), metrics.clone()));
+            tls::Listener::new(listeners.grpc, tls, metrics).into()
+        }
+        None => keda::Incoming::from(listeners.grpc),
+    };
     let ages = keda::Limits { max_connection_age: settings.max_connection_age };
     let callers = CallerLimits { limits: settings.limits, metrics: metrics.limits.clone() };
     let (rpc, end) = (metrics.rpc.clone(), drain.clone());
-    let mut grpc = tokio::spawn(async move { keda::serve(listeners.grpc, sampler, rpc, ages, &callers, end).await });
+    let mut grpc = tokio::spawn(async move { keda::serve(grpc, sampler, rpc, ages, &callers, end).await });
 
     tokio::select! {
         () = shutdown => {}

@@ -10,7 +10,6 @@ pub(crate) mod output;
 mod replay;
 mod schema;
 mod serve;
-mod serve_limits;
 mod validate;
 
 use std::path::Path;

@@ -9,6 +9,7 @@
 pub mod proto;
 
 mod caller;
+mod incoming;
 mod push;
 mod server;
 mod status;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use self::caller::Acceptance;
+pub use self::incoming::Incoming;
 use self::proto::external_scaler_server::ExternalScaler;
 use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef};
 pub use self::server::{CallerLimits, Limits, ServeError, serve, serve_service};

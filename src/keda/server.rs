@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-use super::ScalerService;
 use super::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer, SERVICE_NAME};
+use super::{Incoming, ScalerService};
 use crate::lag::Observe;
 use crate::limits::LimitMetrics;
 use crate::sampler::Sampler;
@@ -66,12 +65,12 @@ impl Limits {
     }
 }
 
-/// Serves the contract on `listener` until `drain` is cancelled and every call has ended.
+/// Serves the contract on `incoming` until `drain` is cancelled and every call has ended.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve<O: Observe>(
-    listener: TcpListener,
+    incoming: impl Into<Incoming>,
     sampler: Sampler<O>,
     metrics: RpcMetrics,
     limits: Limits,
@@ -79,7 +78,7 @@ pub async fn serve<O: Observe>(
     drain: CancellationToken,
 ) -> Result<(), ServeError> {
     let service = ScalerService::new(sampler, metrics, callers, drain.clone(), limits.stream_lifetime());
-    serve_service(listener, service, limits, callers, drain).await
+    serve_service(incoming, service, limits, callers, drain).await
 }
 
 /// Serves any implementation of the contract as [`serve`] serves the scaler's own; a benchmark compares the two.
@@ -87,7 +86,7 @@ pub async fn serve<O: Observe>(
 /// # Errors
 /// When the listener fails.
 pub async fn serve_service(
-    listener: TcpListener,
+    incoming: impl Into<Incoming>,
     service: impl ExternalScaler,
     limits: Limits,
     callers: &CallerLimits,
@@ -108,7 +107,7 @@ pub async fn serve_service(
             }
         }
     };
-    Server::builder()
+    let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(callers.calls_at_once())
@@ -117,9 +116,14 @@ pub async fn serve_service(
         .add_service(scaler)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), drained)
-        .await?;
+        .add_service(reflection().build_v1alpha()?);
+    match incoming.into() {
+        Incoming::Plaintext(listener) => {
+            let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(connections, drained).await?;
+        }
+        Incoming::Tls(listener) => router.serve_with_incoming_shutdown(listener.connections(), drained).await?,
+    }
     Ok(())
 }
 

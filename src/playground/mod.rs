@@ -191,6 +191,7 @@ impl Served {
             connections: Connections::unrestricted(),
             limits: Limits::default(),
             connections_file: None,
+            tls: None,
             recording: None,
             drain_deadline: Duration::from_secs(1),
             max_connection_age: Duration::from_secs(300),

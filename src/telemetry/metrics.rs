@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::TlsMetrics;
 use super::limits::LimitMetrics;
 
 /// Answers come from memory in microseconds; the first reading of a target may take up to 2.5 s.
@@ -171,6 +172,12 @@ impl Metrics {
         let upstream = UpstreamMetrics::register(&mut registry);
         let limits = LimitMetrics::register(&mut registry);
         Self { registry: Mutex::new(registry), rpc, sampler, upstream, limits }
+    }
+
+    /// Those of TLS, which exist only where it is spoken; to be asked for once.
+    #[must_use]
+    pub fn tls(&self) -> TlsMetrics {
+        TlsMetrics::register(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The text that a Prometheus server reads (`OpenMetrics`).

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("page", &[]),
+    ("tls", &["telemetry"]),
     ("trigger", &[]),
     ("limits", &["telemetry"]),
     ("lag", &["trigger"]),
@@ -15,9 +16,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &["trigger", "lag", "telemetry"]),
     ("recording", &["trigger", "lag"]),
     ("sampler", &["trigger", "lag", "limits", "scaling", "telemetry"]),
-    ("keda", &["trigger", "lag", "limits", "scaling", "sampler", "telemetry"]),
+    ("keda", &["trigger", "lag", "limits", "scaling", "sampler", "telemetry", "tls"]),
     ("admin", &["trigger", "lag", "limits", "page", "scaling", "sampler", "telemetry"]),
-    ("app", &["admin", "keda", "lag", "limits", "recording", "sampler", "source", "telemetry", "trigger"]),
+    ("app", &["admin", "keda", "lag", "limits", "recording", "sampler", "source", "telemetry", "tls", "trigger"]),
     (
         "cli",
         &[
@@ -31,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "scaling",
             "source",
             "telemetry",
+            "tls",
             "trigger",
         ],
     ),

@@ -40,3 +40,4 @@ mod status_page;
 mod streams;
 mod support;
 mod tenancy;
+mod tls;

@@ -3,6 +3,7 @@
 pub mod aws_services;
 pub mod broker;
 pub mod browser;
+pub mod certificates;
 pub mod driver;
 pub mod endpoint;
 pub mod explain;
@@ -17,6 +18,7 @@ pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;
 pub mod stage;
+pub mod tls;
 pub mod truth;
 pub mod workers;
 pub mod world;

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_keda-stream-scaler");
@@ -81,16 +84,22 @@ pub struct Serving {
     _connections: TempPath,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    log: Arc<watch::Sender<Vec<Value>>>,
 }
 
 impl Serving {
     /// Starts it on free ports and waits until it listens.
     pub async fn start(more: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", more).await
+    }
+
+    /// The same with a port of one's own for gRPC.
+    pub async fn start_at(grpc_addr: &str, more: &[&str]) -> Self {
         let connections = brokers_of_this_machine();
         let file = [("--connections"), connections.to_str().unwrap()];
         let file = if more.contains(&"--connections") { &[][..] } else { &file[..] };
         let mut child = Command::new(BINARY)
-            .args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"])
+            .args(["serve", "--grpc-addr", grpc_addr, "--http-addr", "127.0.0.1:0", "--log-format", "json"])
             .args(file)
             .args(more)
             .stdin(Stdio::null())
@@ -98,14 +107,35 @@ impl Serving {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = timeout(SOON, log.next_line()).await.expect("a log line").unwrap().expect("it listens");
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = timeout(SOON, lines.next_line()).await.expect("a log line").unwrap().expect("it listens");
+        let line: Value = serde_json::from_str(&line).unwrap();
         let address = |key: &str| line[key].as_str().unwrap().parse().unwrap();
         let (grpc, http) = (address("grpc_addr"), address("http_addr"));
+        let log = Arc::new(watch::Sender::new(vec![line]));
+        let seen = log.clone();
         // a log that nobody reads would hold the process up
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self { child, _connections: connections, grpc, http }
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                seen.send_modify(|log| log.push(serde_json::from_str(&line).unwrap()));
+            }
+        });
+        Self { child, _connections: connections, grpc, http, log }
+    }
+
+    /// Waits for a log line whose field has this value.
+    pub async fn logged(&self, field: &str, value: &str) -> Value {
+        let mut log = self.log.subscribe();
+        let is_it = |line: &&Value| line[field] == value;
+        let found = timeout(SOON, log.wait_for(|log| log.iter().any(|line| is_it(&line)))).await.map(drop);
+        let log = self.log();
+        found.unwrap_or_else(|_| panic!("no {value} in {log:#?}"));
+        log.iter().rfind(is_it).unwrap().clone()
+    }
+
+    /// The log lines so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.borrow().clone()
     }
 
     pub async fn signal(&self, signal: &str) {
@@ -116,6 +146,12 @@ impl Serving {
     /// Waits for the end, and tells the exit code.
     pub async fn code(mut self) -> Option<i32> {
         timeout(SOON, self.child.wait()).await.expect("it ends").unwrap().code()
+    }
+
+    /// The value of a series with whole numbers, if there is one.
+    pub async fn metric(&self, series: &str) -> Option<i64> {
+        let (_, metrics) = self.get("/metrics").await;
+        metrics.lines().find_map(|line| line.strip_prefix(series)?.trim_start().parse().ok())
     }
 
     /// What an HTTP path answers: status and text.

@@ -1,5 +1,8 @@
 //! `serve`: the service itself.
 
+mod limits;
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +12,9 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::limits::LimitArguments;
+use self::tls::TlsArguments;
 use super::Verdict;
-use super::serve_limits::LimitArguments;
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
 use crate::source::Connections;
 use crate::telemetry::{LogFormat, init_log};
@@ -20,6 +24,7 @@ use crate::telemetry::{LogFormat, init_log};
 #[command(after_help = "Examples:
   keda-stream-scaler serve
   keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,librdkafka=debug
+  keda-stream-scaler serve --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt   # KEDA must show a certificate
   keda-stream-scaler serve --record /var/lib/stream-scaler   # for keda-stream-scaler replay
   keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log
 
@@ -34,6 +39,8 @@ pub(super) struct Arguments {
     /// The connections file: addresses, credentials, and who may use them
     #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
     connections: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArguments,
     /// How many seconds open calls may take after SIGTERM
     #[arg(long, env = "STREAM_SCALER_DRAIN_SECONDS", default_value = "10", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(0..=600))]
@@ -68,6 +75,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         grpc_addr,
         http_addr,
         connections,
+        tls,
         drain_seconds,
         max_connection_age_seconds,
         worker_threads,
@@ -81,6 +89,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let settings = Settings {
         connections: connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default(),
         connections_file: connections,
+        tls: tls.read()?,
         recording: record.map(|directory| Recording { directory, most_bytes: record_mib << 20 }),
         limits: limits.into(),
         drain_deadline: Duration::from_secs(drain_seconds),
@@ -103,6 +112,7 @@ async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr)
         commit = COMMIT,
         grpc_addr = %grpc.local_addr()?,
         http_addr = %http.local_addr()?,
+        tls = settings.tls_in_words(),
         "listening"
     );
     app::run(settings, Listeners { grpc, http }, async move {

@@ -1,0 +1,240 @@
+//! Why a handshake came to nothing, and how often that is told.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
+use tokio::time::Instant;
+
+/// A client that stays broken is told of again after this time; KEDA's tries every two minutes at the longest.
+const REPEAT: Duration = Duration::from_secs(10 * 60);
+
+/// Addresses and refusals that are told apart. Further ones are counted only, until the old ones are forgotten.
+const MOST_TOLD: usize = 256;
+
+/// Why a handshake came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Refusal {
+    /// The client does not speak TLS.
+    NotTls,
+    /// The client knows no TLS from 1.2 on.
+    OldVersion,
+    /// The client and the scaler have no cipher or signature in common.
+    NothingInCommon,
+    /// The client wants to speak something else than HTTP/2.
+    NoHttp2,
+    /// The client has no certificate, and must have one.
+    NoClientCertificate,
+    /// The client's certificate is of no CA that is known.
+    UnknownClientCa,
+    /// The client's certificate is over, or not good yet.
+    ClientCertificateExpired,
+    /// The client's certificate is wrong otherwise, such as one for servers only.
+    ClientCertificateInvalid,
+    /// The client does not accept the scaler's certificate.
+    ServerCertificateRefused,
+    /// The client ended the connection.
+    PeerClosed,
+    /// The client was too slow.
+    TimedOut,
+    /// Too many others were at it.
+    TooMany,
+    /// What the client sent is no handshake.
+    ProtocolError,
+}
+
+/// Which refusals were told lately.
+#[derive(Default)]
+pub(super) struct Told(HashMap<(Refusal, IpAddr), Since>);
+
+struct Since {
+    told: Instant,
+    again: u64,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// All of them.
+    pub(super) const ALL: [Self; 13] = [
+        Self::NotTls,
+        Self::OldVersion,
+        Self::NothingInCommon,
+        Self::NoHttp2,
+        Self::NoClientCertificate,
+        Self::UnknownClientCa,
+        Self::ClientCertificateExpired,
+        Self::ClientCertificateInvalid,
+        Self::ServerCertificateRefused,
+        Self::PeerClosed,
+        Self::TimedOut,
+        Self::TooMany,
+        Self::ProtocolError,
+    ];
+
+    /// For logs and metrics.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::NotTls => "not_tls",
+            Self::OldVersion => "old_version",
+            Self::NothingInCommon => "nothing_in_common",
+            Self::NoHttp2 => "no_http2",
+            Self::NoClientCertificate => "no_client_certificate",
+            Self::UnknownClientCa => "unknown_client_ca",
+            Self::ClientCertificateExpired => "client_certificate_expired",
+            Self::ClientCertificateInvalid => "client_certificate_invalid",
+            Self::ServerCertificateRefused => "server_certificate_refused",
+            Self::PeerClosed => "peer_closed",
+            Self::TimedOut => "timed_out",
+            Self::TooMany => "too_many",
+            Self::ProtocolError => "protocol_error",
+        }
+    }
+
+    /// What to do about it.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::NotTls => "the client speaks plaintext; set enableTLS or caCert at the trigger",
+            Self::OldVersion => "the client must know TLS 1.2 or 1.3",
+            Self::NothingInCommon => "the client must know a cipher of TLS 1.2 with ECDHE and AEAD, or TLS 1.3",
+            Self::NoHttp2 => "the client must offer h2",
+            Self::NoClientCertificate => "set tlsClientCert and tlsClientKey in the TriggerAuthentication",
+            Self::UnknownClientCa => "the client's certificate must be of a CA in --tls-client-ca",
+            Self::ClientCertificateExpired => "renew the client's certificate, and look at both clocks",
+            Self::ClientCertificateInvalid => "the client's certificate must allow client authentication",
+            Self::ServerCertificateRefused => {
+                "the client must trust the CA of --tls-cert, which must be good for the name in scalerAddress"
+            }
+            Self::PeerClosed => "a probe of this port should be one of the HTTP port",
+            Self::TimedOut => "the client did not finish within 10 s",
+            Self::TooMany => "too many handshakes at once",
+            Self::ProtocolError => "the client sent something else than a handshake",
+        }
+    }
+
+    /// Of what the handshake ended with.
+    pub(super) fn of(error: &io::Error) -> Self {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        cause.map_or(Self::PeerClosed, Self::of_protocol)
+    }
+
+    fn of_protocol(error: &rustls::Error) -> Self {
+        match error {
+            // the first byte of a record is none that TLS has
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls,
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::Tls12NotOfferedOrEnabled
+                | PeerIncompatible::Tls12NotOffered
+                // what has come with 1.2, and every client sends since
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired
+                | PeerIncompatible::SupportedVersionsExtensionRequired,
+            )
+            | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => Self::OldVersion,
+            rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+                Self::NothingInCommon
+            }
+            rustls::Error::NoApplicationProtocol => Self::NoHttp2,
+            rustls::Error::NoCertificatesPresented => Self::NoClientCertificate,
+            rustls::Error::InvalidCertificate(cause) => Self::of_certificate(cause),
+            rustls::Error::AlertReceived(
+                AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA,
+            ) => Self::ServerCertificateRefused,
+            _ => Self::ProtocolError,
+        }
+    }
+
+    const fn of_certificate(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownClientCa,
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::ClientCertificateExpired,
+            _ => Self::ClientCertificateInvalid,
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Logs a refusal, unless the same of the same address was logged lately.
+    pub(super) fn tell(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
+        if let Some(again) = self.due(refusal, peer.ip()) {
+            let reason = refusal.word();
+            tracing::warn!(%peer, reason, detail, again, "TLS handshake refused: {}", refusal.remedy());
+        }
+    }
+
+    /// `None` if it is to be kept quiet; else how often it was since it was last told.
+    fn due(&mut self, refusal: Refusal, peer: IpAddr) -> Option<u64> {
+        let now = Instant::now();
+        if self.0.len() >= MOST_TOLD {
+            self.0.retain(|_, since| now - since.told < REPEAT);
+        }
+        let full = self.0.len() >= MOST_TOLD;
+        match self.0.entry((refusal, peer)) {
+            Entry::Occupied(mut known) if now - known.get().told < REPEAT => {
+                known.get_mut().again += 1;
+                None
+            }
+            Entry::Occupied(mut known) => Some(known.insert(Since { told: now, again: 0 }).again),
+            Entry::Vacant(_) if full => None,
+            Entry::Vacant(new) => {
+                new.insert(Since { told: now, again: 0 });
+                Some(0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::net::Ipv4Addr;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn peer(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(number).into()
+    }
+
+    #[test]
+    fn every_refusal_has_a_word_of_its_own() {
+        let words: HashSet<_> = Refusal::ALL.map(Refusal::word).into();
+        assert_eq!(words.len(), Refusal::ALL.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stays_broken_is_told_of_once_in_ten_minutes_with_the_number_of_its_tries() {
+        let mut told = Told::default();
+        assert_eq!(told.due(Refusal::NotTls, peer(1)), Some(0));
+        for _ in 0..9 {
+            advance(Duration::from_secs(60)).await;
+            assert_eq!(told.due(Refusal::NotTls, peer(1)), None);
+        }
+        assert_eq!(told.due(Refusal::OldVersion, peer(1)), Some(0), "another refusal");
+        assert_eq!(told.due(Refusal::NotTls, peer(2)), Some(0), "another client");
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(told.due(Refusal::NotTls, peer(1)), Some(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_addresses_cannot_fill_memory_or_log() {
+        let mut told = Told::default();
+        let lines = (0..10_000).filter(|number| told.due(Refusal::NotTls, peer(*number)).is_some()).count();
+        assert_eq!((lines, told.0.len()), (MOST_TOLD, MOST_TOLD));
+        advance(REPEAT).await;
+        assert_eq!(told.due(Refusal::NotTls, peer(20_000)), Some(0), "the old ones are forgotten");
+    }
+}
