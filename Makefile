@@ -6,11 +6,12 @@ KAFKA_LIBS := target/services/kafka/libs
 AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
 K8S_TOOLS := target/services/k8s
+KEDA_CLIENT := target/services/keda-client
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-# These tests measure how soon a reading is right again: nothing else may run beside them.
-ALONE := kafka_outages::
+# These tests measure how soon a reading is right again, or make 1,000 calls a second: nothing else may run beside them.
+ALONE := kafka_outages:: tls_keda_client::
 
 IMAGE ?= keda-stream-scaler:dev
 
@@ -46,7 +47,8 @@ test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers
 	tests/services/aws/fetch.sh $(AWS_PROGRAMS)
 	tests/services/browser/fetch.sh $(BROWSER)
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
-	cargo test --locked -- --skip $(ALONE)
+	tests/services/keda-client/fetch.sh $(KEDA_CLIENT)
+	cargo test --locked -- $(addprefix --skip ,$(ALONE))
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 
 test-long: export OUTAGE_ROUNDS = 2000

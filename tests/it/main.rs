@@ -41,3 +41,4 @@ mod streams;
 mod support;
 mod tenancy;
 mod tls;
+mod tls_keda_client;

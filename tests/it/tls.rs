@@ -21,7 +21,8 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::support::certificates::{Authority, For, Pair};
 use crate::support::process::{Serving, run};
 use crate::support::server::scaled_object;
-use crate::support::tls::{Secret, channel, client, client_of, handshake};
+use crate::support::tls::Secret;
+use crate::support::tls_client::{channel, client, client_of, handshake};
 
 const SOON: Duration = Duration::from_secs(20);
 
