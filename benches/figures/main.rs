@@ -13,6 +13,8 @@ mod ages;
 #[path = "../../tests/it/support/aws_services.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod aws_services;
+#[path = "../../tests/it/support/certificates.rs"]
+mod certificates;
 #[path = "../../tests/it/support/driver.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod driver;
@@ -32,6 +34,8 @@ mod streams;
 mod table;
 mod targets;
 mod throughput;
+#[path = "../../tests/it/support/tls_client.rs"]
+mod tls_client;
 #[path = "../../tests/it/support/truth.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod truth;
@@ -45,10 +49,11 @@ use table::Table;
 type Measure = fn(&mut Table);
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 13] = [
+const MEASURES: [(&str, Measure); 14] = [
     // first: what it weighs must not lie where others have been
     ("law", law::measure),
     ("throughput", throughput::measure),
+    ("tls", throughput::tls),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
     ("groups", rounds::three_hundred_groups),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,7 @@ use keda_stream_scaler::keda::proto::{
 use keda_stream_scaler::keda::{CallerLimits, Limits, serve, serve_service};
 use keda_stream_scaler::sampler::Sampler;
 use keda_stream_scaler::telemetry::Metrics;
+use keda_stream_scaler::tls::{self, Files, Tls};
 use rdkafka::mocking::MockCluster;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,8 @@ const VARIABLE: &str = "FIGURES_ROLE";
 pub enum Role {
     /// The scaler's own service over a scripted source; a line on stdin makes the source fall silent.
     Scaler,
+    /// The same over TLS; stdin's first line is a directory with tls.crt, tls.key and ca.crt.
+    TlsScaler,
     /// The same server and contract with constant answers.
     NoOp,
     /// Three brokers of librdkafka's mock cluster; stdin's first line is how many topics of how many partitions.
@@ -52,6 +56,7 @@ impl Role {
     pub fn of_this_process() -> Option<Self> {
         match std::env::var(VARIABLE).ok()?.as_str() {
             "scaler" => Some(Self::Scaler),
+            "tls-scaler" => Some(Self::TlsScaler),
             "no-op" => Some(Self::NoOp),
             "brokers" => Some(Self::Brokers),
             "reader" => Some(Self::Reader),
@@ -62,6 +67,7 @@ impl Role {
     const fn name(self) -> &'static str {
         match self {
             Self::Scaler => "scaler",
+            Self::TlsScaler => "tls-scaler",
             Self::NoOp => "no-op",
             Self::Brokers => "brokers",
             Self::Reader => "reader",
@@ -88,6 +94,7 @@ impl Role {
         match self {
             Self::Brokers => brokers(&first_line),
             Self::Scaler => measured_runtime().block_on(scaler()),
+            Self::TlsScaler => measured_runtime().block_on(tls_scaler(Path::new(&first_line))),
             Self::NoOp => measured_runtime().block_on(no_op()),
             Self::Reader => measured_runtime().block_on(rounds::read(&first_line)),
         }
@@ -190,6 +197,15 @@ async fn scaler() {
     serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
         .await
         .unwrap();
+}
+
+async fn tls_scaler(files: &Path) {
+    let metrics = Metrics::new("0", "none");
+    let sampler = Sampler::new(Scripted::default(), metrics.sampler.clone());
+    let file = |name| files.join(name);
+    let files = Files { certificate: file("tls.crt"), key: file("tls.key"), client_ca: Some(file("ca.crt")) };
+    let port = tls::Listener::new(listener().await, Tls::read(files).unwrap(), metrics.tls());
+    serve(port, sampler, metrics.rpc.clone(), LIMITS, CancellationToken::new()).await.unwrap();
 }
 
 async fn no_op() {
