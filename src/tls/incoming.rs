@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream::{Stream, unfold};
 use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt as _, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -22,6 +23,10 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Handshakes at once. Who comes then is turned away at once, and comes again.
 const MOST_HANDSHAKES: usize = 256;
+
+/// How long, and how much, is read of a client that was refused.
+const PARTING_DEADLINE: Duration = Duration::from_secs(1);
+const PARTING_BYTES: u64 = 64 * 1024;
 
 /// After an error that is not of one connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -121,9 +126,19 @@ async fn handshake(config: Arc<ServerConfig>, stream: TcpStream, peer: SocketAdd
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
     }
-    let outcome = match timeout(HANDSHAKE_DEADLINE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(outcome) => outcome.map_err(|error| (Refusal::of(&error), error.to_string())),
+    let outcome = match timeout(HANDSHAKE_DEADLINE, TlsAcceptor::from(config).accept(stream).into_fallible()).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err((error, stream))) => {
+            part(stream).await;
+            Err((Refusal::of(&error), error.to_string()))
+        }
         Err(_) => Err((Refusal::TimedOut, String::new())),
     };
     Handshake { peer, outcome }
+}
+
+/// Lets a client read why it was refused: a connection that is closed with something unread takes that with it.
+async fn part(stream: TcpStream) {
+    // whether it does is its own affair
+    let _ = timeout(PARTING_DEADLINE, copy(&mut stream.take(PARTING_BYTES), &mut sink())).await;
 }

@@ -3,14 +3,17 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
+use keda_stream_scaler::telemetry::Metrics;
+use keda_stream_scaler::tls::{self, Files, Tls};
 use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, SupportedProtocolVersion};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::StreamExt as _;
@@ -99,15 +102,17 @@ async fn a_client_of_the_ca_is_let_in_by_tls_1_2_and_1_3_and_probes_stay_plainte
     assert_eq!(serving.log()[0]["tls"], "on, with client certificates");
     for version in [&TLS12, &TLS13] as [&'static SupportedProtocolVersion; 2] {
         let config = client_of(version, &cluster.servers, Some(&cluster.keda));
-        let channel = channel(serving.grpc, config).await.unwrap();
+        let channel = channel(serving.grpc, config.clone()).await.unwrap();
         call(&channel).await.unwrap();
         let health = HealthCheckRequest { service: "readiness".to_owned() };
         HealthClient::new(channel).check(health).await.unwrap();
+        let again = handshake(serving.grpc, config).await.unwrap();
+        assert_eq!(again.get_ref().1.handshake_kind(), Some(HandshakeKind::Full), "nothing is resumed");
     }
     for probe in ["/livez", "/readyz"] {
         assert_eq!(serving.get(probe).await, (200, "ok\n".to_owned()), "{probe}");
     }
-    assert_eq!(handshakes(&serving).await, 2);
+    assert_eq!(handshakes(&serving).await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,6 +147,11 @@ async fn clients_without_a_good_certificate_are_refused_and_each_reason_is_told(
             };
             assert!(called.is_err(), "{reason}");
         }
+        let config = client(&cluster.servers, certificate);
+        let mut stream = handshake(serving.grpc, config).await.expect("TLS 1.3 tells only later");
+        stream.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        let told_to_client = stream.read(&mut [0; 1]).await.unwrap_err().to_string();
+        assert!(told_to_client.contains("alert"), "{told_to_client}");
         assert!(refused(&serving, reason).await.contains(told), "{reason}");
     }
     let lines = serving.log().iter().filter(|line| line["reason"] == "no_client_certificate").count();
@@ -293,6 +303,20 @@ async fn a_certificate_near_its_end_or_over_is_told_and_its_end_is_a_metric() {
     assert_eq!(line["level"], "ERROR");
     replace(time::Duration::days(90));
     serving.logged("message", "the TLS certificate is good again").await;
+}
+
+#[tokio::test]
+async fn answers_over_tls_wait_for_no_acknowledgement() {
+    let cluster = Cluster::new();
+    let files =
+        Files { certificate: cluster.secret.path("tls.crt"), key: cluster.secret.path("tls.key"), client_ca: None };
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = port.local_addr().unwrap();
+    let listener = tls::Listener::new(port, Tls::read(files).unwrap(), Metrics::new("0", "none").tls());
+    let mut connections = pin!(listener.connections());
+    let (client, accepted) = tokio::join!(handshake(address, client(&cluster.servers, None)), connections.next());
+    assert!(accepted.unwrap().unwrap().get_ref().0.nodelay().unwrap(), "TCP_NODELAY");
+    drop(client);
 }
 
 #[tokio::test]
