@@ -205,7 +205,9 @@ async fn tls_scaler(files: &Path) {
     let file = |name| files.join(name);
     let files = Files { certificate: file("tls.crt"), key: file("tls.key"), client_ca: Some(file("ca.crt")) };
     let port = tls::Listener::new(listener().await, Tls::read(files).unwrap(), metrics.tls());
-    serve(port, sampler, metrics.rpc.clone(), LIMITS, CancellationToken::new()).await.unwrap();
+    serve(port, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
+        .await
+        .unwrap();
 }
 
 async fn no_op() {
