@@ -78,7 +78,7 @@ impl Aws {
 
 async fn clients(identity: &AwsIdentity, clock: &ServiceClock) -> Result<Clients, Failure> {
     let provider = provider(&identity.region, &identity.credentials).await;
-    let provider = provider.map_err(|cause| Failure::new(FailureKind::Denied, cause))?;
+    let provider = provider.map_err(|cause| Failure::new(FailureKind::Unauthenticated, cause))?;
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
     let mut config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(identity.region.to_string()))

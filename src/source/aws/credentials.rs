@@ -94,7 +94,7 @@ impl<P: ProvideCredentials> Explained<P> {
             Err(_) => Failure::new(FailureKind::TimedOut, "no answer in time"),
         };
         let remedy = match failure.kind {
-            FailureKind::Denied => Some(self.remedies.denied),
+            FailureKind::Denied | FailureKind::Unauthenticated => Some(self.remedies.denied),
             FailureKind::Unreachable | FailureKind::TimedOut => Some(self.remedies.out_of_reach),
             _ => None,
         };

@@ -33,8 +33,10 @@ pub(super) enum FailureKind {
     Throttled,
     /// The stream, shard or table is not there.
     Missing,
-    /// Not allowed, or the credentials are no good.
+    /// The identity may not do this.
     Denied,
+    /// The credentials are no good, or there are none.
+    Unauthenticated,
     /// No answer before the deadline.
     TimedOut,
     /// No connection.
@@ -70,7 +72,7 @@ impl Failure {
         if let Some(refused) = find::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>(error) {
             return Self::of(refused);
         }
-        Self::new(FailureKind::Denied, chain(error))
+        Self::new(FailureKind::Unauthenticated, chain(error))
     }
 
     pub(super) fn of<E, R>(error: &SdkError<E, R>) -> Self
@@ -103,7 +105,7 @@ impl Failure {
         match self.kind {
             FailureKind::Throttled => UpstreamOutcome::Throttled,
             FailureKind::Missing => UpstreamOutcome::Missing,
-            FailureKind::Denied => UpstreamOutcome::Denied,
+            FailureKind::Denied | FailureKind::Unauthenticated => UpstreamOutcome::Denied,
             FailureKind::TimedOut => UpstreamOutcome::TimedOut,
             FailureKind::Unreachable => UpstreamOutcome::Unreachable,
             FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Invalid | FailureKind::Other => {
@@ -119,9 +121,11 @@ impl Failure {
                 (SourceErrorKind::Throttled, "the scaler slows down by itself; look who else calls")
             }
             FailureKind::Missing => (SourceErrorKind::Missing, "check the name and awsRegion, and that it was made"),
-            FailureKind::Denied => {
-                (SourceErrorKind::Denied, "check the scaler's credentials and the policy of its role")
-            }
+            FailureKind::Denied => (
+                SourceErrorKind::Denied,
+                "allow it in the policy of the scaler's identity; doctor tells which one is enough",
+            ),
+            FailureKind::Unauthenticated => (SourceErrorKind::Denied, "check the scaler's credentials and its clock"),
             FailureKind::TimedOut => (SourceErrorKind::TimedOut, "check that the network lets the scaler reach AWS"),
             FailureKind::Unreachable => {
                 (SourceErrorKind::Unreachable, "check awsRegion, awsEndpoint, and that the network lets the scaler out")
@@ -151,9 +155,8 @@ impl FailureKind {
             | "KMSThrottlingException"
             | "TooManyRequestsException" => Self::Throttled,
             "ResourceNotFoundException" => Self::Missing,
-            "AccessDenied"
-            | "AccessDeniedException"
-            | "UnrecognizedClientException"
+            "AccessDenied" | "AccessDeniedException" | "KMSAccessDeniedException" => Self::Denied,
+            "UnrecognizedClientException"
             | "ExpiredToken"
             | "ExpiredTokenException"
             | "IDPRejectedClaim"
@@ -165,8 +168,7 @@ impl FailureKind {
             | "IncompleteSignatureException"
             | "InvalidClientTokenId"
             | "MissingAuthenticationTokenException"
-            | "OptInRequired"
-            | "KMSAccessDeniedException" => Self::Denied,
+            | "OptInRequired" => Self::Unauthenticated,
             "ExpiredIteratorException" => Self::ExpiredIterator,
             "TrimmedDataAccessException" => Self::Trimmed,
             "InvalidArgumentException" | "ValidationException" => Self::Invalid,
@@ -187,7 +189,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
