@@ -7,8 +7,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::connections::{Connection, Connections, Destination, bootstrap_servers};
 use super::kafka::Reach;
+use super::metadata_rules::Named;
 use crate::lag::{SourceError, SourceErrorKind};
-use crate::trigger::{AwsAccess, AwsCredentials, AwsIdentity, ClusterRef, KafkaSecurity, SourceRef, resolve};
+use crate::trigger::{
+    AwsAccess, AwsCredentials, AwsIdentity, ClusterRef, KafkaDialect, KafkaSecurity, RequestedSecurity, SourceRef,
+    resolve,
+};
 
 /// More different clusters in metadata than this, and what is remembered of them is thrown away.
 const MOST_REMEMBERED: usize = 4096;
@@ -160,6 +164,63 @@ impl Admission {
         Backend(Arc::new(Identity { service, name, origin, hash }))
     }
 
+    /// What a named connection leads to, whoever may use it.
+    pub(super) fn connection(&self, name: &str) -> Decided {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let connection = Some(Arc::from(name));
+        let title = format!("connection {name}");
+        match rules.connection(name)?.to() {
+            Destination::Kafka(_) => {
+                let cluster = ClusterRef {
+                    connection,
+                    bootstrap_servers: Vec::new(),
+                    dialect: KafkaDialect::Kafka,
+                    security: RequestedSecurity::default(),
+                };
+                let service = rules.kafka(&cluster, Reach::Anywhere)?;
+                Ok(self.backend(service, title, Origin::Kafka(cluster, Reach::Anywhere)))
+            }
+            Destination::Aws(identity) => {
+                let access = AwsAccess {
+                    connection,
+                    region: Some(identity.region.clone()),
+                    credentials: AwsCredentials::DefaultChain,
+                    endpoint: None,
+                };
+                Ok(self.backend(Service::Aws(identity.clone()), title, Origin::Aws(access)))
+            }
+        }
+    }
+
+    /// The entries of the rules that let a trigger of `namespace` have `source` read, in the words of the connections file.
+    pub(super) fn allowing(&self, namespace: &str, source: &SourceRef) -> Vec<String> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let (connection, named) = match source {
+            SourceRef::Kafka(kafka) => {
+                let servers = kafka.cluster.bootstrap_servers.iter().map(|server| Named::Broker(server));
+                (&kafka.cluster.connection, servers.collect())
+            }
+            SourceRef::Shards(stream) => (&stream.access.connection, named_by(&stream.access, &[stream.stream.name()])),
+            SourceRef::Application(application) => {
+                let stream = &application.stream;
+                let resources = [stream.stream.name(), &*application.store.table];
+                (&stream.access.connection, named_by(&stream.access, &resources))
+            }
+        };
+        let mut entries: Vec<_> = match connection.as_deref() {
+            Some(name) => {
+                let entry = rules.connections.named(name).and_then(|connection| connection.entry_for(namespace));
+                entry.map(|entry| format!("connection {name}: namespaces [{entry}]")).into_iter().collect()
+            }
+            None => {
+                let metadata = rules.connections.metadata();
+                named.into_iter().filter_map(|named| metadata.rule_for(namespace, named)).collect()
+            }
+        };
+        entries.dedup();
+        entries
+    }
+
     /// Whether what led to this backend leads there under the rules that hold now, for whichever namespace.
     pub(super) fn is_current(&self, backend: &Backend) -> bool {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
@@ -288,6 +349,17 @@ impl Rules {
             _ => Ok(Service::Aws(identity.clone())),
         }
     }
+}
+
+/// What a trigger without a connection names that must be allowed.
+fn named_by<'a>(access: &'a AwsAccess, resources: &[&'a str]) -> Vec<Named<'a>> {
+    let mut named: Vec<_> = match &access.credentials {
+        AwsCredentials::Role { arn, .. } => vec![Named::Role(arn)],
+        AwsCredentials::DefaultChain => resources.iter().copied().map(Named::Resource).collect(),
+        AwsCredentials::Static { .. } => Vec::new(),
+    };
+    named.extend(access.endpoint.as_deref().map(Named::Endpoint));
+    named
 }
 
 fn wrong_kind(connection: &str, wanted: &str) -> SourceError {

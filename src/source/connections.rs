@@ -180,7 +180,12 @@ impl Connection {
     /// Whether triggers of `namespace`, or of any one where none is given, may use it.
     #[must_use]
     pub fn allows(&self, namespace: Option<&str>) -> bool {
-        namespace.map_or(!self.namespaces.is_empty(), |namespace| Pattern::any(&self.namespaces, namespace))
+        namespace.map_or(!self.namespaces.is_empty(), |namespace| self.entry_for(namespace).is_some())
+    }
+
+    /// The entry of its namespaces that lets this one use it.
+    pub(super) fn entry_for(&self, namespace: &str) -> Option<String> {
+        Pattern::of(&self.namespaces, namespace).next().map(ToString::to_string)
     }
 
     /// What it leads to.

@@ -20,6 +20,19 @@ struct MetadataRule {
     reach: Reach,
 }
 
+/// What a trigger names by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named<'a> {
+    /// A broker.
+    Broker(&'a str),
+    /// The ARN of a role.
+    Role(&'a str),
+    /// Where AWS's services are.
+    Endpoint(&'a str),
+    /// A stream or table, for the scaler's own identity.
+    Resource(&'a str),
+}
+
 /// A rule as the file has it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -86,6 +99,21 @@ impl MetadataRules {
     /// Whether the scaler's own identity reads this stream or table for a trigger of `namespace`.
     pub(super) fn resource(&self, namespace: Option<&str>, name: &str) -> bool {
         self.of(namespace).any(|rule| Pattern::any(&rule.aws_resources, name))
+    }
+
+    /// The first entry that lets a trigger of `namespace` name this, in the words of the file.
+    pub(super) fn rule_for(&self, namespace: &str, named: Named<'_>) -> Option<String> {
+        self.0.iter().find_map(|rule| {
+            let (key, patterns, name) = match named {
+                Named::Broker(server) => ("bootstrapServers", &rule.bootstrap_servers, server),
+                Named::Role(role_arn) => ("awsRoleArns", &rule.aws_role_arns, role_arn),
+                Named::Endpoint(endpoint) => ("awsEndpoints", &rule.aws_endpoints, endpoint),
+                Named::Resource(name) => ("awsResources", &rule.aws_resources, name),
+            };
+            let namespace = Pattern::of(&rule.namespaces, namespace).next()?;
+            let pattern = Pattern::of(patterns, name).next()?;
+            Some(format!("metadata: namespaces [{namespace}], {key} [{pattern}]"))
+        })
     }
 
     /// The rules of a namespace, or those of any one.

@@ -8,6 +8,7 @@ mod connections;
 pub mod kafka;
 mod metadata_rules;
 mod pattern;
+pub mod probe;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,7 @@
 //! Patterns of names: `*` stands for any run of characters.
 
+use std::fmt;
+
 /// A name in which `*` matches any run of characters, none included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern(String);
@@ -43,6 +45,12 @@ impl Pattern {
 /// Each of `texts` as a pattern.
 pub(super) fn patterns(texts: &[String]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,12 @@ mod clock;
 pub(super) mod credentials;
 mod dynamodb_streams;
 mod failure;
+pub(super) mod identity;
 mod kinesis;
+pub(super) mod leases;
 mod page;
+pub(super) mod probe;
+pub(super) mod rights;
 mod stream;
 mod tables;
 

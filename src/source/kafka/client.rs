@@ -38,17 +38,8 @@ impl KafkaClient {
         reach: Reach,
         metrics: &UpstreamMetrics,
     ) -> Result<Self, SourceError> {
-        let refused = |cause: String| {
-            SourceError::new(SourceErrorKind::Denied, "could not set up a Kafka client")
-                .because(cause)
-                .remedy("correct the connection")
-        };
-        let properties = Properties::new(bootstrap_servers, security, &system_roots());
-        let properties = properties.map_err(|error| refused(error.to_string()))?;
-        let transport = Librdkafka::within(reach, properties.into_inner(), metrics.clone());
-        let transport = transport.map_err(|error| refused(error.to_string()))?;
+        let (transport, tokens) = open(bootstrap_servers, security, reach, metrics)?;
         let cluster = Arc::new(Cluster::new(transport));
-        let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(refused)?;
         let refresh = tokens.map(|tokens| AbortOnDropHandle::new(tokio::spawn(keep_token(tokens, cluster.clone()))));
         Ok(Self { cluster, _refresh: refresh })
     }
@@ -57,6 +48,29 @@ impl KafkaClient {
     pub async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
         self.cluster.observe(due, report).await;
     }
+}
+
+/// The client of a cluster, and where its tokens come from if its login needs any.
+///
+/// # Errors
+/// [`SourceErrorKind::Denied`] when the credentials cannot be used at all.
+pub(in crate::source) fn open<S: AsRef<str>>(
+    bootstrap_servers: &[S],
+    security: &KafkaSecurity,
+    reach: Reach,
+    metrics: &UpstreamMetrics,
+) -> Result<(Librdkafka, Option<TokenSource>), SourceError> {
+    let refused = |cause: String| {
+        SourceError::new(SourceErrorKind::Denied, "could not set up a Kafka client")
+            .because(cause)
+            .remedy("correct the connection")
+    };
+    let properties = Properties::new(bootstrap_servers, security, &system_roots());
+    let properties = properties.map_err(|error| refused(error.to_string()))?;
+    let transport = Librdkafka::within(reach, properties.into_inner(), metrics.clone());
+    let transport = transport.map_err(|error| refused(error.to_string()))?;
+    let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(refused)?;
+    Ok((transport, tokens))
 }
 
 /// Renews the token at four fifths of its life.
@@ -93,7 +107,7 @@ async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
 }
 
 /// The certificates that this machine trusts, PEM; empty where there are none to be found.
-fn system_roots() -> String {
+pub(in crate::source) fn system_roots() -> String {
     let file = openssl_probe::probe().cert_file;
     file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
 }

@@ -20,6 +20,9 @@ mod topology;
 pub mod transport;
 
 pub use client::KafkaClient;
+pub(in crate::source) use client::{open, system_roots};
 pub use cluster::Cluster;
+pub(in crate::source) use job::failed;
 pub use properties::{Properties, Unsupported};
 pub use reach::Reach;
+pub(in crate::source) use token::{Fetched, TokenSource};

@@ -25,7 +25,7 @@ const MSK_LIFETIME: Duration = Duration::from_secs(900);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Where tokens come from.
-pub(super) enum TokenSource {
+pub(in crate::source) enum TokenSource {
     Oauth {
         http: reqwest::Client,
         endpoint: String,
@@ -41,9 +41,9 @@ pub(super) enum TokenSource {
 }
 
 /// A token and how long it lasts.
-pub(super) struct Fetched {
-    pub(super) token: OauthToken,
-    pub(super) lifetime: Duration,
+pub(in crate::source) struct Fetched {
+    pub(in crate::source) token: OauthToken,
+    pub(in crate::source) lifetime: Duration,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +75,7 @@ impl TokenSource {
     }
 
     /// A new token; `now` is the time of day.
-    pub(super) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
+    pub(in crate::source) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
         match self {
             Self::Oauth { http, endpoint, client, scopes, extensions, metrics } => {
                 let fetched = oauth(http, endpoint, client, scopes, extensions, now).await;

@@ -30,6 +30,17 @@ pub struct TopicPartition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BrokerId(pub i32);
 
+/// A broker as the cluster's metadata names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Its number.
+    pub id: BrokerId,
+    /// The host that it advertises to clients.
+    pub host: String,
+    /// The port that it advertises to clients.
+    pub port: u16,
+}
+
 /// What the cluster's metadata says of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {

@@ -180,7 +180,7 @@ impl Client {
         };
         self.metrics.called(UpstreamApi::KafkaMetadata, outcome(&result));
         if let Ok(metadata) = &result {
-            *locked(&self.informants) = metadata.brokers.iter().copied().collect();
+            *locked(&self.informants) = metadata.brokers.iter().map(|broker| broker.id).collect();
         }
         result
     }

@@ -16,17 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::client::Client;
 use super::native::locked;
 use super::reach::Reach;
 use super::transport::{
-    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows,
+    Broker, BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows,
     TopicPartition, TopicRows, TopicsAsk,
 };
 use crate::lag::Offset;
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::Secret;
+
+/// No cluster has a topic of this name, and none can get it.
+const NO_TOPIC: &str = "no/topic";
 
 /// One cluster, asked with one identity.
 ///
@@ -86,6 +90,15 @@ impl Librdkafka {
     /// When another mechanism is configured.
     pub fn set_token_failure(&self, why: &str) -> Result<(), Refused> {
         self.0.native().set_token_failure(why).map_err(|failure| Refused(failure.text))
+    }
+
+    /// The brokers that the cluster takes for living, and where they say that they are; logs in where that is yet to be done.
+    ///
+    /// # Errors
+    /// Why no broker has answered.
+    pub async fn brokers(&self, deadline: Duration) -> Result<Vec<Broker>, RowError> {
+        // the names of all topics may be many
+        self.0.metadata(Some(NO_TOPIC), Instant::now() + deadline).await.map(|metadata| metadata.brokers)
     }
 
     /// Waits until librdkafka wants a token: the first, or one in place of a token that ends soon.

@@ -54,7 +54,7 @@ async fn describe(client: &Arc<Client>, names: &[TopicName], until: Instant) -> 
     let Some(from) = living.first() else {
         return Err(RowError::Unreachable("the cluster names no broker".to_owned()));
     };
-    describe_from(client, *from, names, until).await
+    describe_from(client, from.id, names, until).await
 }
 
 async fn describe_from(

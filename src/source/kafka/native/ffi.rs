@@ -16,7 +16,9 @@ use super::words::{
 };
 use crate::lag::PartitionId;
 use crate::source::kafka::reach::{REFUSED, Reach, connect_to_other_host};
-use crate::source::kafka::transport::{BrokerId, GroupMember, GroupState, LogPosition, TopicName, TopicPartition};
+use crate::source::kafka::transport::{
+    Broker, BrokerId, GroupMember, GroupState, LogPosition, TopicName, TopicPartition,
+};
 
 /// The longest that librdkafka accepts; see the head of the module above.
 const COORDINATOR_TIMEOUT: Duration = Duration::from_hours(1);
@@ -128,8 +130,12 @@ impl Handle {
             let count = usize::try_from((*found).topic_cnt).unwrap_or(0);
             let topics = (0..count).map(|index| text((*(*found).topics.add(index)).topic).into()).collect();
             let count = usize::try_from((*found).broker_cnt).unwrap_or(0);
-            let brokers =
-                slice((*found).brokers.cast_const(), count).iter().map(|broker| BrokerId(broker.id)).collect();
+            let brokers = slice((*found).brokers.cast_const(), count).iter().map(|broker| Broker {
+                id: BrokerId(broker.id),
+                host: text(broker.host),
+                port: u16::try_from(broker.port).unwrap_or(0),
+            });
+            let brokers = brokers.collect();
             rd_kafka_metadata_destroy(found);
             Ok(Metadata { brokers, topics })
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use crate::source::kafka::transport::{BrokerId, GroupId, GroupState, LogPosition, TopicName, TopicPartition};
+use crate::source::kafka::transport::{Broker, BrokerId, GroupId, GroupState, LogPosition, TopicName, TopicPartition};
 
 /// One asynchronous request.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(in crate::source::kafka) struct TopicFound {
 #[derive(Debug)]
 pub(in crate::source::kafka) struct Metadata {
     /// The brokers that the cluster takes for living.
-    pub(in crate::source::kafka) brokers: Vec<BrokerId>,
+    pub(in crate::source::kafka) brokers: Vec<Broker>,
     /// The topics in the answer.
     pub(in crate::source::kafka) topics: Vec<TopicName>,
 }

@@ -1,0 +1,175 @@
+//! Who the scaler is towards AWS, and where that was written.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+
+use super::credentials::provider;
+use super::failure::{Failure, FailureKind};
+use crate::trigger::{AwsCredentials, AwsIdentity};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Credentials that were found.
+pub(super) struct Found {
+    provider: SharedCredentialsProvider,
+    /// Where they come from, in words.
+    pub(super) origin: &'static str,
+    /// When they end, if they do.
+    pub(super) expiry: Option<std::time::SystemTime>,
+}
+
+/// A service that the scaler calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceName {
+    /// Kinesis Data Streams.
+    Kinesis,
+    /// DynamoDB.
+    DynamoDb,
+    /// DynamoDB Streams.
+    DynamoDbStreams,
+    /// Security Token Service.
+    Sts,
+}
+
+/// The credentials, found as for a reading.
+pub(super) async fn find(region: &str, credentials: &AwsCredentials) -> Result<Found, Failure> {
+    let provider = provider(region, credentials).await;
+    let provider = provider.map_err(|cause| Failure::new(FailureKind::Unauthenticated, cause))?;
+    let found = provider.provide_credentials().await.map_err(|error| Failure::of_credentials(&error))?;
+    Ok(Found { provider, origin: origin(&found), expiry: found.expiry() })
+}
+
+impl Found {
+    /// The ARN of the identity, by `sts:GetCallerIdentity`, which needs no right.
+    pub(super) async fn arn(&self, region: &str) -> Result<String, Failure> {
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(self.provider.clone())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        let sts = aws_sdk_sts::Client::new(&config.load().await);
+        let answer = Box::pin(sts.get_caller_identity().send()).await.map_err(|error| Failure::of(&error))?;
+        answer.arn.ok_or_else(|| Failure::new(FailureKind::Other, "no ARN in the answer"))
+    }
+}
+
+/// The last step of the chain is where the credentials were found; those before it are on the way.
+fn origin(credentials: &Credentials) -> &'static str {
+    use AwsCredentialFeature as From;
+    let steps = credentials.get_property::<Vec<AwsCredentialFeature>>();
+    let step = |feature: &From| steps.is_some_and(|steps| steps.contains(feature));
+    let container = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"];
+    if step(&From::CredentialsEnvVarsStsWebIdToken) || step(&From::CredentialsStsAssumeRoleWebId) {
+        "a service account's token (IRSA: AWS_WEB_IDENTITY_TOKEN_FILE)"
+    } else if step(&From::CredentialsStsAssumeRole) {
+        "an assumed role"
+    } else if step(&From::CredentialsEnvVars) {
+        "the environment (AWS_ACCESS_KEY_ID)"
+    } else if step(&From::CredentialsHttp) || container.iter().any(|name| std::env::var_os(name).is_some()) {
+        "a container's agent (EKS Pod Identity or ECS: AWS_CONTAINER_CREDENTIALS_*)"
+    } else if step(&From::CredentialsImds) {
+        "the instance (its metadata service)"
+    } else if step(&From::CredentialsSso) || step(&From::CredentialsProfileSso) {
+        "a profile with single sign-on"
+    } else if step(&From::CredentialsProcess) || step(&From::CredentialsProfileProcess) {
+        "a profile's credential_process"
+    } else if step(&From::CredentialsProfile) || step(&From::CredentialsProfileSourceProfile) {
+        "a profile (~/.aws or AWS_PROFILE)"
+    } else {
+        "the connection's key"
+    }
+}
+
+/// Where the SDK would call a service: by `awsEndpoint`, by `AWS_ENDPOINT_URL…`, or AWS's own. Nothing is sent.
+pub(super) async fn endpoint(identity: &AwsIdentity, service: ServiceName) -> Result<String, String> {
+    let nobody = Credentials::new("nobody", "nothing", None, None, "doctor");
+    let mut config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(identity.region.to_string()))
+        .credentials_provider(nobody)
+        .retry_config(RetryConfig::disabled());
+    // STS has its own addresses wherever the streams are
+    if let Some(endpoint) = identity.endpoint.as_ref().filter(|_| service != ServiceName::Sts) {
+        config = config.endpoint_url(endpoint.as_ref());
+    }
+    let target = Target::default();
+    let why = match service.stop_at(&config.load().await, target.clone()).await {
+        Ok(()) => "the request was sent".to_owned(),
+        Err(why) => why,
+    };
+    target.0.get().cloned().ok_or(why)
+}
+
+impl ServiceName {
+    /// Makes a call that `target` stops before it is signed.
+    async fn stop_at(self, config: &SdkConfig, target: Target) -> Result<(), String> {
+        let failed = |error: &dyn std::error::Error| error.to_string();
+        match self {
+            Self::Kinesis => {
+                let config = aws_sdk_kinesis::config::Builder::from(config).interceptor(target).build();
+                let call = aws_sdk_kinesis::Client::from_conf(config).list_shards().stream_name("none");
+                Box::pin(call.send()).await.map(drop).map_err(|error| failed(&error))
+            }
+            Self::DynamoDb => {
+                let config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(target).build();
+                let call = aws_sdk_dynamodb::Client::from_conf(config).describe_table().table_name("none");
+                Box::pin(call.send()).await.map(drop).map_err(|error| failed(&error))
+            }
+            Self::DynamoDbStreams => {
+                let config = aws_sdk_dynamodbstreams::config::Builder::from(config).interceptor(target).build();
+                let call = aws_sdk_dynamodbstreams::Client::from_conf(config).list_streams();
+                Box::pin(call.send()).await.map(drop).map_err(|error| failed(&error))
+            }
+            Self::Sts => {
+                let config = aws_sdk_sts::config::Builder::from(config).interceptor(target).build();
+                let call = aws_sdk_sts::Client::from_conf(config).get_caller_identity();
+                Box::pin(call.send()).await.map(drop).map_err(|error| failed(&error))
+            }
+        }
+    }
+
+    /// As AWS names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kinesis => "kinesis",
+            Self::DynamoDb => "dynamodb",
+            Self::DynamoDbStreams => "dynamodb streams",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+/// Keeps where a request would go, and stops it.
+#[derive(Clone, Debug, Default)]
+struct Target(Arc<OnceLock<String>>);
+
+impl Intercept for Target {
+    fn name(&self) -> &'static str {
+        "Target"
+    }
+
+    fn read_before_signing(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.get_or_init(|| context.request().uri().to_owned());
+        Err("far enough".into())
+    }
+}

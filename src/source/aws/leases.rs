@@ -1,0 +1,130 @@
+//! What a checkpoint table tells about its application, for people.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::lag::streams::{Checkpoint, Lease, Row, Shard, ShardId, ShardState};
+use crate::trigger::StoreLayout;
+
+const THROUGHPUT: &str = "throughputKBps";
+const ENTITY: &str = "entityType";
+
+/// Which client wrote a table, as far as its rows tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// KCL 3.5 or newer: rows of other kinds stand beside the leases.
+    Kcl35,
+    /// KCL 3: leases tell what their owners read in a second.
+    Kcl3,
+    /// KCL 1 or 2, or the DynamoDB Streams adapter.
+    Kcl1Or2,
+    /// A client of another kind, as `checkpointStore` says.
+    Other,
+}
+
+/// The leases of one stream.
+#[derive(Clone, Debug)]
+pub struct Leases {
+    /// How many.
+    pub count: usize,
+    /// Which client wrote them.
+    pub writer: Writer,
+    /// How many leases each worker has.
+    pub owners: BTreeMap<Arc<str>, usize>,
+    /// Unfinished leases that nobody has.
+    pub unowned: Vec<ShardId>,
+    /// Leases of shards that the stream does not list, unfinished ones only.
+    pub of_no_shard: Vec<ShardId>,
+    /// Open shards that have no lease, while others have.
+    pub without_lease: Vec<ShardId>,
+    counters: HashMap<ShardId, (u64, Arc<str>)>,
+}
+
+impl Leases {
+    pub(super) fn new(rows: &[Row], leases: &[Lease], shards: &[Shard], layout: &StoreLayout) -> Self {
+        let unfinished = || leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
+        let mut owners: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for owner in unfinished().filter_map(|lease| lease.owner.clone()) {
+            *owners.entry(owner).or_default() += 1;
+        }
+        let ids = |leases: &mut dyn Iterator<Item = &Lease>| leases.map(|lease| lease.shard.clone()).collect();
+        let listed = |lease: &Lease| shards.iter().any(|shard| shard.id == lease.shard);
+        let leased = |shard: &Shard| leases.iter().any(|lease| lease.shard == shard.id);
+        let without_lease = shards.iter().filter(|shard| shard.state == ShardState::Open && !leased(shard));
+        let counters =
+            unfinished().filter_map(|lease| Some((lease.shard.clone(), (lease.counter?, lease.owner.clone()?))));
+        Self {
+            count: leases.len(),
+            writer: writer(rows, layout),
+            owners,
+            unowned: ids(&mut unfinished().filter(|lease| lease.owner.is_none())),
+            of_no_shard: ids(&mut unfinished().filter(|lease| !listed(lease))),
+            without_lease: without_lease.map(|shard| shard.id.clone()).collect(),
+            counters: counters.collect(),
+        }
+    }
+
+    /// Whether renewals of leases are counted, so that it can be seen whether their owners live.
+    #[must_use]
+    pub fn counts_renewals(&self) -> bool {
+        !self.counters.is_empty()
+    }
+
+    /// Owned leases that were not renewed between an `earlier` look and this one, with their owner.
+    #[must_use]
+    pub fn not_renewed_since(&self, earlier: &Self) -> Vec<(ShardId, Arc<str>)> {
+        let same = self.counters.iter().filter(|(shard, now)| earlier.counters.get(*shard) == Some(now));
+        let mut standing: Vec<_> = same.map(|(shard, (_, owner))| (shard.clone(), owner.clone())).collect();
+        standing.sort();
+        standing
+    }
+}
+
+fn writer(rows: &[Row], layout: &StoreLayout) -> Writer {
+    if layout.kind.is_none() {
+        Writer::Other
+    } else if rows.iter().any(|row| row.contains_key(ENTITY)) {
+        Writer::Kcl35
+    } else if rows.iter().any(|row| row.contains_key(THROUGHPUT)) {
+        Writer::Kcl3
+    } else {
+        Writer::Kcl1Or2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(shard: &str, owner: Option<&str>, counter: u64) -> Lease {
+        Lease {
+            shard: ShardId::new(shard),
+            checkpoint: Checkpoint::TrimHorizon,
+            parents: Vec::new(),
+            owner: owner.map(Arc::from),
+            counter: Some(counter),
+            throughput_kbps: None,
+        }
+    }
+
+    fn look(leases: &[Lease]) -> Leases {
+        let shard = |id| Shard { id: ShardId::new(id), parents: Vec::new(), state: ShardState::Open, first: None };
+        Leases::new(&[], leases, &[shard("a"), shard("b"), shard("c")], &StoreLayout::kcl())
+    }
+
+    #[test]
+    fn what_fits_the_stream_and_what_does_not_is_told_apart() {
+        let seen = look(&[lease("a", Some("w1"), 1), lease("b", None, 1), lease("gone", Some("w1"), 1)]);
+        assert_eq!((seen.count, seen.owners.get("w1"), seen.writer), (3, Some(&2), Writer::Kcl1Or2));
+        assert_eq!(seen.unowned, [ShardId::new("b")]);
+        assert_eq!(seen.of_no_shard, [ShardId::new("gone")]);
+        assert_eq!(seen.without_lease, [ShardId::new("c")]);
+    }
+
+    #[test]
+    fn a_lease_whose_counter_and_owner_stand_still_was_not_renewed() {
+        let before = look(&[lease("a", Some("w1"), 1), lease("b", Some("w2"), 1), lease("c", Some("w3"), 1)]);
+        let after = look(&[lease("a", Some("w1"), 1), lease("b", Some("w2"), 2), lease("c", Some("w4"), 1)]);
+        assert_eq!(after.not_renewed_since(&before), [(ShardId::new("a"), "w1".into())]);
+    }
+}

@@ -1,0 +1,193 @@
+//! What the scaler must be allowed to do, source by source: exactly what it calls, on exactly what it reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::trigger::{AgeFrom, ApplicationSource, KafkaSource, SourceRef, StreamName, StreamSource, TopicSelection};
+
+/// One action on one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Right {
+    /// As a policy writes it, such as `kinesis:ListShards`.
+    pub action: &'static str,
+    /// On what.
+    pub resource: Resource,
+}
+
+/// What a right is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// A Kinesis stream.
+    Stream(Arc<str>),
+    /// A DynamoDB table.
+    Table(Arc<str>),
+    /// Whichever stream a DynamoDB table has.
+    TableStream(Arc<str>),
+    /// An Amazon MSK cluster; which one, its brokers' names do not tell.
+    MskCluster,
+    /// A topic of it, `*` for all.
+    MskTopic(Arc<str>),
+    /// A consumer group of it.
+    MskGroup(Arc<str>),
+    /// An IAM role, by its ARN.
+    Role(Arc<str>),
+}
+
+/// Where things are, as their ARNs say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// The region.
+    pub region: String,
+    /// The account's number, or `*` where it is not known.
+    pub account: String,
+}
+
+const LIST_SHARDS: &str = "kinesis:ListShards";
+const DESCRIBE_SUMMARY: &str = "kinesis:DescribeStreamSummary";
+const KINESIS_ITERATOR: &str = "kinesis:GetShardIterator";
+const KINESIS_RECORDS: &str = "kinesis:GetRecords";
+const DESCRIBE_TABLE: &str = "dynamodb:DescribeTable";
+const DESCRIBE_STREAM: &str = "dynamodb:DescribeStream";
+const DYNAMODB_ITERATOR: &str = "dynamodb:GetShardIterator";
+const DYNAMODB_RECORDS: &str = "dynamodb:GetRecords";
+const SCAN: &str = "dynamodb:Scan";
+const QUERY: &str = "dynamodb:Query";
+
+/// The rights that reading `source` needs, in the order in which they are used.
+#[must_use]
+pub fn rights_for(source: &SourceRef) -> Vec<Right> {
+    match source {
+        SourceRef::Kafka(_) => Vec::new(),
+        SourceRef::Shards(stream) => of_shards(stream),
+        SourceRef::Application(application) => of_application(application),
+    }
+}
+
+/// The rights of IAM that reading a group of an Amazon MSK cluster needs.
+#[must_use]
+pub fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
+    let topics = match &source.topics {
+        TopicSelection::Named(names) => names.clone(),
+        TopicSelection::OfGroup { .. } => vec!["*".into()],
+    };
+    let topics = topics.into_iter().map(|topic| right("kafka-cluster:DescribeTopic", Resource::MskTopic(topic)));
+    let group = right("kafka-cluster:DescribeGroup", Resource::MskGroup(source.group.clone()));
+    std::iter::once(right("kafka-cluster:Connect", Resource::MskCluster)).chain(topics).chain([group]).collect()
+}
+
+/// The right to take a role.
+#[must_use]
+pub fn right_to_assume(role_arn: &str) -> Right {
+    right("sts:AssumeRole", Resource::Role(role_arn.into()))
+}
+
+fn of_shards(stream: &StreamSource) -> Vec<Right> {
+    match &stream.stream {
+        StreamName::Kinesis(name) => vec![right(LIST_SHARDS, Resource::Stream(name.clone()))],
+        StreamName::DynamoDb(name) => vec![
+            right(DESCRIBE_TABLE, Resource::Table(name.clone())),
+            right(DESCRIBE_STREAM, Resource::TableStream(name.clone())),
+        ],
+    }
+}
+
+fn of_application(application: &ApplicationSource) -> Vec<Right> {
+    let mut rights = of_shards(&application.stream);
+    let (iterator, records, resource) = match &application.stream.stream {
+        StreamName::Kinesis(name) => {
+            rights.push(right(DESCRIBE_SUMMARY, Resource::Stream(name.clone())));
+            (KINESIS_ITERATOR, KINESIS_RECORDS, Resource::Stream(name.clone()))
+        }
+        StreamName::DynamoDb(name) => (DYNAMODB_ITERATOR, DYNAMODB_RECORDS, Resource::TableStream(name.clone())),
+    };
+    if application.age_from != AgeFrom::SequenceNumber {
+        rights.extend([right(iterator, resource.clone()), right(records, resource)]);
+    }
+    let rows = if application.store.partition.is_some() { QUERY } else { SCAN };
+    rights.push(right(rows, Resource::Table(application.store.table.clone())));
+    rights
+}
+
+const fn right(action: &'static str, resource: Resource) -> Right {
+    Right { action, resource }
+}
+
+/// An IAM policy that allows these rights and nothing else.
+#[must_use]
+pub fn policy(rights: &[Right], place: &Place) -> Value {
+    let mut by_resource: BTreeMap<&Resource, Vec<&str>> = BTreeMap::new();
+    for Right { action, resource } in rights {
+        let actions = by_resource.entry(resource).or_default();
+        if !actions.contains(action) {
+            actions.push(action);
+        }
+    }
+    let statements = by_resource
+        .iter()
+        .map(|(resource, actions)| json!({"Effect": "Allow", "Action": actions, "Resource": place.arn(resource)}));
+    json!({"Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>()})
+}
+
+impl Place {
+    /// A region of an account that is not known.
+    #[must_use]
+    pub fn of_region(region: &str) -> Self {
+        let partition = match region.split('-').next() {
+            Some("cn") => "aws-cn",
+            _ if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        Self { partition: partition.to_owned(), region: region.to_owned(), account: "*".to_owned() }
+    }
+
+    /// The same region, in the account that an ARN names.
+    #[must_use]
+    pub fn in_account_of(mut self, arn: &str) -> Self {
+        if let Some(account) = arn.split(':').nth(4).filter(|account| !account.is_empty()) {
+            account.clone_into(&mut self.account);
+        }
+        self
+    }
+
+    fn arn(&self, resource: &Resource) -> String {
+        let Self { partition, region, account } = self;
+        let arn = |service: &str, path: String| format!("arn:{partition}:{service}:{region}:{account}:{path}");
+        match resource {
+            Resource::Stream(name) => arn("kinesis", format!("stream/{name}")),
+            Resource::Table(name) => arn("dynamodb", format!("table/{name}")),
+            Resource::TableStream(name) => arn("dynamodb", format!("table/{name}/stream/*")),
+            Resource::MskCluster => arn("kafka", "cluster/*".to_owned()),
+            Resource::MskTopic(name) => arn("kafka", format!("topic/*/*/{name}")),
+            Resource::MskGroup(name) => arn("kafka", format!("group/*/*/{name}")),
+            Resource::Role(role_arn) => role_arn.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_has_a_statement_for_each_thing_and_no_star_but_for_what_is_unknown() {
+        let rights = [
+            right(LIST_SHARDS, Resource::Stream("orders".into())),
+            right(SCAN, Resource::Table("app".into())),
+            right(KINESIS_RECORDS, Resource::Stream("orders".into())),
+            right(LIST_SHARDS, Resource::Stream("orders".into())),
+        ];
+        let place = Place::of_region("cn-north-1").in_account_of("arn:aws-cn:iam::123456789012:role/scaler");
+        let expected = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["kinesis:ListShards", "kinesis:GetRecords"],
+             "Resource": "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/orders"},
+            {"Effect": "Allow", "Action": ["dynamodb:Scan"], "Resource": "arn:aws-cn:dynamodb:cn-north-1:123456789012:table/app"},
+        ]});
+        assert_eq!(policy(&rights, &place), expected);
+        let unknown = policy(&rights[..1], &Place::of_region("us-gov-west-1"));
+        assert_eq!(unknown["Statement"][0]["Resource"], "arn:aws-us-gov:kinesis:us-gov-west-1:*:stream/orders");
+    }
+}

@@ -1,0 +1,205 @@
+//! A cluster through the client that the readings use: the login, the brokers' own names, topics and groups.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::timeout;
+
+use super::aws::AwsProbe;
+use super::tls::Terms;
+use crate::lag::{CommittedOffset, SourceError, SourceErrorKind};
+
+use crate::source::kafka::librdkafka::Librdkafka;
+use crate::source::kafka::transport::{
+    Broker, ClusterTransport as _, CommittedRows, GroupAsk, GroupState, PartitionsAsk, RowError, Topic, TopicName,
+    TopicsAsk,
+};
+use crate::source::kafka::{Fetched, Reach, TokenSource, failed, open};
+use crate::telemetry::UpstreamMetrics;
+use crate::trigger::{AwsIdentity, CertificateVerification, KafkaSecurity, Sasl, Tls};
+
+/// A login with its retries; librdkafka tells a refusal at once, but tries on for as long as it may.
+const LOGIN_WITHIN: Duration = Duration::from_secs(4);
+const TOKEN_WITHIN: Duration = Duration::from_secs(8);
+const TOPICS_WITHIN: Duration = Duration::from_secs(3);
+/// The first request for a group also finds its coordinator.
+const GROUP_WITHIN: Duration = Duration::from_secs(5);
+
+/// One cluster and one identity towards it.
+pub struct KafkaProbe {
+    bootstrap_servers: Vec<String>,
+    security: KafkaSecurity,
+    reach: Reach,
+    metrics: UpstreamMetrics,
+}
+
+/// A client of the cluster.
+pub struct Client {
+    transport: Librdkafka,
+    tokens: Option<TokenSource>,
+}
+
+/// What is known of a group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// As its coordinator describes it.
+    pub state: GroupState,
+    /// Partitions with a commit, by topic, as far as the principal may see them.
+    pub committed: BTreeMap<TopicName, usize>,
+}
+
+impl KafkaProbe {
+    pub(in crate::source) fn new(bootstrap_servers: &[String], security: &KafkaSecurity, reach: Reach) -> Self {
+        let bootstrap_servers = bootstrap_servers.to_vec();
+        Self { bootstrap_servers, security: security.clone(), reach, metrics: UpstreamMetrics::default() }
+    }
+
+    /// The brokers to ask first.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> &[String] {
+        &self.bootstrap_servers
+    }
+
+    /// Whom to trust and what to present, where the connection is encrypted.
+    #[must_use]
+    pub fn terms(&self) -> Option<Terms> {
+        Terms::of_kafka(&self.security.tls)
+    }
+
+    /// Whether the brokers' certificates are to be verified.
+    #[must_use]
+    pub const fn verifies(&self) -> bool {
+        matches!(self.security.tls, Tls::On { verification: CertificateVerification::Full, .. })
+    }
+
+    /// The client's certificate, PEM.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&str> {
+        match &self.security.tls {
+            Tls::On { identity: Some(identity), .. } => Some(&identity.certificate),
+            Tls::On { identity: None, .. } | Tls::Off => None,
+        }
+    }
+
+    /// The SASL mechanism in Kafka's words.
+    #[must_use]
+    pub const fn mechanism(&self) -> Option<&'static str> {
+        match self.security.sasl {
+            Sasl::None => None,
+            Sasl::Plain(_) => Some("PLAIN"),
+            Sasl::ScramSha256(_) => Some("SCRAM-SHA-256"),
+            Sasl::ScramSha512(_) => Some("SCRAM-SHA-512"),
+            Sasl::OauthBearer { .. } | Sasl::AwsMskIam { .. } => Some("OAUTHBEARER"),
+            Sasl::Gssapi => Some("GSSAPI"),
+        }
+    }
+
+    /// Who logs in, where a name is given.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        match &self.security.sasl {
+            Sasl::Plain(who) | Sasl::ScramSha256(who) | Sasl::ScramSha512(who) => Some(&who.username),
+            Sasl::OauthBearer { client, .. } => Some(&client.username),
+            Sasl::None | Sasl::AwsMskIam { .. } | Sasl::Gssapi => None,
+        }
+    }
+
+    /// The identity of IAM, where that is the way to log in.
+    #[must_use]
+    pub fn iam(&self) -> Option<AwsProbe> {
+        match &self.security.sasl {
+            Sasl::AwsMskIam { region, credentials } => {
+                let (region, credentials) = (region.as_str().into(), credentials.clone());
+                Some(AwsProbe::new(AwsIdentity { region, endpoint: None, credentials }))
+            }
+            _ => None,
+        }
+    }
+
+    /// A client with these credentials; it connects when it is asked.
+    ///
+    /// # Errors
+    /// When certificates, keys or passwords cannot be used at all.
+    pub fn client(&self) -> Result<Client, SourceError> {
+        let (transport, tokens) = open(&self.bootstrap_servers, &self.security, self.reach, &self.metrics)?;
+        Ok(Client { transport, tokens })
+    }
+}
+
+impl Client {
+    /// Whether the login needs a token.
+    #[must_use]
+    pub const fn needs_token(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Fetches the token and gives it to the client; how long it lasts.
+    ///
+    /// # Errors
+    /// When there is none within eight seconds.
+    pub async fn fetch_token(&self, now: SystemTime) -> Result<Duration, SourceError> {
+        let Some(tokens) = &self.tokens else { return Ok(Duration::ZERO) };
+        let refused = |why: String| SourceError::new(SourceErrorKind::Denied, "could not get a token").because(why);
+        let fetched = timeout(TOKEN_WITHIN, Box::pin(tokens.fetch(now))).await;
+        let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {} s", TOKEN_WITHIN.as_secs())));
+        let Fetched { token, lifetime } = fetched.map_err(refused)?;
+        self.transport.set_token(token).map_err(|error| refused(error.to_string()))?;
+        Ok(lifetime)
+    }
+
+    /// Logs in, and asks for the brokers and where they say that they are.
+    ///
+    /// # Errors
+    /// When no broker answers within four seconds.
+    pub async fn brokers(&self) -> Result<Vec<Broker>, SourceError> {
+        let brokers = self.transport.brokers(LOGIN_WITHIN).await;
+        brokers.map_err(|row| failed("could not log in and ask for the brokers".to_owned(), &row))
+    }
+
+    /// A topic.
+    ///
+    /// # Errors
+    /// When it is not there or may not be seen, or nobody answers within three seconds.
+    pub async fn topic(&self, name: &TopicName) -> Result<Topic, SourceError> {
+        let rows = self.transport.topics(TopicsAsk::Named(vec![name.clone()]), TOPICS_WITHIN).await;
+        let row = rows.and_then(|rows| match rows.into_iter().next() {
+            Some((_, row)) => row,
+            None => Err(silent()),
+        });
+        row.map_err(|row| failed(format!("could not read topic {name}"), &row))
+    }
+
+    /// A group and its commits.
+    ///
+    /// # Errors
+    /// When it may not be seen, or its coordinator does not answer within five seconds.
+    pub async fn group(&self, id: &Arc<str>) -> Result<Group, SourceError> {
+        let mut states = self.transport.groups(vec![id.clone()], GROUP_WITHIN);
+        let ask = GroupAsk { group: id.clone(), partitions: PartitionsAsk::AllCommitted };
+        let mut commits = self.transport.committed(vec![ask], GROUP_WITHIN);
+        let (state, commits) = tokio::join!(states.recv(), commits.recv());
+        let refused = |row| failed(format!("could not read group {id}"), &row);
+        let state = match state.map_or_else(|| Err(silent()), |(_, state)| state) {
+            // so newer brokers call a group that older ones call dead
+            Err(RowError::Gone(_)) => GroupState { state: "Dead".to_owned(), members: Vec::new() },
+            state => state.map_err(refused)?,
+        };
+        let commits = commits.map_or_else(|| Err(silent()), |(_, rows)| rows).map_err(refused)?;
+        Ok(Group { state, committed: count(&commits) })
+    }
+}
+
+fn count(rows: &CommittedRows) -> BTreeMap<TopicName, usize> {
+    let mut counts = BTreeMap::new();
+    for (partition, row) in rows {
+        if matches!(row, Ok(CommittedOffset::At(_))) {
+            *counts.entry(partition.topic.clone()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn silent() -> RowError {
+    RowError::Overdue("no answer".to_owned())
+}

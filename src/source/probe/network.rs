@@ -1,0 +1,162 @@
+//! Names and connections.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// A resolver that takes longer is down.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
+/// A host that lets a connection wait for longer drops it.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// A name, or an address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A connection, and the addresses of its host.
+#[derive(Debug)]
+pub struct Connected {
+    /// To the first address that answered, in the resolver's order.
+    pub stream: TcpStream,
+    /// Its other end.
+    pub to: SocketAddr,
+    /// Addresses of the same name that did not.
+    pub failed: Vec<(SocketAddr, Unconnected)>,
+}
+
+/// Why a name has no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// The resolver said so.
+    #[error("{0}")]
+    Refused(String),
+    /// It said nothing.
+    #[error("no answer within {} s", RESOLVE_WITHIN.as_secs())]
+    Silent,
+    /// It answered with nothing.
+    #[error("the name has no address")]
+    Empty,
+}
+
+/// Why there is no connection to an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unconnected {
+    /// The host is there, and nothing listens.
+    #[error("connection refused")]
+    Refused,
+    /// Nobody answers.
+    #[error("no answer within {} s", CONNECT_WITHIN.as_secs())]
+    Silent,
+    /// This machine has no way there, or another reason.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Address {
+    /// `host:port`, `[::1]:port`, or a host with the `default` port; nothing where the port is none.
+    #[must_use]
+    pub fn parse(text: &str, default: u16) -> Option<Self> {
+        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, rest)) => (host, rest.strip_prefix(':')),
+            None => match text.rsplit_once(':') {
+                Some((host, port)) if !host.contains(':') => (host, Some(port)),
+                _ => (text, None),
+            },
+        };
+        let port = port.map_or(Some(default), |port| port.parse().ok())?;
+        (!host.is_empty()).then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The addresses of a name, each once; at least one.
+///
+/// # Errors
+/// When the system's resolver has none within four seconds.
+pub async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Unresolved> {
+    let found = timeout(RESOLVE_WITHIN, lookup_host((address.host.as_str(), address.port))).await;
+    let found = found.map_err(|_| Unresolved::Silent)?.map_err(|error| Unresolved::Refused(error.to_string()))?;
+    let mut addresses = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() { Err(Unresolved::Empty) } else { Ok(addresses) }
+}
+
+/// A connection to one of these addresses, all of which are tried at once.
+///
+/// # Errors
+/// When none answers within three seconds: why, for each.
+pub async fn connect(addresses: &[SocketAddr]) -> Result<Connected, Vec<(SocketAddr, Unconnected)>> {
+    let tried = join_all(addresses.iter().map(|address| async { (*address, connect_to(*address).await) })).await;
+    let (mut first, mut failed) = (None, Vec::new());
+    for (address, outcome) in tried {
+        match outcome {
+            Ok(stream) => drop(first.get_or_insert((stream, address))),
+            Err(why) => failed.push((address, why)),
+        }
+    }
+    match first {
+        Some((stream, to)) => Ok(Connected { stream, to, failed }),
+        None => Err(failed),
+    }
+}
+
+async fn connect_to(address: SocketAddr) -> Result<TcpStream, Unconnected> {
+    match timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+        Err(_) => Err(Unconnected::Silent),
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Err(Unconnected::Refused),
+        Ok(Err(error)) => Err(Unconnected::Other(error.to_string())),
+    }
+}
+
+/// A connection to speak over, encrypted or not.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_or_the_usual_port() {
+        let parsed = |text| Address::parse(text, 9092).map(|address| (address.host, address.port));
+        let expected = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(parsed("b1:9093"), expected("b1", 9093));
+        assert_eq!(parsed("b1"), expected("b1", 9092));
+        assert_eq!(parsed("[::1]:9093"), expected("::1", 9093));
+        assert_eq!(parsed("[::1]"), expected("::1", 9092));
+        assert_eq!(parsed("::1"), expected("::1", 9092));
+        assert_eq!([parsed("b1:x"), parsed(":9092"), parsed("b1:70000"), parsed("")], [None, None, None, None]);
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_is_read() {
+        for text in ["b1:9093", "[::1]:9093"] {
+            assert_eq!(Address::parse(text, 1).map(|address| address.to_string()).as_deref(), Some(text));
+        }
+    }
+}
