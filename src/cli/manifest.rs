@@ -16,6 +16,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(super) struct TriggerText {
     /// `ScaledObject shop/orders`
     pub(super) object: String,
+    pub(super) name: String,
     pub(super) namespace: String,
     pub(super) index: usize,
     pub(super) kind: TriggerKind,
@@ -153,10 +154,12 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
         }
         let (name, namespace) = document.metadata.map_or((None, None), |about| (about.name, about.namespace));
         let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        let object = format!("{kind} {namespace}/{}", name.unwrap_or_else(|| "unnamed".to_owned()));
+        let name = name.unwrap_or_else(|| "unnamed".to_owned());
+        let object = format!("{kind} {namespace}/{name}");
         let Some(spec) = document.spec else { continue };
         for (index, entry) in spec.triggers.into_iter().enumerate() {
             let mut trigger = trigger(&object, &namespace, index, entry)?;
+            trigger.name.clone_from(&name);
             let Behavior { scale_up, scale_down } = spec.advanced.horizontal_pod_autoscaler_config.behavior.clone();
             // KEDA's default
             trigger.max_replicas = spec.max_replica_count.unwrap_or(100);
@@ -187,6 +190,7 @@ fn trigger(object: &str, namespace: &str, index: usize, entry: TriggerEntry) -> 
     };
     Ok(TriggerText {
         object: object.to_owned(),
+        name: String::new(),
         namespace: namespace.to_owned(),
         index,
         kind,

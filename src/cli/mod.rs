@@ -2,6 +2,7 @@
 
 mod advice;
 mod completions;
+mod doctor;
 mod explain;
 mod man;
 mod manifest;
@@ -50,6 +51,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Print what a trigger's metadata may be, for editors and tools
     Schema(schema::Arguments),
+    /// Look at everything between a trigger and its value, step by step, and say what to do
+    Doctor(Box<doctor::Arguments>),
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
     /// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Playground(arguments) => playground::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -15,6 +15,7 @@ mod cli;
 mod closed_loop;
 mod contract;
 mod docs;
+mod doctor;
 mod floor_plan;
 mod installing;
 mod kafka_lag;

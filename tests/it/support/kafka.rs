@@ -25,7 +25,9 @@ const JVM: [&str; 7] = [
 ];
 
 /// The listeners of the secured broker besides its plain one.
-pub const LISTENERS: [&str; 6] = ["SASL", "SASLTLS", "TLS", "MTLS", "WRONGHOST", "OAUTH"];
+pub const LISTENERS: [&str; 8] = ["SASL", "SASLTLS", "TLS", "MTLS", "WRONGHOST", "OAUTH", "EXPIRED", LOST];
+/// The broker tells clients of this listener to go on at a host that is not there.
+const LOST: &str = "LOST";
 
 pub struct KafkaCluster {
     directory: PathBuf,
@@ -181,6 +183,7 @@ impl KafkaCluster {
         let node = self.node(number);
         let controls = number == 1;
         let more: Vec<_> = self.listeners.iter().map(|(name, port)| format!(",{name}://127.0.0.1:{port}")).collect();
+        let advertised = more.concat().replace("LOST://127.0.0.1", "LOST://lost.invalid");
         let directory = if self.listeners.is_empty() { &node.directory } else { &self.directory };
         let controller = format!("CONTROLLER://127.0.0.1:{},", self.controller_port);
         for (name, value) in [
@@ -190,6 +193,7 @@ impl KafkaCluster {
             ("CONTROLLER_LISTENER", if controls { controller } else { String::new() }),
             ("PORT", node.port.to_string()),
             ("MORE_LISTENERS", more.concat()),
+            ("MORE_ADVERTISED", advertised),
             ("DIRECTORY", directory.display().to_string()),
             ("REPLICAS", self.nodes.len().min(3).to_string()),
         ] {

@@ -4,6 +4,7 @@ pub mod aws_services;
 pub mod broker;
 pub mod browser;
 pub mod certificates;
+pub mod checkup;
 pub mod driver;
 pub mod endpoint;
 pub mod explain;

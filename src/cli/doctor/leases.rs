@@ -1,0 +1,134 @@
+//! An application's checkpoint table, in words.
+
+use std::time::Duration;
+
+use super::report::{Checkup, Finding, Looked, StepName};
+use crate::lag::streams::ShardId;
+use crate::source::probe::aws::{Calls, Leases, Right, Writer};
+use crate::trigger::{ApplicationSource, InitialPosition, SourceRef};
+
+/// KCL renews each third of its failover time, which is 10 s where nobody sets it.
+const RENEWED_WITHIN: Duration = Duration::from_secs(5);
+/// More ids than this say no more.
+const MOST_IDS: usize = 5;
+
+/// Whether the leases can be understood; nothing is said where the table could not be read.
+pub(super) async fn look_at(
+    checkup: &mut Checkup,
+    calls: &mut Calls<'_>,
+    rights: &[Right],
+    application: &ApplicationSource,
+) -> anyhow::Result<bool> {
+    let on = application.store.table.clone();
+    let leases = match calls.leases() {
+        Ok(Some(leases)) => leases,
+        Ok(None) => {
+            checkup.skip(&[StepName::Leases], "the table was not read")?;
+            return Ok(true);
+        }
+        Err(error) => {
+            checkup.tell(StepName::Leases, &on, Finding::of(&error))?;
+            return Ok(false);
+        }
+    };
+    let right = rights.iter().find(|right| matches!(right.action, "dynamodb:Scan" | "dynamodb:Query"));
+    checkup.look(StepName::Leases, &on, judged(calls, right, leases, application)).await?;
+    Ok(true)
+}
+
+async fn judged(
+    calls: &mut Calls<'_>,
+    right: Option<&Right>,
+    leases: Leases,
+    application: &ApplicationSource,
+) -> Looked<()> {
+    if leases.count == 0 {
+        let remedy = format!(
+            "check applicationName, leaseTable and the stream's name; until there is one, {}",
+            beginning(application)
+        );
+        return Ok((Finding::warning("the table has no lease of this stream", remedy), ()));
+    }
+    let mut odd = fit(&leases);
+    if leases.counts_renewals()
+        && let Some(right) = right
+    {
+        tokio::time::sleep(RENEWED_WITHIN).await;
+        // a look that fails now tells nothing about renewals
+        if let (Ok(_), Ok(Some(later))) = (calls.make(right).await, calls.leases()) {
+            odd.extend(standing(&later.not_renewed_since(&leases)));
+        }
+    }
+    let seen = seen(&leases);
+    if odd.is_empty() {
+        return Ok((Finding::ok(seen), ()));
+    }
+    let (odd, remedies): (Vec<_>, Vec<_>) = odd.into_iter().unzip();
+    Ok((Finding::warning(format!("{seen}; {}", odd.join("; ")), remedies.join("\n")), ()))
+}
+
+fn seen(leases: &Leases) -> String {
+    let writer = match leases.writer {
+        Writer::Kcl35 => "KCL 3.5 or newer",
+        Writer::Kcl3 => "KCL 3",
+        Writer::Kcl1Or2 => "KCL 1 or 2, or the DynamoDB Streams adapter",
+        Writer::Other => "another client",
+    };
+    let owners: Vec<_> = leases.owners.iter().map(|(owner, count)| format!("{owner} ({count})")).collect();
+    let owners = if owners.is_empty() { "nobody".to_owned() } else { owners.join(", ") };
+    format!("{} leases of {writer}, owned by {owners}", leases.count)
+}
+
+/// What does not fit the stream, each with its remedy.
+fn fit(leases: &Leases) -> Vec<(String, &'static str)> {
+    let cases = [
+        (&leases.unowned, "have no owner", "start workers of the application, or wait for them to take these leases"),
+        (
+            &leases.of_no_shard,
+            "are not among the stream's shards",
+            "if the stream was deleted and made again, delete the old leases; if retention has passed them, KCL removes them",
+        ),
+        (
+            &leases.without_lease,
+            "have no lease yet",
+            "the application's leader makes leases: see that a worker runs and lists shards",
+        ),
+    ];
+    let cases = cases.into_iter().filter(|(shards, ..)| !shards.is_empty());
+    cases.map(|(shards, what, remedy)| (format!("{} {what}", listed(shards)), remedy)).collect()
+}
+
+fn standing(leases: &[(ShardId, std::sync::Arc<str>)]) -> Option<(String, &'static str)> {
+    let shards: Vec<_> = leases.iter().map(|(shard, _)| shard.clone()).collect();
+    let what = format!("not renewed within {} s", RENEWED_WITHIN.as_secs());
+    let remedy = "their workers are gone or stuck, or the application's failover time is more than 15 s";
+    (!shards.is_empty()).then(|| (format!("{} {what}", listed(&shards)), remedy))
+}
+
+fn listed(shards: &[ShardId]) -> String {
+    let mut ids: Vec<_> = shards.iter().take(MOST_IDS).map(ToString::to_string).collect();
+    if shards.len() > MOST_IDS {
+        ids.push(format!("{} more", shards.len() - MOST_IDS));
+    }
+    ids.join(", ")
+}
+
+/// The checkpoint table is not there.
+pub(super) fn no_table(source: &SourceRef) -> Finding {
+    let SourceRef::Application(application) = source else { return Finding::skipped("no application is asked about") };
+    let seen = format!("there is no table {}", application.store.table);
+    Finding::warning(
+        seen,
+        format!("check applicationName, leaseTable and awsRegion; until there is one, {}", beginning(application)),
+    )
+}
+
+fn beginning(application: &ApplicationSource) -> &'static str {
+    match application.initial_position {
+        InitialPosition::TrimHorizon => {
+            "the application counts as one that begins at TRIM_HORIZON: everything is unread"
+        }
+        InitialPosition::Latest => "the application counts as one that begins at LATEST",
+        InitialPosition::AtTimestamp(_) => "the application counts as one that begins at initialTimestamp",
+    }
+}

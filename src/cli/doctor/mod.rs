@@ -1,0 +1,206 @@
+//! `doctor`: what stands between a trigger and its value, layer by layer, and what to do about it.
+//!
+//! A look that fails makes those that need it be left out and no others. Only the value is read as the service reads it;
+//! everything before it is asked by itself, once, with a deadline of its own.
+
+mod aws;
+mod brokers;
+mod kafka;
+mod leases;
+mod network;
+mod policy;
+mod report;
+mod scaler;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+
+use self::report::{Checkup, Finding, Live, Looked, StepName, said};
+use super::manifest::{self, TriggerKind, TriggerText};
+use super::output::{self, Format};
+use super::{Verdict, read_connections};
+use crate::app::{COMMIT, VERSION};
+use crate::keda::code_of;
+use crate::sampler::Sampler;
+use crate::scaling::decide;
+use crate::source::probe::{Probe, admit, connection};
+use crate::source::{Connections, Sources};
+use crate::telemetry::{LogFormat, Metrics, init_log};
+use crate::trigger::{SourceRef, Trigger};
+
+/// The value is read as `explain` reads it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["file", "connection", "scaler"]).required(true).multiple(true), after_help = "Examples:
+  keda-stream-scaler doctor scaledobject.yaml
+  keda-stream-scaler doctor --connections connections.yaml --connection alice
+  keda-stream-scaler doctor --print-policy scaledobject.yaml
+  keda-stream-scaler doctor --scaler keda-stream-scaler.keda:50051 scaledobject.yaml
+
+Run it where the scaler runs, in its pod for one: names, networks and identities are those of the place.
+Exit code 0: nothing failed; 1: something did; 2: wrong usage.")]
+pub(super) struct Arguments {
+    /// A file with ScaledObjects or ScaledJobs; - is stdin
+    file: Option<PathBuf>,
+    /// Look at a connection by itself, without a trigger
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "scaler"])]
+    connection: Option<String>,
+    /// The scaler's connections file
+    #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
+    connections: Option<PathBuf>,
+    /// Print the least policy of IAM that the triggers need, and call nothing
+    #[arg(long, requires = "file", conflicts_with = "scaler")]
+    print_policy: bool,
+    #[command(flatten)]
+    scaler: scaler::ScalerArguments,
+    /// What of the scaler's own work to log, to stderr
+    #[arg(long, env = "STREAM_SCALER_LOG", default_value = "off", value_name = "FILTER")]
+    log: String,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
+    let texts = read(arguments.file.as_deref())?;
+    let connections = read_connections(arguments.connections.as_deref())?;
+    if arguments.print_policy {
+        policy::print(&texts, &connections, arguments.output)?;
+        return Ok(Verdict::Good);
+    }
+    let live = if arguments.output == Format::Json { Live::No } else { Live::on_stdout() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let checkups = runtime.block_on(async {
+        match (&arguments.scaler.scaler, &arguments.connection) {
+            (Some(address), _) => of_scaler(&arguments.scaler, address, &texts, live).await,
+            (None, Some(name)) => of_connection(name, connections, live).await,
+            (None, None) => of_triggers(&texts, &connections, live).await,
+        }
+    })?;
+    // a client of a cluster that does not answer must not hold the process
+    runtime.shutdown_background();
+    if arguments.output == Format::Json {
+        output::json(&checkups)?;
+    }
+    let bad = checkups.iter().any(|checkup| checkup.verdict() == Verdict::Bad);
+    Ok(if bad { Verdict::Bad } else { Verdict::Good })
+}
+
+fn read(file: Option<&Path>) -> anyhow::Result<Vec<TriggerText>> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    let texts = manifest::read(file)?;
+    anyhow::ensure!(!texts.is_empty(), "there is no trigger of a ScaledObject or ScaledJob in {}", file.display());
+    Ok(texts)
+}
+
+async fn of_scaler(
+    arguments: &scaler::ScalerArguments,
+    address: &str,
+    texts: &[TriggerText],
+    live: Live,
+) -> anyhow::Result<Vec<Checkup>> {
+    let mut checkup = Checkup::new(&format!("scaler at {address}"), None, live)?;
+    scaler::examine(&mut checkup, arguments, address, texts).await?;
+    checkup.sum_up()?;
+    Ok(vec![checkup])
+}
+
+async fn of_connection(name: &str, connections: Connections, live: Live) -> anyhow::Result<Vec<Checkup>> {
+    let mut checkup = Checkup::new(&format!("connection {name}"), None, live)?;
+    let found = checkup.look(StepName::Rules, "", async {
+        let probe = connection(connections, name).map_err(|error| Finding::of(&error))?;
+        Ok((Finding::ok("no namespace is asked about"), probe))
+    });
+    if let Some(probe) = found.await? {
+        examine(&mut checkup, &probe, None).await?;
+    }
+    checkup.sum_up()?;
+    Ok(vec![checkup])
+}
+
+async fn of_triggers(texts: &[TriggerText], connections: &Connections, live: Live) -> anyhow::Result<Vec<Checkup>> {
+    let mut checkups = Vec::new();
+    for text in texts {
+        let mut checkup = Checkup::new(&text.object, Some(text.index), live)?;
+        of_trigger(&mut checkup, text, connections).await?;
+        checkup.sum_up()?;
+        checkups.push(checkup);
+    }
+    Ok(checkups)
+}
+
+async fn of_trigger(checkup: &mut Checkup, text: &TriggerText, connections: &Connections) -> anyhow::Result<()> {
+    if let TriggerKind::BuiltIn(name) = &text.kind {
+        return checkup.tell(StepName::Metadata, "", Finding::skipped(format!("KEDA's own trigger {name}")));
+    }
+    let Some(trigger) = checkup.look(StepName::Metadata, "", async { parsed(text) }).await? else {
+        return checkup.skip(&[StepName::Rules, StepName::Value], "the metadata is wrong");
+    };
+    let admitted = checkup.look(StepName::Rules, "", async { admitted(connections, text, &trigger) });
+    let Some(probe) = admitted.await? else {
+        return checkup.skip(&[StepName::Value], "the rules do not allow it");
+    };
+    if examine(checkup, &probe, Some(&trigger.source)).await? {
+        checkup.look(StepName::Value, "", value(connections, text, &trigger)).await?;
+        return Ok(());
+    }
+    checkup.skip(&[StepName::Value], "a step before has failed")
+}
+
+/// Everything between the rules and the value; whether that can be asked for.
+async fn examine(checkup: &mut Checkup, probe: &Probe, source: Option<&SourceRef>) -> anyhow::Result<bool> {
+    match (probe, source) {
+        (Probe::Kafka(probe), Some(SourceRef::Kafka(source))) => kafka::examine(checkup, probe, Some(source)).await,
+        (Probe::Kafka(probe), _) => kafka::examine(checkup, probe, None).await,
+        (Probe::Aws(probe), source) => aws::examine(checkup, probe, source).await,
+    }
+}
+
+fn parsed(text: &TriggerText) -> Looked<Trigger> {
+    match Trigger::parse(&text.metadata) {
+        Ok(trigger) => Ok((Finding::ok(trigger.source.to_string()), trigger)),
+        Err(error) => {
+            let problems = error.problems.iter();
+            let lines: Vec<_> = problems
+                .map(|problem| format!("line {}: {}: {}", text.line_of(&problem.key), problem.key, problem.message))
+                .collect();
+            let problems = if lines.len() == 1 { "problem" } else { "problems" };
+            Err(Finding::failed(format!("{} {problems}", lines.len()), lines.join("\n")))
+        }
+    }
+}
+
+fn admitted(connections: &Connections, text: &TriggerText, trigger: &Trigger) -> Looked<Probe> {
+    let namespace = &text.namespace;
+    let admitted = admit(connections.clone(), namespace, &trigger.source).map_err(|error| Finding::of(&error))?;
+    let by = if admitted.allowed_by.is_empty() {
+        "it names nothing that must be allowed".to_owned()
+    } else {
+        format!("by {}", admitted.allowed_by.join("; "))
+    };
+    Ok((Finding::ok(format!("namespace {namespace}, {by}")), admitted.probe))
+}
+
+/// The reading and the decision of the service.
+async fn value(connections: &Connections, text: &TriggerText, trigger: &Trigger) -> Looked<()> {
+    let metrics = Metrics::new(VERSION, COMMIT);
+    let sampler = Sampler::new(Sources::new(connections.clone(), metrics.upstream.clone()), metrics.sampler.clone());
+    let answer = sampler.ask(text.namespace.as_str(), trigger, PATIENCE).await;
+    let decided = answer.and_then(|answer| decide(&trigger.policy, &trigger.source, &answer.sample, answer.now));
+    match decided {
+        Ok(decision) => {
+            let activity = if decision.active { "active" } else { "not active" };
+            let seen = format!("{}, target {}, {activity}; explain says why", decision.value, decision.target);
+            Ok((Finding::ok(seen), ()))
+        }
+        Err(error) => {
+            let seen = format!("KEDA gets {}: {}", code_of(&error), said(&error));
+            Err(Finding { seen, ..Finding::of(&error) })
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Name, connection and certificate, in words.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use super::report::{Finding, Looked};
+use crate::source::probe::Certificate;
+use crate::source::probe::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
+use crate::source::probe::tls::{Distrust, HandshakeError, Presented};
+
+/// A certificate that ends sooner is about to be forgotten.
+const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
+const DAY: u64 = 86_400;
+
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "certificates and tokens are told by the time of day")]
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+pub(super) async fn look_up(address: &Address) -> Looked<Vec<SocketAddr>> {
+    match resolve(address).await {
+        Ok(found) => {
+            let seen: Vec<_> = found.iter().map(|address| address.ip().to_string()).collect();
+            Ok((Finding::ok(seen.join(", ")), found))
+        }
+        Err(why) => {
+            let remedy = match why {
+                Unresolved::Refused(_) | Unresolved::Empty => {
+                    "check the host's name, and that the scaler's DNS knows it"
+                }
+                Unresolved::Silent => {
+                    "the scaler's DNS does not answer: look at it, and at network policies for port 53"
+                }
+            };
+            Err(Finding::failed(format!("could not resolve {}: {why}", address.host), remedy))
+        }
+    }
+}
+
+pub(super) async fn reach(addresses: &[SocketAddr]) -> Looked<Connected> {
+    match connect(addresses).await {
+        Ok(connected) if connected.failed.is_empty() => Ok((Finding::ok(connected.to.to_string()), connected)),
+        Ok(connected) => {
+            let seen = format!("{}; {}", connected.to, listed(&connected.failed));
+            let remedy = "the name has addresses that do not answer: clients that try them first are slow";
+            Ok((Finding::warning(seen, remedy), connected))
+        }
+        Err(failed) => {
+            let refused = failed.iter().any(|(_, why)| *why == Unconnected::Refused);
+            let remedy = if refused {
+                "the host is there and nothing listens: check the port, and that the server runs"
+            } else {
+                "nobody answers: check firewalls, security groups, network policies and routes between the scaler and the host"
+            };
+            Err(Finding::failed(listed(&failed), remedy))
+        }
+    }
+}
+
+fn listed(failed: &[(SocketAddr, Unconnected)]) -> String {
+    failed.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What was presented: whether it is to be trusted, and for how long.
+pub(super) fn presented(presented: &Presented, verifies: bool) -> Finding {
+    let seen = seen(presented);
+    if let Err(why) = &presented.trust {
+        if !verifies {
+            return Finding::ok(format!("{seen}; not verified, as unsafeSsl says: {why}"));
+        }
+        return Finding::failed(format!("{why}: {seen}"), distrusted(why, presented.certificate.as_ref()));
+    }
+    match &presented.certificate {
+        Some(certificate) if certificate.left(now()) < ENDS_SOON => {
+            let days = certificate.left(now()).as_secs() / DAY;
+            Finding::warning(format!("{seen}; that is in {days} days"), "renew the server's certificate")
+        }
+        _ => Finding::ok(seen),
+    }
+}
+
+fn seen(presented: &Presented) -> String {
+    let certificate = presented.certificate.as_ref().map_or_else(
+        || "a certificate that cannot be read".to_owned(),
+        |certificate| {
+            let Certificate { subject, issuer, names, until, .. } = certificate;
+            let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+            format!("{subject} for {names}, issued by {issuer}, until {until}")
+        },
+    );
+    let asks = match presented.wants_client_certificate {
+        Some(_) => "; it asks for a client certificate",
+        None => "",
+    };
+    format!("{}, {certificate}{asks}", presented.protocol)
+}
+
+fn distrusted(why: &Distrust, certificate: Option<&Certificate>) -> String {
+    match (why, certificate) {
+        (Distrust::Expired, Some(certificate)) => {
+            format!(
+                "renew the server's certificate, which ended on {}; or set this machine's clock right",
+                certificate.until
+            )
+        }
+        (Distrust::NotYetValid, Some(certificate)) => {
+            format!("set this machine's clock right, or wait: the certificate begins on {}", certificate.from)
+        }
+        (Distrust::WrongName { asked }, Some(certificate)) => {
+            let names = certificate.names.join(", ");
+            format!(
+                "name the server as its certificate does ({names}), or issue one with {asked} among its subjectAltNames"
+            )
+        }
+        (Distrust::UnknownIssuer, Some(certificate)) => {
+            format!("give the authority that issued it as ca: {}", certificate.issuer)
+        }
+        (Distrust::Other(_), _) | (_, None) => "look at the server's certificate".to_owned(),
+    }
+}
+
+/// Why no encrypted connection came about, where the other end does speak TLS.
+pub(super) fn handshake_remedy(why: &HandshakeError) -> &'static str {
+    match why {
+        HandshakeError::NotTls => "check the port: what listens there speaks no TLS",
+        HandshakeError::Alert(_) => {
+            "look at the server's log; a client certificate may be wanted, or another version of TLS"
+        }
+        HandshakeError::Closed => "check the port: what listens there may speak no TLS, or want a client certificate",
+        HandshakeError::Silent => "look at the server: it takes connections and says nothing",
+        HandshakeError::Other(_) => "compare which versions of TLS and which ciphers the server takes",
+    }
+}
