@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("../../docs/authentication.md");
 const REGION: &str = "eu-west-1";
 
 /// The rights in the docs' table for a source and a mode.
-fn told_rights(source: &str, scale_on: &str) -> Vec<&'static str> {
+pub fn told_rights(source: &str, scale_on: &str) -> Vec<&'static str> {
     let row = format!("| `{source}` | `{scale_on}` | ");
     let line = PAGE.lines().find_map(|line| line.strip_prefix(&row)).expect(&row);
     let rights: Vec<_> = line.split('`').skip(1).step_by(2).collect();
@@ -25,7 +25,7 @@ fn told_rights(source: &str, scale_on: &str) -> Vec<&'static str> {
 }
 
 /// A stream and a table with a stream, each with an unread record, and a lease table that has no lease yet.
-async fn world(iam: &Iam) {
+pub async fn world(iam: &Iam) {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .credentials_provider(Credentials::new("setup", "setup", None, None, "tests"))

@@ -41,9 +41,14 @@ async fn the_version_names_commit_and_librdkafka() {
 
 #[tokio::test]
 async fn wrong_usage_ends_with_2_and_a_missing_file_with_1() {
-    for arguments in
-        [&["validate"][..], &["serve", "--grpc-addr", "nowhere"], &["dance"], &["validate", "--output", "xml", "-"]]
-    {
+    for arguments in [
+        &["validate"][..],
+        &["doctor"],
+        &["doctor", "--tls-ca", "ca.crt", "-"],
+        &["serve", "--grpc-addr", "nowhere"],
+        &["dance"],
+        &["validate", "--output", "xml", "-"],
+    ] {
         let Ended { code, stdout, .. } = run(arguments).await;
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
     }

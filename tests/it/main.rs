@@ -16,6 +16,8 @@ mod closed_loop;
 mod contract;
 mod docs;
 mod doctor;
+mod doctor_aws;
+mod doctor_scaler;
 mod floor_plan;
 mod installing;
 mod kafka_lag;

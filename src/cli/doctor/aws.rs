@@ -232,7 +232,9 @@ async fn calls(
         all &= !step.is_failed();
         checkup.add(step)?;
     }
-    if let SourceRef::Application(application) = source {
+    if let (SourceRef::Application(_), false) = (source, all) {
+        checkup.skip(&[StepName::Leases], "a call has failed")?;
+    } else if let SourceRef::Application(application) = source {
         all &= leases::look_at(checkup, &mut calls, rights, application).await?;
     }
     Ok(all)
@@ -248,7 +250,7 @@ fn told_nothing(error: CallError, right: &Right, place: &Place, source: &SourceR
         CallError::Denied(error) => Finding::failed(said(&error), allow(std::slice::from_ref(right), place)),
         CallError::NoCheckpointTable => leases::no_table(source),
         CallError::StreamOff => Finding::failed(
-            "the table's stream is switched off",
+            "the table has no stream, or it is switched off",
             "switch it on: aws dynamodb update-table --stream-specification StreamEnabled=true,StreamViewType=KEYS_ONLY",
         ),
         CallError::Failed(error) if error.kind() == SourceErrorKind::Throttled => Finding::of(&error).but_works(),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::network::{handshake_remedy, look_up, now, presented, reach};
+use super::network::{handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Finding, Looked, Step, StepName, look};
 use crate::source::probe::kafka::KafkaProbe;
 use crate::source::probe::listener::{ApiVersions, ListenerError, Login, api_versions, login_by};
@@ -119,7 +119,7 @@ impl Asking<'_> {
         Err(match &why {
             ListenerError::Alert(alert) => self.refused_certificate(alert, tls.as_ref()),
             ListenerError::Closed if wants_certificate => self.refused_certificate("closed", tls.as_ref()),
-            _ if tls.is_none() && (why == ListenerError::SpeaksTls || self.speaks_tls(to).await) => {
+            _ if tls.is_none() && (why == ListenerError::SpeaksTls || speaks_tls(to, &self.address.host).await) => {
                 let remedy = "set tls: enable, or name the port of a listener without TLS";
                 Finding::failed(format!("{why}: this listener speaks TLS"), remedy)
             }
@@ -189,15 +189,6 @@ impl Asking<'_> {
     async fn speaks_plainly(&self, to: SocketAddr) -> bool {
         match connect(&[to]).await {
             Ok(mut connected) => api_versions(&mut connected.stream).await.is_ok(),
-            Err(_) => false,
-        }
-    }
-
-    async fn speaks_tls(&self, to: SocketAddr) -> bool {
-        match connect(&[to]).await {
-            Ok(connected) => {
-                handshake(connected.stream, &self.address.host, &Terms::new(None, None), now()).await.is_ok()
-            }
             Err(_) => false,
         }
     }

@@ -13,7 +13,7 @@ use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said
 use crate::lag::SourceErrorKind;
 use crate::source::kafka::transport::{Broker, Topic};
 use crate::source::probe::aws::rights_on_msk;
-use crate::source::probe::kafka::{Client, Group, KafkaProbe};
+use crate::source::probe::kafka::{Brokers, Client, Group, KafkaProbe};
 use crate::source::probe::network::Address;
 use crate::source::probe::tls::{Terms, first_certificate, handshake};
 use crate::trigger::{AbsentTopics, KafkaSource, TopicSelection};
@@ -65,7 +65,7 @@ fn credentials(probe: &KafkaProbe) -> Looked<Client> {
 
 // === the way to a login ===
 
-async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> anyhow::Result<Option<Vec<Broker>>> {
+async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> anyhow::Result<Option<Brokers>> {
     let (mut steps, way) = ways(probe).await;
     // the client of the readings has the last word on certificates and keys
     let taken = way == Way::Doubtful && !client.needs_token() && client.brokers().await.is_ok();
@@ -129,12 +129,15 @@ async fn token(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> an
     Ok(fetched.await?.is_some())
 }
 
-async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Vec<Broker>> {
+async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Brokers> {
+    let who = probe.username().map_or_else(String::new, |name| format!("as {name}; "));
     match client.brokers().await {
-        Ok(brokers) => {
-            let who = probe.username().map_or_else(String::new, |name| format!("as {name}; "));
+        Ok(Brokers::All(brokers)) => {
             let ids: Vec<_> = brokers.iter().map(|broker| broker.id.0.to_string()).collect();
-            Ok((Finding::ok(format!("{who}brokers {}", ids.join(", "))), brokers))
+            Ok((Finding::ok(format!("{who}brokers {}", ids.join(", "))), Brokers::All(brokers)))
+        }
+        Ok(Brokers::SentTo(broker, error)) => {
+            Ok((Finding::ok(format!("{who}sent on to broker {}", broker.id.0)), Brokers::SentTo(broker, error)))
         }
         Err(error) if error.kind() == SourceErrorKind::Denied => {
             let remedy = "correct username and password, and check that the cluster has that user for this mechanism";
@@ -147,7 +150,11 @@ async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Vec<Broker>> {
 // === the brokers' own names ===
 
 /// Whether every broker can be reached where it says that it is.
-async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker]) -> anyhow::Result<bool> {
+async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &Brokers) -> anyhow::Result<bool> {
+    let (brokers, unreached) = match brokers {
+        Brokers::All(brokers) => (brokers.as_slice(), None),
+        Brokers::SentTo(broker, error) => (std::slice::from_ref(broker), Some(error)),
+    };
     let asked: Vec<_> =
         probe.bootstrap_servers().iter().filter_map(|server| Address::parse(server, USUAL_PORT)).collect();
     let terms = probe.terms();
@@ -157,18 +164,13 @@ async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker
             let address = Address { host: broker.host.clone(), port: broker.port };
             let on = format!("broker {} at {address}", broker.id.0);
             look(StepName::Advertised, &on, async {
-                if asked.contains(&address) {
+                if unreached.is_none() && asked.contains(&address) {
                     return Ok((Finding::ok("as in bootstrapServers"), ()));
                 }
-                found_at(&address, terms, probe.verifies()).await.map_err(|finding| Finding {
-                    remedy: Some(format!(
-                        "the brokers send clients to {address}: correct advertised.listeners of broker {}, or make that address work for \
-                         the scaler; {}",
-                        broker.id.0,
-                        finding.remedy.unwrap_or_default()
-                    )),
-                    ..finding
-                })
+                let found = found_at(&address, terms, probe.verifies()).await;
+                let found = found.map_err(|finding| misled(broker, &address, finding))?;
+                // the client of the readings did not get there, whatever this look says
+                unreached.map_or(Ok(found), |error| Err(Finding::of(error)))
             })
             .await
         }
@@ -179,6 +181,16 @@ async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker
         checkup.add(step)?;
     }
     Ok(all)
+}
+
+/// The brokers name an address that does not work.
+fn misled(broker: &Broker, address: &Address, finding: Finding) -> Finding {
+    let own = finding.remedy.unwrap_or_default();
+    let remedy = format!(
+        "the brokers send clients to {address}: correct advertised.listeners of broker {}, or make that address work for the scaler; {own}",
+        broker.id.0
+    );
+    Finding { remedy: Some(remedy), ..finding }
 }
 
 async fn found_at(address: &Address, terms: Option<&Terms>, verifies: bool) -> Looked<()> {

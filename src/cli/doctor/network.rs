@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::report::{Finding, Looked};
 use crate::source::probe::Certificate;
 use crate::source::probe::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
-use crate::source::probe::tls::{Distrust, HandshakeError, Presented};
+use crate::source::probe::tls::{Distrust, HandshakeError, Presented, Terms, handshake};
 
 /// A certificate that ends sooner is about to be forgotten.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -60,6 +60,14 @@ pub(super) async fn reach(addresses: &[SocketAddr]) -> Looked<Connected> {
 
 fn listed(failed: &[(SocketAddr, Unconnected)]) -> String {
     failed.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether what listens there speaks TLS, whatever its certificate.
+pub(super) async fn speaks_tls(to: SocketAddr, host: &str) -> bool {
+    match connect(&[to]).await {
+        Ok(connected) => handshake(connected.stream, host, &Terms::new(None, None), now()).await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// What was presented: whether it is to be trusted, and for how long.

@@ -1,6 +1,7 @@
 //! A running scaler, asked as KEDA asks it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::network::{handshake_remedy, look_up, now, presented, reach};
+use super::network::{handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Checkup, Finding, Looked, StepName};
 use crate::cli::manifest::{TriggerKind, TriggerText};
 use crate::keda::proto::external_scaler_client::ExternalScalerClient;
@@ -73,10 +74,10 @@ pub(super) async fn examine(
     texts: &[TriggerText],
 ) -> anyhow::Result<()> {
     let tls = arguments.tls()?;
-    let Some(channel) = channel(checkup, address, tls.as_ref()).await? else {
+    let Some((channel, to)) = channel(checkup, address, tls.as_ref()).await? else {
         return checkup.skip(&AFTER_CONNECTING, "the scaler cannot be reached");
     };
-    if checkup.look(StepName::Health, "", health(channel.clone())).await?.is_none() {
+    if checkup.look(StepName::Health, "", health(channel.clone(), tls.is_none().then_some(to))).await?.is_none() {
         return checkup.skip(&AFTER_CONNECTING[1..], "the scaler is not healthy");
     }
     for text in texts.iter().filter(|text| text.kind == TriggerKind::External) {
@@ -91,7 +92,11 @@ pub(super) async fn examine(
     Ok(())
 }
 
-async fn channel(checkup: &mut Checkup, text: &str, tls: Option<&Tls>) -> anyhow::Result<Option<Channel>> {
+async fn channel(
+    checkup: &mut Checkup,
+    text: &str,
+    tls: Option<&Tls>,
+) -> anyhow::Result<Option<(Channel, SocketAddr)>> {
     let Some(address) = Address::parse(text, USUAL_PORT) else {
         checkup.tell(StepName::Resolve, text, Finding::failed("this is no host and port", "write it as host:port"))?;
         return Ok(None);
@@ -99,6 +104,7 @@ async fn channel(checkup: &mut Checkup, text: &str, tls: Option<&Tls>) -> anyhow
     let on = address.to_string();
     let Some(addresses) = checkup.look(StepName::Resolve, &on, look_up(&address)).await? else { return Ok(None) };
     let Some(connected) = checkup.look(StepName::Connect, &on, reach(&addresses)).await? else { return Ok(None) };
+    let to = connected.to;
     if let Some(tls) = tls {
         let terms = Terms::new(tls.ca.as_deref(), tls.identity.as_ref());
         let shaken = handshake(connected.stream, &address.host, &terms, now());
@@ -123,10 +129,11 @@ async fn channel(checkup: &mut Checkup, text: &str, tls: Option<&Tls>) -> anyhow
         }
         endpoint = endpoint.tls_config(config).context("using --tls-ca, --tls-cert and --tls-key")?;
     }
-    Ok(Some(endpoint.connect_lazy()))
+    Ok(Some((endpoint.connect_lazy(), to)))
 }
 
-async fn health(channel: Channel) -> Looked<()> {
+/// Asks for the scaler's health, `plainly` at this address where that is without TLS.
+async fn health(channel: Channel, plainly: Option<SocketAddr>) -> Looked<()> {
     let asked = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await;
     match asked {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Ok((Finding::ok("serving"), ())),
@@ -134,7 +141,13 @@ async fn health(channel: Channel) -> Looked<()> {
             let status = answer.get_ref().status().as_str_name();
             Err(Finding::failed(status, "the scaler is starting or draining: ask again, or look at its log"))
         }
-        Err(status) => Err(refused(&status)),
+        Err(status) => match plainly {
+            Some(to) if speaks_tls(to, &to.ip().to_string()).await => {
+                let remedy = "give doctor --tls-ca, and the trigger caCert, tlsClientCert and tlsClientKey as the scaler wants them";
+                Err(Finding::failed("this port speaks TLS", remedy))
+            }
+            _ => Err(refused(&status)),
+        },
     }
 }
 
@@ -169,10 +182,13 @@ fn refused(status: &Status) -> Finding {
     let remedy = match status.code() {
         tonic::Code::Unimplemented => "check the address: what answers is no scaler of KEDA",
         tonic::Code::InvalidArgument => "correct the trigger's metadata; validate tells the lines",
-        tonic::Code::Unavailable => {
-            "see that scaler and caller agree on TLS (--tls-ca), then run doctor without --scaler"
+        // tonic does not know why a connection broke
+        tonic::Code::Unavailable | tonic::Code::Unknown => {
+            "see that a scaler listens there, and that it takes the client certificate (--tls-cert); then run doctor without --scaler"
         }
         _ => "run doctor without --scaler, from where the scaler runs",
     };
-    Finding::failed(format!("{:?}: {}", status.code(), status.message()), remedy)
+    let cause = std::error::Error::source(status).and_then(std::error::Error::source);
+    let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+    Finding::failed(format!("{:?}: {}{cause}", status.code(), status.message()), remedy)
 }

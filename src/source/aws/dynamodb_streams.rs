@@ -19,30 +19,28 @@ pub(super) const RETENTION: Duration = Duration::from_secs(86_400);
 /// A table has some thousand partitions at most, each of which rolls its shard a few times a day.
 const MOST_SHARDS: usize = 100_000;
 
-/// A table's stream.
+/// What a table tells of its stream.
 pub(super) struct TableStream {
     /// The present one, or for a day after it was switched off the last one.
-    pub(super) arn: String,
+    pub(super) arn: Option<String>,
     /// What its records hold, such as `NEW_IMAGE`; `None` where it is switched off.
     pub(super) view: Option<String>,
 }
 
 /// The ARN of the table's present stream.
 pub(super) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure> {
-    table_stream(aws, table).await.map(|stream| stream.arn)
+    let arn = table_stream(aws, table).await?.arn;
+    arn.ok_or_else(|| Failure::new(FailureKind::Missing, format!("table {table} has no stream")))
 }
 
-/// The table's present stream.
+/// The table's stream.
 pub(super) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, Failure> {
     let scope = Scope::account(UpstreamApi::DynamoDbDescribeTable);
     let answer = aws.call(scope, |clients| clients.dynamodb.describe_table().table_name(table).send()).await?;
-    let described = answer.table;
-    let specified = described.as_ref().and_then(|table| table.stream_specification.as_ref());
-    let view = specified.filter(|stream| stream.stream_enabled).and_then(|stream| stream.stream_view_type.as_ref());
-    let view = view.map(|view| view.as_str().to_owned());
-    let arn = described.and_then(|table| table.latest_stream_arn);
-    let arn = arn.ok_or_else(|| Failure::new(FailureKind::Missing, format!("table {table} has no stream")))?;
-    Ok(TableStream { arn, view })
+    let Some(table) = answer.table else { return Ok(TableStream { arn: None, view: None }) };
+    let specified = table.stream_specification.filter(|stream| stream.stream_enabled);
+    let view = specified.and_then(|stream| stream.stream_view_type).map(|view| view.as_str().to_owned());
+    Ok(TableStream { arn: table.latest_stream_arn, view })
 }
 
 /// Every shard that is listed, closed ones included.

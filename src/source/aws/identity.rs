@@ -68,31 +68,32 @@ impl Found {
     }
 }
 
-/// The last step of the chain is where the credentials were found; those before it are on the way.
+/// Where credentials were found, in words; the first that is a step of theirs, because one may lead to another.
+const ORIGINS: [(AwsCredentialFeature, &str); 13] = [
+    (AwsCredentialFeature::CredentialsEnvVarsStsWebIdToken, IRSA),
+    (AwsCredentialFeature::CredentialsProfileStsWebIdToken, IRSA),
+    (AwsCredentialFeature::CredentialsStsAssumeRoleWebId, IRSA),
+    (AwsCredentialFeature::CredentialsStsAssumeRole, "an assumed role"),
+    (AwsCredentialFeature::CredentialsEnvVars, "the environment (AWS_ACCESS_KEY_ID)"),
+    (
+        AwsCredentialFeature::CredentialsHttp,
+        "a container's agent (EKS Pod Identity or ECS: AWS_CONTAINER_CREDENTIALS_*)",
+    ),
+    (AwsCredentialFeature::CredentialsImds, "the instance (its metadata service)"),
+    (AwsCredentialFeature::CredentialsSso, "single sign-on"),
+    (AwsCredentialFeature::CredentialsProfileSso, "single sign-on"),
+    (AwsCredentialFeature::CredentialsProcess, "a profile's credential_process"),
+    (AwsCredentialFeature::CredentialsProfileProcess, "a profile's credential_process"),
+    (AwsCredentialFeature::CredentialsProfileSourceProfile, "a profile (AWS_PROFILE, ~/.aws)"),
+    (AwsCredentialFeature::CredentialsProfile, "a profile (AWS_PROFILE, ~/.aws)"),
+];
+const IRSA: &str = "a service account's token (IRSA: AWS_WEB_IDENTITY_TOKEN_FILE)";
+
 fn origin(credentials: &Credentials) -> &'static str {
-    use AwsCredentialFeature as From;
     let steps = credentials.get_property::<Vec<AwsCredentialFeature>>();
-    let step = |feature: &From| steps.is_some_and(|steps| steps.contains(feature));
-    let container = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"];
-    if step(&From::CredentialsEnvVarsStsWebIdToken) || step(&From::CredentialsStsAssumeRoleWebId) {
-        "a service account's token (IRSA: AWS_WEB_IDENTITY_TOKEN_FILE)"
-    } else if step(&From::CredentialsStsAssumeRole) {
-        "an assumed role"
-    } else if step(&From::CredentialsEnvVars) {
-        "the environment (AWS_ACCESS_KEY_ID)"
-    } else if step(&From::CredentialsHttp) || container.iter().any(|name| std::env::var_os(name).is_some()) {
-        "a container's agent (EKS Pod Identity or ECS: AWS_CONTAINER_CREDENTIALS_*)"
-    } else if step(&From::CredentialsImds) {
-        "the instance (its metadata service)"
-    } else if step(&From::CredentialsSso) || step(&From::CredentialsProfileSso) {
-        "a profile with single sign-on"
-    } else if step(&From::CredentialsProcess) || step(&From::CredentialsProfileProcess) {
-        "a profile's credential_process"
-    } else if step(&From::CredentialsProfile) || step(&From::CredentialsProfileSourceProfile) {
-        "a profile (~/.aws or AWS_PROFILE)"
-    } else {
-        "the connection's key"
-    }
+    let found = ORIGINS.iter().find(|(step, _)| steps.is_some_and(|steps| steps.contains(step)));
+    // only those that the connection has come without a step
+    found.map_or("the connection's key", |(_, origin)| origin)
 }
 
 /// Where the SDK would call a service: by `awsEndpoint`, by `AWS_ENDPOINT_URL…`, or AWS's own. Nothing is sent.

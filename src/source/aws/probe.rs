@@ -61,7 +61,7 @@ pub enum CallError {
     Denied(SourceError),
     /// The table of checkpoints is not there.
     NoCheckpointTable,
-    /// The table's stream was switched off.
+    /// The table has no stream, or it was switched off.
     StreamOff,
     /// It failed for another reason.
     Failed(SourceError),
@@ -137,7 +137,7 @@ impl AwsProbe {
     async fn find(&self, credentials: &AwsCredentials) -> Result<Identity<'_>, SourceError> {
         // providers are tens of kilobytes while they are asked
         let found = Box::pin(find(self.region(), credentials)).await;
-        let found = found.map_err(|failure| failure.into_error("there are no credentials"))?;
+        let found = found.map_err(|failure| failure.into_error("AWS gave no credentials"))?;
         Ok(Identity { found, region: self.region() })
     }
 
@@ -259,9 +259,9 @@ impl Calls<'_> {
     async fn table(&mut self, right: &Right, table: &str) -> Result<String, CallError> {
         let stream = dynamodb_streams::table_stream(&self.aws, table).await;
         let stream = stream.map_err(|failure| Self::failed(right, failure))?;
-        let view = stream.view.ok_or(CallError::StreamOff)?;
-        let told = format!("its stream is {}, view {view}", stream.arn);
-        self.arn = Some(stream.arn);
+        let (arn, view) = stream.arn.zip(stream.view).ok_or(CallError::StreamOff)?;
+        let told = format!("its stream is {arn}, view {view}");
+        self.arn = Some(arn);
         Ok(told)
     }
 

@@ -1,0 +1,130 @@
+//! `doctor --scaler`: a running scaler asked as KEDA asks it, and the output for people.
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Certificate, Identity, Server as Tonic, ServerTlsConfig};
+
+use crate::support::checkup::{Checkup, Files, doctor_with};
+use crate::support::driver::Driver;
+use crate::support::kafka::{one_node, secured, unique};
+use crate::support::process::{Serving, run, run_in};
+
+/// A ScaledObject about a topic with ten records of which seven are read.
+async fn orders() -> Files {
+    let servers = one_node().bootstrap_servers();
+    let (driver, topic, group) = (Driver::new(&servers), unique("orders"), unique("order-service"));
+    driver.create_topic(&topic, 1, 1, &[]).await;
+    driver.produce(&topic, 0, 10);
+    driver.commit(&group, &[(&topic, 0, 7)]);
+    let metadata = [("source", "kafka"), ("bootstrapServers", &*servers), ("consumerGroup", &group), ("topic", &topic)];
+    Files::new(&json!({}), &metadata)
+}
+
+async fn ask(scaler: &str, object: &str, more: &[&str]) -> Checkup {
+    doctor_with(&[], &[&["--scaler", scaler, object], more].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_scaler_is_asked_as_keda_asks_it() {
+    let (files, serving) = (orders().await, Serving::start(&[]).await);
+    let address = serving.grpc.to_string();
+    let checkup = ask(&address, &files.object(), &[]).await;
+    checkup.assert_green(&["resolve", "connect", "health", "metricSpec", "metrics"]);
+    assert_eq!(checkup.step("metrics")["seen"], "value 3");
+    assert!(checkup.step("metricSpec")["seen"].as_str().unwrap().ends_with(", target 10"));
+    let alone = doctor_with(&[], &["--scaler", &address]).await;
+    alone.assert_green(&["health"]);
+
+    let wrong = Files::new(&json!({}), &[("source", "kafka"), ("topik", "orders")]);
+    let checkup = ask(&address, &wrong.object(), &[]).await;
+    checkup.assert_fault("metrics", "InvalidArgument: ", "correct the trigger's metadata");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_scaler_or_not_there_is_named() {
+    let files = orders().await;
+    ask("127.0.0.1:9", &files.object(), &[]).await.assert_fault("connect", "connection refused", "check the port");
+    let kafka = one_node().bootstrap_servers();
+    let checkup = ask(&kafka, &files.object(), &[]).await;
+    checkup.assert_fault("health", "Unknown: ", "see that a scaler listens there");
+}
+
+/// A server of nothing but health, which wants client certificates.
+async fn with_tls() -> String {
+    let cluster = secured();
+    let own = Identity::from_pem(cluster.certificate("server.crt"), cluster.certificate("server.key"));
+    let authority = Certificate::from_pem(cluster.certificate("ca.crt"));
+    let tls = ServerTlsConfig::new().identity(own).client_ca_root(authority);
+    let (_, health) = tonic_health::server::health_reporter();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = Tonic::builder().tls_config(tls).unwrap().add_service(health);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_on_the_way_to_the_scaler_are_looked_at() {
+    let (address, folder) = (with_tls().await, tempfile::tempdir().unwrap());
+    let file = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, secured().certificate(name)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ca, stranger, cert, key) = (file("ca.crt"), file("stranger-ca.crt"), file("alice.crt"), file("alice.key"));
+    let own = ["--tls-cert", &cert, "--tls-key", &key];
+    let asked = async |more: &[&str]| doctor_with(&[], &[&["--scaler", &address], more].concat()).await;
+    let checkup = asked(&[&own[..], &["--tls-ca", &ca]].concat()).await;
+    checkup.assert_green(&["tls", "health"]);
+    assert!(!checkup.written.contains("PRIVATE"), "{}", checkup.written);
+    let checkup = asked(&[&own[..], &["--tls-ca", &stranger]].concat()).await;
+    checkup.assert_fault("tls", "no trusted authority has signed the certificate", "as ca: CN=ca");
+    asked(&["--tls-ca", &ca]).await.assert_fault("health", "Unknown: ", "takes the client certificate");
+    asked(&[]).await.assert_fault("health", "this port speaks TLS", "give doctor --tls-ca");
+}
+
+// === for people ===
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_text_has_a_line_a_step_and_what_to_do_below_it() {
+    let files = orders().await;
+    let ended = run(&["doctor", &files.object()]).await;
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    assert_eq!(lines[0], "ScaledObject shop/orders, trigger 0");
+    assert!(lines[1].starts_with("  ok       metadata: group order-service"), "{}", ended.stdout);
+    assert_eq!(*lines.last().unwrap(), "  12 ok");
+    assert!(!ended.stdout.contains('\u{1b}'), "no colour where there is no terminal");
+
+    let wrong = Files::new(
+        &json!({}),
+        &[("source", "kafka"), ("bootstrapServers", "127.0.0.1:9"), ("consumerGroup", "g"), ("topic", "t")],
+    );
+    let ended = run(&["doctor", &wrong.object()]).await;
+    assert_eq!(ended.code, Some(1));
+    let expected = "\n             the host is there and nothing listens: check the port, and that the server runs\n  skipped  login: no broker can be reached\n";
+    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("  4 ok, 1 failed, 5 skipped\n"), "{}", ended.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_triggers_are_looked_at_one_after_the_other() {
+    let object = json!({"kind": "ScaledObject", "metadata": {"name": "orders", "namespace": "shop"}, "spec": {"triggers": [
+        {"type": "cpu", "metadata": {"value": "80"}},
+        {"type": "external", "metadata": {"source": "kafkaa"}},
+    ]}});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("object.yaml");
+    std::fs::write(&path, object.to_string()).unwrap();
+    let ended = run_in(&[], &["doctor", "-o", "json", path.to_str().unwrap()]).await;
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, told.as_array().unwrap().len()), (Some(1), 2));
+    assert_eq!((&told[0]["trigger"], &told[0]["steps"][0]["status"]), (&json!(0), &json!("skipped")));
+    let keys: Vec<_> = told[1].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["steps", "subject", "trigger"]);
+    let step = &told[1]["steps"][0];
+    let keys: Vec<_> = step.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["milliseconds", "remedy", "seen", "status", "step"]);
+    assert_eq!((&step["step"], &step["status"]), (&json!("metadata"), &json!("failed")));
+}
