@@ -12,13 +12,11 @@ use rdkafka::bindings::*;
 use socket2::{SockAddr, SockRef};
 
 use super::words::{
-    Event, Failure, Metadata, NativeToken, PartitionRow, Reply, Sent, TopicFound, TopicRow, c_string, millis,
+    Event, Failure, Metadata, NativeToken, PartitionRow, Reply, Sent, TopicFound, TopicRow, c_string, millis, named,
 };
 use crate::lag::PartitionId;
 use crate::source::kafka::reach::{REFUSED, Reach, connect_to_other_host};
-use crate::source::kafka::transport::{
-    Broker, BrokerId, GroupMember, GroupState, LogPosition, TopicName, TopicPartition,
-};
+use crate::source::kafka::transport::{BrokerId, GroupMember, GroupState, LogPosition, TopicName, TopicPartition};
 
 /// The longest that librdkafka accepts; see the head of the module above.
 const COORDINATOR_TIMEOUT: Duration = Duration::from_hours(1);
@@ -130,12 +128,8 @@ impl Handle {
             let count = usize::try_from((*found).topic_cnt).unwrap_or(0);
             let topics = (0..count).map(|index| text((*(*found).topics.add(index)).topic).into()).collect();
             let count = usize::try_from((*found).broker_cnt).unwrap_or(0);
-            let brokers = slice((*found).brokers.cast_const(), count).iter().map(|broker| Broker {
-                id: BrokerId(broker.id),
-                host: text(broker.host),
-                port: u16::try_from(broker.port).unwrap_or(0),
-            });
-            let brokers = brokers.collect();
+            let brokers = slice((*found).brokers.cast_const(), count).iter();
+            let brokers = brokers.map(|broker| named(broker.id, text(broker.host), broker.port)).collect();
             rd_kafka_metadata_destroy(found);
             Ok(Metadata { brokers, topics })
         }

@@ -119,6 +119,11 @@ impl Failure {
     }
 }
 
+/// A broker; librdkafka keeps a port as it stood on the wire.
+pub(super) fn named(id: i32, host: String, port: i32) -> Broker {
+    Broker { id: BrokerId(id), host, port: u16::try_from(port).unwrap_or(0) }
+}
+
 pub(super) fn c_string(text: &str) -> Result<CString, Failure> {
     CString::new(text).map_err(|_| Failure::invalid("a text with a NUL byte".to_owned()))
 }
