@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::kafka_security::token_server;
 use crate::support::checkup::{Checkup, doctor, doctor_with};
 use crate::support::driver::Driver;
 use crate::support::kafka::{KafkaCluster, secured, unique};
@@ -233,6 +234,21 @@ async fn a_wrong_password_a_wrong_mechanism_and_a_login_on_one_side_only_are_tol
 
     let needless = of_watched(&alice(&cluster.bootstrap_servers())).await;
     needless.assert_fault("mechanism", "this listener wants no login", "set sasl: none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_fetched_before_the_login_and_a_refused_one_is_named() {
+    let (cluster, endpoint) = (cluster().await, token_server().await);
+    let kafka = json!({
+        "bootstrapServers": cluster.listener("OAUTH"), "sasl": "oauthbearer", "username": "alice", "password": "client-secret",
+        "oauthTokenEndpointUri": endpoint, "scopes": "kafka, read",
+    });
+    let checkup = of_watched(&kafka).await;
+    checkup.assert_green(&["token", "login", "value"]);
+    assert!(!checkup.written.contains("client-secret"), "{}", checkup.written);
+    let refused = of_watched(&with(kafka, &json!({"password": "wrong-word"}))).await;
+    refused.assert_fault("token", "it answered 401 Unauthorized", "check oauthTokenEndpointUri");
+    assert!(!refused.written.contains("wrong-word"), "{}", refused.written);
 }
 
 #[tokio::test(flavor = "multi_thread")]

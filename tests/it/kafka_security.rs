@@ -184,7 +184,7 @@ async fn a_plain_client_of_a_sasl_port_is_an_error_in_time() {
 static TOKENS: AtomicUsize = AtomicUsize::new(0);
 
 /// An OAuth server for one client, whose tokens are not signed: the broker's listener takes such.
-async fn token_server() -> String {
+pub async fn token_server() -> String {
     static ADDRESS: OnceLock<String> = OnceLock::new();
     if let Some(address) = ADDRESS.get() {
         return address.clone();

@@ -150,7 +150,7 @@ impl Client {
     /// When there is none within eight seconds.
     pub async fn fetch_token(&self, now: SystemTime) -> Result<Duration, SourceError> {
         let Some(tokens) = &self.tokens else { return Ok(Duration::ZERO) };
-        let refused = |why: String| SourceError::new(SourceErrorKind::Denied, "could not get a token").because(why);
+        let refused = |why: String| SourceError::new(SourceErrorKind::Denied, "the login needs a token").because(why);
         let fetched = timeout(TOKEN_WITHIN, Box::pin(tokens.fetch(now))).await;
         let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {} s", TOKEN_WITHIN.as_secs())));
         let Fetched { token, lifetime } = fetched.map_err(refused)?;
