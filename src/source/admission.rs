@@ -207,15 +207,12 @@ impl Admission {
                 (&stream.access.connection, named_by(&stream.access, &resources))
             }
         };
-        let mut entries: Vec<_> = match connection.as_deref() {
-            Some(name) => {
-                let entry = rules.connections.named(name).and_then(|connection| connection.entry_for(namespace));
-                entry.map(|entry| format!("connection {name}: namespaces [{entry}]")).into_iter().collect()
-            }
-            None => {
-                let metadata = rules.connections.metadata();
-                named.into_iter().filter_map(|named| metadata.rule_for(namespace, named)).collect()
-            }
+        let mut entries: Vec<_> = if let Some(name) = connection.as_deref() {
+            let entry = rules.connections.named(name).and_then(|connection| connection.entry_for(namespace));
+            entry.map(|entry| format!("connection {name}: namespaces [{entry}]")).into_iter().collect()
+        } else {
+            let metadata = rules.connections.metadata();
+            named.into_iter().filter_map(|named| metadata.rule_for(namespace, named)).collect()
         };
         entries.dedup();
         entries

@@ -126,6 +126,11 @@ const PARTITIONS: &str = r"\d+( *- *\d+)?( *, *\d+( *- *\d+)?)*";
 /// `0.x.y.z`, or `x.y.z` from 1 on.
 const VERSION: &str = r"0(\.\d+){3}|[1-9]\d*(\.\d+){2}";
 const TIME: &str = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)";
+/// Not the range of ports.
+const BROKERS: &str = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?( *, *(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?)*";
+const REGION: &str = r"[a-z0-9-]{1,32}";
+const ENDPOINT: &str = r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?/?";
+const ROLE: &str = r"arn:[^:]*:iam::\d+:role/[A-Za-z0-9+=,.@_/-]+";
 
 /// Every key, in the order of the docs.
 pub const KEYS: &[Key] = &[
@@ -168,7 +173,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "bootstrapServers",
-        Text("host:port, …"),
+        Form("host:port, …", BROKERS),
         RequiredWithout("connection", "required without a connection"),
         Kafka,
         "The brokers to ask first",
@@ -271,12 +276,18 @@ pub const KEYS: &[Key] = &[
     key("tableName", Text("text"), Required, DynamoDb, "The DynamoDB table whose stream is read"),
     key(
         "awsRegion",
-        Text("text"),
+        Form("text", REGION),
         RequiredWithout("connection", "required without a connection"),
         KafkaAndAws,
         "The region of the stream, or of an MSK cluster with IAM",
     ),
-    key("awsEndpoint", Text("URL"), Nothing, Aws, "Where the AWS services are; only what the scaler's operator allows"),
+    key(
+        "awsEndpoint",
+        Form("URL", ENDPOINT),
+        Nothing,
+        Aws,
+        "Where the AWS services are; only what the scaler's operator allows",
+    ),
     key(
         "identityOwner",
         OneOf(&["operator", "pod", "workload"]),
@@ -284,7 +295,13 @@ pub const KEYS: &[Key] = &[
         Aws,
         "Accepted and unused: KEDA's identities are not the scaler's",
     ),
-    key("awsRoleArn", Text("ARN"), Nothing, AwsIdentity, "The role to assume; only what the scaler's operator allows"),
+    key(
+        "awsRoleArn",
+        Form("ARN", ROLE),
+        Nothing,
+        AwsIdentity,
+        "The role to assume; only what the scaler's operator allows",
+    ),
     key("awsExternalId", Text("text"), Nothing, AwsIdentity, "What the role's owner asks for"),
     key("awsAccessKeyID", Text("text"), Nothing, AwsIdentity, "A key, as awsAccessKeyIDFromEnv"),
     key("awsSecretAccessKey", Text("text"), Nothing, AwsIdentity, "Its secret, as awsSecretAccessKeyFromEnv"),

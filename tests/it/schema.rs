@@ -121,6 +121,13 @@ fn samples(key: &str) -> Vec<String> {
             "2026-01-31T12:00:00Z",
             "2026-01-31T12:00:00.5+01:00",
             "yesterday",
+            "b1:9092, [::1]:9093",
+            "b1:9092/x",
+            "eu-west-1",
+            "EU",
+            "http://b:4566/",
+            "http://a@b",
+            "arn:aws:iam::1:role/r",
             "12x",
             "-1",
         ]),
@@ -170,7 +177,7 @@ fn any_metadata() -> impl Strategy<Value = Metadata> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn random_metadata_is_judged_as_validate_does(metadata in any_metadata()) {
         if let Err(disagreement) = agree(&metadata) {

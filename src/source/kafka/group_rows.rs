@@ -84,7 +84,7 @@ impl GroupRows {
             Row::Committed(Ok(rows)) => jobs.iter_mut().for_each(|job| job.commit(&rows)),
             Row::Committed(Err(error)) => no_commits(&std::mem::take(&mut jobs), &error, report),
             Row::Members(Ok(state)) => {
-                jobs.iter_mut().filter(|job| job.lacks_members()).for_each(|job| job.join(&state))
+                jobs.iter_mut().filter(|job| job.lacks_members()).for_each(|job| job.join(&state));
             }
             Row::Members(Err(error)) => {
                 let without: Vec<_> = jobs.extract_if(.., |job| job.lacks_members()).collect();
