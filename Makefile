@@ -7,6 +7,7 @@ AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
 K8S_TOOLS := target/services/k8s
 KEDA_CLIENT := target/services/keda-client
+PROMTOOL := target/services/promtool
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -48,6 +49,7 @@ test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers
 	tests/services/browser/fetch.sh $(BROWSER)
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
 	tests/services/keda-client/fetch.sh $(KEDA_CLIENT)
+	tests/services/promtool/fetch.sh $(PROMTOOL)
 	cargo test --locked -- $(addprefix --skip ,$(ALONE))
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 

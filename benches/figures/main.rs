@@ -15,6 +15,7 @@ mod ages;
 mod aws_services;
 #[path = "../../tests/it/support/certificates.rs"]
 mod certificates;
+mod churn;
 #[path = "../../tests/it/support/driver.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod driver;
@@ -67,6 +68,9 @@ const MEASURES: [(&str, Measure); 14] = [
     ("ages", ages::measure),
 ];
 
+/// Measured only by name.
+const LONG: [(&str, Measure); 1] = [("churn", churn::measure)];
+
 fn main() {
     // the load and the server must not share a process, or neither could be measured
     if let Some(role) = process::Role::of_this_process() {
@@ -76,6 +80,11 @@ fn main() {
     let mut table = Table::default();
     for (name, measure) in MEASURES {
         if named.is_empty() || named.iter().any(|named| named == name) {
+            measure(&mut table);
+        }
+    }
+    for (name, measure) in LONG {
+        if named.iter().any(|named| named == name) {
             measure(&mut table);
         }
     }

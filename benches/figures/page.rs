@@ -38,6 +38,7 @@ pub fn measure(table: &mut Table) {
             metrics,
             Limits::default().http_connections,
             Readiness::new(CancellationToken::new()),
+            None,
         ));
         let (mut took, mut bytes) = (Vec::new(), 0);
         for page in 1..=PAGES {

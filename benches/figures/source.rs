@@ -88,7 +88,8 @@ fn group(source: &SourceRef) -> String {
     }
 }
 
-fn observation(source: &SourceRef) -> Observation {
+/// What there is to read of a source.
+pub fn observation(source: &SourceRef) -> Observation {
     match source {
         SourceRef::Application(_) => application(),
         SourceRef::Kafka(kafka) if kafka.consumers.is_some() => busy_group(),

@@ -2,28 +2,29 @@
 //!
 //! Trouble of a source never fails a probe: a restart would only lose what is remembered.
 
+mod log;
 mod page;
 mod samples;
+mod series;
 mod server;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::samples::{Filter, Samples};
+pub use self::series::{LiveSeries, MOST_PARTITIONS, MOST_TRIGGERS};
 use crate::lag::Observe;
 use crate::limits::{Allowance, Bounds, Limit};
 use crate::page::{SCRIPT, script};
 use crate::sampler::Sampler;
-use crate::telemetry::Metrics;
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::telemetry::{Exposition, LogFilter, Metrics};
 
 /// Ready from the start, until the drain begins.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ struct Context<O: Observe> {
     readiness: Readiness,
 }
 
-/// Serves on `listener` for ever, within these bounds of connections.
+/// Serves within these bounds of connections on `listener` for ever; `/log` only where there is a `log` to change.
 ///
 /// # Errors
 /// None.
@@ -53,10 +54,11 @@ pub async fn serve<O: Observe>(
     metrics: Arc<Metrics>,
     connections: Bounds,
     readiness: Readiness,
+    log: Option<LogFilter>,
 ) -> anyhow::Result<()> {
     let (in_all, each) = (Limit::HttpConnections, Limit::HttpConnectionsPerAddress);
     let connections = Allowance::new(connections, in_all, each, &metrics.limits);
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/metrics", get(exposition::<O>))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz::<O>))
@@ -65,12 +67,25 @@ pub async fn serve<O: Observe>(
         .route("/targets/{id}", get(page::target::<O>))
         .route(SCRIPT, get(script))
         .with_state(Arc::new(Context { sampler, metrics, readiness }));
+    if let Some(log) = log {
+        router = router.merge(log::routes(log));
+    }
     server::serve(listener, router, connections).await;
     Ok(())
 }
 
-async fn exposition<O: Observe>(State(context): State<Arc<Context<O>>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], context.metrics.render())
+async fn exposition<O: Observe>(State(context): State<Arc<Context<O>>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let open = accepted.into_iter().any(|accepted| accepted.contains("application/openmetrics-text"));
+    let exposition = if open { Exposition::OpenMetrics } else { Exposition::Text };
+    // thousands of series take their time, and answers to KEDA must not wait for them
+    match tokio::task::spawn_blocking(move || context.metrics.render(exposition)).await {
+        Ok(text) => ([(header::CONTENT_TYPE, exposition.media_type())], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 async fn readyz<O: Observe>(State(context): State<Arc<Context<O>>>) -> impl IntoResponse {

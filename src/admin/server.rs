@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -37,7 +38,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, connections: Ar
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => match connections.take(&from.ip().to_canonical().to_string()) {
-                    Ok(pass) => drop(open.spawn(converse(stream, router.clone(), pass))),
+                    Ok(pass) => drop(open.spawn(converse(stream, router.clone().layer(Extension(ConnectInfo(from))), pass))),
                     Err(full) => refuse(stream, &full),
                 },
                 Err(error) => {

@@ -21,7 +21,7 @@ use crate::keda::{self, CallerLimits};
 use crate::limits::Limits;
 use crate::sampler::{Sampler, Shares, Witness};
 use crate::source::{Connections, Sources};
-use crate::telemetry::Metrics;
+use crate::telemetry::{LogFilter, Metrics};
 use crate::tls::{self, Tls};
 
 /// This build's version.
@@ -46,6 +46,10 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// The age at which connections are asked to end.
     pub max_connection_age: Duration,
+    /// Whether each partition and shard has series of its own.
+    pub partition_metrics: bool,
+    /// What is logged, to be changed by operators.
+    pub log: Option<LogFilter>,
 }
 
 impl Settings {
@@ -105,11 +109,13 @@ pub async fn run(
     });
     let shares = Shares::new(&settings.limits, &metrics.limits);
     let sampler = Sampler::within(shares, sources, metrics.sampler.clone(), recorder.transpose()?);
+    metrics.add(admin::LiveSeries::new(sampler.clone(), settings.partition_metrics));
     let drain = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let readiness = admin::Readiness::new(drain.clone());
     let connections = settings.limits.http_connections;
-    tasks.spawn(admin::serve(listeners.http, sampler.clone(), metrics.clone(), connections, readiness));
+    let (log, http) = (settings.log, listeners.http);
+    tasks.spawn(admin::serve(http, sampler.clone(), metrics.clone(), connections, readiness, log));
     if let Some(path) = settings.connections_file {
         tasks.spawn(reload::connections(path, handle));
     }

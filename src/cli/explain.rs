@@ -88,7 +88,7 @@ pub(super) struct WantedReplicas {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
+    init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
     let triggers = manifest::read_all(&arguments.files)?;
     let connections = read_connections(arguments.connections.as_deref())?;
     let outcomes = outcomes(triggers.iter().map(|(_, text)| text), connections)?;

@@ -18,7 +18,6 @@ mod wire;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
@@ -33,7 +32,7 @@ use crate::lag::{Observe, SourceError};
 use crate::limits::{Allowance, Limit};
 use crate::sampler::{Answer, Asker, PATIENCE, Sampler};
 use crate::scaling::{Decision, Quantity, decide};
-use crate::telemetry::{RpcMethod, RpcMetrics};
+use crate::telemetry::{Call, RpcMethod, RpcMetrics};
 use crate::trigger::{Trigger, metric_name, metric_target};
 
 /// What is left of a caller's deadline for the way back.
@@ -75,12 +74,12 @@ impl<O: Observe> ScalerService<O> {
         }
         answer.and_then(|answer| judge(&trigger, &answer)).map_err(|error| status::no_reading(&error))
     }
+}
 
-    fn record<T>(&self, method: RpcMethod, begun: Instant, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
-        let code = outcome.as_ref().err().map_or(Code::Ok, Status::code);
-        self.metrics.handled(method, status::code_name(code), begun.elapsed());
-        outcome.map(Response::new)
-    }
+/// Counts the end of a call.
+fn ended<T>(call: Call, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
+    call.ended(status::names(outcome.as_ref().err().map_or(Code::Ok, Status::code)));
+    outcome.map(Response::new)
 }
 
 /// On whose behalf KEDA asks.
@@ -124,22 +123,21 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
     type StreamMetricSpecStream = StreamOf<GetMetricSpecResponse>;
 
     async fn is_active(&self, request: Request<ScaledObjectRef>) -> Result<Response<IsActiveResponse>, Status> {
-        let begun = Instant::now();
+        let call = self.metrics.started(RpcMethod::IsActive);
         let decision = self.judged(request.get_ref(), patience(&request)).await;
-        let outcome = decision.map(|decision| IsActiveResponse { result: decision.active });
-        self.record(RpcMethod::IsActive, begun, outcome)
+        ended(call, decision.map(|decision| IsActiveResponse { result: decision.active }))
     }
 
     async fn get_metric_spec(
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<GetMetricSpecResponse>, Status> {
-        let begun = Instant::now();
-        self.record(RpcMethod::GetMetricSpec, begun, Ok(spec_of(request.get_ref())))
+        let call = self.metrics.started(RpcMethod::GetMetricSpec);
+        ended(call, Ok(spec_of(request.get_ref())))
     }
 
     async fn get_metrics(&self, request: Request<GetMetricsRequest>) -> Result<Response<GetMetricsResponse>, Status> {
-        let begun = Instant::now();
+        let call = self.metrics.started(RpcMethod::GetMetrics);
         let patience = patience(&request);
         let GetMetricsRequest { scaled_object_ref, metric_name: asked } = request.into_inner();
         let about = scaled_object_ref.unwrap_or_default();
@@ -147,31 +145,33 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
             let name = if asked.is_empty() { metric_name(&about.scaler_metadata).to_string() } else { asked };
             wire::value(name, &decision)
         });
-        self.record(RpcMethod::GetMetrics, begun, outcome)
+        ended(call, outcome)
     }
 
     async fn stream_is_active(
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
-        let begun = Instant::now();
-        let about = request.into_inner();
-        let accepted = self.acceptance.check(&about);
-        let outcome =
-            accepted.and_then(|()| push::activity(&self.sampler, &about, &self.streams, self.metrics.clone()));
-        self.record(RpcMethod::StreamIsActive, begun, outcome)
+        let call = self.metrics.started(RpcMethod::StreamIsActive);
+        let about = request.get_ref();
+        let accepted = self.acceptance.check(about);
+        match accepted.and_then(|()| push::watch(&self.sampler, about, &self.streams)) {
+            Ok(watched) => Ok(Response::new(push::activity(watched, &self.streams, call))),
+            Err(status) => ended(call, Err(status)),
+        }
     }
 
     async fn stream_metric_spec(
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamMetricSpecStream>, Status> {
-        let begun = Instant::now();
+        let call = self.metrics.started(RpcMethod::StreamMetricSpec);
         let about = request.get_ref();
         let accepted = self.acceptance.check(about);
-        let outcome =
-            accepted.and_then(|()| push::specs(spec_of(about), &about.namespace, &self.streams, self.metrics.clone()));
-        self.record(RpcMethod::StreamMetricSpec, begun, outcome)
+        match accepted.and_then(|()| self.streams.admit(&about.namespace)) {
+            Ok(pass) => Ok(Response::new(push::specs(spec_of(about), pass, &self.streams, call))),
+            Err(status) => ended(call, Err(status)),
+        }
     }
 }
 

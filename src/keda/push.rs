@@ -12,14 +12,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::proto::{GetMetricSpecResponse, IsActiveResponse, ScaledObjectRef};
 use super::{StreamOf, asker, judge, status};
 use crate::lag::Observe;
 use crate::limits::{Allowance, Full, Pass};
 use crate::sampler::{Sampler, Standing, Watch};
-use crate::telemetry::RpcMetrics;
+use crate::telemetry::Call;
 use crate::trigger::Trigger;
 
 /// An idle source is looked at this often, so that the first record wakes its consumers.
@@ -39,6 +39,14 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// Room for one more stream of this namespace.
+    pub(super) fn admit(&self, namespace: &str) -> Result<Pass, Status> {
+        self.open.take(namespace).map_err(|full| {
+            let whose = full.owner.as_ref().map(|owner| format!("namespace {owner}"));
+            status::full(&Full { owner: whose, ..full })
+        })
+    }
+
     fn end(&self) -> impl Future<Output = ()> + Send + 'static {
         let random = std::hash::RandomState::new().hash_one(());
         let early = u32::try_from(random % 200).unwrap_or(0);
@@ -53,75 +61,69 @@ impl Terms {
     }
 }
 
-/// Counts a stream as open until it is dropped.
-struct OpenStream {
-    metrics: RpcMetrics,
-    _pass: Pass,
-}
-
-impl OpenStream {
-    fn new(metrics: RpcMetrics, namespace: &str, terms: &Terms) -> Result<Self, Status> {
-        let pass = terms.open.take(namespace).map_err(|full| {
-            let whose = full.owner.as_ref().map(|owner| format!("namespace {owner}"));
-            status::full(&Full { owner: whose, ..full })
-        })?;
-        metrics.stream_opened();
-        Ok(Self { metrics, _pass: pass })
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.metrics.stream_ended();
-    }
+/// What the activity of a trigger is pushed from.
+pub(super) struct Watched<O: Observe> {
+    trigger: Trigger,
+    watch: Watch<O>,
+    pass: Pass,
 }
 
 /// Sends the current specs, which depend on nothing but the metadata, and keeps the stream open.
 pub(super) fn specs(
     current: GetMetricSpecResponse,
-    namespace: &str,
+    pass: Pass,
     terms: &Terms,
-    metrics: RpcMetrics,
-) -> Result<StreamOf<GetMetricSpecResponse>, Status> {
-    let open = OpenStream::new(metrics, namespace, terms)?;
-    Ok(stream(terms, open, move |to| async move {
-        if to.send(Ok(current)).await.is_ok() {
-            std::future::pending::<()>().await;
+    call: Call,
+) -> StreamOf<GetMetricSpecResponse> {
+    stream(terms, pass, call, move |to| async move {
+        if to.send(Ok(current)).await.is_err() {
+            return Code::Cancelled;
         }
-    }))
+        std::future::pending().await
+    })
 }
 
-/// Sends the activity of the trigger's source.
-pub(super) fn activity<O: Observe>(
+/// Watches the trigger's source.
+pub(super) fn watch<O: Observe>(
     sampler: &Sampler<O>,
     about: &ScaledObjectRef,
     terms: &Terms,
-    metrics: RpcMetrics,
-) -> Result<StreamOf<IsActiveResponse>, Status> {
+) -> Result<Watched<O>, Status> {
     let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
-    let open = OpenStream::new(metrics, &about.namespace, terms)?;
+    let pass = terms.admit(&about.namespace)?;
     let watch = sampler.watch(asker(about), &trigger, idle_interval(&trigger));
-    let watch = watch.map_err(|error| status::no_reading(&error))?;
-    Ok(stream(terms, open, move |to| push_activity(trigger, watch, to)))
+    Ok(Watched { trigger, watch: watch.map_err(|error| status::no_reading(&error))?, pass })
 }
 
-/// Runs `send` until it ends, its reader is gone, or the terms end it; then the stream ends with OK.
-fn stream<T, F>(terms: &Terms, open: OpenStream, send: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F) -> StreamOf<T>
+/// Sends the activity of the trigger's source.
+pub(super) fn activity<O: Observe>(watched: Watched<O>, terms: &Terms, call: Call) -> StreamOf<IsActiveResponse> {
+    let Watched { trigger, watch, pass } = watched;
+    stream(terms, pass, call, move |to| push_activity(trigger, watch, to))
+}
+
+/// Runs `send` until it ends, which tells with which code, its reader is gone, or the terms end it; then the stream ends with OK.
+fn stream<T, F>(
+    terms: &Terms,
+    pass: Pass,
+    call: Call,
+    send: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F,
+) -> StreamOf<T>
 where
     T: Send + 'static,
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = Code> + Send + 'static,
 {
     let (to, from) = mpsc::channel(1);
     let end = terms.end();
     let gone = to.clone();
     let send = send(to);
     tokio::spawn(async move {
-        let _open = open;
-        tokio::select! {
-            () = end => {}
-            () = gone.closed() => {}
-            () = send => {}
-        }
+        let _pass = pass;
+        let code = tokio::select! {
+            () = end => Code::Ok,
+            () = gone.closed() => Code::Cancelled,
+            code = send => code,
+        };
+        call.ended(status::names(code));
     });
     Box::pin(ReceiverStream::new(from))
 }
@@ -131,17 +133,19 @@ async fn push_activity<O: Observe>(
     trigger: Trigger,
     mut watch: Watch<O>,
     to: mpsc::Sender<Result<IsActiveResponse, Status>>,
-) {
+) -> Code {
     let mut last: Option<bool> = None;
     let mut repeat_at = Instant::now();
     loop {
         match watch.standing() {
             Standing::Holds => {}
-            Standing::Moved => return,
+            Standing::Moved => return Code::Ok,
             Standing::Refused(error) => {
+                let refused = status::no_reading(&error);
+                let code = refused.code();
                 // the reader may have gone
-                let _ = to.send(Err(status::no_reading(&error))).await;
-                return;
+                let _ = to.send(Err(refused)).await;
+                return code;
             }
         }
         let decision = watch.now().and_then(|answer| answer.and_then(|answer| judge(&trigger, &answer)).ok());
@@ -153,7 +157,7 @@ async fn push_activity<O: Observe>(
             let due = if active { last != Some(true) || Instant::now() >= repeat_at } else { last.is_none() };
             if due {
                 if to.send(Ok(IsActiveResponse { result: active })).await.is_err() {
-                    return;
+                    return Code::Cancelled;
                 }
                 repeat_at = Instant::now() + REPEAT_ACTIVE;
             }

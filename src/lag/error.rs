@@ -27,6 +27,12 @@ impl SourceErrorKind {
     pub const ALL: [Self; 6] =
         [Self::Missing, Self::Denied, Self::Throttled, Self::TimedOut, Self::Unreachable, Self::Broken];
 
+    /// Its place in [`Self::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The word used in metrics and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

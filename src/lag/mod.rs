@@ -10,6 +10,7 @@ mod observation;
 mod observe;
 mod offsets;
 mod partition;
+mod progress;
 mod renewals;
 pub mod streams;
 

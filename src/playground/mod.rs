@@ -85,7 +85,7 @@ pub(crate) struct Arguments {
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
+    init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
     let runtime = app::runtime(2)?;
     let (show, served) = runtime.block_on(Show::start(arguments))?;
     let outcome = runtime.block_on(show.play(arguments, &served));
@@ -195,6 +195,8 @@ impl Served {
             recording: None,
             drain_deadline: Duration::from_secs(1),
             max_connection_age: Duration::from_secs(300),
+            partition_metrics: false,
+            log: None,
         };
         let end = CancellationToken::new();
         let scaler = tokio::spawn(app::run(settings, Listeners { grpc, http }, end.clone().cancelled_owned()));

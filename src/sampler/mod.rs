@@ -32,6 +32,7 @@ use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
 use self::seats::Seat;
 pub use self::seats::Shares;
+pub use self::target::ErrorCounts;
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{Judged, TargetView, ViewState};

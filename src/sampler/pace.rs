@@ -183,21 +183,6 @@ mod tests {
         assert_eq!(interests.interval(Instant::now()), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn of_too_many_policies_that_which_was_asked_about_for_the_longest_time_is_left_out() {
-        let mut interests = Interests::default();
-        let policy = |number| CatchUpPolicy { stabilization_window: S(number), ..CatchUpPolicy::default() };
-        let most = u64::try_from(MOST_POLICIES).expect("few");
-        for number in (0..most).chain([0]) {
-            tokio::time::advance(S(1)).await;
-            interests.follow(&policy(number), Instant::now());
-        }
-        interests.follow(&policy(most), Instant::now());
-        let kept = interests.policies(Instant::now());
-        assert_eq!(kept.len(), MOST_POLICIES);
-        assert!(kept.contains(&policy(0)) && kept.contains(&policy(most)) && !kept.contains(&policy(1)), "{kept:?}");
-    }
-
     #[test]
     fn passing_troubles_are_tried_again_soon_and_lasting_ones_at_the_ordinary_pace() {
         let soon = retry_after(SourceErrorKind::Unreachable, S(1), S(10));

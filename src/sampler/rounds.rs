@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use super::Inner;
 use super::pace::Interests;
@@ -15,6 +16,7 @@ use super::target::{Target, Transition};
 use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
 use crate::limits::Pass;
 use crate::scaling::RetentionRisk;
+use crate::telemetry::round_span;
 use crate::trigger::SourceRef;
 
 /// New targets that come within this time share a round.
@@ -127,7 +129,8 @@ pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, o
         let room = rounds.len() < ROUNDS_AT_ONCE;
         let (due, next) = if room { of.take_due(Instant::now()) } else { (Vec::new(), None) };
         if !due.is_empty() {
-            rounds.spawn(round(inner.clone(), backend.clone(), due));
+            let span = round_span(due.len());
+            rounds.spawn(round(inner.clone(), backend.clone(), due).instrument(span));
             continue;
         }
         if rounds.is_empty() && inner.retire(&backend, &of) {

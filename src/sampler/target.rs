@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::chart::Chart;
 use super::pace::{Interests, jittered, retry_after};
-use crate::lag::{Moment, Observation, SourceError};
+use crate::lag::{Moment, Observation, SourceError, SourceErrorKind};
 use crate::scaling::Sample;
 use crate::trigger::SourceRef;
 
@@ -18,6 +18,27 @@ pub(super) struct Known {
     pub(super) sample: Option<Arc<Sample>>,
     pub(super) failure: Option<Failure>,
     pub(super) chart: Arc<Chart>,
+    pub(super) errors: ErrorCounts,
+    /// When the consumers were last seen to have moved, or were first seen; `None` where readings tell no positions.
+    pub(super) moved_at: Option<Moment>,
+}
+
+/// How many readings of a target have failed, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ErrorCounts([u64; SourceErrorKind::ALL.len()]);
+
+impl ErrorCounts {
+    /// Each kind with its count.
+    pub fn by_kind(&self) -> impl Iterator<Item = (SourceErrorKind, u64)> {
+        SourceErrorKind::ALL.into_iter().zip(self.0)
+    }
+
+    fn with(mut self, kind: SourceErrorKind) -> Self {
+        if let Some(count) = self.0.get_mut(kind.index()) {
+            *count += 1;
+        }
+        self
+    }
 }
 
 /// Readings have failed since the last good one.
@@ -71,18 +92,21 @@ impl Target {
                     let interests = &mut self.schedule().interests;
                     (interests.policies(Instant::now()), interests.askers.policies())
                 };
+                let moved_at = moved_at(&past, &observation, begun);
                 let sample = Sample::after(past.sample.as_deref(), &self.source, observation, &policies, begun);
                 let chart = Arc::new(past.chart.read(&self.source, past.sample.as_deref(), &sample, &judges));
                 let sample = Some(Arc::new(sample));
                 let after = past.failure.map(|failure| now.since(failure.since));
                 let transition = after.map_or(Transition::None, |after| Transition::Recovered { after });
-                (Known { sample, failure: None, chart }, transition)
+                (Known { sample, failure: None, chart, errors: past.errors, moved_at }, transition)
             }
             Err(error) => {
                 let since = past.failure.as_ref().map_or(now, |failure| failure.since);
                 let transition = if past.failure.is_none() { Transition::Failing } else { Transition::None };
                 let chart = past.chart.missed(begun).map_or(past.chart, Arc::new);
-                (Known { sample: past.sample, failure: Some(Failure { error, since }), chart }, transition)
+                let errors = past.errors.with(error.kind());
+                let failure = Some(Failure { error, since });
+                (Known { sample: past.sample, failure, chart, errors, moved_at: past.moved_at }, transition)
             }
         };
         let failing = known.failure.as_ref().map(|failure| (failure.error.kind(), now.since(failure.since)));
@@ -102,6 +126,13 @@ impl Target {
             schedule.next_due = now + jittered(pause, random());
         }
     }
+}
+
+/// When the consumers moved last, with this reading that began at `begun`.
+fn moved_at(past: &Known, observation: &Observation, begun: Moment) -> Option<Moment> {
+    let Some(sample) = &past.sample else { return observation.progressed_since(observation).map(|_| begun) };
+    let moved = observation.progressed_since(&sample.observation)?;
+    if moved { Some(begun) } else { past.moved_at }
 }
 
 /// Enough randomness to spread questions over time.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::askers::{AskerView, AskersView};
 use super::chart::Chart;
-use super::target::Target;
+use super::target::{ErrorCounts, Target};
 use super::verdict::{Verdict, verdict};
 use crate::lag::{Moment, SourceError};
 use crate::scaling::{Decision, Sample, decide};
@@ -24,6 +24,10 @@ pub struct TargetView {
     pub askers: AskersView,
     /// How it went.
     pub chart: Arc<Chart>,
+    /// How often readings have failed.
+    pub errors: ErrorCounts,
+    /// For how long its consumers have moved no position, as far as it was seen; `None` where readings tell no positions.
+    pub unmoved_for: Option<Duration>,
     /// When this was so.
     pub now: Moment,
 }
@@ -114,7 +118,15 @@ impl TargetView {
                 last_good: sample.map(|(age, sample)| (sample, age)),
             },
         };
-        Self { source: target.source.clone(), state, askers, chart: known.chart.clone(), now }
+        Self {
+            source: target.source.clone(),
+            state,
+            askers,
+            chart: known.chart.clone(),
+            errors: known.errors,
+            unmoved_for: known.moved_at.map(|at| now.since(at)),
+            now,
+        }
     }
 
     /// What KEDA gets for `asker`, by the rules of the calls themselves.

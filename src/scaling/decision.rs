@@ -162,6 +162,25 @@ impl Decision {
     pub fn replicas(&self) -> u64 {
         self.value.replicas_at(self.target)
     }
+
+    /// More replicas than this would stand idle, as far as the decision knows partitions or shards.
+    #[must_use]
+    pub fn useful_replicas(&self) -> Option<u64> {
+        let (mut places, mut in_one) = (None, 1);
+        for step in &self.steps {
+            match step {
+                Step::Counted { partitions, .. } => places = Some(*partitions),
+                Step::CatchUp(CatchUpStep::Flow { partitions: all, .. } | CatchUpStep::Ages { shards: all, .. }) => {
+                    places = u64::try_from(*all).ok();
+                }
+                Step::CatchUp(CatchUpStep::PerReplica { consumers_per_replica }) => {
+                    in_one = u64::from(*consumers_per_replica);
+                }
+                _ => {}
+            }
+        }
+        places.map(|places| places.div_ceil(in_one))
+    }
 }
 
 // === impl Quantity ===

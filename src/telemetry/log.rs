@@ -1,11 +1,15 @@
-//! Log lines on stderr: JSON or for people, filtered by level and module.
+//! Log lines on stderr: JSON or for people, filtered by level and module, which can be changed while the process runs.
 
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
+use super::Traces;
 use super::one_line::OneLine;
 
 /// How log lines are written.
@@ -17,20 +21,61 @@ pub enum LogFormat {
     Text,
 }
 
-/// Starts logging for the whole process.
+/// What is logged, for whoever wants to change it.
+#[derive(Clone, Debug)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+/// Starts logging for the whole process, and what makes spans for traces.
 ///
 /// # Errors
 /// When `filter` is not a filter such as `info` or `info,librdkafka=debug`, or logging was started before.
-pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log filter \"{filter}\": {error}"))?;
+pub fn init(filter: &str, format: LogFormat, traces: Option<&Traces>) -> Result<LogFilter, String> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
     // colours are for terminals, not for files and collectors
     let colours = std::io::stderr().is_terminal();
     // colours are control characters themselves
     let writer = if colours { BoxMakeWriter::new(std::io::stderr) } else { BoxMakeWriter::new(OneLine) };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
-    match format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.try_init(),
+    let lines = fmt::layer().with_writer(writer).with_ansi(colours);
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.map(Traces::layer));
+    subscriber.try_init().map_err(|error| format!("start of logging: {error}"))?;
+    Ok(LogFilter(handle))
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    if filter.trim().is_empty() {
+        return Err("a log filter must not be empty; a level such as info is one".to_owned());
     }
-    .map_err(|error| format!("start of logging: {error}"))
+    EnvFilter::try_new(filter).map_err(|error| format!("log filter \"{filter}\": {error}"))
+}
+
+impl LogFilter {
+    /// The filter that is in force.
+    ///
+    /// # Errors
+    /// When logging has ended.
+    pub fn get(&self) -> Result<String, String> {
+        self.0.with_current(ToString::to_string).map_err(|error| format!("reading of the log filter: {error}"))
+    }
+
+    /// From now on this filter is in force. The change is logged, by whichever of the two lets it through.
+    ///
+    /// # Errors
+    /// When it is no filter; then the one before stays.
+    pub fn set(&self, filter: &str) -> Result<(), String> {
+        let (before, after) = (self.get()?, parse(filter)?);
+        let tell = || tracing::warn!(before, after = filter, "the log filter is changed");
+        let told = tracing::enabled!(Level::WARN);
+        if told {
+            tell();
+        }
+        self.0.reload(after).map_err(|error| format!("change of the log filter: {error}"))?;
+        if !told {
+            tell();
+        }
+        Ok(())
+    }
 }

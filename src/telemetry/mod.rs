@@ -4,9 +4,16 @@ mod limits;
 mod log;
 mod metrics;
 mod one_line;
+mod spans;
 mod tls_metrics;
+mod traces;
 
 pub use limits::{Limit, LimitMetrics};
-pub use log::{LogFormat, init as init_log};
-pub use metrics::{Metrics, RpcMethod, RpcMetrics, SamplerMetrics, UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+pub use log::{LogFilter, LogFormat, init as init_log};
+pub use metrics::{
+    Call, Exposition, Metrics, RpcCode, RpcMethod, RpcMetrics, SamplerMetrics, UpstreamApi, UpstreamCall,
+    UpstreamMetrics, UpstreamOutcome,
+};
+pub use spans::round as round_span;
 pub use tls_metrics::TlsMetrics;
+pub use traces::Traces;

@@ -103,6 +103,7 @@ fn each_row_of_the_table_holds_for_both_sources() {
             match case.outcome(&metadata) {
                 Ok((trigger, identity)) => {
                     assert_eq!(case.outcome, "ok", "{what}");
+                    assert_eq!(MetricName::of(&trigger.source, &trigger.policy).to_string(), metric, "{what}");
                     let mut facts = facts(&trigger, &identity, &metadata);
                     facts.insert(if name == "streamName" { "kinesisMetric" } else { "dynamodbMetric" }, metric);
                     for (key, expected) in &case.expect {

@@ -11,7 +11,7 @@ use super::metadata::{Metadata, shown};
 pub struct Decimal(u64);
 
 /// `scaleOn: catchUp`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CatchUpPolicy {
     /// The backlog of now is to be gone after this time: 30 s to 24 h.
     pub catch_up_time: Duration,
@@ -30,7 +30,7 @@ pub struct CatchUpPolicy {
 }
 
 /// The workload is active above this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// So many records behind.
     Lag(u64),

@@ -120,7 +120,7 @@ pub enum WithoutCommit {
 }
 
 /// What a partition whose commit stands still counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PersistentLag {
     /// As any other.
     Counts,
@@ -132,7 +132,7 @@ pub enum PersistentLag {
 }
 
 /// What bounds the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cap {
     /// Nothing: idle consumers are allowed.
     None,

@@ -76,7 +76,7 @@ pub enum SourceRef {
 }
 
 /// How to judge a reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Policy {
     /// By records behind.
     Lag(LagPolicy),
@@ -89,7 +89,7 @@ pub enum Policy {
 }
 
 /// `scaleOn: shardCount`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ShardCountPolicy {
     /// The target: open shards for one replica.
     pub threshold: NonZeroU64,
@@ -100,7 +100,7 @@ pub struct ShardCountPolicy {
 }
 
 /// `scaleOn: age`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AgePolicy {
     /// The target: how old the oldest unread record may be; whole seconds.
     pub threshold: Duration,
@@ -109,7 +109,7 @@ pub struct AgePolicy {
 }
 
 /// `scaleOn: lag`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LagPolicy {
     /// The target: records behind that one replica may have.
     pub threshold: NonZeroU64,
@@ -266,6 +266,27 @@ impl Pace {
         let default = DEFAULT_MAX_STALENESS.max(shortest);
         let max_staleness = metadata.duration("maxStaleness", default, shortest, LONGEST_MAX_STALENESS);
         Self { poll_interval, max_staleness }
+    }
+}
+
+impl SourceRef {
+    /// The word of `source` in its metadata.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        let stream = match self {
+            Self::Kafka(KafkaSource { cluster: ClusterRef { dialect, .. }, .. }) => {
+                return match dialect {
+                    KafkaDialect::Kafka => "kafka",
+                    KafkaDialect::ApacheKafka => "apache-kafka",
+                };
+            }
+            Self::Shards(stream) => stream,
+            Self::Application(application) => &application.stream,
+        };
+        match stream.stream {
+            StreamName::Kinesis(_) => "aws-kinesis-stream",
+            StreamName::DynamoDb(_) => "aws-dynamodb-streams",
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 
-use super::ScaleOn;
 use super::metadata::Metadata;
 use super::syntax;
+use super::{Policy, ScaleOn, SourceRef, StreamName, TopicSelection};
 
 /// KEDA's default for `lagThreshold`.
 pub(super) const DEFAULT_LAG_THRESHOLD: i64 = 10;
@@ -19,6 +19,9 @@ pub(super) const DEFAULT_SHARD_COUNT: i64 = 2;
 pub(super) const DEFAULT_AGE_SECONDS: i64 = 60;
 /// The target of `scaleOn: catchUp`: the value is the number of replicas itself.
 const CONSUMERS: i64 = 1;
+
+const KINESIS: &str = "aws-kinesis";
+const DYNAMODB: &str = "aws-dynamodb-streams";
 
 /// A metric's name: one segment of a path, by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +44,8 @@ impl Kind {
     fn of(metadata: &Metadata<'_>) -> Self {
         match metadata.text("source") {
             Some("apache-kafka") => Self::ApacheKafka,
-            Some("aws-kinesis-stream") => Self::Aws { prefix: "aws-kinesis", name_key: "streamName" },
-            Some("aws-dynamodb-streams") => Self::Aws { prefix: "aws-dynamodb-streams", name_key: "tableName" },
+            Some("aws-kinesis-stream") => Self::Aws { prefix: KINESIS, name_key: "streamName" },
+            Some("aws-dynamodb-streams") => Self::Aws { prefix: DYNAMODB, name_key: "tableName" },
             _ => Self::Kafka,
         }
     }
@@ -62,11 +65,7 @@ impl Kind {
 pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
     let metadata = Metadata::new(metadata);
     let kind = Kind::of(&metadata);
-    let ending = match kind.scale_on(&metadata) {
-        ScaleOn::Lag | ScaleOn::ShardCount => "",
-        ScaleOn::Age => "-age",
-        ScaleOn::CatchUp => "-catch-up",
-    };
+    let ending = ending(kind.scale_on(&metadata));
     let name = match (kind, metadata.text("topic"), metadata.text("consumerGroup")) {
         (Kind::Aws { prefix, name_key }, ..) => {
             let name = metadata.text(name_key).map_or_else(String::new, |name| format!("-{name}"));
@@ -81,6 +80,44 @@ pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
         (Kind::Kafka | Kind::ApacheKafka, None, None) => "kafka".to_owned(),
     };
     MetricName(normalize(&format!("{name}{ending}")))
+}
+
+impl MetricName {
+    /// The same name, told from what was parsed. A list of topics is in the order of the alphabet.
+    #[must_use]
+    pub fn of(source: &SourceRef, policy: &Policy) -> Self {
+        let name = match source {
+            SourceRef::Kafka(kafka) => match &kafka.topics {
+                TopicSelection::Named(topics) => format!("kafka-{}", topics.join(",")),
+                TopicSelection::OfGroup { .. } => format!("kafka-{}-topics", kafka.group),
+            },
+            SourceRef::Shards(stream) => stream_name(&stream.stream),
+            SourceRef::Application(application) => stream_name(&application.stream.stream),
+        };
+        let scale_on = match policy {
+            Policy::Lag(_) => ScaleOn::Lag,
+            Policy::ShardCount(_) => ScaleOn::ShardCount,
+            Policy::Age(_) => ScaleOn::Age,
+            Policy::CatchUp(_) => ScaleOn::CatchUp,
+        };
+        Self(normalize(&format!("{name}{}", ending(scale_on))))
+    }
+}
+
+fn stream_name(stream: &StreamName) -> String {
+    match stream {
+        StreamName::Kinesis(name) => format!("{KINESIS}-{name}"),
+        StreamName::DynamoDb(name) => format!("{DYNAMODB}-{name}"),
+    }
+}
+
+/// What tells a value from the built-in's.
+const fn ending(scale_on: ScaleOn) -> &'static str {
+    match scale_on {
+        ScaleOn::Lag | ScaleOn::ShardCount => "",
+        ScaleOn::Age => "-age",
+        ScaleOn::CatchUp => "-catch-up",
+    }
 }
 
 /// The target of the metric: the threshold, in seconds where it is an age; or its default where the threshold is wrong.

@@ -244,6 +244,22 @@ fn the_names_of_metrics_are_keda_s() {
 }
 
 #[test]
+fn a_parsed_trigger_tells_the_same_name() {
+    for source in ["kafka", "apache-kafka"] {
+        for changes in [vec![("topic", "a.b")], vec![("topic", "")], vec![("topic", "a"), ("scaleOn", "catchUp")]] {
+            let mut metadata = base(source);
+            metadata.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+            if changes.len() > 1 {
+                metadata.retain(|key, _| !key.contains("Threshold"));
+            }
+            let trigger = Trigger::parse(&metadata).unwrap();
+            let told = MetricName::of(&trigger.source, &trigger.policy);
+            assert_eq!(told, metric_name(&metadata), "{source} {changes:?}");
+        }
+    }
+}
+
+#[test]
 fn every_key_of_the_table_is_read_and_shown_once() {
     let mut names: Vec<_> = keys::KEYS.iter().map(|key| key.name).collect();
     names.sort_unstable();

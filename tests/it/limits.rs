@@ -7,6 +7,7 @@ use keda_stream_scaler::admin;
 use keda_stream_scaler::keda::proto::ScaledObjectRef;
 use keda_stream_scaler::limits::{Bounds, Limits};
 use keda_stream_scaler::sampler::Sampler;
+use keda_stream_scaler::telemetry::Exposition;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -60,7 +61,7 @@ async fn a_namespace_with_all_its_targets_gets_no_more_and_keeps_those_that_it_h
     for group in ["a", "b"] {
         ask(&server, object("shop", group, &[])).await.unwrap();
     }
-    let metrics = server.metrics.render();
+    let metrics = server.metrics.render(Exposition::OpenMetrics);
     for line in [
         "stream_scaler_limit_refusals_total{limit=\"targets_per_namespace\"} 2",
         "stream_scaler_limit_used{limit=\"targets\"} 3",
@@ -240,7 +241,7 @@ async fn operators() -> SocketAddr {
     let metrics = std::sync::Arc::new(keda_stream_scaler::telemetry::Metrics::new("0", "none"));
     let sampler = Sampler::new(Scripted::default(), metrics.sampler.clone());
     let readiness = admin::Readiness::new(CancellationToken::new());
-    tokio::spawn(admin::serve(listener, sampler, metrics, Bounds { in_all: 4, each: 2 }, readiness));
+    tokio::spawn(admin::serve(listener, sampler, metrics, Bounds { in_all: 4, each: 2 }, readiness, None));
     address
 }
 

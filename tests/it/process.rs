@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
 use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
-use tonic::transport::Channel;
 
 use crate::support::driver::Driver;
 use crate::support::kafka::{one_node, unique};
@@ -15,10 +13,6 @@ use crate::support::process::{Serving, run};
 use crate::support::server::scaled_object;
 
 const SOON: Duration = Duration::from_secs(20);
-
-async fn client(serving: &Serving) -> ExternalScalerClient<Channel> {
-    ExternalScalerClient::connect(format!("http://{}", serving.grpc)).await.unwrap()
-}
 
 /// A ScaledObject of a real group that is 12 behind.
 async fn behind_by_twelve() -> ScaledObjectRef {
@@ -36,7 +30,7 @@ async fn behind_by_twelve() -> ScaledObjectRef {
 async fn the_lag_of_a_real_group_is_served_over_grpc_and_shown_to_operators() {
     let about = behind_by_twelve().await;
     let serving = Serving::start(&[]).await;
-    let mut client = client(&serving).await;
+    let mut client = serving.client().await;
     let request = GetMetricsRequest { scaled_object_ref: Some(about.clone()), metric_name: String::new() };
     let value = client.get_metrics(request).await.unwrap().into_inner().metric_values.remove(0);
     assert!((value.metric_value_float - 12.0).abs() < f64::EPSILON, "{value:?}");
@@ -58,7 +52,7 @@ async fn the_lag_of_a_real_group_is_served_over_grpc_and_shown_to_operators() {
     assert_eq!(status, 200);
     for line in [
         "stream_scaler_build_info{version=\"",
-        "stream_scaler_rpcs_total{method=\"GetMetrics\",code=\"OK\"} 1",
+        "grpc_server_handled_total{grpc_type=\"unary\",grpc_service=\"externalscaler.ExternalScaler\",grpc_method=\"GetMetrics\",grpc_code=\"OK\"} 1",
         "stream_scaler_samples_total{outcome=\"ok\"}",
         "stream_scaler_samples_total{outcome=\"denied\"} 0",
         "stream_scaler_upstream_calls_total{api=\"kafka.ListOffsets\",outcome=\"ok\"}",
@@ -95,7 +89,7 @@ async fn log_lines_have_no_colours_where_no_terminal_reads_them() {
 async fn trouble_of_a_source_fails_no_probe() {
     let serving = Serving::start(&[]).await;
     let about = scaled_object("nobody", &[("bootstrapServers", "127.0.0.1:9")]);
-    let error = client(&serving).await.is_active(about).await.unwrap_err();
+    let error = serving.client().await.is_active(about).await.unwrap_err();
     assert!(matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded), "{error}");
     for probe in ["/livez", "/readyz"] {
         assert_eq!(serving.get(probe).await, (200, "ok\n".to_owned()), "{probe}");
@@ -106,7 +100,7 @@ async fn trouble_of_a_source_fails_no_probe() {
 async fn sigterm_ends_open_streams_with_ok_and_the_process_with_0() {
     let about = behind_by_twelve().await;
     let serving = Serving::start(&[]).await;
-    let mut client = client(&serving).await;
+    let mut client = serving.client().await;
     let mut pushed = client.stream_is_active(about).await.unwrap().into_inner();
     assert!(timeout(SOON, pushed.next()).await.unwrap().unwrap().unwrap().result);
     serving.signal("TERM").await;
@@ -118,7 +112,7 @@ async fn sigterm_ends_open_streams_with_ok_and_the_process_with_0() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_drain_has_a_hard_deadline_that_an_idle_connection_cannot_move() {
     let serving = Serving::start(&["--drain-seconds", "1"]).await;
-    let mut client = client(&serving).await;
+    let mut client = serving.client().await;
     client.get_metric_spec(scaled_object("a", &[])).await.unwrap();
     let begun = Instant::now();
     serving.signal("INT").await;
@@ -142,7 +136,7 @@ async fn a_connections_file_is_read_again_when_it_changes() {
     std::fs::write(folder.path().join("pw"), "s3cret").unwrap();
     write("bank");
     let serving = Serving::start(&["--connections", file.to_str().unwrap()]).await;
-    let mut client = client(&serving).await;
+    let mut client = serving.client().await;
     let refused = client.is_active(about.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("may not name the broker"), "{refused}");

@@ -17,7 +17,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-pub(super) use self::names::policy;
+pub(super) use self::names::{id, policy};
 use super::Context;
 use crate::lag::Observe;
 use crate::page::{Look, Page};

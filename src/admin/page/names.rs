@@ -47,7 +47,7 @@ fn stream_name(stream: &StreamSource) -> (&'static str, String) {
 }
 
 /// The name of a target in addresses: the same in every scaler of this build, for as long as the source is the same.
-pub(super) fn id(source: &SourceRef) -> String {
+pub(in crate::admin) fn id(source: &SourceRef) -> String {
     let mut hasher = DefaultHasher::new();
     source.hash(&mut hasher);
     format!("{:012x}", hasher.finish() >> 16)

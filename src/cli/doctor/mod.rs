@@ -66,7 +66,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    init_log(&arguments.log, LogFormat::Text).map_err(anyhow::Error::msg)?;
+    init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
     let texts = read(arguments.file.as_deref())?;
     let connections = read_connections(arguments.connections.as_deref())?;
     if arguments.print_policy {

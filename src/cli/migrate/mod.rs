@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     };
     let mut report = migrate(&arguments.file, &text, &wishes)?;
     if arguments.compare {
-        init_log("error", LogFormat::Text).map_err(anyhow::Error::msg)?;
+        init_log("error", LogFormat::Text, None).map_err(anyhow::Error::msg)?;
         compare::compare(&mut report, read_connections(arguments.connections.as_deref())?)?;
     }
     match arguments.output {

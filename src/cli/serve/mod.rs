@@ -1,6 +1,7 @@
 //! `serve`: the service itself.
 
 mod limits;
+mod observability;
 mod tls;
 
 use std::net::SocketAddr;
@@ -13,11 +14,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::limits::LimitArguments;
+use self::observability::Observability;
 use self::tls::TlsArguments;
 use super::Verdict;
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
 use crate::source::Connections;
-use crate::telemetry::{LogFormat, init_log};
+use crate::telemetry::{LogFormat, Traces, init_log};
+
+/// A collector that takes longer does not get the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
@@ -68,6 +73,8 @@ pub(super) struct Arguments {
     /// How to write log lines
     #[arg(long, env = "STREAM_SCALER_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
+    #[command(flatten)]
+    observability: Observability,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
@@ -84,8 +91,14 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         limits,
         log,
         log_format,
+        observability,
     } = arguments;
-    init_log(&log, log_format).map_err(anyhow::Error::msg)?;
+    let runtime = app::runtime(usize::from(worker_threads))?;
+    let traces = {
+        let _on = runtime.enter();
+        Traces::from_environment().map_err(anyhow::Error::msg)?
+    };
+    let log = init_log(&log, log_format, traces.as_ref()).map_err(anyhow::Error::msg)?;
     let settings = Settings {
         connections: connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default(),
         connections_file: connections,
@@ -94,9 +107,14 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         limits: limits.into(),
         drain_deadline: Duration::from_secs(drain_seconds),
         max_connection_age: Duration::from_secs(max_connection_age_seconds),
+        partition_metrics: observability.partition_metrics,
+        log: Some(log),
     };
-    let runtime = app::runtime(usize::from(worker_threads))?;
-    runtime.block_on(serve(settings, grpc_addr, http_addr))?;
+    let served = runtime.block_on(serve(settings, grpc_addr, http_addr));
+    if let Some(traces) = traces {
+        traces.end(LAST_SPANS);
+    }
+    served?;
     // a client of a source that does not answer must not hold the process
     runtime.shutdown_background();
     Ok(Verdict::Good)

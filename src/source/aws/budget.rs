@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::failure::{Failure, FailureKind};
-use crate::telemetry::UpstreamApi;
+use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 
 /// The first pause after a complaint; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -113,22 +113,23 @@ impl Budget {
     }
 }
 
-/// A call with its turn and its deadline; `called` is told how it ended.
+/// A call with its turn and its deadline, counted without the wait for its turn.
 pub(super) async fn spend<T>(
     budget: &Budget,
     scope: &Scope,
     until: Instant,
     call: impl Future<Output = Result<T, Failure>>,
-    called: impl Fn(Option<&Failure>),
+    metrics: &UpstreamMetrics,
 ) -> Result<T, Failure> {
     budget.turn(scope, until).await?;
+    let counted = metrics.begin(scope.api);
     let result = match timeout_at(until, call).await {
         Ok(result) => result,
         Err(_) => Err(Failure::new(FailureKind::TimedOut, "no answer in time")),
     };
     let failure = result.as_ref().err();
     budget.ended(scope, failure);
-    called(failure);
+    counted.ended(failure.map_or(UpstreamOutcome::Ok, Failure::outcome));
     result
 }
 

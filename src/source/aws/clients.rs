@@ -16,7 +16,7 @@ use super::clock::ServiceClock;
 use super::credentials::provider;
 use super::failure::{Failure, FailureKind};
 use crate::lag::streams::Timestamp;
-use crate::telemetry::{UpstreamMetrics, UpstreamOutcome};
+use crate::telemetry::UpstreamMetrics;
 use crate::trigger::AwsIdentity;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -69,10 +69,7 @@ impl Aws {
             .map_err(|_| Failure::new(FailureKind::TimedOut, "no AWS credentials in time"))??;
         // futures of the SDK are tens of kilobytes, and everything that waits for one would be too
         let call = Box::pin(async { call(clients).await.map_err(|error| Failure::of(&error)) });
-        spend(&self.budget, &scope, until, call, |failure| {
-            self.metrics.called(scope.api, failure.map_or(UpstreamOutcome::Ok, Failure::outcome));
-        })
-        .await
+        spend(&self.budget, &scope, until, call, &self.metrics).await
     }
 }
 

@@ -22,6 +22,7 @@ mod tables;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use self::application::{Progress, Round};
 use self::cached::{Cached, Kept};
@@ -56,7 +57,7 @@ impl AwsClient {
         let mut reading = JoinSet::new();
         for source in due {
             let (client, report) = (self.clone(), report.clone());
-            reading.spawn(async move { report(&source, client.read(&source).await) });
+            reading.spawn(async move { report(&source, client.read(&source).await) }.in_current_span());
         }
         while reading.join_next().await.is_some() {}
     }

@@ -78,9 +78,10 @@ impl TokenSource {
     pub(in crate::source) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
         match self {
             Self::Oauth { http, endpoint, client, scopes, extensions, metrics } => {
+                let call = metrics.begin(UpstreamApi::OauthToken);
                 let fetched = oauth(http, endpoint, client, scopes, extensions, now).await;
                 let outcome = if fetched.is_ok() { UpstreamOutcome::Ok } else { UpstreamOutcome::Error };
-                metrics.called(UpstreamApi::OauthToken, outcome);
+                call.ended(outcome);
                 fetched
             }
             Self::AwsMskIam { region, credentials } => {

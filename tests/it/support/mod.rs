@@ -15,6 +15,7 @@ pub mod manifests;
 pub mod mock_cluster;
 pub mod observer;
 pub mod process;
+pub mod prometheus;
 pub mod scripted;
 pub mod scripted_aws;
 pub mod scripted_transport;

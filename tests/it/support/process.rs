@@ -6,12 +6,14 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tonic::transport::Channel;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_keda-stream-scaler");
 const SOON: Duration = Duration::from_secs(20);
@@ -90,11 +92,16 @@ pub struct Serving {
 impl Serving {
     /// Starts it on free ports and waits until it listens.
     pub async fn start(more: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", more).await
+        Self::start_in("127.0.0.1:0", &[], more).await
     }
 
     /// The same with a port of one's own for gRPC.
     pub async fn start_at(grpc_addr: &str, more: &[&str]) -> Self {
+        Self::start_in(grpc_addr, &[], more).await
+    }
+
+    /// The same, with these variables too.
+    pub async fn start_in(grpc_addr: &str, environment: &[(&str, &str)], more: &[&str]) -> Self {
         let connections = brokers_of_this_machine();
         let file = [("--connections"), connections.to_str().unwrap()];
         let file = if more.contains(&"--connections") { &[][..] } else { &file[..] };
@@ -102,6 +109,7 @@ impl Serving {
             .args(["serve", "--grpc-addr", grpc_addr, "--http-addr", "127.0.0.1:0", "--log-format", "json"])
             .args(file)
             .args(more)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -133,9 +141,19 @@ impl Serving {
         log.iter().rfind(is_it).unwrap().clone()
     }
 
+    /// The log lines so far, as they are written.
+    pub fn lines(&self) -> Vec<String> {
+        self.log.borrow().iter().map(Value::to_string).collect()
+    }
+
     /// The log lines so far.
     pub fn log(&self) -> Vec<Value> {
         self.log.borrow().clone()
+    }
+
+    /// A caller of the contract.
+    pub async fn client(&self) -> ExternalScalerClient<Channel> {
+        ExternalScalerClient::connect(format!("http://{}", self.grpc)).await.unwrap()
     }
 
     pub async fn signal(&self, signal: &str) {

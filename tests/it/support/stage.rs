@@ -137,7 +137,14 @@ impl Stage {
         let metrics = Arc::new(Metrics::new("0", "none"));
         (
             address,
-            tokio::spawn(serve(listener, self.sampler.clone(), metrics, Limits::default().http_connections, readiness)),
+            tokio::spawn(serve(
+                listener,
+                self.sampler.clone(),
+                metrics,
+                Limits::default().http_connections,
+                readiness,
+                None,
+            )),
         )
     }
 }

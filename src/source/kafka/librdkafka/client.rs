@@ -132,7 +132,7 @@ impl Client {
         let api =
             if matches!(ask, Ask::Group(_)) { UpstreamApi::KafkaDescribeGroups } else { UpstreamApi::KafkaOffsetFetch };
         let ticket = Ticket { health: Arc::clone(&self.health), request };
-        let native = self.native();
+        let (native, call) = (self.native(), self.metrics.begin(api));
         let answer = native.request(&ask, Some(Box::new(ticket)));
         let result = match timeout_at(until, answer).await {
             Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error().as_ref())),
@@ -141,7 +141,7 @@ impl Client {
             }
             Err(_) => Err(overdue(&native, format!("no answer from the coordinator of group {group}"))),
         };
-        self.metrics.called(api, outcome(&result));
+        call.ended(outcome(&result));
         result
     }
 
@@ -153,7 +153,7 @@ impl Client {
         } else {
             UpstreamApi::KafkaListOffsets
         };
-        let native = self.native();
+        let (native, call) = (self.native(), self.metrics.begin(api));
         let result = match timeout_at(until, native.request(&ask, None)).await {
             Ok(Ok(result)) => result.map_err(|failure| row_error(&failure, native.last_error().as_ref())),
             Ok(Err(_client_ended)) => {
@@ -161,7 +161,7 @@ impl Client {
             }
             Err(_) => Err(overdue(&native, "no answer from the broker".to_owned())),
         };
-        self.metrics.called(api, outcome(&result));
+        call.ended(outcome(&result));
         result
     }
 
@@ -170,6 +170,7 @@ impl Client {
         let native = self.native();
         let late = || overdue(&native, "no answer to a metadata request".to_owned());
         let Ok(Ok(_one)) = timeout_at(until, self.metadata.acquire()).await else { return Err(late()) };
+        let call = self.metrics.begin(UpstreamApi::KafkaMetadata);
         let left = until.saturating_duration_since(Instant::now());
         let (asked, name) = (Arc::clone(&native), topic.map(str::to_owned));
         // Not cut at the deadline, or the next one would not wait for the thread.
@@ -178,7 +179,7 @@ impl Client {
             Ok(answer) => answer.map_err(|failure| row_error(&failure, native.last_error().as_ref())),
             Err(error) => Err(RowError::Broker(format!("could not ask for metadata: {error}"))),
         };
-        self.metrics.called(UpstreamApi::KafkaMetadata, outcome(&result));
+        call.ended(outcome(&result));
         if let Ok(metadata) = &result {
             *locked(&self.informants) = metadata.brokers.iter().map(|broker| broker.id).collect();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::Instrument as _;
 
 use super::client::Client;
 use super::row_error::row_error;
@@ -73,14 +74,15 @@ async fn round<P: Send + Sync + 'static, V: Send + 'static>(
     let mut tasks = JoinSet::new();
     for (group, partitions) in asked {
         let (client, rows, canary) = (Arc::clone(&client), rows.clone(), canaries.contains(&group));
-        tasks.spawn(async move {
+        let asking = async move {
             let reply = with_retry(&client, &group, canary, until, || ask(&group, &partitions)).await;
             let row = reply.and_then(|reply| {
                 read(reply, &partitions).ok_or_else(|| RowError::Broker("an answer to another question".to_owned()))
             });
             // Nobody listens: the loop below ends this task.
             let _ = rows.send((group, row));
-        });
+        };
+        tasks.spawn(asking.in_current_span());
     }
     tokio::select! {
         () = async { while tasks.join_next().await.is_some() {} } => {}

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use self::client::Client;
 use super::native::locked;
@@ -124,7 +125,7 @@ impl ClusterTransport for Librdkafka {
 
     fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows> {
         let (rows, answer) = mpsc::unbounded_channel();
-        tokio::spawn(coordinators::committed(Arc::clone(&self.0), ask, deadline, rows));
+        tokio::spawn(coordinators::committed(Arc::clone(&self.0), ask, deadline, rows).in_current_span());
         answer
     }
 
@@ -136,13 +137,13 @@ impl ClusterTransport for Librdkafka {
         deadline: Duration,
     ) -> Rows<TopicPartition, Offset> {
         let (rows, answer) = mpsc::unbounded_channel();
-        tokio::spawn(offsets::read(Arc::clone(&self.0), leader, ask, at, deadline, rows));
+        tokio::spawn(offsets::read(Arc::clone(&self.0), leader, ask, at, deadline, rows).in_current_span());
         answer
     }
 
     fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState> {
         let (rows, answer) = mpsc::unbounded_channel();
-        tokio::spawn(coordinators::describe(Arc::clone(&self.0), ids, deadline, rows));
+        tokio::spawn(coordinators::describe(Arc::clone(&self.0), ids, deadline, rows).in_current_span());
         answer
     }
 }

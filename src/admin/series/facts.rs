@@ -1,0 +1,287 @@
+//! The numbers of one `ScaledObject`: of its source, and of what KEDA gets for its trigger.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::Gauge;
+use super::labels::{ObjectLabels, TriggerLabels};
+use crate::admin::page;
+use crate::lag::flow::{Flow, count};
+use crate::lag::streams::{Backlog, Survey};
+use crate::lag::{
+    CommittedOffset, GroupObservation, History, Members, Moment, Observation, PartitionObservation, SourceErrorKind,
+};
+use crate::sampler::{AskerView, ErrorCounts, Judged, Point, TargetView};
+use crate::scaling::Sample;
+use crate::trigger::{MetricName, Policy, SourceRef};
+
+const BYTES_A_KILOBYTE: f64 = 1000.0;
+
+/// What is known of a source, for one of those who ask about it. What a reading does not tell is `None`.
+#[derive(Clone, Debug)]
+pub(super) struct SourceFacts {
+    pub(super) labels: ObjectLabels,
+    pub(super) description: String,
+    pub(super) failing: Option<SourceErrorKind>,
+    pub(super) errors: ErrorCounts,
+    age: Option<f64>,
+    behind: Behind,
+    places: Option<f64>,
+    consumers: Option<f64>,
+    unmoved_for: Option<f64>,
+    /// What arrives and what is consumed in a second.
+    rates: Option<Rates>,
+}
+
+/// What is unread, by what the source tells.
+#[derive(Clone, Copy, Debug)]
+enum Behind {
+    Unknown,
+    Records { unread: f64, lost: f64, without_commit: f64 },
+    Age { oldest: f64, retention: Option<f64> },
+    Shards { open: f64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rates {
+    Records { arrive: f64, consumed: f64 },
+    Bytes { arrive: f64, consumed: f64 },
+}
+
+/// What KEDA gets for a trigger.
+#[derive(Clone, Debug)]
+pub(super) struct TriggerFacts {
+    pub(super) labels: TriggerLabels,
+    /// Why it gets an error.
+    pub(super) failing: Option<SourceErrorKind>,
+    value: Option<f64>,
+    target: Option<f64>,
+    active: Option<bool>,
+    wanted: Option<f64>,
+    useful: Option<f64>,
+    staleness: Option<f64>,
+}
+
+pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 14] = [
+    Gauge { name: "sample_age_seconds", help: "Since the last good reading began", of: |of| of.age },
+    Gauge {
+        name: "lag_records",
+        help: "Records behind the commits, over all partitions",
+        of: |of| if let Behind::Records { unread, .. } = of.behind { Some(unread) } else { None },
+    },
+    Gauge {
+        name: "lost_records",
+        help: "Records that retention deleted before the group read them",
+        of: |of| if let Behind::Records { lost, .. } = of.behind { Some(lost) } else { None },
+    },
+    Gauge {
+        name: "partitions_without_commit",
+        help: "Partitions of which the group has committed nothing",
+        of: |of| if let Behind::Records { without_commit, .. } = of.behind { Some(without_commit) } else { None },
+    },
+    Gauge {
+        name: "oldest_unread_age_seconds",
+        help: "Since the oldest unread record arrived, at most",
+        of: |of| if let Behind::Age { oldest, .. } = of.behind { Some(oldest) } else { None },
+    },
+    Gauge {
+        name: "retention_seconds",
+        help: "After this time the stream deletes a record",
+        of: |of| if let Behind::Age { retention, .. } = of.behind { retention } else { None },
+    },
+    Gauge {
+        name: "open_shards",
+        help: "Shards that records are written to",
+        of: |of| if let Behind::Shards { open } = of.behind { Some(open) } else { None },
+    },
+    Gauge { name: "partitions", help: "Partitions, or shards that are not finished", of: |of| of.places },
+    Gauge {
+        name: "consumers",
+        help: "Members of the group, or owners of leases, where they are read",
+        of: |of| of.consumers,
+    },
+    Gauge {
+        name: "position_unchanged_seconds",
+        help: "Since any commit or checkpoint moved, as far as it was seen",
+        of: |of| of.unmoved_for,
+    },
+    Gauge {
+        name: "arriving_records_per_second",
+        help: "Records that arrive, averaged over half a minute",
+        of: |of| if let Some(Rates::Records { arrive, .. }) = of.rates { Some(arrive) } else { None },
+    },
+    Gauge {
+        name: "consumed_records_per_second",
+        help: "Records that are consumed, averaged over half a minute",
+        of: |of| if let Some(Rates::Records { consumed, .. }) = of.rates { Some(consumed) } else { None },
+    },
+    Gauge {
+        name: "arriving_bytes_per_second",
+        help: "Bytes that arrive, averaged over half a minute",
+        of: |of| if let Some(Rates::Bytes { arrive, .. }) = of.rates { Some(arrive) } else { None },
+    },
+    Gauge {
+        name: "consumed_bytes_per_second",
+        help: "Bytes that are consumed, averaged over half a minute",
+        of: |of| if let Some(Rates::Bytes { consumed, .. }) = of.rates { Some(consumed) } else { None },
+    },
+];
+
+pub(super) const TRIGGER_GAUGES: [Gauge<TriggerFacts>; 6] = [
+    Gauge { name: "metric_value", help: "The value that KEDA gets", of: |of| of.value },
+    Gauge { name: "metric_target", help: "The target of that value", of: |of| of.target },
+    Gauge {
+        name: "active",
+        help: "Whether the workload is to run at all",
+        of: |of| of.active.map(|active| if active { 1.0 } else { 0.0 }),
+    },
+    Gauge { name: "wanted_replicas", help: "Replicas that follow from value and target", of: |of| of.wanted },
+    Gauge { name: "useful_replicas", help: "More replicas than this would stand idle", of: |of| of.useful },
+    Gauge {
+        name: "staleness_ratio",
+        help: "The age of the last good reading by maxStaleness; from 1 on KEDA gets an error",
+        of: |of| of.staleness,
+    },
+];
+
+// === impl SourceFacts ===
+
+impl SourceFacts {
+    pub(super) fn of(view: &TargetView, asker: &AskerView) -> Self {
+        let sample = view.state.sample().map(|(sample, _)| &**sample);
+        Self {
+            labels: ObjectLabels {
+                namespace: asker.namespace.clone(),
+                scaled_object: asker.name.clone(),
+                source: view.source.kind(),
+                target: page::id(&view.source).into(),
+            },
+            description: view.source.to_string(),
+            failing: view.state.failure().map(|(error, _)| error.kind()),
+            errors: view.errors,
+            age: view.state.sample().map(|(_, age)| age.as_secs_f64()),
+            behind: sample.map_or(Behind::Unknown, Behind::of),
+            places: sample.and_then(places),
+            consumers: sample.and_then(|sample| consumers(sample, view.now)),
+            unmoved_for: view.unmoved_for.map(|time| time.as_secs_f64()),
+            rates: Rates::of(view),
+        }
+    }
+
+    pub(super) fn is_of(&self, asker: &AskerView) -> bool {
+        self.labels.namespace == asker.namespace && self.labels.scaled_object == asker.name
+    }
+}
+
+impl Behind {
+    fn of(sample: &Sample) -> Self {
+        match &sample.observation {
+            Observation::Kafka(group) => Self::in_records(group),
+            Observation::Application(application) => Self::Age {
+                oldest: application.survey.age().as_secs_f64(),
+                retention: application.retention.map(|retention| retention.as_secs_f64()),
+            },
+            Observation::Shards(shards) => Self::Shards { open: number(shards.open) },
+        }
+    }
+
+    fn in_records(group: &GroupObservation) -> Self {
+        let (mut unread, mut lost, mut without_commit) = (0_u64, 0_u64, 0_u64);
+        for partition in partitions(group) {
+            let CommittedOffset::At(committed) = partition.committed else {
+                without_commit += 1;
+                continue;
+            };
+            let (start, end) = (partition.watermarks.start, partition.watermarks.end);
+            lost = lost.saturating_add(start.records_since(committed));
+            unread = unread.saturating_add(end.records_since(committed.max(start)));
+        }
+        Self::Records { unread: number(unread), lost: number(lost), without_commit: number(without_commit) }
+    }
+}
+
+impl Rates {
+    fn of(view: &TargetView) -> Option<Self> {
+        let Point { arrivals, consumption, .. } = view.chart.points().last()?;
+        let (arrive, consumed) = (f64::from(*arrivals), f64::from(*consumption));
+        let sample = view.state.sample().map(|(sample, _)| sample);
+        match (&*view.source, sample.and_then(|sample| sample.flow.as_ref())) {
+            _ if arrive.is_nan() || consumed.is_nan() => None,
+            (SourceRef::Kafka(_), _) => Some(Self::Records { arrive, consumed }),
+            (_, Some(Flow::Throughput(_))) => {
+                Some(Self::Bytes { arrive: arrive * BYTES_A_KILOBYTE, consumed: consumed * BYTES_A_KILOBYTE })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn partitions(group: &GroupObservation) -> impl Iterator<Item = &PartitionObservation> {
+    group.topics.iter().flat_map(|topic| &topic.partitions)
+}
+
+fn places(sample: &Sample) -> Option<f64> {
+    match &sample.observation {
+        Observation::Kafka(group) => Some(count(partitions(group).count())),
+        Observation::Application(application) => Some(count(unfinished(&application.survey))),
+        Observation::Shards(_) => None,
+    }
+}
+
+fn unfinished(survey: &Survey) -> usize {
+    let work = |backlog: &Backlog| !matches!(backlog, Backlog::Finished | Backlog::NoSuchShard);
+    survey.shards.iter().filter(|report| work(&report.backlog)).count()
+}
+
+fn consumers(sample: &Sample, now: Moment) -> Option<f64> {
+    match (&sample.observation, &sample.history) {
+        (Observation::Kafka(group), _) => match &group.members {
+            Members::Unread => None,
+            Members::Settled(members) => Some(count(members.len())),
+            Members::Rebalancing(members) => Some(count(*members)),
+        },
+        (Observation::Application(application), History::Application(renewals)) => {
+            let leases = application.survey.shards.iter().filter_map(|report| report.lease.as_ref());
+            let owners = leases.filter(|lease| renewals.alive(lease, now)).filter_map(|lease| lease.owner.as_ref());
+            Some(count(owners.collect::<BTreeSet<_>>().len()))
+        }
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, as every number in Prometheus")]
+const fn number(count: u64) -> f64 {
+    count as f64
+}
+
+// === impl TriggerFacts ===
+
+impl TriggerFacts {
+    pub(super) fn of(view: &TargetView, asker: &AskerView, source: &SourceFacts) -> Self {
+        let judged = view.judge(asker);
+        let decision = if let Judged::Valued(decision) = &judged { Some(decision) } else { None };
+        // an age says by how much to multiply, not how many
+        let counts = !matches!(*asker.policy, Policy::Age(_));
+        Self {
+            labels: TriggerLabels {
+                object: source.labels.clone(),
+                metric: MetricName::of(&view.source, &asker.policy).to_string(),
+                trigger: id(&asker.policy),
+            },
+            failing: if let Judged::Failed { error, .. } = &judged { Some(error.kind()) } else { None },
+            value: decision.map(|decision| decision.value.get()),
+            target: decision.map(|decision| decision.target.get()),
+            active: decision.map(|decision| decision.active),
+            wanted: decision.filter(|_| counts).map(|decision| number(decision.replicas())),
+            useful: decision.and_then(|decision| decision.useful_replicas().map(number)),
+            staleness: source.age.map(|age| age / asker.max_staleness.as_secs_f64()),
+        }
+    }
+}
+
+/// The same in every scaler of this build, for as long as the trigger is the same.
+fn id(policy: &Policy) -> String {
+    let mut hasher = DefaultHasher::new();
+    policy.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() >> 32)
+}

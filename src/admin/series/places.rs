@@ -1,0 +1,88 @@
+//! The numbers of each partition and shard: only where the operator asks for them, because there are many.
+
+use std::sync::Arc;
+
+use super::labels::PartitionLabels;
+use super::{Gauge, MOST_PARTITIONS};
+use crate::admin::page;
+use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView};
+use crate::trigger::{SourceRef, StreamName};
+
+/// A partition or shard of a target.
+#[derive(Clone, Debug)]
+pub(super) struct PartitionFacts {
+    pub(super) labels: PartitionLabels,
+    lag: Option<f64>,
+    age: Option<f64>,
+}
+
+pub(super) const PARTITION_GAUGES: [Gauge<PartitionFacts>; 2] = [
+    Gauge { name: "partition_lag_records", help: "Records behind the commit in one partition", of: |of| of.lag },
+    Gauge {
+        name: "partition_oldest_unread_age_seconds",
+        help: "Since the oldest unread record of one shard arrived, at most",
+        of: |of| of.age,
+    },
+];
+
+/// The rows of these targets, and how many there was no room for.
+pub(super) fn of(views: &[TargetView]) -> (Vec<PartitionFacts>, usize) {
+    let mut views: Vec<_> = views.iter().map(|view| (Arc::<str>::from(page::id(&view.source)), view)).collect();
+    views.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut rows = Vec::new();
+    let mut left_out = 0;
+    for (target, view) in views {
+        let mut of_target = of_target(&target, view);
+        let room = MOST_PARTITIONS - rows.len();
+        left_out += of_target.len().saturating_sub(room);
+        of_target.truncate(room);
+        rows.append(&mut of_target);
+    }
+    (rows, left_out)
+}
+
+fn of_target(target: &Arc<str>, view: &TargetView) -> Vec<PartitionFacts> {
+    let Some((sample, _)) = view.state.sample() else { return Vec::new() };
+    let (consumer, stream) = match &*view.source {
+        SourceRef::Kafka(kafka) => (kafka.group.clone(), None),
+        SourceRef::Application(application) => {
+            let (StreamName::Kinesis(stream) | StreamName::DynamoDb(stream)) = &application.stream.stream;
+            (application.store.table.clone(), Some(stream.clone()))
+        }
+        SourceRef::Shards(_) => return Vec::new(),
+    };
+    let labels = |stream, partition| PartitionLabels {
+        source: view.source.kind(),
+        target: target.clone(),
+        consumer: consumer.clone(),
+        stream,
+        partition,
+    };
+    match (Rows::of(sample), stream) {
+        (Rows::Partitions { partitions }, _) => partitions
+            .into_iter()
+            .map(|row| PartitionFacts {
+                lag: lag(&row),
+                age: None,
+                labels: labels(row.topic.into(), row.partition.to_string()),
+            })
+            .collect(),
+        (Rows::Shards { shards, .. }, Some(stream)) => shards
+            .into_iter()
+            .filter(|row| !matches!(row.backlog, "finished" | "noSuchShard"))
+            .map(|row| PartitionFacts { lag: None, age: age(&row), labels: labels(stream.clone(), row.shard) })
+            .collect(),
+        (Rows::Shards { .. }, None) => Vec::new(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, as every number in Prometheus")]
+fn lag(row: &PartitionRow) -> Option<f64> {
+    let from = row.committed?.max(row.start);
+    Some(row.end.saturating_sub(from) as f64)
+}
+
+/// A shard that waits for its parent says nothing of its own.
+fn age(row: &ShardRow) -> Option<f64> {
+    if row.backlog == "caughtUp" { Some(0.0) } else { row.age_seconds }
+}

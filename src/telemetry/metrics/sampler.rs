@@ -1,0 +1,64 @@
+//! Readings of sources.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Counts readings.
+#[derive(Clone, Debug, Default)]
+pub struct SamplerMetrics {
+    samples: Family<OutcomeLabel, Counter>,
+    backends: Gauge,
+    near_retention: Family<RiskLabel, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RiskLabel {
+    risk: &'static str,
+}
+
+impl SamplerMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register("samples", "Readings of sources by outcome", metrics.samples.clone());
+        registry.register("backends", "Clusters and accounts that are read now", metrics.backends.clone());
+        registry.register(
+            "readings_near_retention",
+            "Readings that found unread records which the stream will soon delete",
+            metrics.near_retention.clone(),
+        );
+        metrics
+    }
+
+    /// Announces an outcome: a rate can be told from the first one on only where the series began at 0.
+    pub fn expect_outcome(&self, outcome: &'static str) {
+        drop(self.samples.get_or_create(&OutcomeLabel { outcome }));
+    }
+
+    /// Announces a risk, for the same reason.
+    pub fn expect_risk(&self, risk: &'static str) {
+        drop(self.near_retention.get_or_create(&RiskLabel { risk }));
+    }
+
+    /// A reading found records that will soon be deleted unread.
+    pub fn near_retention(&self, risk: &'static str) {
+        self.near_retention.get_or_create(&RiskLabel { risk }).inc();
+    }
+
+    /// A reading of one source has ended.
+    pub fn sampled(&self, outcome: &'static str) {
+        self.samples.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// So many backends are read now.
+    pub fn set_backends(&self, count: usize) {
+        self.backends.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
