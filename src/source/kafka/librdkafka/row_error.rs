@@ -38,6 +38,8 @@ fn plain(Failure { code, text }: &Failure) -> RowError {
         | Code::CoordinatorLoadInProgress
         | Code::WaitingForCoordinator
         | Code::UnknownPartition
+        // no leader in the client's own metadata, as while a broker is down; whether the topic is there the brokers tell
+        | Code::NoEnt
         | Code::UnknownTopicId => RowError::Moving(text),
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
@@ -45,9 +47,7 @@ fn plain(Failure { code, text }: &Failure) -> RowError {
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
         | Code::Authentication => RowError::Denied(text),
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::NoEnt | Code::GroupIdNotFound => {
-            RowError::Gone(text)
-        }
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::GroupIdNotFound => RowError::Gone(text),
         Code::BrokerTransportFailure
         | Code::Resolve
         | Code::AllBrokersDown
@@ -75,6 +75,11 @@ mod tests {
     fn each_kind_of_code_has_its_reason() {
         let of = |code| row_error(&failure(code, "x"), None);
         assert_eq!(of(Code::NotCoordinator), RowError::Moving("x".into()));
+        assert_eq!(
+            of(Code::NoEnt),
+            RowError::Moving("x".into()),
+            "a broker that is down is no topic that is not there"
+        );
         assert_eq!(of(Code::GroupAuthorizationFailed), RowError::Denied("x".into()));
         assert_eq!(of(Code::UnknownTopicOrPartition), RowError::Gone("x".into()));
         assert_eq!(of(Code::BrokerTransportFailure), RowError::Unreachable("x".into()));
