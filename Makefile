@@ -36,7 +36,7 @@ lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Se
 	tests/services/k8s/lint.sh $(K8S_TOOLS)
 
 deny: $(CARGO_DENY) ## Which crates, licences and registries are allowed
-	$(CARGO_DENY) --locked --offline check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 
 advisories: $(CARGO_DENY) ## Known faults of the dependencies; needs a network that reaches the database
 	$(CARGO_DENY) --locked check advisories

@@ -110,11 +110,14 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         partition_metrics: observability.partition_metrics,
         log: Some(log),
     };
-    let served = runtime.block_on(serve(settings, grpc_addr, http_addr));
-    if let Some(traces) = traces {
-        traces.end(LAST_SPANS);
-    }
-    served?;
+    runtime.block_on(async {
+        let served = serve(settings, grpc_addr, http_addr).await;
+        if let Some(traces) = traces {
+            // the runtime goes on meanwhile: the last spans are sent by it
+            tokio::task::spawn_blocking(move || traces.end(LAST_SPANS)).await?;
+        }
+        served
+    })?;
     // a client of a source that does not answer must not hold the process
     runtime.shutdown_background();
     Ok(Verdict::Good)
