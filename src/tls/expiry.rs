@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use x509_cert::certificate::Certificate;
-use x509_cert::der::{self, DateTime, Decode as _};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
+use x509_parser::prelude::FromDer as _;
 
 /// A certificate that is renewed in time is never this close to its end; short-lived ones are judged by their own lifetime.
 const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -15,8 +18,8 @@ const NEAR_FRACTION: u32 = 5;
 /// When a certificate is good. Ordered by its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Validity {
-    not_after: DateTime,
-    not_before: DateTime,
+    not_after: OffsetDateTime,
+    not_before: OffsetDateTime,
 }
 
 /// What that means now.
@@ -34,20 +37,20 @@ pub enum Expiry {
 
 impl Validity {
     /// Of one certificate in DER.
-    pub(super) fn of(certificate: &[u8]) -> der::Result<Self> {
-        let certificate = Certificate::from_der(certificate)?;
-        let validity = certificate.tbs_certificate().validity();
-        Ok(Self { not_after: validity.not_after.to_date_time(), not_before: validity.not_before.to_date_time() })
+    pub(super) fn of(certificate: &[u8]) -> Result<Self, X509Error> {
+        let (_, certificate) = X509Certificate::from_der(certificate).map_err(X509Error::from)?;
+        let validity = certificate.validity();
+        Ok(Self { not_after: validity.not_after.to_datetime(), not_before: validity.not_before.to_datetime() })
     }
 
     /// The end, as a time since 1970.
     pub fn end(&self) -> Duration {
-        self.not_after.unix_duration()
+        since_1970(self.not_after)
     }
 
     /// What is to be said of it at `now`, a time since 1970.
     pub fn at(&self, now: Duration) -> Expiry {
-        let (begin, end) = (self.not_before.unix_duration(), self.end());
+        let (begin, end) = (since_1970(self.not_before), self.end());
         let near = NEAR.min(end.saturating_sub(begin) / NEAR_FRACTION);
         if now > end {
             Expiry::Over
@@ -64,8 +67,13 @@ impl Validity {
 impl fmt::Display for Validity {
     /// The end, as RFC 3339 has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.not_after.fmt(f)
+        f.write_str(&self.not_after.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
+}
+
+/// What was before 1970 counts as its beginning: it is long over, or long good.
+fn since_1970(time: OffsetDateTime) -> Duration {
+    Duration::from_secs(u64::try_from(time.unix_timestamp()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -75,7 +83,7 @@ mod tests {
     const DAY: u64 = 24 * 3600;
 
     fn validity(begin: u64, end: u64) -> Validity {
-        let at = |seconds| DateTime::from_unix_duration(Duration::from_secs(seconds)).expect("a date");
+        let at = |seconds: u64| OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seconds);
         Validity { not_after: at(end), not_before: at(begin) }
     }
 

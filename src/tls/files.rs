@@ -94,7 +94,7 @@ pub enum Cause {
     Pem(pem::Error),
     /// Not a certificate.
     #[error("{0}")]
-    Der(x509_cert::der::Error),
+    Der(x509_parser::error::X509Error),
 }
 
 /// What the files held, ready for handshakes.
