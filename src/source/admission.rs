@@ -247,7 +247,9 @@ impl Rules {
     }
 
     fn connection(&self, name: &str) -> Result<&Connection, SourceError> {
-        self.connections.named(name).ok_or_else(|| denied(format!("there is no connection {name}")))
+        let absent =
+            || denied(format!("there is no connection {name}")).remedy("add it to the scaler's connections file");
+        self.connections.named(name).ok_or_else(absent)
     }
 
     /// Whether there is a connection of which a namespace knows nothing is not told.
