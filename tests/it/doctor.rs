@@ -30,18 +30,7 @@ async fn cluster() -> &'static KafkaCluster {
                 driver.produce(topic, 0, 10);
                 driver.commit(GROUP, &[(topic, 0, 7), (topic, 1, 0)]);
             }
-            let grant = [
-                "--add",
-                "--allow-principal",
-                "User:alice",
-                "--operation",
-                "Describe",
-                "--topic",
-                TOPIC,
-                "--group",
-                GROUP,
-            ];
-            cluster.command("org.apache.kafka.tools.AclCommand", &grant);
+            cluster.show_alice(TOPIC, GROUP);
         })
         .await;
     cluster

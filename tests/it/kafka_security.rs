@@ -35,18 +35,7 @@ async fn scene() -> &'static KafkaCluster {
                 driver.produce(topic, 0, 10);
                 driver.commit(GROUP, &[(topic, 0, 7)]);
             }
-            let grant = [
-                "--add",
-                "--allow-principal",
-                "User:alice",
-                "--operation",
-                "Describe",
-                "--topic",
-                TOPIC,
-                "--group",
-                GROUP,
-            ];
-            cluster.command("org.apache.kafka.tools.AclCommand", &grant);
+            cluster.show_alice(TOPIC, GROUP);
         })
         .await;
     cluster

@@ -139,6 +139,13 @@ impl KafkaCluster {
         self.wait_until_open(number);
     }
 
+    /// Lets alice see this topic and this group.
+    pub fn show_alice(&self, topic: &str, group: &str) {
+        let grant =
+            ["--add", "--allow-principal", "User:alice", "--operation", "Describe", "--topic", topic, "--group", group];
+        self.command("org.apache.kafka.tools.AclCommand", &grant);
+    }
+
     /// Runs one of Kafka's command line classes with the plain listener's servers, and returns what it prints.
     pub fn command(&self, class: &str, arguments: &[&str]) -> String {
         let servers = self.bootstrap_servers();
