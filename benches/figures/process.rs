@@ -155,9 +155,15 @@ impl Usage {
     }
 }
 
-/// For the load.
+/// For what loads a server as hard as it can.
 pub fn runtime() -> tokio::runtime::Runtime {
     app::runtime(2).unwrap()
+}
+
+/// For what calls as KEDA does. Its client, grpc-go, writes a call's headers and message at once; two threads here would write
+/// them apart, and the kernel of the server would acknowledge the first by itself.
+pub fn caller_runtime() -> tokio::runtime::Runtime {
+    app::runtime(1).unwrap()
 }
 
 /// For what is measured: as `serve` runs by default.
