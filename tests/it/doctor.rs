@@ -151,6 +151,19 @@ async fn a_name_that_does_not_resolve_and_a_port_on_which_nothing_listens_are_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_to_which_the_scaler_makes_no_connection_is_told_with_the_rule_that_would_allow_it() {
+    let cluster = cluster().await;
+    let servers = cluster.bootstrap_servers();
+    let metadata = [("source", "kafka"), ("bootstrapServers", &*servers), ("topic", TOPIC), ("consumerGroup", GROUP)];
+    let any = json!({"metadata": [{"namespaces": ["*"], "bootstrapServers": ["*"]}]});
+    doctor(&[], &any, &metadata).await.assert_fault(
+        "connect",
+        &format!("{servers}: metadata may not lead to the scaler's own machine"),
+        "write the host out in bootstrapServers of the rules",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_broker_beside_a_living_one_is_a_warning() {
     let cluster = cluster().await;
     let servers = format!("127.0.0.1:9,{}", cluster.bootstrap_servers());

@@ -32,6 +32,19 @@ pub(super) enum Way {
     Closed,
 }
 
+/// A connection to a broker, where the scaler would make one.
+pub(super) async fn reach_broker(probe: &KafkaProbe, addresses: &[SocketAddr]) -> Looked<Connected> {
+    probe.admits(addresses).map_err(|why| {
+        let remedy = "where that is meant, write the host out in bootstrapServers of the rules, or use a connection";
+        Finding::failed(format!("{}: {why}", listed(addresses)), remedy)
+    })?;
+    reach(addresses).await
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Asks a broker.
 pub(super) struct Asking<'a> {
     pub(super) probe: &'a KafkaProbe,
@@ -54,7 +67,7 @@ impl Asking<'_> {
             found
         };
         let addresses = note(look(StepName::Resolve, on, look_up(&self.address)).await)?;
-        let (step, connected) = look(StepName::Connect, on, reach(&addresses)).await;
+        let (step, connected) = look(StepName::Connect, on, reach_broker(self.probe, &addresses)).await;
         steps.push(step);
         let Connected { stream, to, .. } = connected?;
         let mut client_certificate = None;

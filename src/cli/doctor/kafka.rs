@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::aws;
-use super::brokers::{Asking, USUAL_PORT, Way};
-use super::network::{look_up, now, presented, reach};
+use super::brokers::{Asking, USUAL_PORT, Way, reach_broker};
+use super::network::{look_up, now, presented};
 use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said};
 use crate::lag::SourceErrorKind;
 use crate::source::kafka::transport::{Broker, Topic};
@@ -167,7 +167,7 @@ async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &Brokers
                 if unreached.is_none() && asked.contains(&address) {
                     return Ok((Finding::ok("as in bootstrapServers"), ()));
                 }
-                let found = found_at(&address, terms, probe.verifies()).await;
+                let found = found_at(probe, &address, terms).await;
                 let found = found.map_err(|finding| misled(broker, &address, finding))?;
                 // the client of the readings did not get there, whatever this look says
                 unreached.map_or(Ok(found), |error| Err(Finding::of(error)))
@@ -193,15 +193,15 @@ fn misled(broker: &Broker, address: &Address, finding: Finding) -> Finding {
     Finding { remedy: Some(remedy), ..finding }
 }
 
-async fn found_at(address: &Address, terms: Option<&Terms>, verifies: bool) -> Looked<()> {
+async fn found_at(probe: &KafkaProbe, address: &Address, terms: Option<&Terms>) -> Looked<()> {
     let (resolved, addresses) = look_up(address).await?;
-    let (reached, connected) = reach(&addresses).await?;
+    let (reached, connected) = reach_broker(probe, &addresses).await?;
     let Some(terms) = terms else {
         return Ok((reached, ()));
     };
     let session = handshake(connected.stream, &address.host, terms, now()).await;
     let session = session.map_err(|why| Finding::failed(why.to_string(), super::network::handshake_remedy(&why)))?;
-    let finding = presented(&session.presented, verifies);
+    let finding = presented(&session.presented, probe.verifies());
     match finding.status {
         Status::Failed => Err(finding),
         _ => Ok((Finding { seen: format!("{}; {}", resolved.seen, finding.seen), ..finding }, ())),

@@ -24,5 +24,6 @@ pub(in crate::source) use client::{open, system_roots};
 pub use cluster::Cluster;
 pub(in crate::source) use job::failed;
 pub use properties::{Properties, Unsupported};
+pub(in crate::source) use reach::OUT_OF_REACH;
 pub use reach::Reach;
 pub(in crate::source) use token::{Fetched, TokenSource};

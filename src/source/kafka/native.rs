@@ -28,7 +28,7 @@ use self::words::Event;
 pub(super) use self::words::{
     Ask, Failure, MAX_OFFSETS, Metadata, NativeToken, PartitionRow, Reply, TopicFound, TopicRow,
 };
-use super::reach::{REFUSED_TEXT, Reach, WHY};
+use super::reach::{OUT_OF_REACH, REFUSED_TEXT, Reach};
 
 /// How long the thread sleeps when nothing comes; the end of the client wakes it.
 const POLL: Duration = Duration::from_secs(1);
@@ -162,7 +162,7 @@ impl Shared {
     /// A connection that was not made because it must not be has the system's words for it, which are too few.
     fn explained(&self, mut failure: Failure) -> Failure {
         if self.reach == Reach::OtherHosts && failure.text.contains(REFUSED_TEXT) {
-            failure.text = format!("{}; {WHY}", failure.text);
+            failure.text = format!("{}; {OUT_OF_REACH}", failure.text);
         }
         failure
     }

@@ -17,18 +17,26 @@ pub enum Reach {
     Anywhere,
 }
 
+impl Reach {
+    /// Whether a client connects to this address.
+    #[must_use]
+    pub fn includes(self, address: IpAddr) -> bool {
+        self == Self::Anywhere || !is_here(address)
+    }
+}
+
 /// What a refused connection is called by the system.
 pub(super) const REFUSED: c_int = libc::EACCES;
 /// The same in librdkafka's words.
 pub(super) const REFUSED_TEXT: &str = "Permission denied";
 
 /// Why, for whoever reads that.
-pub(super) const WHY: &str =
+pub(in crate::source) const OUT_OF_REACH: &str =
     "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers tell";
 
 /// Begins to connect where that is another host; the answer is 0 or the system's number of an error, as librdkafka wants it.
 pub(super) fn connect_to_other_host(socket: &SockRef<'_>, to: &SockAddr) -> c_int {
-    if to.as_socket().is_none_or(|to| is_here(to.ip())) {
+    if to.as_socket().is_none_or(|to| !Reach::OtherHosts.includes(to.ip())) {
         return REFUSED;
     }
     match socket.connect(to) {

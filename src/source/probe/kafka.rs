@@ -1,6 +1,7 @@
 //! A cluster through the client that the readings use: the login, the brokers' own names, topics and groups.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use crate::source::kafka::transport::{
     Broker, BrokerId, ClusterTransport as _, CommittedRows, GroupAsk, GroupState, PartitionsAsk, RowError, Topic,
     TopicName, TopicsAsk,
 };
-use crate::source::kafka::{Fetched, Reach, TokenSource, failed, open};
+use crate::source::kafka::{Fetched, OUT_OF_REACH, Reach, TokenSource, failed, open};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{AwsIdentity, CertificateVerification, KafkaSecurity, Sasl, Tls};
 
@@ -69,6 +70,14 @@ impl KafkaProbe {
     #[must_use]
     pub fn bootstrap_servers(&self) -> &[String] {
         &self.bootstrap_servers
+    }
+
+    /// Whether the readings may be taken from one of these addresses.
+    ///
+    /// # Errors
+    /// Why from none of them.
+    pub fn admits(&self, addresses: &[SocketAddr]) -> Result<(), &'static str> {
+        if addresses.iter().any(|address| self.reach.includes(address.ip())) { Ok(()) } else { Err(OUT_OF_REACH) }
     }
 
     /// Whom to trust and what to present, where the connection is encrypted.
