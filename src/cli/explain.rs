@@ -125,7 +125,7 @@ async fn explain(sampler: &Sampler<Sources>, text: &TriggerText) -> Outcome {
     if let TriggerKind::BuiltIn(name) = &text.kind {
         return Outcome::Skipped { why: format!("KEDA's own trigger {name}") };
     }
-    let trigger = match Trigger::parse(&text.metadata) {
+    let trigger = match text.whole_trigger() {
         Ok(trigger) => trigger,
         Err(error) => return Outcome::Failed { code: "INVALID_ARGUMENT", message: error.to_string() },
     };

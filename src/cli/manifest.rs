@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use crate::trigger::{About, Problem, Trigger, TriggerError};
+
 /// The namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -125,6 +127,32 @@ impl TriggerText {
     pub(super) fn line_of(&self, key: &str) -> u64 {
         let written = self.lines.get(key).or_else(|| self.lines.get(&format!("{key}FromEnv")));
         written.copied().unwrap_or(self.line)
+    }
+
+    /// The keys whose values KEDA takes from the environment of the workload, each with the variable: no file tells the value.
+    pub(super) fn environment_values(&self) -> BTreeMap<&str, &str> {
+        let has = |key: &str| self.metadata.get(key).is_some_and(|value| !value.trim().is_empty());
+        let entries = self.metadata.iter().filter_map(|(key, variable)| Some((key.strip_suffix("FromEnv")?, variable)));
+        entries
+            .filter(|(key, variable)| !variable.trim().is_empty() && !has(key))
+            .map(|(key, v)| (key, v.trim()))
+            .collect()
+    }
+
+    /// The trigger, where the file tells all of it.
+    ///
+    /// # Errors
+    /// All that is wrong, and every value that is only in the environment of the workload.
+    pub(super) fn whole_trigger(&self) -> Result<Trigger, TriggerError> {
+        let unknown = self.environment_values().into_iter().map(|(key, variable)| Problem {
+            key: key.to_owned(),
+            message: format!(
+                "is the variable {variable} of the workload, which is not known here: give {key} itself, in a copy of this file"
+            ),
+            about: About::Value,
+        });
+        let problems: Vec<_> = unknown.collect();
+        if problems.is_empty() { Trigger::parse(&self.metadata) } else { Err(TriggerError { problems }) }
     }
 }
 

@@ -10,7 +10,8 @@ use super::Verdict;
 use super::advice::{advice, contradiction};
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
-use crate::trigger::{Trigger, metric_name, metric_target};
+use crate::scaling::counted;
+use crate::trigger::{About, Problem, Trigger, metric_name, metric_target};
 
 /// The arguments of `validate`.
 #[derive(Debug, Args)]
@@ -79,8 +80,11 @@ pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
         checked.skipped = Some(format!("KEDA's own trigger {name}"));
         return checked;
     }
-    checked.metric_name = Some(format!("s{}-{}", text.index, metric_name(&text.metadata)));
-    checked.target = Some(metric_target(&text.metadata).get());
+    let unknown = text.environment_values();
+    if unknown.is_empty() {
+        checked.metric_name = Some(format!("s{}-{}", text.index, metric_name(&text.metadata)));
+        checked.target = Some(metric_target(&text.metadata).get());
+    }
     match Trigger::parse(&text.metadata) {
         Ok(trigger) => {
             checked.advice = advice(text, &trigger);
@@ -91,13 +95,22 @@ pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
             }));
         }
         Err(error) => {
-            let located = error.problems.into_iter().map(|problem| Located {
+            let known = |problem: &Problem| problem.about == About::Key || !unknown.contains_key(&*problem.key);
+            let located = error.problems.into_iter().filter(known).map(|problem| Located {
                 line: text.line_of(&problem.key),
                 key: problem.key,
                 message: problem.message,
             });
             checked.problems = located.collect();
         }
+    }
+    let unchecked = unknown.iter().map(|(key, variable)| {
+        format!("the value of {key}, which KEDA takes from the workload's variable {variable}, is not checked")
+    });
+    checked.advice.extend(unchecked);
+    if text.metadata.get("scalerAddress").is_none_or(|address| address.trim().is_empty()) {
+        let message = "is required by KEDA: the host and port of the scaler".to_owned();
+        checked.problems.push(Located { line: text.line_of(""), key: "scalerAddress".into(), message });
     }
     if text.metric_type == "Utilization" {
         let message = "Utilization is refused by KEDA for external triggers; leave metricType out".to_owned();
@@ -116,7 +129,13 @@ fn text(all: &[Checked]) -> String {
             (None, Some(name), Some(target)) if checked.problems.is_empty() => {
                 writeln!(text, "{file}: {object}, trigger {trigger}: good, metric {name} with target {target}")
             }
-            _ => writeln!(text, "{file}: {object}, trigger {trigger}: {} problems", checked.problems.len()),
+            _ if checked.problems.is_empty() => {
+                writeln!(text, "{file}: {object}, trigger {trigger}: good as far as the file tells")
+            }
+            _ => {
+                let problems = counted(checked.problems.len(), "problem");
+                writeln!(text, "{file}: {object}, trigger {trigger}: {problems}")
+            }
         };
         for problem in &checked.problems {
             let _ = writeln!(text, "{file}:{}: {}: {}", problem.line, problem.key, problem.message);

@@ -16,6 +16,7 @@ mod shard_count_policy;
 mod tests;
 mod words;
 
+pub(crate) use self::words::counted;
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
 pub use sample::Sample;
 

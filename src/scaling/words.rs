@@ -10,11 +10,15 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Counted { partitions, with_lag, lag } => {
-                write!(f, "{lag} records behind in {with_lag} of {partitions} partitions")
+                let (records, partitions) = (counted(*lag, "record"), counted(*partitions, "partition"));
+                write!(f, "{records} behind in {with_lag} of {partitions}")
             }
-            Self::Unusual { basis, partitions } => write!(f, "{partitions} partitions: {}", basis_in_words(*basis)),
+            Self::Unusual { basis, partitions } => {
+                write!(f, "{}: {}", counted(*partitions, "partition"), basis_in_words(*basis))
+            }
             Self::PersistentLagExcluded { partitions, lag } => {
-                write!(f, "{partitions} partitions stand still: their {lag} records count for activity only")
+                let (records, partitions) = (counted(*lag, "record"), counted(*partitions, "partition"));
+                write!(f, "left out of the value, not of activity: {records} in {partitions} that did not move")
             }
             Self::EvenDistribution { replicas } => {
                 write!(f, "{replicas} replicas is the next number that divides the partitions")
@@ -27,12 +31,15 @@ impl fmt::Display for Step {
             }
             Self::Activation { lag, threshold } => {
                 let verdict = verdict(i128::from(*lag) > i128::from(*threshold));
-                write!(f, "{verdict}: {lag} records behind, more than {threshold} are needed")
+                write!(f, "{verdict}: {} behind, more than {threshold} are needed", counted(*lag, "record"))
             }
-            Self::OpenShards { open } => write!(f, "{open} open shards"),
-            Self::ClosedShardsCounted { closed } => write!(f, "{closed} closed shards count too, as in KEDA"),
+            Self::OpenShards { open } => f.write_str(&counted(*open, "open shard")),
+            Self::ClosedShardsCounted { closed } => {
+                write!(f, "{} counted too, as in KEDA", counted(*closed, "closed shard"))
+            }
             Self::ShardActivation { shards, threshold, active } => {
-                write!(f, "{}: {shards} shards, more than {threshold} are needed", verdict(*active))
+                let shards = counted(*shards, "shard");
+                write!(f, "{}: {shards}, more than {threshold} are needed", verdict(*active))
             }
             Self::NeverRan { checkpoints } => {
                 let what =
@@ -43,7 +50,9 @@ impl fmt::Display for Step {
                 let (age, basis) = (seconds(*age_ms), age_basis_in_words(*basis));
                 write!(f, "the oldest unread record is in {shard}: {age} old, {basis}")
             }
-            Self::NothingUnread { shards } => write!(f, "nothing is unread in the {shards} shards that are being read"),
+            Self::NothingUnread { shards } => {
+                write!(f, "nothing is unread in {} being read", counted(*shards, "shard"))
+            }
             Self::NearRetention { risk, retention_ms } => {
                 let (how, retention) = (risk_in_words(*risk), seconds(*retention_ms));
                 write!(f, "the stream deletes records after {retention}, and {how} of that is over")
@@ -55,6 +64,12 @@ impl fmt::Display for Step {
             Self::CatchUp(step) => step.fmt(f),
         }
     }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 pub(super) const fn verdict(active: bool) -> &'static str {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::keys::{self, Reader};
-use super::problem::{Problem, TriggerError};
+use super::problem::{About, Problem, TriggerError};
 use super::syntax;
 
 const FROM_ENV: &str = "FromEnv";
@@ -121,7 +121,11 @@ impl<'a> Metadata<'a> {
     }
 
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem { key: key.to_owned(), message: message.into() });
+        self.note(key, message.into(), About::Value);
+    }
+
+    fn note(&self, key: &str, message: String, about: About) {
+        self.problems.borrow_mut().push(Problem { key: key.to_owned(), message, about });
     }
 
     /// Refuses keys that nobody knows or that are not for this reader; then `parsed` holds if there was no problem at all.
@@ -131,11 +135,11 @@ impl<'a> Metadata<'a> {
                 None => {
                     let near = keys::nearest(name);
                     let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
-                    self.problem(&in_one_line(name), format!("is not a known key{hint}"));
+                    self.note(&in_one_line(name), format!("is not a known key{hint}"), About::Key);
                 }
                 Some(owner) => {
                     if let Some(refusal) = reader.refusal(owner) {
-                        self.problem(name, refusal);
+                        self.note(name, refusal.to_owned(), About::Key);
                     } else if reader.wants_one_line(owner) && !value.chars().all(is_printable) {
                         self.problem(name, "holds a control character");
                     }

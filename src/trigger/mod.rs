@@ -44,7 +44,7 @@ use self::keys::Reader;
 use self::metadata::{Metadata, Words};
 pub use self::name::{MetricName, metric_name, metric_target};
 pub use self::partitions::PartitionSelection;
-pub use self::problem::{Problem, TriggerError};
+pub use self::problem::{About, Problem, TriggerError};
 pub use self::secret::Secret;
 pub use self::security::{
     AwsCredentials, CertificateVerification, ClientIdentity, Credentials, KafkaSecurity, RequestedSecurity, Sasl, Tls,

@@ -9,6 +9,17 @@ pub struct Problem {
     pub key: String,
     /// What is wrong with it and what is allowed. Never the value of a key that may hold a secret.
     pub message: String,
+    /// What would have to change.
+    pub about: About,
+}
+
+/// What a problem is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The key itself: no value would make it good.
+    Key,
+    /// The value, or that there is none.
+    Value,
 }
 
 /// Metadata that is no trigger, with all its problems; never empty.

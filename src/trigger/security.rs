@@ -9,7 +9,7 @@ use super::addresses;
 use super::kafka::KafkaDialect;
 use super::keys::Reader;
 use super::metadata::{Metadata, Words};
-use super::problem::{Problem, TriggerError};
+use super::problem::{About, Problem, TriggerError};
 use super::secret::Secret;
 
 /// What a trigger's metadata says of TLS and login. No secret is in it.
@@ -251,7 +251,7 @@ pub fn check_connection(connection: &HashMap<String, String>) -> Result<(), Trig
     resolve(&RequestedSecurity::default(), dialect, connection)?;
     if parameters.text("password").is_some() && parameters.text("sasl").is_none() {
         let message = "is required where there is a password, or a trigger's author says how it is sent".to_owned();
-        return Err(TriggerError { problems: vec![Problem { key: "sasl".to_owned(), message }] });
+        return Err(TriggerError { problems: vec![Problem { key: "sasl".to_owned(), message, about: About::Value }] });
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ spec:
   triggers:
     - type: external
       metadata:
+        scalerAddress: scaler:50051
         source: kafka
         bootstrapServers: SERVERS
         consumerGroup: GROUP
@@ -74,14 +75,49 @@ async fn validate_tells_each_problem_with_its_line() {
     let Ended { code, stdout, .. } = run(&["validate", &path]).await;
     let expected = format!(
         "{path}: ScaledObject shop/orders, trigger 0: 2 problems\n\
-         {path}:11: lagTreshold: is not a known key, did you mean lagThreshold?\n\
-         {path}:7: source: \"kafkaa\" must be one of kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams\n\
+         {path}:12: lagTreshold: is not a known key, did you mean lagThreshold?\n\
+         {path}:8: source: \"kafkaa\" must be one of kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams\n\
          {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
     );
     assert_eq!((code, stdout), (Some(1), expected));
     let Ended { code, stdout, .. } = run(&["validate", "-o", "json", &path]).await;
     let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &json[0]["problems"][0]["line"]), (Some(1), &serde_json::json!(11)));
+    assert_eq!((code, &json[0]["problems"][0]["line"]), (Some(1), &serde_json::json!(12)));
+}
+
+#[tokio::test]
+async fn validate_wants_the_address_by_which_keda_finds_the_scaler() {
+    let (_folder, path) = file(&GOOD.replace("        scalerAddress: scaler:50051\n", ""));
+    let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+    let expected = format!(
+        "{path}: ScaledObject shop/orders, trigger 0: 1 problem\n\
+         {path}:5: scalerAddress: is required by KEDA: the host and port of the scaler\n\
+         {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
+    );
+    assert_eq!((code, stdout), (Some(1), expected));
+}
+
+#[tokio::test]
+async fn a_value_from_the_environment_of_the_workload_is_not_taken_for_the_name_of_its_variable() {
+    let text = GOOD.replace("lagThreshold: \"5\"", "lagThresholdFromEnv: THRESHOLD");
+    let (_folder, path) = file(&text);
+    let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+    let expected = format!(
+        "{path}: ScaledObject shop/orders, trigger 0: good as far as the file tells\n\
+         {path}: advice: the value of lagThreshold, which KEDA takes from the workload's variable THRESHOLD, is not checked\n\
+         {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
+    );
+    assert_eq!((code, stdout), (Some(0), expected));
+    let Ended { code, stdout, .. } = run(&["explain", &path]).await;
+    let problem =
+        "lagThreshold: is the variable THRESHOLD of the workload, which is not known here: give lagThreshold itself";
+    assert!(code == Some(1) && stdout.contains(problem), "{stdout}");
+
+    let (_folder, path) = file(&text.replace("topic: TOPIC", "topikFromEnv: TOPIC\n        passwordFromEnv: PASSWORD"));
+    let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+    for problem in ["topik: is not a known key", "password: belongs in a connection", "trigger 0: 2 problems"] {
+        assert!(code == Some(1) && stdout.contains(problem), "{problem}: {stdout}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

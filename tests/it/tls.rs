@@ -348,7 +348,8 @@ async fn wrong_files_end_the_process_before_a_port_opens_and_name_the_file() {
         let [certificate, key, ca] = files.map(|file| path(file));
         let ended = run(&["serve", "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", ca]).await;
         assert_eq!(ended.code, Some(1));
-        assert!(ended.stderr.starts_with(&format!("error: {expected}")), "{}", ended.stderr);
+        let expected = format!("error: could not set up TLS by --tls-cert, --tls-key and --tls-client-ca: {expected}");
+        assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
     }
 }
 

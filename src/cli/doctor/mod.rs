@@ -24,7 +24,7 @@ use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
 use crate::sampler::Sampler;
-use crate::scaling::decide;
+use crate::scaling::{counted, decide};
 use crate::source::probe::{Probe, admit, connection};
 use crate::source::{Connections, Sources};
 use crate::telemetry::{LogFormat, Metrics, init_log};
@@ -162,15 +162,14 @@ async fn examine(checkup: &mut Checkup, probe: &Probe, source: Option<&SourceRef
 }
 
 fn parsed(text: &TriggerText) -> Looked<Trigger> {
-    match Trigger::parse(&text.metadata) {
+    match text.whole_trigger() {
         Ok(trigger) => Ok((Finding::ok(trigger.source.to_string()), trigger)),
         Err(error) => {
             let problems = error.problems.iter();
             let lines: Vec<_> = problems
                 .map(|problem| format!("line {}: {}: {}", text.line_of(&problem.key), problem.key, problem.message))
                 .collect();
-            let problems = if lines.len() == 1 { "problem" } else { "problems" };
-            Err(Finding::failed(format!("{} {problems}", lines.len()), lines.join("\n")))
+            Err(Finding::failed(counted(lines.len(), "problem"), lines.join("\n")))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::tls::{Files, Tls};
@@ -37,6 +38,6 @@ impl TlsArguments {
     pub(super) fn read(self) -> anyhow::Result<Option<Tls>> {
         let Self { certificate, key, client_ca } = self;
         let files = certificate.zip(key).map(|(certificate, key)| Files { certificate, key, client_ca });
-        Ok(files.map(Tls::read).transpose()?)
+        files.map(Tls::read).transpose().context("could not set up TLS by --tls-cert, --tls-key and --tls-client-ca")
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Rule;
 use crate::scaling::Quantity;
-use crate::scaling::words::verdict;
+use crate::scaling::words::{counted, verdict};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -152,7 +152,8 @@ impl fmt::Display for CatchUpStep {
                 )
             }
             Self::Stuck { partitions } => {
-                write!(f, "{partitions} partitions stand still while others move: they ask for nobody")
+                let partitions = counted(*partitions, "partition");
+                write!(f, "{partitions} did not move while others did: nobody is asked for there")
             }
             Self::Capacity { unit, per_second, from } => {
                 let from = match from {

@@ -246,7 +246,7 @@ impl Calls<'_> {
 
     fn keep(&mut self, shards: Vec<Shard>) -> String {
         let open = shards.iter().filter(|shard| shard.state == ShardState::Open).count();
-        let told = format!("{open} open shards, {} closed", shards.len() - open);
+        let told = format!("shards: {open} open, {} closed", shards.len() - open);
         self.shards = Some(shards);
         told
     }
