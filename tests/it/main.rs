@@ -29,6 +29,7 @@ mod logs;
 mod manifests;
 mod manual;
 mod metrics;
+mod metrics_export;
 mod migrate;
 mod monitoring;
 mod native;

@@ -1,6 +1,5 @@
-//! Traces over OTLP: where an endpoint is set in OpenTelemetry's own variables, and only there.
+//! Spans to a collector.
 
-use std::env;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,26 +13,21 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::spans::TARGET;
-
-const NAME: &str = "keda-stream-scaler";
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-const DISABLED: &str = "OTEL_SDK_DISABLED";
+use super::environment::{NAME, Signal, resource};
+use crate::telemetry::spans::TARGET;
 
 /// What sends spans to a collector, in the background.
 #[derive(Debug)]
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// As the environment says; `None` where it names no endpoint, or `OTEL_SDK_DISABLED` is true. Needs a runtime, on which the
+    /// As the environment says; `None` where it names no endpoint, or forbids them. Needs a runtime, on which the
     /// exporter connects.
     ///
     /// # Errors
     /// When the environment does not describe an exporter.
     pub fn from_environment() -> Result<Option<Self>, String> {
-        let set = |name: &str| env::var(name).is_ok_and(|value| !value.trim().is_empty());
-        let disabled = env::var(DISABLED).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-        if disabled || !ENDPOINTS.into_iter().any(set) {
+        if !Signal::Traces.is_wanted() {
             return Ok(None);
         }
         let exporter = opentelemetry_otlp::SpanExporter::builder().build();
@@ -44,7 +38,7 @@ impl Traces {
     }
 
     /// Makes spans of what the process does.
-    pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    pub(in crate::telemetry) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -60,14 +54,6 @@ impl Traces {
             tracing::warn!(error = %error, "the last spans were not exported");
         }
     }
-}
-
-/// Who the spans are of; what the environment says comes first.
-fn resource() -> Resource {
-    let named = env::var("OTEL_SERVICE_NAME").is_ok_and(|name| !name.is_empty())
-        || env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|attributes| attributes.contains("service.name="));
-    let resource = Resource::builder();
-    if named { resource.build() } else { resource.with_service_name(NAME).build() }
 }
 
 /// An exporter whose failures are told once, and whose recovery too.
