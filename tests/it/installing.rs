@@ -1,4 +1,4 @@
-//! The page on installing is followed by its own commands, as far as they need no cluster.
+//! The README and the page on installing are followed by their own commands, as far as they need no cluster.
 
 use std::path::Path;
 use std::process::Command;
@@ -33,6 +33,19 @@ fn follow(page: &str, folder: &Path) -> usize {
         }
     }
     blocks.len()
+}
+
+#[test]
+fn the_readme_renders_an_install_with_mtls_and_checks_two_scaled_objects_that_use_it() {
+    let page = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let folder = copy();
+    assert_eq!(follow(&page, folder.path()), 1);
+    let rendered = std::fs::read_to_string(folder.path().join("rendered.yaml")).unwrap();
+    let kinds: Vec<_> = documents(&rendered).iter().map(|object| object["kind"].clone()).collect();
+    for kind in ["Deployment", "Certificate", "ClusterTriggerAuthentication"] {
+        assert!(kinds.contains(&kind.into()), "{kind} in {kinds:?}");
+    }
+    assert!(rendered.contains("STREAM_SCALER_TLS_CLIENT_CA") || rendered.contains("--tls-client-ca"), "{rendered}");
 }
 
 #[test]
