@@ -16,6 +16,9 @@ out=$(cd "$out" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# where this machine has its sources is nobody's business, and would make other files elsewhere
+export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/$name"
+
 # pack FOLDER FILE: without anything of this machine or this hour
 pack() {
   tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$work" -cf - "$1" | gzip -9n >"$out/$2"
@@ -57,7 +60,8 @@ if ! "$tools/bin/cargo-cyclonedx" --version 2>/dev/null | grep -q 0.5.9; then
   cargo install --quiet --locked --root "$tools" cargo-cyclonedx@0.5.9
 fi
 "$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --target all --override-filename "$name-$version.cdx" --quiet
-mv "$name-$version.cdx.json" "$out"
+sed "s#$PWD#/$name#g" "$name-$version.cdx.json" >"$out/$name-$version.cdx.json"
+rm "$name-$version.cdx.json"
 
 k8s=target/services/k8s
 tests/services/k8s/fetch.sh "$k8s"

@@ -129,9 +129,10 @@ impl Handle {
             let topics = (0..count).map(|index| text((*(*found).topics.add(index)).topic).into()).collect();
             let count = usize::try_from((*found).broker_cnt).unwrap_or(0);
             let brokers = slice((*found).brokers.cast_const(), count).iter();
-            let brokers = brokers.map(|broker| named(broker.id, text(broker.host), broker.port)).collect();
+            let brokers: Result<_, _> =
+                brokers.map(|broker| named(broker.id, text(broker.host), broker.port)).collect();
             rd_kafka_metadata_destroy(found);
-            Ok(Metadata { brokers, topics })
+            Ok(Metadata { brokers: brokers?, topics })
         }
     }
 

@@ -120,8 +120,11 @@ impl Failure {
 }
 
 /// A broker; librdkafka keeps a port as it stood on the wire.
-pub(super) fn named(id: i32, host: String, port: i32) -> Broker {
-    Broker { id: BrokerId(id), host, port: u16::try_from(port).unwrap_or(0) }
+pub(super) fn named(id: i32, host: String, port: i32) -> Result<Broker, Failure> {
+    match u16::try_from(port) {
+        Ok(port @ 1..) => Ok(Broker { id: BrokerId(id), host, port }),
+        _ => Err(Failure::invalid(format!("broker {id} advertises {host} with port {port}, which is none"))),
+    }
 }
 
 pub(super) fn c_string(text: &str) -> Result<CString, Failure> {
@@ -131,4 +134,18 @@ pub(super) fn c_string(text: &str) -> Result<CString, Failure> {
 /// Within what librdkafka takes as a timeout.
 pub(super) fn millis(duration: Duration) -> c_int {
     c_int::try_from(duration.as_millis()).unwrap_or(c_int::MAX).clamp(1, 3_600_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_nowhere_without_a_port_that_is_one() {
+        assert_eq!(named(3, "b3".into(), 9092).map(|broker| broker.port).map_err(|failure| failure.text), Ok(9092));
+        for port in [-1, 0, 65_536] {
+            let failure = named(3, "b3".into(), port).unwrap_err();
+            assert_eq!(failure.text, format!("broker 3 advertises b3 with port {port}, which is none"));
+        }
+    }
 }
