@@ -7,7 +7,8 @@ mod explain;
 mod man;
 mod manifest;
 mod migrate;
-pub(crate) mod output;
+mod output;
+mod playground;
 mod replay;
 mod schema;
 mod serve;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::app::{COMMIT, VERSION};
-use crate::playground;
 use crate::source::Connections;
 use crate::trigger::parse_duration;
 
@@ -65,13 +65,13 @@ enum Command {
 
 /// How a command ended, short of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+enum Verdict {
     Good,
     Bad,
 }
 
 /// A duration of the command line.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "must be a duration such as 30s or 5m".to_owned())
 }
 
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
-        Command::Playground(arguments) => playground::run(&arguments),
+        Command::Playground(arguments) => playground::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };

@@ -16,7 +16,7 @@ pub(super) enum Format {
 }
 
 /// Writes data to stdout. A reader that has gone (`| head`) is no failure.
-pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+pub(super) fn data(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

@@ -21,7 +21,7 @@ pub use observation::{
     ApplicationObservation, Checkpoints, GroupObservation, Member, MemberIndex, Members, Observation,
     PartitionObservation, ShardsObservation, TopicObservation,
 };
-pub use observe::{Observe, Report};
+pub use observe::{FORGET_AFTER, Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{LagBasis, LagRules, PartitionLag, partition_lag};
 pub use renewals::Renewals;

@@ -4,9 +4,13 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Observation, SourceError};
 use crate::trigger::SourceRef;
+
+/// What nobody has asked about for this long is forgotten, unless somebody watches it.
+pub const FORGET_AFTER: Duration = Duration::from_mins(10);
 
 /// Takes the outcome for one source of a round, as soon as it is known.
 pub type Report = Arc<dyn Fn(&Arc<SourceRef>, Result<Observation, SourceError>) + Send + Sync>;

@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -37,10 +36,8 @@ use self::page::Page;
 use self::periods::Periods;
 use self::world::World;
 use crate::app::{self, Listeners, Settings};
-use crate::cli::{Verdict, duration, output};
 use crate::limits::Limits;
 use crate::source::Connections;
-use crate::telemetry::{LogFormat, init_log};
 
 /// Of the ScaledObjects.
 const NAMESPACE: &str = "playground";
@@ -52,53 +49,40 @@ const MOST_REPLICAS: u32 = 24;
 /// How often the truth is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The arguments of `playground`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  keda-stream-scaler playground
-  keda-stream-scaler playground --for 6m --lag-threshold 200
-
-Ctrl-C ends it. Exit code 0: it ended so, or after its time; 1: it failed; 2: wrong usage.")]
-pub(crate) struct Arguments {
-    /// End by itself after this time, such as 30s or 5m
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    run_for: Option<Duration>,
-    /// How many times shorter than in a cluster the periods of KEDA, the HPA and the workload are
-    #[arg(long, default_value = "5", value_parser = ["1", "2", "4", "5"])]
-    speed: String,
-    /// The lagThreshold of the world that scales by lag [default: what a consumer does in 20 s of a cluster]
-    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
-    lag_threshold: Option<u32>,
-    /// Where the page is served; port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
-    page_addr: SocketAddr,
-    /// Where the scaler is served (gRPC); port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
-    grpc_addr: SocketAddr,
-    /// Where the scaler's own pages are (HTTP); port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
-    http_addr: SocketAddr,
-    /// What of the scaler's own work to log, to stderr
-    #[arg(long, env = "STREAM_SCALER_LOG", default_value = "error", value_name = "FILTER")]
-    log: String,
+/// How the demo runs.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// It ends by itself after this time, or with Ctrl-C.
+    pub(crate) run_for: Option<Duration>,
+    /// How many times shorter than in a cluster the periods of KEDA, the HPA and the workload are.
+    pub(crate) speed: u8,
+    /// The lagThreshold of the world that scales by lag.
+    pub(crate) lag_threshold: Option<u32>,
+    /// Where its page is.
+    pub(crate) page_addr: SocketAddr,
+    /// Where the scaler is.
+    pub(crate) grpc_addr: SocketAddr,
+    /// Where the scaler's own pages are.
+    pub(crate) http_addr: SocketAddr,
 }
 
+/// Shows text to whoever watches.
+pub(crate) type Print = fn(&str) -> anyhow::Result<()>;
+
 /// Runs the demo.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
+pub(crate) fn run(options: &Options, print: Print) -> anyhow::Result<()> {
     let runtime = app::runtime(2)?;
-    let (show, served) = runtime.block_on(Show::start(arguments))?;
-    let outcome = runtime.block_on(show.play(arguments, &served));
+    let (show, served) = runtime.block_on(Show::start(options))?;
+    let outcome = runtime.block_on(show.play(options.run_for, &served, print));
     runtime.block_on(served.end())?;
     outcome?;
-    output::data(&table::summary(&show))?;
+    print(&table::summary(&show))?;
     // its threads end, and consumers leave their groups while there is a broker
     drop(show.arrivals);
     show.worlds.iter().for_each(World::end);
     drop(show.broker);
     runtime.shutdown_background();
-    output::data("ended\n")?;
-    Ok(Verdict::Good)
+    print("ended\n")
 }
 
 /// Everything that is not the scaler.
@@ -122,26 +106,24 @@ struct Served {
 }
 
 impl Show {
-    async fn start(arguments: &Arguments) -> anyhow::Result<(Self, Served)> {
-        let speed = arguments.speed.parse().context("reading --speed")?;
-        let periods = Periods::of(speed);
+    async fn start(options: &Options) -> anyhow::Result<(Self, Served)> {
+        let periods = Periods::of(options.speed);
         let broker = Broker::start().await.context("starting the embedded broker")?;
         broker.create_topic(TOPIC, PARTITIONS);
         let servers = broker.bootstrap_servers();
-        let [first, second] =
-            world::plans(&servers, arguments.lag_threshold.unwrap_or(periods.lag_threshold()), periods);
+        let [first, second] = world::plans(&servers, options.lag_threshold.unwrap_or(periods.lag_threshold()), periods);
         let worlds = Arc::new([World::new(first, &servers, periods)?, World::new(second, &servers, periods)?]);
-        let course = Course::new(speed);
-        let served = Served::start(arguments, &worlds, periods, course).await?;
+        let course = Course::new(options.speed);
+        let served = Served::start(options, &worlds, periods, course).await?;
         let arrivals = Arrivals::start(&servers, course)?;
         Ok((Self { arrivals, worlds, broker, begun: Instant::now(), course, periods }, served))
     }
 
     /// Until it is over.
-    async fn play(&self, arguments: &Arguments, served: &Served) -> anyhow::Result<()> {
-        output::data(&table::introduction(self, served))?;
+    async fn play(&self, run_for: Option<Duration>, served: &Served, print: Print) -> anyhow::Result<()> {
+        print(&table::introduction(self, served))?;
         let over = async {
-            match arguments.run_for {
+            match run_for {
                 Some(run_for) => tokio::time::sleep(run_for).await,
                 None => std::future::pending().await,
             }
@@ -150,7 +132,7 @@ impl Show {
         tokio::select! {
             failed = first.scale(served.grpc) => failed,
             failed = second.scale(served.grpc) => failed,
-            failed = table::show(self) => failed,
+            failed = table::show(self, print) => failed,
             () = self.look() => Ok(()),
             () = over => Ok(()),
             interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
@@ -176,7 +158,7 @@ impl Show {
 
 impl Served {
     async fn start(
-        arguments: &Arguments,
+        options: &Options,
         worlds: &Arc<[World; 2]>,
         periods: Periods,
         course: Course,
@@ -184,8 +166,8 @@ impl Served {
         let listen = async |address: SocketAddr| {
             TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
         };
-        let (grpc, http) = (listen(arguments.grpc_addr).await?, listen(arguments.http_addr).await?);
-        let page = listen(arguments.page_addr).await?;
+        let (grpc, http) = (listen(options.grpc_addr).await?, listen(options.http_addr).await?);
+        let page = listen(options.page_addr).await?;
         let addresses = (grpc.local_addr()?, http.local_addr()?, page.local_addr()?);
         let settings = Settings {
             connections: Connections::unrestricted(),

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use super::pods::RECORDS_A_SECOND;
 use crate::scaling::hpa::{DOWNSCALE_STABILIZATION, SYNC_PERIOD};
 
 /// In a cluster a replica may have the work of so many seconds before it. With less the HPA goes to its limit for every step, with
 /// more the lag that this accepts is too old.
 const LAG_THRESHOLD_SECONDS: u32 = 20;
+
+/// What a consumer works on one record.
+pub(super) const WORK: Duration = Duration::from_millis(25);
+/// What that makes in a second.
+pub(super) const RECORDS_A_SECOND: u32 = 40;
 
 /// Periods of a cluster, all of them divided by the same number. With more than 5 the scaler's own least `pollInterval` would be longer
 /// than its share.

@@ -10,13 +10,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::TOPIC;
-use super::periods::Periods;
+use super::periods::{Periods, WORK};
 use crate::scaling::hpa::Replicas;
-
-/// What a consumer works on one record.
-const WORK: Duration = Duration::from_millis(25);
-/// What that makes in a second.
-pub(super) const RECORDS_A_SECOND: u32 = 40;
 
 /// How soon a consumer sees that it is to end.
 const BEAT: Duration = Duration::from_millis(50);

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::periods::Periods;
-use super::pods::RECORDS_A_SECOND;
+use super::periods::{Periods, RECORDS_A_SECOND};
 use super::tally::Tally;
 use super::world::Plan;
-use super::{NAMESPACE, Served, Show, TOPIC};
-use crate::cli::output;
+use super::{NAMESPACE, Print, Served, Show, TOPIC};
 
 /// How far apart the rows are.
 const ROW: Duration = Duration::from_secs(5);
@@ -62,7 +60,7 @@ The scaler's own pages are at http://{http}/. Ask it yourself; Ctrl-C ends it.
 }
 
 /// Rows, for ever.
-pub(super) async fn show(show: &Show) -> anyhow::Result<()> {
+pub(super) async fn show(show: &Show, print: Print) -> anyhow::Result<()> {
     let mut ticks = interval(ROW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = (ticks.tick().await, show.broker.produced(TOPIC));
@@ -84,7 +82,7 @@ pub(super) async fn show(show: &Show) -> anyhow::Result<()> {
             }
         }
         text.push('\n');
-        output::data(&text)?;
+        print(&text)?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::broker::{Broker, Unread};
 use super::keda::{Keda, Metric};
-use super::periods::Periods;
-use super::pods::{Pods, RECORDS_A_SECOND};
+use super::periods::{Periods, RECORDS_A_SECOND};
+use super::pods::Pods;
 use super::tally::{Point, Tally};
 use super::{MOST_REPLICAS, TOPIC};
 use crate::lag::Moment;

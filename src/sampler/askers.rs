@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pace::{FORGET_AFTER, WatchId};
+use crate::lag::FORGET_AFTER;
 use crate::trigger::{Policy, Trigger};
 
 /// So many askers of a target are told by name; of the others, how many.
@@ -21,6 +21,10 @@ const MOST_COUNTED: usize = 1000;
 
 /// Triggers of one object on one source that differ in nothing but their policy.
 const MOST_TRIGGERS: usize = 4;
+
+/// A watch on a target, until it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WatchId(pub(super) u64);
 
 /// A `ScaledObject` on whose behalf a source is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

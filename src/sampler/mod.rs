@@ -25,9 +25,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use self::askers::WatchId;
 pub use self::askers::{Asker, AskerView, AskersView, MOST_ASKERS};
 pub use self::chart::{Chart, LONGEST_CHART, Point, Wanted};
-use self::pace::{Interests, WatchId};
+use self::pace::Interests;
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
 use self::seats::Seat;

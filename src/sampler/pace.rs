@@ -5,24 +5,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::askers::Askers;
+use super::askers::{Askers, WatchId};
 use super::seats::Seats;
-use crate::lag::SourceErrorKind;
+use crate::lag::{FORGET_AFTER, SourceErrorKind};
 use crate::scaling::catch_up::MOST_POLICIES;
 use crate::trigger::CatchUpPolicy;
-
-/// A target is forgotten this long after the last question, unless somebody watches it.
-pub(super) const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// A failed reading is tried again this soon at first, so that a moved leader is found within a second.
 const FIRST_RETRY: Duration = Duration::from_millis(300);
 
 /// After failing for this long a target is read at its ordinary pace again.
 const QUICK_RETRIES_FOR: Duration = Duration::from_secs(20);
-
-/// A watch on a target, until it is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WatchId(pub(super) u64);
 
 /// Everybody who wants to know about one target.
 #[derive(Debug, Default)]

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::time::Instant;
 
-use super::pace::FORGET_AFTER;
-use crate::lag::{SourceError, SourceErrorKind};
+use crate::lag::{FORGET_AFTER, SourceError, SourceErrorKind};
 use crate::limits::{Allowance, Bounds, Full, Limit, LimitMetrics, Limits, Pass};
 
 /// What askers may take up of a sampler.

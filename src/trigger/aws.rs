@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::aws_access::AwsAccess;
 use super::checkpoint_store::CheckpointStore;
+use super::dialect::AwsDialect;
 use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_AGE_SECONDS, DEFAULT_SHARD_COUNT, positive};
 use super::{AgePolicy, Compat, ShardCountPolicy};
@@ -79,13 +80,6 @@ pub enum AgesOf {
     },
     /// That of each shard, for what a consumer can do is seen in its own.
     Each,
-}
-
-/// Which of the two sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AwsDialect {
-    Kinesis,
-    DynamoDb,
 }
 
 /// The words of `ageFrom`.

@@ -6,20 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::addresses::is_broker;
+use super::dialect::KafkaDialect;
 use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_LAG_THRESHOLD, positive};
 use super::partitions::PartitionSelection;
 use super::security::{RequestedSecurity, request};
 use super::{Compat, LagPolicy};
-
-/// Which of KEDA's two Kafka triggers is meant; they differ in what they accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KafkaDialect {
-    /// `kafka`, which KEDA builds on sarama.
-    Kafka,
-    /// `apache-kafka`, which KEDA builds on kafka-go.
-    ApacheKafka,
-}
 
 /// Which group's lag to read, where.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! One table of every metadata key: unknown keys, the docs and the schemas are all decided by it.
 
 use super::ScaleOn;
-use super::aws::AwsDialect;
+use super::dialect::AwsDialect;
 use super::values::{Absence, Values};
 
 /// A metadata key.

@@ -12,6 +12,7 @@ mod catch_up;
 #[cfg(test)]
 mod catch_up_tests;
 mod checkpoint_store;
+mod dialect;
 mod kafka;
 pub mod keys;
 mod metadata;
@@ -31,14 +32,15 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use self::aws::AwsDialect;
 pub use self::aws::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName, StreamSource};
 pub use self::aws_access::{AwsAccess, AwsIdentity};
 pub use self::catch_up::{Activation, CatchUpPolicy, Decimal};
 pub use self::checkpoint_store::{CheckpointStore, StoreLayout, WithoutCheckpoint};
+use self::dialect::AwsDialect;
+pub use self::dialect::KafkaDialect;
 pub use self::kafka::{
-    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaDialect, KafkaSource, OffsetReset, PartitionRules,
-    PersistentLag, TopicSelection, WithoutCommit, WithoutCommits,
+    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaSource, OffsetReset, PartitionRules, PersistentLag,
+    TopicSelection, WithoutCommit, WithoutCommits,
 };
 use self::keys::Reader;
 use self::metadata::{Metadata, Words};

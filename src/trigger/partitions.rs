@@ -1,7 +1,7 @@
 //! `partitionLimitation`: numbers and ranges of partitions.
 
 use super::Compat;
-use super::kafka::KafkaDialect;
+use super::dialect::KafkaDialect;
 use super::metadata::{Metadata, shown};
 
 const KEY: &str = "partitionLimitation";

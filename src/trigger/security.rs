@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::addresses;
-use super::kafka::KafkaDialect;
+use super::dialect::KafkaDialect;
 use super::keys::Reader;
 use super::metadata::{Metadata, Words};
 use super::problem::{About, Problem, TriggerError};

@@ -36,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "trigger",
         ],
     ),
-    ("playground", &["app", "cli", "keda", "lag", "limits", "page", "scaling", "source", "telemetry"]),
+    ("playground", &["app", "keda", "lag", "limits", "page", "scaling", "source"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -1,27 +1,8 @@
 //! `--compare`: the number of the built-in trigger beside that of the new one, each from a reading of its own.
 
-use std::fmt;
-
-use serde::Serialize;
-
-use super::super::explain::{Outcome as Explained, outcomes};
-use super::super::manifest::TriggerText;
-use super::report::{Outcome, Report};
+use super::super::explain::outcomes;
+use super::report::{Comparison, Outcome, Report};
 use crate::source::Connections;
-
-/// Old beside new.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Comparison {
-    built_in: Explained,
-    migrated: Explained,
-}
-
-/// A trigger as it is to be, and one that gives the built-in's number.
-pub(super) struct Pair {
-    pub(super) built_in: TriggerText,
-    pub(super) migrated: TriggerText,
-}
 
 /// Reads the sources of all migrated triggers and adds what they say to the report.
 pub(super) fn compare(report: &mut Report, connections: Connections) -> anyhow::Result<()> {
@@ -36,27 +17,4 @@ pub(super) fn compare(report: &mut Report, connections: Connections) -> anyhow::
         }
     }
     Ok(())
-}
-
-impl Comparison {
-    /// Whether the new trigger has no value.
-    pub(super) const fn has_failed(&self) -> bool {
-        matches!(self.migrated, Explained::Failed { .. })
-    }
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, outcome) in [("built-in", &self.built_in), ("migrated", &self.migrated)] {
-            match outcome {
-                Explained::Valued { decision, replicas, .. } => {
-                    let (value, target) = (decision.value, decision.target);
-                    writeln!(f, "  {name}   value {value}, target {target}: {}", replicas.in_words)?;
-                }
-                Explained::Failed { code, message } => writeln!(f, "  {name}   KEDA gets an error: {code}: {message}")?,
-                Explained::Skipped { why } => writeln!(f, "  {name}   skipped: {why}")?,
-            }
-        }
-        Ok(())
-    }
 }

@@ -14,11 +14,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use self::built_in::{BuiltIn, ScaleOn};
-use self::compare::Pair;
 use self::connection::{Authentication, Need};
 use self::edit::{Changes, obstacle};
 use self::plan::{MetricType, Plan, Wishes};
-use self::report::{Migrated, Outcome, Report};
+use self::report::{Migrated, Outcome, Pair, Report};
 use self::yaml::{Documents, Node};
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};

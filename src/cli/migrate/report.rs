@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::super::explain::Outcome as Explained;
 use super::super::manifest::{TriggerKind, TriggerText};
-use super::compare::{Comparison, Pair};
 use super::connection::Need;
 use super::plan::{Remark, RemarkKind};
 
@@ -47,6 +47,20 @@ pub(super) enum Outcome {
     },
     /// It cannot be migrated.
     Unchanged { why: String },
+}
+
+/// Old beside new.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Comparison {
+    pub(super) built_in: Explained,
+    pub(super) migrated: Explained,
+}
+
+/// A trigger as it is to be, and one that gives the built-in's number.
+pub(super) struct Pair {
+    pub(super) built_in: TriggerText,
+    pub(super) migrated: TriggerText,
 }
 
 impl Report {
@@ -109,6 +123,29 @@ impl fmt::Display for Report {
         }
         if let Some(connections) = &self.connections {
             writeln!(f, "\nthe scaler's operator must add to the connections file:\n{connections}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Comparison {
+    /// Whether the new trigger has no value.
+    pub(super) const fn has_failed(&self) -> bool {
+        matches!(self.migrated, Explained::Failed { .. })
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, outcome) in [("built-in", &self.built_in), ("migrated", &self.migrated)] {
+            match outcome {
+                Explained::Valued { decision, replicas, .. } => {
+                    let (value, target) = (decision.value, decision.target);
+                    writeln!(f, "  {name}   value {value}, target {target}: {}", replicas.in_words)?;
+                }
+                Explained::Failed { code, message } => writeln!(f, "  {name}   KEDA gets an error: {code}: {message}")?,
+                Explained::Skipped { why } => writeln!(f, "  {name}   skipped: {why}")?,
+            }
         }
         Ok(())
     }

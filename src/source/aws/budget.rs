@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::failure::{Failure, FailureKind};
+use crate::lag::FORGET_AFTER;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 
 /// The first pause after a complaint; each further one doubles it.
@@ -16,8 +17,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// Calls that are a second apart here may arrive in the same second there.
 const READS_APART: Duration = Duration::from_millis(1050);
-/// What has not been called for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// What a limit of AWS is about: an API, and the stream, shard or table where the limit is not the account's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,11 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failure::Failure;
+use crate::lag::FORGET_AFTER;
 
 /// A failure is everybody's for so long, so that hundreds of sources make one call and not hundreds.
 const FAILURE_LASTS: Duration = Duration::from_secs(1);
-/// What nobody has used for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The newest answer.
 pub(super) struct Cached<T>(tokio::sync::Mutex<Option<Answer<T>>>);

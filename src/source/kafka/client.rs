@@ -81,7 +81,7 @@ async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
         let now = SystemTime::now();
         let set = match tokens.fetch(now).await {
             Ok(Fetched { token, lifetime }) => {
-                cluster.transport.set_token(token).map(|()| lifetime).map_err(|error| error.to_string())
+                cluster.transport().set_token(token).map(|()| lifetime).map_err(|error| error.to_string())
             }
             Err(error) => Err(error),
         };
@@ -96,7 +96,7 @@ async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error, "could not get a token");
                 }
-                if let Err(refused) = cluster.transport.set_token_failure(&error) {
+                if let Err(refused) = cluster.transport().set_token_failure(&error) {
                     tracing::warn!(error = %refused, "could not tell the client that there is no token");
                 }
                 TOKEN_RETRY

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt as _, StreamMap};
 
-use super::cluster::{Cluster, Refused};
 use super::job::{Ends, Job};
+use super::topics::{Refused, Topics};
 use super::transport::{BrokerId, ClusterTransport, LogPosition, RowError, TopicPartition};
 use crate::lag::{Offset, Report};
 
@@ -30,7 +30,7 @@ type Key = (TopicPartition, LogPosition);
 type Answer = Option<(Key, Result<Offset, RowError>)>;
 
 pub(super) struct EndsReading<'a, T> {
-    cluster: &'a Cluster<T>,
+    topics: &'a Topics<T>,
     open: Vec<Job>,
     ends: Ends,
     /// Who was asked last for each row.
@@ -44,10 +44,10 @@ pub(super) struct EndsReading<'a, T> {
 }
 
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
-    pub(super) fn new(cluster: &'a Cluster<T>, open: Vec<Job>) -> Self {
+    pub(super) fn new(topics: &'a Topics<T>, open: Vec<Job>) -> Self {
         let until = Instant::now() + DEADLINE;
         Self {
-            cluster,
+            topics,
             open,
             ends: Ends::new(),
             asked: HashMap::new(),
@@ -86,7 +86,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     fn take(&mut self, key: Key, row: Result<Offset, RowError>) {
         self.awaited.remove(&key);
         if row.is_err() {
-            self.cluster.topology().doubt(&key.0.topic);
+            self.topics.topology().doubt(&key.0.topic);
         }
         // an answer of the new leader is not undone by a late error of the old one
         if row.is_ok() || !matches!(self.ends.get(&key), Some(Ok(_))) {
@@ -109,9 +109,9 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     async fn look_up(&mut self) -> bool {
         let lacking: HashSet<_> = self.lacking().map(|(partition, _)| partition.topic).collect();
         for topic in &lacking {
-            self.cluster.topology().doubt(topic);
+            self.topics.topology().doubt(topic);
         }
-        let refused = self.cluster.refresh(lacking.iter()).await;
+        let refused = self.topics.refresh(lacking.iter()).await;
         self.ask(&refused)
     }
 
@@ -130,7 +130,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let now = Instant::now();
         for key in lacking {
             let (partition, position) = &key;
-            let Some(leader) = self.cluster.topology().leader(&partition.topic, partition.partition) else {
+            let Some(leader) = self.topics.topology().leader(&partition.topic, partition.partition) else {
                 let no_leader = || RowError::Moving("the partition has no leader".into());
                 let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
                 self.take(key, Err(error));
@@ -146,7 +146,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let anybody = !asks.is_empty();
         let left = self.until.saturating_duration_since(now);
         for ((leader, at), partitions) in asks {
-            let rows = self.cluster.transport.offsets(leader, partitions.into_iter().collect(), at, left);
+            let rows = self.topics.transport.offsets(leader, partitions.into_iter().collect(), at, left);
             let rows = UnboundedReceiverStream::new(rows).map(move |(partition, row)| Some(((partition, at), row)));
             self.answers.insert(self.requests, Box::pin(rows.chain(tokio_stream::once(None))));
             self.requests += 1;

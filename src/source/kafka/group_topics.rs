@@ -11,15 +11,12 @@ use tokio::time::Instant;
 
 use super::job::failed;
 use super::transport::{ClusterTransport, GroupAsk, GroupId, PartitionsAsk, RowError, TopicName, TopicsAsk};
-use crate::lag::{SourceError, SourceErrorKind};
+use crate::lag::{FORGET_AFTER, SourceError, SourceErrorKind};
 use crate::trigger::{SourceRef, TopicSelection, WithoutCommits};
 
 /// New topics of a group are seen after this long at the latest.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(3);
-
-/// What nobody has asked about for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The topics of groups, as last seen.
 #[derive(Debug, Default)]

@@ -16,6 +16,7 @@ mod native;
 mod properties;
 mod reach;
 mod token;
+mod topics;
 mod topology;
 pub mod transport;
 

@@ -6,13 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::transport::{BrokerId, RowError, Topic, TopicName};
-use crate::lag::PartitionId;
+use crate::lag::{FORGET_AFTER, PartitionId};
 
 /// Partitions that were added are seen after this long at the latest.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
-
-/// What nobody has asked about for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The topics of one cluster, as last seen.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::Dialect;
-use super::super::kafka::KafkaDialect;
+use super::super::dialect::KafkaDialect;
 use super::super::keys::{KEYS, Key, Owner};
 use super::super::security::sasl_words;
 use super::super::values::{Absence, Values};

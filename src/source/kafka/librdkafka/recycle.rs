@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::lag::FORGET_AFTER;
 use crate::source::kafka::transport::GroupId;
 
 /// A request that is unanswered for this long is stuck.
@@ -29,8 +30,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LAST_PAUSE: Duration = Duration::from_mins(2);
 /// Insurance against slow growth.
 const MAX_AGE: Duration = Duration::from_hours(24);
-/// Groups that nobody asks for are forgotten.
-const FORGET_AFTER: Duration = Duration::from_mins(10);
 
 /// Why a client has to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
