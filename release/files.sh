@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # files.sh DIRECTORY: makes everything that a release consists of but the image: an archive for each platform, the chart, rendered
-# manifests, the schema, an SBOM, and checksums. The same commit gives the same files.
+# manifests, the schema, an SBOM, and checksums. The same commit in the same folder gives the same files.
 set -euo pipefail
 out=$1
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ out=$(cd "$out" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# where this machine has its sources is nobody's business, and would make other files elsewhere
+# where this machine has its sources is nobody's business
 export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/$name"
 
 # pack FOLDER FILE: without anything of this machine or this hour
