@@ -15,7 +15,3 @@ pub mod source;
 pub mod telemetry;
 pub mod tls;
 pub mod trigger;
-
-/// Each answer to KEDA is some dozens of small allocations.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
