@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use keda_stream_scaler::admin::LiveSeries;
 use keda_stream_scaler::lag::{Observe, Report, SourceError};
-use keda_stream_scaler::sampler::{Asker, Sampler, Watch};
+use keda_stream_scaler::limits::{Bounds, Limits};
+use keda_stream_scaler::sampler::{Asker, Sampler, Shares, Watch};
 use keda_stream_scaler::telemetry::{Exposition, Metrics};
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -41,7 +42,10 @@ impl Observe for Forgetful {
 pub fn measure(table: &mut Table) {
     runtime().block_on(async {
         let metrics = Metrics::new("0", "none");
-        let sampler = Sampler::new(Forgetful, metrics.sampler.clone());
+        // 3,000 live at a time, all of one namespace
+        let limits = Limits { targets: Bounds { in_all: 10_000, each: 10_000 }, ..Limits::default() };
+        let shares = Shares::new(&limits, &metrics.limits);
+        let sampler = Sampler::within(shares, Forgetful, metrics.sampler.clone(), None);
         metrics.add(LiveSeries::new(sampler.clone(), false));
         let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
         let (tasks_before, begun) = (tasks(), Instant::now());
