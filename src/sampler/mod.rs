@@ -8,6 +8,7 @@
 
 mod askers;
 mod chart;
+mod grid;
 mod pace;
 mod rounds;
 mod rows;
@@ -41,7 +42,7 @@ pub use self::witness::Witness;
 use crate::lag::{Moment, Observe, SourceError, SourceErrorKind};
 use crate::limits::{LimitMetrics, Limits};
 use crate::scaling::{RetentionRisk, Sample};
-use crate::telemetry::SamplerMetrics;
+use crate::telemetry::{SamplerMetrics, supervised};
 use crate::trigger::{CatchUpPolicy, Policy, SourceRef, Trigger};
 
 /// A new target's first reading is waited for this long at most.
@@ -241,7 +242,8 @@ impl<O: Observe> Inner<O> {
         }
         let of = Arc::new(BackendLoop::new(self.shares.client()?));
         let (target, seat) = of.join(namespace, source, &self.shares, note)?;
-        tokio::spawn(rounds::run(self.clone(), backend.clone(), of.clone()));
+        let (inner, to, this) = (self.clone(), backend.clone(), of.clone());
+        tokio::spawn(supervised("sampling loop", move || rounds::run(inner.clone(), to.clone(), this.clone())));
         backends.insert(backend.clone(), of.clone());
         self.metrics.set_backends(backends.len());
         Ok(Joined { backend, of, target, seat })
@@ -266,9 +268,12 @@ impl<O: Observe> Inner<O> {
         if !of.targets().is_empty() {
             return false;
         }
-        backends.remove(backend);
-        self.metrics.set_backends(backends.len());
-        self.observer.forget(backend);
+        // a loop that was started again after a panic may have been succeeded by another one
+        if backends.get(backend).is_some_and(|current| Arc::ptr_eq(current, of)) {
+            backends.remove(backend);
+            self.metrics.set_backends(backends.len());
+            self.observer.forget(backend);
+        }
         true
     }
 }

@@ -91,19 +91,14 @@ impl Interests {
     }
 }
 
-/// When to look again after a failure of this kind, failing for so long, at this ordinary pace.
-pub(super) fn retry_after(kind: SourceErrorKind, failing_for: Duration, interval: Duration) -> Duration {
+/// The pause before a quick retry of a target with this interval, whose readings have failed for `failing_for`, last with an error
+/// of this kind; `None` where the next reading comes at its regular time.
+pub(super) fn quick_retry(kind: SourceErrorKind, failing_for: Duration, interval: Duration) -> Option<Duration> {
     let passing = match kind {
         SourceErrorKind::TimedOut | SourceErrorKind::Unreachable | SourceErrorKind::Broken => true,
         SourceErrorKind::Missing | SourceErrorKind::Denied | SourceErrorKind::Throttled => false,
     };
-    if passing && failing_for < QUICK_RETRIES_FOR { FIRST_RETRY.min(interval) } else { interval }
-}
-
-/// `interval` made up to a tenth shorter, by `random`: several scalers must not ask a cluster at the same moments.
-pub(super) fn jittered(interval: Duration, random: u64) -> Duration {
-    let permille = u32::try_from(random % 101).unwrap_or(0);
-    interval - interval * permille / 1000
+    (passing && failing_for < QUICK_RETRIES_FOR).then(|| FIRST_RETRY.min(interval))
 }
 
 #[cfg(test)]
@@ -178,19 +173,11 @@ mod tests {
 
     #[test]
     fn passing_troubles_are_tried_again_soon_and_lasting_ones_at_the_ordinary_pace() {
-        let soon = retry_after(SourceErrorKind::Unreachable, S(1), S(10));
-        assert!(soon <= Duration::from_millis(400), "{soon:?}");
-        assert_eq!(retry_after(SourceErrorKind::Unreachable, S(21), S(10)), S(10));
+        let soon = quick_retry(SourceErrorKind::Unreachable, S(1), S(10));
+        assert_eq!(soon, Some(Duration::from_millis(300)));
+        assert_eq!(quick_retry(SourceErrorKind::Unreachable, S(21), S(10)), None);
         for kind in [SourceErrorKind::Denied, SourceErrorKind::Missing, SourceErrorKind::Throttled] {
-            assert_eq!(retry_after(kind, S(0), S(10)), S(10), "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn jitter_shortens_by_a_tenth_at_most() {
-        for random in [0, 1, 100, 101, u64::MAX] {
-            let interval = jittered(S(10), random);
-            assert!(interval <= S(10) && interval >= S(9), "{interval:?}");
+            assert_eq!(quick_retry(kind, S(0), S(10)), None, "{kind:?}");
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The sampling loop of one backend: everything that is due goes to the adapter in one call.
+//!
+//! Whatever changes a due time wakes the loop. A panic of a reading, of a round or of the loop itself is an error of what was being
+//! read, and reading goes on.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,13 +14,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
 
 use super::Inner;
+use super::grid::Grid;
 use super::pace::Interests;
 use super::seats::{ClientSeats, Seat, Shares};
 use super::target::{Target, Transition};
 use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
 use crate::limits::Pass;
 use crate::scaling::RetentionRisk;
-use crate::telemetry::round_span;
+use crate::telemetry::{panic_text, payload_text, round_span};
 use crate::trigger::SourceRef;
 
 /// New targets that come within this time share a round.
@@ -31,13 +36,21 @@ const ROUND_DEADLINE: Duration = Duration::from_secs(15);
 pub(super) struct BackendLoop {
     targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
     seats: ClientSeats,
+    grid: Grid,
+    /// Rings when a due time has changed.
     wake: Notify,
     _place: Pass,
 }
 
 impl BackendLoop {
     pub(super) fn new(place: Pass) -> Self {
-        Self { targets: Mutex::default(), seats: ClientSeats::default(), wake: Notify::new(), _place: place }
+        Self {
+            targets: Mutex::default(),
+            seats: ClientSeats::default(),
+            grid: Grid::new(Instant::now(), random()),
+            wake: Notify::new(),
+            _place: place,
+        }
     }
 
     pub(super) fn targets(&self) -> MutexGuard<'_, HashMap<Arc<SourceRef>, Arc<Target>>> {
@@ -76,26 +89,23 @@ impl BackendLoop {
         }
     }
 
-    /// Notes who wants to know; where that brings the next look forward, the loop is told.
+    /// Notes who wants to know; where that brings the next reading forward, the loop wakes.
     pub(super) fn note(&self, target: &Target, note: impl FnOnce(&mut Interests, Instant)) {
         let mut schedule = target.schedule();
         let now = Instant::now();
         let before = schedule.interests.shortest();
         note(&mut schedule.interests, now);
         let Some(interval) = schedule.interests.shortest() else { return };
-        if before.is_none_or(|before| interval < before) {
-            schedule.next_due = schedule.next_due.min(now + interval);
+        let shorter = before.is_some_and(|before| interval < before);
+        if before.is_none() || (shorter && schedule.hasten(interval, now, &self.grid)) {
             drop(schedule);
             self.wake.notify_one();
         }
     }
 
-    /// Marks what is due as being read, forgets what nobody wants, and says when to look again.
-    ///
-    /// Once anything is due, what is due within half of its interval comes along. So whatever is out of step is in step after one
-    /// interval, whichever is first, and one round for all keeps the requests few.
+    /// Marks what is due as being read, forgets what has no callers left, and returns when the next target is due.
     fn take_due(&self, now: Instant) -> (Vec<Arc<Target>>, Option<Instant>) {
-        let mut nearly = Vec::new();
+        let mut due = Vec::new();
         let mut next: Option<Instant> = None;
         self.targets().retain(|_, target| {
             let mut schedule = target.schedule();
@@ -103,20 +113,22 @@ impl BackendLoop {
             if schedule.in_flight {
                 return true;
             }
-            next = Some(next.map_or(schedule.next_due, |next| next.min(schedule.next_due)));
-            if schedule.next_due <= now + interval / 2 {
-                nearly.push(target.clone());
+            if schedule.next_due <= now {
+                schedule.begin(now, interval);
+                due.push(target.clone());
+            } else {
+                next = Some(next.map_or(schedule.next_due, |next| next.min(schedule.next_due)));
             }
             true
         });
-        if next.is_none_or(|next| next > now) {
-            return (Vec::new(), next);
-        }
-        for target in &nearly {
-            target.schedule().in_flight = true;
-        }
-        (nearly, None)
+        (due, next)
     }
+}
+
+/// Places the grid of a backend.
+fn random() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(())
 }
 
 /// Runs until nobody wants to know about the backend any more.
@@ -129,8 +141,9 @@ pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, o
         let room = rounds.len() < ROUNDS_AT_ONCE;
         let (due, next) = if room { of.take_due(Instant::now()) } else { (Vec::new(), None) };
         if !due.is_empty() {
-            let span = round_span(due.len());
-            rounds.spawn(round(inner.clone(), backend.clone(), due).instrument(span));
+            let open = Open::new(due, inner.clone(), of.clone());
+            let span = round_span(open.targets.len());
+            rounds.spawn(round(open, backend.clone()).instrument(span));
             continue;
         }
         if rounds.is_empty() && inner.retire(&backend, &of) {
@@ -142,18 +155,16 @@ pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, o
             () = of.wake.notified() => tokio::time::sleep(GATHER).await,
             Some(ended) = rounds.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(error = %error, "a sampling round broke off");
+                    tracing::error!(panic = panic_text(error), backend = ?backend, "a sampling round panicked");
                 }
             }
         }
     }
 }
 
-async fn round<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, due: Vec<Arc<Target>>) {
-    let begun = inner.now();
-    let sources: Vec<_> = due.iter().map(|target| target.source.clone()).collect();
-    let targets = due.into_iter().map(|target| (target.source.clone(), target)).collect();
-    let mut open = Open { targets, begun, inner: inner.clone() };
+async fn round<O: Observe>(mut open: Open<O>, backend: O::Backend) {
+    let inner = open.inner.clone();
+    let sources: Vec<_> = open.targets.keys().cloned().collect();
     let (reported, mut reports) = mpsc::unbounded_channel();
     let report: Report = Arc::new(move |source, outcome| {
         // nobody listens: the round is over
@@ -182,9 +193,17 @@ struct Open<O: Observe> {
     targets: HashMap<Arc<SourceRef>, Arc<Target>>,
     begun: Moment,
     inner: Arc<Inner<O>>,
+    of: Arc<BackendLoop>,
 }
 
 impl<O: Observe> Open<O> {
+    /// Holds the targets that were marked as being read.
+    fn new(due: Vec<Arc<Target>>, inner: Arc<Inner<O>>, of: Arc<BackendLoop>) -> Self {
+        let begun = inner.now();
+        let targets = due.into_iter().map(|target| (target.source.clone(), target)).collect();
+        Self { targets, begun, inner, of }
+    }
+
     /// Takes an outcome. What is remembered of a source takes its time, and answers must not wait for those of a thousand.
     async fn close(&mut self, source: &Arc<SourceRef>, outcome: Result<Observation, SourceError>) {
         if let Some(target) = self.targets.remove(source) {
@@ -193,7 +212,18 @@ impl<O: Observe> Open<O> {
         }
     }
 
+    /// Adds an outcome to its target. A panic on the way is an error of this target, and costs its neighbours nothing.
     fn add(&self, target: &Target, outcome: Result<Observation, SourceError>) {
+        let added = catch_unwind(AssertUnwindSafe(|| self.evaluate(target, outcome)));
+        if let Err(payload) = added {
+            let error = SourceError::new(SourceErrorKind::Broken, format!("could not evaluate {}", target.source));
+            let error = error.because(format!("the scaler panicked: {}", payload_text(&*payload)));
+            self.evaluate(target, Err(error.remedy("report this as a bug, with the scaler's log")));
+        }
+        self.of.wake.notify_one();
+    }
+
+    fn evaluate(&self, target: &Target, outcome: Result<Observation, SourceError>) {
         self.inner.metrics.sampled(outcome.as_ref().err().map_or("ok", |error| error.kind().as_str()));
         if let Ok(observation) = &outcome {
             self.watch_retention(target, observation);
@@ -202,7 +232,7 @@ impl<O: Observe> Open<O> {
             }
         }
         let error = outcome.as_ref().err().map(SourceError::chain);
-        match target.add(outcome, self.begun, self.inner.now()) {
+        match target.add(outcome, self.begun, self.inner.now(), &self.of.grid) {
             Transition::None => {}
             Transition::Failing => {
                 tracing::warn!(source = %target.source, error, "readings fail");

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::chart::Chart;
-use super::pace::{Interests, jittered, retry_after};
+use super::grid::Grid;
+use super::pace::{Interests, quick_retry};
 use crate::lag::{Moment, Observation, SourceError, SourceErrorKind};
 use crate::scaling::Sample;
 use crate::trigger::SourceRef;
@@ -50,11 +51,13 @@ pub(super) struct Failure {
     pub(super) since: Moment,
 }
 
-/// When to look next.
+/// When to read next.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) interests: Interests,
     pub(super) next_due: Instant,
+    /// When the last reading was due, or the first one began: intervals are counted from here.
+    last_due: Option<Instant>,
     pub(super) in_flight: bool,
 }
 
@@ -75,7 +78,7 @@ pub(super) enum Transition {
 impl Target {
     /// A target that is due at once.
     pub(super) fn new(source: Arc<SourceRef>, now: Instant) -> Self {
-        let schedule = Schedule { interests: Interests::default(), next_due: now, in_flight: false };
+        let schedule = Schedule { interests: Interests::default(), next_due: now, last_due: None, in_flight: false };
         Self { source, known: watch::Sender::default(), schedule: Mutex::new(schedule) }
     }
 
@@ -83,8 +86,14 @@ impl Target {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the outcome of a reading that began at `begun` and ended `now`.
-    pub(super) fn add(&self, outcome: Result<Observation, SourceError>, begun: Moment, now: Moment) -> Transition {
+    /// Adds the outcome of a reading that began at `begun` and ended `now`, and plans the next one on `grid`.
+    pub(super) fn add(
+        &self,
+        outcome: Result<Observation, SourceError>,
+        begun: Moment,
+        now: Moment,
+        grid: &Grid,
+    ) -> Transition {
         let past = self.known.borrow().clone();
         let (known, transition) = match outcome {
             Ok(observation) => {
@@ -111,20 +120,45 @@ impl Target {
         };
         let failing = known.failure.as_ref().map(|failure| (failure.error.kind(), now.since(failure.since)));
         self.known.send_replace(known);
-        self.plan(failing.map(|(kind, failing_for)| move |interval| retry_after(kind, failing_for, interval)));
+        self.plan(failing, grid);
         transition
     }
 
-    fn plan(&self, retry: Option<impl Fn(Duration) -> Duration>) {
+    /// Plans the next reading; `failing` is the kind of the newest error, and for how long readings have failed.
+    fn plan(&self, failing: Option<(SourceErrorKind, Duration)>, grid: &Grid) {
         let mut schedule = self.schedule();
         let now = Instant::now();
         schedule.in_flight = false;
         schedule.interests.askers.forget(now);
         schedule.interests.seats.forget(now);
         if let Some(interval) = schedule.interests.interval(now) {
-            let pause = retry.map_or(interval, |retry| retry(interval));
-            schedule.next_due = now + jittered(pause, random());
+            let retry = failing.and_then(|(kind, failing_for)| quick_retry(kind, failing_for, interval));
+            schedule.next_due = match retry {
+                Some(pause) => grid.retry(pause, now),
+                None => grid.regular(schedule.last_due.unwrap_or(now), interval, now),
+            };
         }
+    }
+}
+
+impl Schedule {
+    /// Marks the target as being read from `now` on.
+    pub(super) fn begin(&mut self, now: Instant, interval: Duration) {
+        // a reading that begins much later than it was due must not be followed by another one soon
+        let in_time = self.last_due.is_some() && now.duration_since(self.next_due) <= interval / 4;
+        self.last_due = Some(if in_time { self.next_due } else { now });
+        self.in_flight = true;
+    }
+
+    /// Brings the next reading forward to what this interval needs; tells whether that changed anything.
+    pub(super) fn hasten(&mut self, interval: Duration, now: Instant, grid: &Grid) -> bool {
+        // until its first reading it is due at once
+        let due = self.last_due.map_or(self.next_due, |last| grid.regular(last, interval, now));
+        let sooner = !self.in_flight && due < self.next_due;
+        if sooner {
+            self.next_due = due;
+        }
+        sooner
     }
 }
 
@@ -133,10 +167,4 @@ fn moved_at(past: &Known, observation: &Observation, begun: Moment) -> Option<Mo
     let Some(sample) = &past.sample else { return observation.progressed_since(observation).map(|_| begun) };
     let moved = observation.progressed_since(&sample.observation)?;
     if moved { Some(begun) } else { past.moved_at }
-}
-
-/// Enough randomness to spread questions over time.
-fn random() -> u64 {
-    use std::hash::BuildHasher as _;
-    std::hash::RandomState::new().hash_one(())
 }

@@ -6,6 +6,7 @@ mod metrics;
 mod one_line;
 mod otlp;
 mod spans;
+mod supervised;
 mod tls_metrics;
 
 pub use limits::{Limit, LimitMetrics};
@@ -16,4 +17,5 @@ pub use metrics::{
 };
 pub use otlp::{MetricsExport, Traces};
 pub use spans::round as round_span;
+pub use supervised::{panic_text, payload_text, supervised};
 pub use tls_metrics::TlsMetrics;

@@ -10,6 +10,7 @@ use keda_stream_scaler::lag::{
 };
 use keda_stream_scaler::trigger::SourceRef;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// What a group answers.
 #[derive(Clone, Debug)]
@@ -24,17 +25,21 @@ pub enum Script {
     FailsWith(SourceError),
     /// Nothing, until it is told otherwise.
     Silent,
+    /// The client that reads it panics.
+    Panics,
 }
 
 /// Groups, streams and applications by name; one that is not scripted has no lag.
 #[derive(Clone, Default)]
 pub struct Scripted {
     scripts: Arc<watch::Sender<HashMap<String, Script>>>,
-    observed: Arc<Mutex<HashMap<String, usize>>>,
+    observed: Arc<Mutex<HashMap<String, Vec<Instant>>>>,
     forbidden: Arc<Mutex<HashSet<String>>>,
     rounds: Arc<AtomicUsize>,
     /// How often every client was replaced.
     moved: Arc<AtomicUsize>,
+    admissions: Arc<AtomicUsize>,
+    loop_panics: Arc<AtomicUsize>,
 }
 
 impl Scripted {
@@ -57,7 +62,22 @@ impl Scripted {
 
     /// How often `group` has been observed.
     pub fn observed(&self, group: &str) -> usize {
-        self.observed.lock().unwrap().get(group).copied().unwrap_or_default()
+        self.observed_at(group).len()
+    }
+
+    /// When each reading of `group` began.
+    pub fn observed_at(&self, group: &str) -> Vec<Instant> {
+        self.observed.lock().unwrap().get(group).cloned().unwrap_or_default()
+    }
+
+    /// How often admission was checked: once per call, and once per turn of a push stream.
+    pub fn admissions(&self) -> usize {
+        self.admissions.load(Ordering::Relaxed)
+    }
+
+    /// The next turns of the sampling loop panic.
+    pub fn panic_in_loop(&self, turns: usize) {
+        self.loop_panics.store(turns, Ordering::Relaxed);
     }
 
     /// How many rounds there have been, whatever their size.
@@ -78,6 +98,7 @@ impl Scripted {
                     return Err(error.because("it is scripted so").remedy("change the script"));
                 }
                 Script::Silent => scripts.changed().await.unwrap(),
+                Script::Panics => panic!("it is scripted so"),
             }
         }
     }
@@ -100,6 +121,7 @@ impl Observe for Scripted {
     type Backend = (String, usize);
 
     fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Self::Backend, SourceError> {
+        self.admissions.fetch_add(1, Ordering::Relaxed);
         if namespace == "forbidden" || self.forbidden.lock().unwrap().contains(namespace) {
             return Err(SourceError::new(SourceErrorKind::Denied, format!("namespace {namespace} may not ask")));
         }
@@ -108,6 +130,8 @@ impl Observe for Scripted {
     }
 
     fn is_current(&self, (_, client): &Self::Backend) -> bool {
+        let panics = self.loop_panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        assert!(panics.is_err(), "the loop panics: it is scripted so");
         *client == self.moved.load(Ordering::Relaxed)
     }
 
@@ -121,7 +145,7 @@ impl Observe for Scripted {
                     SourceRef::Shards(stream) => format!("{:?}", stream.stream),
                     SourceRef::Application(application) => application.store.table.to_string(),
                 };
-                *scripted.observed.lock().unwrap().entry(name.clone()).or_default() += 1;
+                scripted.observed.lock().unwrap().entry(name.clone()).or_default().push(Instant::now());
                 report(&source, scripted.answer(&name).await);
             })
         });
