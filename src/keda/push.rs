@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -136,6 +136,9 @@ async fn push_activity<O: Observe>(
 ) -> Code {
     let mut last: Option<bool> = None;
     let mut repeat_at = Instant::now();
+    // a ticker moves its deadline on by itself, also where nothing is known and so nothing is sent
+    let mut repeats = interval(REPEAT_ACTIVE);
+    repeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         match watch.standing() {
             Standing::Holds => {}
@@ -160,12 +163,13 @@ async fn push_activity<O: Observe>(
                     return Code::Cancelled;
                 }
                 repeat_at = Instant::now() + REPEAT_ACTIVE;
+                repeats.reset_at(repeat_at);
             }
             last = Some(active);
         }
         tokio::select! {
             () = watch.changed() => {}
-            () = sleep_until(repeat_at), if last == Some(true) => {}
+            _ = repeats.tick(), if last == Some(true) => {}
         }
     }
 }

@@ -37,6 +37,7 @@ mod pace;
 mod playground;
 mod process;
 mod proto;
+mod push;
 mod readme;
 mod real_streams;
 mod replay;
