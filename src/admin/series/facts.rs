@@ -9,7 +9,7 @@ use crate::admin::page;
 use crate::lag::flow::{Flow, count};
 use crate::lag::streams::{Backlog, Survey};
 use crate::lag::{
-    CommittedOffset, GroupObservation, History, Members, Moment, Observation, PartitionObservation, SourceErrorKind,
+    CommittedOffset, GroupObservation, History, Members, Observation, PartitionObservation, SourceErrorKind,
 };
 use crate::sampler::{AskerView, ErrorCounts, Judged, Point, TargetView};
 use crate::scaling::Sample;
@@ -162,7 +162,7 @@ impl SourceFacts {
             age: view.state.sample().map(|(_, age)| age.as_secs_f64()),
             behind: sample.map_or(Behind::Unknown, Behind::of),
             places: sample.and_then(places),
-            consumers: sample.and_then(|sample| consumers(sample, view.now)),
+            consumers: sample.and_then(consumers),
             unmoved_for: view.unmoved_for.map(|time| time.as_secs_f64()),
             rates: Rates::of(view),
         }
@@ -233,7 +233,8 @@ fn unfinished(survey: &Survey) -> usize {
     survey.shards.iter().filter(|report| work(&report.backlog)).count()
 }
 
-fn consumers(sample: &Sample, now: Moment) -> Option<f64> {
+/// As of the reading: how old it is changes nothing.
+fn consumers(sample: &Sample) -> Option<f64> {
     match (&sample.observation, &sample.history) {
         (Observation::Kafka(group), _) => match &group.members {
             Members::Unread => None,
@@ -242,7 +243,8 @@ fn consumers(sample: &Sample, now: Moment) -> Option<f64> {
         },
         (Observation::Application(application), History::Application(renewals)) => {
             let leases = application.survey.shards.iter().filter_map(|report| report.lease.as_ref());
-            let owners = leases.filter(|lease| renewals.alive(lease, now)).filter_map(|lease| lease.owner.as_ref());
+            let alive = leases.filter(|lease| renewals.alive(lease, sample.taken_at));
+            let owners = alive.filter_map(|lease| lease.owner.as_ref());
             Some(count(owners.collect::<BTreeSet<_>>().len()))
         }
         _ => None,
