@@ -37,7 +37,7 @@ pub fn measure(table: &mut Table) {
         let observation = observation(number);
         let begun = Instant::now();
         let next = read(&trigger, policy, sample.as_ref(), observation, number);
-        decide(&trigger.policy, &trigger.source, &next, next.taken_at).unwrap();
+        decide(&trigger.policy, &trigger.source, &next).unwrap();
         took.push(begun.elapsed());
         sample = Some(next);
     }

@@ -137,7 +137,7 @@ async fn explain(sampler: &Sampler<Sources>, text: &TriggerText) -> Outcome {
 
 fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
     let sample = &answer.sample;
-    match decide(&trigger.policy, &trigger.source, sample, answer.now) {
+    match decide(&trigger.policy, &trigger.source, sample) {
         Err(error) => Outcome::Failed { code: code_of(&error), message: error.chain() },
         Ok(decision) => Outcome::Valued {
             metric_name: format!("s{}-{}", text.index, metric_name(&text.metadata)),

@@ -88,7 +88,7 @@ fn asker(about: &ScaledObjectRef) -> Asker<'_> {
 }
 
 fn judge(trigger: &Trigger, answer: &Answer) -> Result<Decision, SourceError> {
-    decide(&trigger.policy, &trigger.source, &answer.sample, answer.now)
+    decide(&trigger.policy, &trigger.source, &answer.sample)
 }
 
 fn spec_of(about: &ScaledObjectRef) -> GetMetricSpecResponse {

@@ -47,13 +47,13 @@ pub enum LagBasis {
     },
 }
 
-/// The lag of a partition at `now`.
+/// The lag of a partition that was read at `taken_at`.
 #[must_use]
 pub fn partition_lag(
     partition: &PartitionObservation,
     past: &PartitionHistory,
     rules: LagRules,
-    now: Moment,
+    taken_at: Moment,
 ) -> PartitionLag {
     let committed = match (partition.committed, rules.compat) {
         (CommittedOffset::None, _) => return without_commit(partition, rules, LagBasis::NoCommit),
@@ -68,7 +68,7 @@ pub fn partition_lag(
     }
     if committed > watermarks.end {
         let basis = LagBasis::PastEnd { by: committed.records_since(watermarks.end) };
-        let lasting = past.past_end_since.is_some_and(|since| now.since(since) >= PAST_END_GRACE);
+        let lasting = past.past_end_since.is_some_and(|since| taken_at.since(since) >= PAST_END_GRACE);
         // behind the last stable offset a commit may well lie further: the group reads uncommitted records
         return if lasting && rules.isolation == IsolationLevel::ReadUncommitted {
             without_commit(partition, rules, basis)

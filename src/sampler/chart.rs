@@ -89,7 +89,7 @@ impl Chart {
         let (arrivals, consumption) = self.rates(past, sample);
         let point = Point { at, behind: behind(sample).map_or(f32::NAN, small), arrivals, consumption };
         self.with(point, policies, |policy| {
-            let decision = decide(policy, source, sample, sample.taken_at).ok()?;
+            let decision = decide(policy, source, sample).ok()?;
             Some(small(number(decision.replicas())))
         })
     }

@@ -55,8 +55,8 @@ pub struct Answer {
     pub sample: Arc<Sample>,
     /// Why there is no newer one, where later readings failed.
     pub stale: Option<SourceError>,
-    /// The moment of the answer.
-    pub now: Moment,
+    /// How old the reading is, counted from its beginning. No decision depends on it.
+    pub age: Duration,
 }
 
 /// Shares readings between everybody who asks.
@@ -250,10 +250,9 @@ impl<O: Observe> Inner<O> {
     }
 
     fn judge(&self, known: &Known, max_staleness: Duration) -> Option<Result<Answer, SourceError>> {
-        let now = self.now();
-        let age = known.sample.as_ref().map(|sample| now.since(sample.taken_at));
+        let age = known.sample.as_ref().map(|sample| self.now().since(sample.taken_at));
         let failure = known.failure.as_ref().map(|failure| &failure.error);
-        let answer = |stale| known.sample.clone().map(|sample| Ok(Answer { sample, stale, now }));
+        let answer = |stale| known.sample.clone().zip(age).map(|(sample, age)| Ok(Answer { sample, stale, age }));
         match verdict(age, failure, max_staleness) {
             Verdict::Serve => answer(None),
             Verdict::ServeStale(error) => answer(Some(error)),

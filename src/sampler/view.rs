@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::askers::{AskerView, AskersView};
-use super::chart::Chart;
+use super::chart::{Chart, Point};
 use super::target::{ErrorCounts, Target};
 use super::verdict::{Verdict, verdict};
 use crate::lag::{Moment, SourceError};
@@ -28,8 +28,7 @@ pub struct TargetView {
     pub errors: ErrorCounts,
     /// For how long its consumers have moved no position, as far as it was seen; `None` where readings tell no positions.
     pub unmoved_for: Option<Duration>,
-    /// When this was so.
-    pub now: Moment,
+    seen_at: Moment,
 }
 
 /// What is known of a target.
@@ -125,15 +124,21 @@ impl TargetView {
             chart: known.chart.clone(),
             errors: known.errors,
             unmoved_for: known.moved_at.map(|at| now.since(at)),
-            now,
+            seen_at: now,
         }
+    }
+
+    /// Seconds from a point of the chart to this view.
+    #[must_use]
+    pub fn seconds_since(&self, point: &Point) -> f64 {
+        point.seconds_before(self.seen_at)
     }
 
     /// What KEDA gets for `asker`, by the rules of the calls themselves.
     #[must_use]
     pub fn judge(&self, asker: &AskerView) -> Judged {
         let sample = self.state.sample();
-        let decided = sample.map(|(sample, _)| decide(&asker.policy, &self.source, sample, self.now));
+        let decided = sample.map(|(sample, _)| decide(&asker.policy, &self.source, sample));
         let failure = self.state.failure().map(|(error, _)| error);
         match (verdict(sample.map(|(_, age)| age), failure, asker.max_staleness), decided) {
             (Verdict::Serve | Verdict::ServeStale(_), Some(Ok(decision))) => Judged::Valued(decision),

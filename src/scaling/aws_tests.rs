@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::lag::streams::{AgeBasis, Backlog, ShardId, ShardReport, ShardState, Survey, Timestamp};
-use crate::lag::{ApplicationObservation, Checkpoints, ShardsObservation};
+use crate::lag::{ApplicationObservation, Checkpoints, Moment, ShardsObservation};
 use crate::trigger::Trigger;
 
 fn trigger(source: &str, more: &[(&str, &str)]) -> Trigger {
@@ -21,8 +21,7 @@ fn sample(trigger: &Trigger, observation: Observation) -> Sample {
 }
 
 fn decided(trigger: &Trigger, observation: &Observation) -> Decision {
-    let now = Moment::after_epoch(Duration::from_secs(1));
-    decide(&trigger.policy, &trigger.source, &sample(trigger, observation.clone()), now)
+    decide(&trigger.policy, &trigger.source, &sample(trigger, observation.clone()))
         .expect("an observation of the trigger's source")
 }
 
@@ -127,8 +126,6 @@ fn records_near_their_deletion_are_a_step_of_the_decision() {
 fn an_observation_of_another_kind_is_an_error_and_never_a_value() {
     let trigger = trigger("aws-kinesis-stream", &[]);
     let observation = application(&[], DAY);
-    let now = Moment::after_epoch(Duration::ZERO);
-    let error =
-        decide(&trigger.policy, &trigger.source, &sample(&trigger, observation), now).expect_err("another kind");
+    let error = decide(&trigger.policy, &trigger.source, &sample(&trigger, observation)).expect_err("another kind");
     assert_eq!(error.kind(), SourceErrorKind::Broken);
 }

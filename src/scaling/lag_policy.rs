@@ -8,15 +8,15 @@ use crate::lag::{
 };
 use crate::trigger::{Cap, Compat, IsolationLevel, LagPolicy, PersistentLag};
 
-/// Judges a group's observation. The sum runs over the partitions that the trigger selects.
+/// Judges a group's observation, taken at `taken_at`. The sum runs over the partitions that the trigger selects.
 pub(super) fn decide(
     policy: &LagPolicy,
     isolation: IsolationLevel,
     observation: &GroupObservation,
     history: &GroupHistory,
-    now: Moment,
+    taken_at: Moment,
 ) -> Decision {
-    let tally = Tally::count(policy, isolation, observation, history, now);
+    let tally = Tally::count(policy, isolation, observation, history, taken_at);
     let mut steps = tally.steps();
     let value = cap(policy, &tally, &mut steps);
     steps.push(Step::Activation { lag: tally.activity, threshold: policy.activation_threshold });
@@ -47,7 +47,7 @@ impl Tally {
         isolation: IsolationLevel,
         observation: &GroupObservation,
         history: &GroupHistory,
-        now: Moment,
+        taken_at: Moment,
     ) -> Self {
         let rules = LagRules {
             offset_reset: policy.offset_reset,
@@ -60,10 +60,10 @@ impl Tally {
             if !policy.partitions.selects(partition.partition.0) {
                 continue;
             }
-            let lag = partition_lag(partition, past, rules, now);
+            let lag = partition_lag(partition, past, rules, taken_at);
             tally.partitions += 1;
             tally.activity = tally.activity.saturating_add(lag.records);
-            if stands_still(policy.persistent_lag, partition, past, now) && lag.records > 0 {
+            if stands_still(policy.persistent_lag, partition, past, taken_at) && lag.records > 0 {
                 tally.standing = tally.standing.saturating_add(lag.records);
                 tally.standing_partitions += 1;
             } else if lag.records > 0 {
@@ -104,13 +104,18 @@ impl Tally {
     }
 }
 
-/// A commit that has not moved for the window, whatever the number of questions in between.
+/// A commit that had not moved for the window when it was read.
 /// Without a commit there is nothing that could stand still.
-fn stands_still(rule: PersistentLag, partition: &PartitionObservation, past: &PartitionHistory, now: Moment) -> bool {
+fn stands_still(
+    rule: PersistentLag,
+    partition: &PartitionObservation,
+    past: &PartitionHistory,
+    taken_at: Moment,
+) -> bool {
     match rule {
         PersistentLag::Counts => false,
         PersistentLag::Excluded { stall_window } => {
-            partition.committed != CommittedOffset::None && now.since(past.unchanged_since) >= stall_window
+            partition.committed != CommittedOffset::None && taken_at.since(past.unchanged_since) >= stall_window
         }
     }
 }

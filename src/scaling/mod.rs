@@ -1,4 +1,4 @@
-//! Reading, policy and moment in; decision out. No I/O, no clock.
+//! Reading and policy in; decision out. No I/O, no clock: rules that need time use the time of the reading.
 //!
 //! The same decision serves `GetMetrics`, `IsActive`, `/samples` and `explain`, so none of them can disagree.
 
@@ -20,18 +20,18 @@ pub(crate) use self::words::counted;
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
 pub use sample::Sample;
 
-use crate::lag::{History, Moment, Observation, SourceError, SourceErrorKind};
+use crate::lag::{History, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{Policy, SourceRef};
 
-/// Judges a sample of `source` by `policy` at `now`.
+/// Judges a sample of `source` by `policy`: the same sample gives the same decision, whenever it is asked for.
 ///
 /// # Errors
 /// [`SourceErrorKind::Broken`] when the sample is not of what the policy judges; [`SourceErrorKind::Missing`] when it does not say
 /// enough.
-pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample, now: Moment) -> Result<Decision, SourceError> {
+pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<Decision, SourceError> {
     match (policy, source, &sample.observation, &sample.history) {
         (Policy::Lag(policy), SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
-            Ok(lag_policy::decide(policy, source.isolation, group, history, now))
+            Ok(lag_policy::decide(policy, source.isolation, group, history, sample.taken_at))
         }
         (Policy::ShardCount(policy), SourceRef::Shards(source), Observation::Shards(shards), _) => {
             Ok(shard_count_policy::decide(policy, &source.stream, *shards))

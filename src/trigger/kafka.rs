@@ -228,13 +228,17 @@ pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Option<u64> {
     u64::try_from(metadata.number("activationLagThreshold", 0, 0)).ok()
 }
 
-/// How to judge the lag.
-pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<LagPolicy> {
+/// How to judge the lag, read every `poll_interval`.
+pub(super) fn lag_policy(
+    metadata: &Metadata<'_>,
+    dialect: KafkaDialect,
+    compat: Compat,
+    poll_interval: Duration,
+) -> Option<LagPolicy> {
     let threshold: Option<NonZeroU64> = positive(metadata.number("lagThreshold", DEFAULT_LAG_THRESHOLD, 1));
     let activation_threshold = activation_threshold(metadata);
     let PartitionRules { offset_reset, without_commit, partitions } = partition_rules(metadata, dialect, compat);
-    let stall_window =
-        metadata.duration("stallWindow", DEFAULT_STALL_WINDOW, SHORTEST_STALL_WINDOW, LONGEST_STALL_WINDOW);
+    let stall_window = stall_window(metadata, poll_interval);
     let persistent_lag = if metadata.flag("excludePersistentLag") {
         PersistentLag::Excluded { stall_window }
     } else {
@@ -250,6 +254,19 @@ pub(super) fn lag_policy(metadata: &Metadata<'_>, dialect: KafkaDialect, compat:
         persistent_lag,
         compat,
     })
+}
+
+/// `stallWindow`. Stalled is what several readings show, so a window holds two of them at least.
+fn stall_window(metadata: &Metadata<'_>, poll_interval: Duration) -> Duration {
+    let shortest = poll_interval * 2;
+    let default = DEFAULT_STALL_WINDOW.max(shortest);
+    let window = metadata.duration("stallWindow", default, SHORTEST_STALL_WINDOW, LONGEST_STALL_WINDOW);
+    if window < shortest {
+        let (shortest, longest) = (shortest.as_secs(), LONGEST_STALL_WINDOW.as_secs());
+        let range = format!("must be two poll intervals at least, from {shortest}s to {longest}s");
+        metadata.problem("stallWindow", format!("{range}; raise it, or lower pollInterval"));
+    }
+    window
 }
 
 fn cap(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Cap {

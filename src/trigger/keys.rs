@@ -221,7 +221,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "stallWindow",
-        Form("duration, 10s to 24h", DURATION),
+        Form("duration, 10s to 24h, at least twice pollInterval", DURATION),
         Value("2m"),
         Lag,
         "How long a commit must stand still to be persistent lag",

@@ -229,7 +229,7 @@ impl Trigger {
             let source = source.map(|source| KafkaSource { consumers: Some(rules), ..source });
             (source, CatchUpPolicy::read(metadata, activation).map(Policy::CatchUp))
         } else {
-            (source, kafka::lag_policy(metadata, dialect, compat).map(Policy::Lag))
+            (source, kafka::lag_policy(metadata, dialect, compat, pace.poll_interval).map(Policy::Lag))
         };
         Some(Self { source: SourceRef::Kafka(source?), policy: policy?, pace })
     }

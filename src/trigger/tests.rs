@@ -134,7 +134,7 @@ fn each_row_is_judged_as_keda_does_for_source_apache_kafka() {
 #[test]
 fn no_row_is_missing() {
     let seen: BTreeSet<_> = cases().into_iter().map(|case| case.id).collect();
-    let wanted = (1..=24).map(|row| format!("K{row}")).chain((1..=19).map(|row| format!("S{row}")));
+    let wanted = (1..=25).map(|row| format!("K{row}")).chain((1..=19).map(|row| format!("S{row}")));
     assert_eq!(seen, wanted.collect());
 }
 
@@ -210,6 +210,20 @@ fn pace_has_defaults_and_bounds() {
     assert_eq!(seconds(pace(&[("pollInterval", "2"), ("maxStaleness", "90s")])), (2, 90));
     assert!(problems(&[("pollInterval", "1s")]).contains("from 2s to 600s"));
     assert!(problems(&[("pollInterval", "1m"), ("maxStaleness", "119s")]).contains("from 120s to 3600s"));
+}
+
+#[test]
+fn a_stall_window_holds_two_readings() {
+    let stall_window = |changes: &[(&str, &str)]| {
+        let changes = [&[("excludePersistentLag", "true")], changes].concat();
+        let Policy::Lag(policy) = parse(&changes).expect("good").policy else { panic!("a lag policy") };
+        policy.persistent_lag
+    };
+    let seconds = |seconds| PersistentLag::Excluded { stall_window: Duration::from_secs(seconds) };
+    assert_eq!(stall_window(&[]), seconds(120));
+    assert_eq!(stall_window(&[("pollInterval", "2s"), ("stallWindow", "10s")]), seconds(10));
+    assert_eq!(stall_window(&[("pollInterval", "60s"), ("stallWindow", "2m")]), seconds(120));
+    assert_eq!(stall_window(&[("pollInterval", "10m")]), seconds(1200), "the default grows with the interval");
 }
 
 #[test]

@@ -96,9 +96,10 @@ async fn a_group_without_members_that_moves_is_an_error_unless_the_capacity_is_g
     for offset in 1.. {
         // somebody commits who is no member: a consumer with partitions of its own choice
         scene.driver.commit(&scene.group, &[(&scene.topic, 0, offset)]);
-        let refused = observer.answer(&without).await.map(|answer| {
-            keda_stream_scaler::scaling::decide(&without.policy, &without.source, &answer.sample, answer.now)
-        });
+        let refused = observer
+            .answer(&without)
+            .await
+            .map(|answer| keda_stream_scaler::scaling::decide(&without.policy, &without.source, &answer.sample));
         if let Err(error) = refused.unwrap() {
             assert!(error.chain().contains("no member") && error.chain().contains("capacityPerConsumer"), "{error:?}");
             break;

@@ -38,6 +38,7 @@ mod playground;
 mod process;
 mod proto;
 mod push;
+mod reading_time;
 mod readme;
 mod real_streams;
 mod replay;

@@ -59,7 +59,7 @@ async fn how_often_the_catch_up_law_is_asked_changes_no_answer() {
     let mut answers = 0;
     for _ in 0..12 {
         let first = ask(&sampler, &trigger).await.unwrap();
-        let decide = |answer: &Answer| decide(&trigger.policy, &trigger.source, &answer.sample, answer.now).unwrap();
+        let decide = |answer: &Answer| decide(&trigger.policy, &trigger.source, &answer.sample).unwrap();
         for _ in 0..50 {
             sleep(Duration::from_millis(20)).await;
             let again = ask(&sampler, &trigger).await.unwrap();

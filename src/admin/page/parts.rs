@@ -88,7 +88,7 @@ pub(super) fn active(judged: &Judged) -> Markup {
 pub(super) fn course(view: &TargetView, of: impl Fn(usize, &Point) -> f32) -> Vec<(f64, f64)> {
     let whole = LONGEST_CHART.as_secs_f64();
     let points = view.chart.points().iter().enumerate();
-    points.map(|(index, point)| (1.0 - point.seconds_before(view.now) / whole, f64::from(of(index, point)))).collect()
+    points.map(|(index, point)| (1.0 - view.seconds_since(point) / whole, f64::from(of(index, point)))).collect()
 }
 
 /// The same as a line with a name.

@@ -190,7 +190,7 @@ async fn value(connections: &Connections, text: &TriggerText, trigger: &Trigger)
     let metrics = Metrics::new(VERSION, COMMIT);
     let sampler = Sampler::new(Sources::new(connections.clone(), metrics.upstream.clone()), metrics.sampler.clone());
     let answer = sampler.ask(text.namespace.as_str(), trigger, PATIENCE).await;
-    let decided = answer.and_then(|answer| decide(&trigger.policy, &trigger.source, &answer.sample, answer.now));
+    let decided = answer.and_then(|answer| decide(&trigger.policy, &trigger.source, &answer.sample));
     match decided {
         Ok(decision) => {
             let activity = if decision.active { "active" } else { "not active" };

@@ -50,7 +50,7 @@ impl Course {
     /// What KEDA would have got, had it asked right after the last reading; `None` before the first.
     pub(super) fn decide(&self) -> Option<Result<Decision, SourceError>> {
         let sample = self.sample.as_ref()?;
-        Some(decide(&self.trigger.policy, &self.trigger.source, sample, sample.taken_at))
+        Some(decide(&self.trigger.policy, &self.trigger.source, sample))
     }
 
     /// What the HPA would have made of a value, with so many consumers as were recorded: an age is one number for the workload, all

@@ -244,7 +244,7 @@ mod tests {
         /// What KEDA is told that it is compared with, of a trigger that scales on lag.
         async fn lag(&self) -> i64 {
             let answer = self.sampler.ask("shop", &self.trigger, WITHIN).await.unwrap();
-            let decision = decide(&self.trigger.policy, &self.trigger.source, &answer.sample, answer.now).unwrap();
+            let decision = decide(&self.trigger.policy, &self.trigger.source, &answer.sample).unwrap();
             let lag = |step: &Step| if let Step::Activation { lag, .. } = step { Some(*lag) } else { None };
             decision.steps.iter().find_map(lag).unwrap()
         }

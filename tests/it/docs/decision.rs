@@ -33,7 +33,7 @@ fn decision(file: &str, into: Duration) -> Decision {
         sample = Some(Sample::after(sample.as_ref(), &trigger.source, observation, policies, Moment::after_epoch(now)));
     }
     let sample = sample.unwrap();
-    decide(&trigger.policy, &trigger.source, &sample, sample.taken_at).unwrap()
+    decide(&trigger.policy, &trigger.source, &sample).unwrap()
 }
 
 fn in_words(decision: &Decision) -> String {

@@ -66,7 +66,7 @@ impl Observer {
 }
 
 pub fn judge(trigger: &Trigger, answer: &Answer) -> Decision {
-    decide(&trigger.policy, &trigger.source, &answer.sample, answer.now).unwrap()
+    decide(&trigger.policy, &trigger.source, &answer.sample).unwrap()
 }
 
 /// Records behind, standing partitions included.
