@@ -12,10 +12,10 @@ use super::properties::Properties;
 use super::reach::Reach;
 use super::token::{Fetched, TokenSource};
 use crate::lag::{Report, SourceError, SourceErrorKind};
-use crate::telemetry::UpstreamMetrics;
+use crate::telemetry::{UpstreamMetrics, supervised};
 use crate::trigger::{KafkaSecurity, SourceRef};
 
-/// A token that could not be had is asked for again after this long.
+/// The pause before a token that could not be fetched is requested again.
 const TOKEN_RETRY: Duration = Duration::from_secs(5);
 
 /// No token is asked for more often: brokers refuse a second login within a second.
@@ -40,7 +40,11 @@ impl KafkaClient {
     ) -> Result<Self, SourceError> {
         let (transport, tokens) = open(bootstrap_servers, security, reach, metrics)?;
         let cluster = Arc::new(Cluster::new(transport));
-        let refresh = tokens.map(|tokens| AbortOnDropHandle::new(tokio::spawn(keep_token(tokens, cluster.clone()))));
+        let refresh = tokens.map(|tokens| {
+            let (tokens, cluster) = (Arc::new(tokens), cluster.clone());
+            let task = supervised("OAuth token renewal", move || keep_token(tokens.clone(), cluster.clone()));
+            AbortOnDropHandle::new(tokio::spawn(task))
+        });
         Ok(Self { cluster, _refresh: refresh })
     }
 
@@ -74,7 +78,7 @@ pub(in crate::source) fn open<S: AsRef<str>>(
 }
 
 /// Renews the token at four fifths of its life.
-async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
+async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Librdkafka>>) {
     let mut failing = false;
     loop {
         #[expect(clippy::disallowed_methods, reason = "a token's life is told in the time of day")]
@@ -88,7 +92,7 @@ async fn keep_token(tokens: TokenSource, cluster: Arc<Cluster<Librdkafka>>) {
         let pause = match set {
             Ok(lifetime) => {
                 if std::mem::take(&mut failing) {
-                    tracing::info!("tokens can be had again");
+                    tracing::info!("tokens are issued again");
                 }
                 (lifetime * 4 / 5).max(SHORTEST_REFRESH)
             }

@@ -24,6 +24,9 @@ const MSK_LIFETIME: Duration = Duration::from_secs(900);
 /// A token without a life of its own lasts this long.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
+/// A token that lasts longer is renewed as if it lasted this long: the server chooses the number, and it may be any.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+
 /// Where tokens come from.
 pub(in crate::source) enum TokenSource {
     Oauth {
@@ -124,14 +127,20 @@ async fn oauth(
         return Err(format!("could not get a token from {endpoint}: it answered {status}"));
     }
     let answer: TokenAnswer = answer.json().await.map_err(failed)?;
-    let lifetime = answer.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
-    let token = OauthToken {
-        value: Secret::new(answer.access_token),
-        principal: client.username.clone(),
-        expires_unix_ms: milliseconds(now + lifetime),
-        extensions: extensions.to_vec(),
-    };
-    Ok(Fetched { token, lifetime })
+    Ok(answer.fetched(&client.username, extensions, now))
+}
+
+impl TokenAnswer {
+    fn fetched(self, principal: &str, extensions: &[(String, String)], now: SystemTime) -> Fetched {
+        let lifetime = self.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(LONGEST_LIFETIME);
+        let token = OauthToken {
+            value: Secret::new(self.access_token),
+            principal: principal.to_owned(),
+            expires_unix_ms: milliseconds(now + lifetime),
+            extensions: extensions.to_vec(),
+        };
+        Fetched { token, lifetime }
+    }
 }
 
 /// A presigned `kafka-cluster:Connect`, as Amazon MSK's IAM expects it. It lasts no longer than the key that signed it.
@@ -243,6 +252,23 @@ mod tests {
         assert_eq!(parameters["X-Amz-Security-Token"], "a%2Fsession%2Btoken%3D%3D");
         assert_eq!(parameters["X-Amz-Signature"], "9706cc260d3adbad90c7413f2efb740b6e7bed63d9f90261fb5950eec49d2862");
         assert_eq!((fetched.lifetime, fetched.token.expires_unix_ms), (Duration::from_secs(300), 1_700_000_300_000));
+    }
+
+    #[test]
+    fn a_token_may_claim_any_lifetime() {
+        let cases = [
+            (None, DEFAULT_LIFETIME),
+            (Some(0), Duration::ZERO),
+            (Some(3600), Duration::from_secs(3600)),
+            (Some(u64::MAX / 1000), LONGEST_LIFETIME),
+            (Some(u64::MAX), LONGEST_LIFETIME),
+        ];
+        for (expires_in, lifetime) in cases {
+            let answer = TokenAnswer { access_token: "t".to_owned(), expires_in };
+            let fetched = answer.fetched("admin", &[], at(NOW));
+            assert_eq!(fetched.lifetime, lifetime, "{expires_in:?}");
+            assert_eq!(fetched.token.expires_unix_ms, milliseconds(at(NOW) + lifetime));
+        }
     }
 
     #[test]
