@@ -97,5 +97,6 @@ async fn readyz<O: Observe>(State(context): State<Arc<Context<O>>>) -> impl Into
 }
 
 async fn samples<O: Observe>(State(context): State<Arc<Context<O>>>, Query(filter): Query<Filter>) -> Json<Samples> {
-    Json(Samples::new(context.sampler.view(), &filter))
+    let views = context.sampler.view_of(|source| filter.selects(source));
+    Json(Samples::new(&views, &filter))
 }

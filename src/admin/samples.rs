@@ -17,6 +17,12 @@ pub(super) struct Filter {
     source: Option<String>,
 }
 
+impl Filter {
+    pub(super) fn selects(&self, source: &SourceRef) -> bool {
+        self.source.as_deref().is_none_or(|wanted| source.to_string().contains(wanted))
+    }
+}
+
 /// Every target.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,10 +140,9 @@ enum Reading {
 }
 
 impl Samples {
-    pub(super) fn new(mut views: Vec<TargetView>, filter: &Filter) -> Self {
-        let wanted = filter.source.as_deref();
-        views.retain(|view| wanted.is_none_or(|wanted| view.source.to_string().contains(wanted)));
-        let mut targets: Vec<_> = views.iter().map(|view| Target::new(view, wanted.is_some())).collect();
+    pub(super) fn new(views: &[TargetView], filter: &Filter) -> Self {
+        let rows = filter.source.is_some();
+        let mut targets: Vec<_> = views.iter().map(|view| Target::new(view, rows)).collect();
         targets.sort_by(|one, other| one.source.cmp(&other.source));
         Self { targets }
     }

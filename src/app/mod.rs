@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about the domain. Listeners and the end come from outside, so that a test can run the whole service.
 
+mod own_thread;
 mod recorder;
 mod reload;
 
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::own_thread::on_own_thread;
 use self::recorder::Recorder;
 use crate::admin;
 use crate::keda::{self, CallerLimits};
@@ -127,8 +129,13 @@ pub async fn run(
     }
     let readiness = admin::Readiness::new(drain.clone());
     let connections = settings.limits.http_connections;
-    let (log, http) = (settings.log, listeners.http);
-    tasks.spawn(admin::serve(http, sampler.clone(), metrics.clone(), connections, readiness, log));
+    let (log, http) = (settings.log, listeners.http.into_std().context("could not hand over the HTTP port")?);
+    let (shown, counted) = (sampler.clone(), metrics.clone());
+    // pages and metrics of thousands of targets take their time, and KEDA's answers must not wait for them
+    tasks.spawn(on_own_thread("http", move || async move {
+        let http = TcpListener::from_std(http).context("could not listen for HTTP")?;
+        admin::serve(http, shown, counted, connections, readiness, log).await
+    }));
     if let Some(path) = settings.connections_file {
         tasks.spawn(reload::connections(path, handle));
     }
@@ -147,14 +154,14 @@ pub async fn run(
 
     tokio::select! {
         () = shutdown => {}
-        ended = &mut grpc => return ended.context("the gRPC server broke off")?.context("the gRPC server ended"),
-        Some(ended) = tasks.join_next() => return ended.context("a task broke off")?.context("a task ended"),
+        ended = &mut grpc => return ended.context("the gRPC server panicked")?.context("the gRPC server ended"),
+        Some(ended) = tasks.join_next() => return ended.context("a task panicked")?.context("a task ended"),
     }
     tracing::info!(deadline_ms = settings.drain_deadline.as_millis(), "draining");
     drain.cancel();
     // an idle connection may keep the server from ending; that must not keep the process
     if let Ok(ended) = timeout(settings.drain_deadline, grpc).await {
-        ended.context("the gRPC server broke off")?.context("the gRPC server ended")?;
+        ended.context("the gRPC server panicked")?.context("the gRPC server ended")?;
     } else {
         tracing::warn!("the drain deadline is over; open connections are cut");
     }

@@ -207,10 +207,15 @@ impl<O: Observe> Sampler<O> {
     /// What is known of every target, for operators.
     #[must_use]
     pub fn view(&self) -> Vec<TargetView> {
+        self.view_of(|_| true)
+    }
+
+    /// What is known of the targets of these sources, for operators. Answers wait for no more than one target at a time.
+    pub fn view_of(&self, wanted: impl Fn(&SourceRef) -> bool) -> Vec<TargetView> {
         let loops: Vec<_> = self.inner.backends().values().cloned().collect();
         let now = self.inner.now();
         let targets = loops.iter().flat_map(|of| of.targets().values().cloned().collect::<Vec<_>>());
-        targets.map(|target| TargetView::of(&target, now)).collect()
+        targets.filter(|target| wanted(&target.source)).map(|target| TargetView::of(&target, now)).collect()
     }
 }
 

@@ -106,7 +106,8 @@ impl ViewState {
 impl TargetView {
     pub(super) fn of(target: &Target, now: Moment) -> Self {
         let askers = target.schedule().interests.askers.view(Instant::now());
-        let known = target.known.borrow();
+        // copied, so that no reading waits for this view
+        let known = target.known.borrow().clone();
         let sample = known.sample.clone().map(|sample| (now.since(sample.taken_at), sample));
         let state = match (&known.failure, sample) {
             (None, None) => ViewState::Pending,

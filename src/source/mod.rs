@@ -19,6 +19,8 @@ use aws::AwsClient;
 pub use connections::{Connections, ConnectionsError};
 use kafka::KafkaClient;
 
+use tokio::sync::OnceCell;
+
 use crate::lag::{Observe, Report, SourceError, SourceErrorKind};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::SourceRef;
@@ -26,7 +28,8 @@ use crate::trigger::SourceRef;
 /// Reads every kind of source.
 pub struct Sources {
     admission: Arc<Admission>,
-    clients: Mutex<HashMap<Backend, Client>>,
+    /// Each is set once its client has been made.
+    clients: Mutex<HashMap<Backend, Arc<OnceCell<Client>>>>,
     metrics: UpstreamMetrics,
 }
 
@@ -54,23 +57,28 @@ impl Sources {
         ConnectionsHandle(self.admission.clone())
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<Backend, Client>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<Backend, Arc<OnceCell<Client>>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self, backend: &Backend) -> Result<Client, SourceError> {
-        let mut clients = self.clients();
-        if let Some(client) = clients.get(backend) {
-            return Ok(client.clone());
-        }
-        let client = match backend.service() {
+    async fn client(&self, backend: &Backend) -> Result<Client, SourceError> {
+        let client = self.clients().entry(backend.clone()).or_default().clone();
+        let (backend, metrics) = (backend.clone(), self.metrics.clone());
+        client.get_or_try_init(|| Client::open(backend, metrics)).await.cloned()
+    }
+}
+
+impl Client {
+    /// Makes a client off the thread that answers: it reads files and starts threads.
+    async fn open(backend: Backend, metrics: UpstreamMetrics) -> Result<Self, SourceError> {
+        let name = format!("could not set up the client of {backend:?}");
+        let opened = tokio::task::spawn_blocking(move || match backend.service() {
             Service::Kafka { bootstrap_servers, security, reach } => {
-                Client::Kafka(Arc::new(KafkaClient::new(bootstrap_servers, security, *reach, &self.metrics)?))
+                Ok(Self::Kafka(Arc::new(KafkaClient::new(bootstrap_servers, security, *reach, &metrics)?)))
             }
-            Service::Aws(identity) => Client::Aws(Arc::new(AwsClient::new(identity.clone(), self.metrics.clone()))),
-        };
-        clients.insert(backend.clone(), client.clone());
-        Ok(client)
+            Service::Aws(identity) => Ok(Self::Aws(Arc::new(AwsClient::new(identity.clone(), metrics)))),
+        });
+        opened.await.unwrap_or_else(|error| Err(SourceError::new(SourceErrorKind::Broken, name).because(error)))
     }
 }
 
@@ -91,7 +99,7 @@ impl Observe for Sources {
 
     async fn observe(&self, backend: &Backend, due: Vec<Arc<SourceRef>>, report: Report) {
         let client = if self.admission.is_current(backend) {
-            self.client(backend)
+            self.client(backend).await
         } else {
             self.forget(backend);
             Err(SourceError::new(SourceErrorKind::Denied, "the connection was changed or taken away"))

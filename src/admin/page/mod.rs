@@ -42,8 +42,8 @@ pub(super) async fn target<O: Observe>(
     Path(id): Path<String>,
     Query(part): Query<Part>,
 ) -> Response {
-    let views = context.sampler.view();
-    let page = views.iter().find(|view| names::id(&view.source) == id).map_or_else(target::absent, target::page);
+    let views = context.sampler.view_of(|source| names::id(source) == id);
+    let page = views.first().map_or_else(target::absent, target::page);
     page.answer(part.fragment.is_some())
 }
 
