@@ -9,6 +9,7 @@
 pub mod proto;
 
 mod caller;
+mod connections;
 mod incoming;
 mod push;
 mod server;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
+use super::connections::Doorkeeper;
 use super::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer, SERVICE_NAME};
 use super::{Incoming, ScalerService};
 use crate::lag::Observe;
@@ -117,12 +117,12 @@ pub async fn serve_service(
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
+    let doorkeeper = Doorkeeper::new(callers);
     match incoming.into() {
-        Incoming::Plaintext(listener) => {
-            let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-            router.serve_with_incoming_shutdown(connections, drained).await?;
+        Incoming::Plaintext(port) => {
+            router.serve_with_incoming_shutdown(doorkeeper.plaintext(port), drained).await?;
         }
-        Incoming::Tls(listener) => router.serve_with_incoming_shutdown(listener.connections(), drained).await?,
+        Incoming::Tls(listener) => router.serve_with_incoming_shutdown(doorkeeper.tls(listener), drained).await?,
     }
     Ok(())
 }

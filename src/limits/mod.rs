@@ -31,6 +31,9 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The size of one trigger's metadata: keys and values.
     pub metadata_bytes: usize,
+    /// Open connections of KEDA to the gRPC port, with those whose TLS handshake is under way; each address has its share. KEDA
+    /// keeps one connection per pod; before 2.7 it was one per ScaledObject.
+    pub grpc_connections: Bounds,
     /// Open connections for operators; each address has its share.
     pub http_connections: Bounds,
 }
@@ -44,6 +47,7 @@ impl Default for Limits {
             calls_per_connection: 1_000,
             request_bytes: 64 << 10,
             metadata_bytes: 16 << 10,
+            grpc_connections: Bounds { in_all: 4_096, each: 2_048 },
             http_connections: Bounds { in_all: 128, each: 32 },
         }
     }

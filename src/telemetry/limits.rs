@@ -25,6 +25,10 @@ pub enum Limit {
     StreamsPerNamespace,
     /// The size of a trigger's metadata.
     MetadataBytes,
+    /// Open gRPC connections.
+    GrpcConnections,
+    /// Those of one address.
+    GrpcConnectionsPerAddress,
     /// Open HTTP connections.
     HttpConnections,
     /// Those of one address.
@@ -56,6 +60,8 @@ impl Limit {
             Self::Streams => "--max-streams",
             Self::StreamsPerNamespace => "--max-streams-per-namespace",
             Self::MetadataBytes => "--max-metadata-bytes",
+            Self::GrpcConnections => "--max-grpc-connections",
+            Self::GrpcConnectionsPerAddress => "--max-grpc-connections-per-address",
             Self::HttpConnections => "--max-http-connections",
             Self::HttpConnectionsPerAddress => "--max-http-connections-per-address",
         }
@@ -69,6 +75,7 @@ impl Limit {
             Self::Clients | Self::ClientsPerNamespace => "clusters, accounts and identities that are read",
             Self::Streams | Self::StreamsPerNamespace => "open push streams",
             Self::MetadataBytes => "bytes of metadata",
+            Self::GrpcConnections | Self::GrpcConnectionsPerAddress => "open gRPC connections",
             Self::HttpConnections | Self::HttpConnectionsPerAddress => "open HTTP connections",
         }
     }
@@ -86,7 +93,10 @@ impl Limit {
                  after ten minutes"
             }
             Self::MetadataBytes => "shorten the metadata, or raise the limit",
-            Self::HttpConnections | Self::HttpConnectionsPerAddress => "close some, or raise the limit",
+            Self::GrpcConnections
+            | Self::GrpcConnectionsPerAddress
+            | Self::HttpConnections
+            | Self::HttpConnectionsPerAddress => "close some, or raise the limit",
         }
     }
 
@@ -99,6 +109,8 @@ impl Limit {
             Self::Streams => "streams",
             Self::StreamsPerNamespace => "streams_per_namespace",
             Self::MetadataBytes => "metadata_bytes",
+            Self::GrpcConnections => "grpc_connections",
+            Self::GrpcConnectionsPerAddress => "grpc_connections_per_address",
             Self::HttpConnections => "http_connections",
             Self::HttpConnectionsPerAddress => "http_connections_per_address",
         }

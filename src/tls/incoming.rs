@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::{Stream, TryStreamExt as _, unfold};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,13 +16,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::Tls;
 use super::refusal::{Refusal, Told};
+use super::under_way::UnderWay;
 use crate::telemetry::TlsMetrics;
 
 /// How long a handshake may take; one of KEDA's takes milliseconds.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Handshakes at once. Who comes then is turned away at once, and comes again.
-const MOST_HANDSHAKES: usize = 256;
 
 /// How long, and how much, is read of a client that was refused.
 const PARTING_DEADLINE: Duration = Duration::from_secs(1);
@@ -36,14 +34,21 @@ pub struct Listener {
     port: TcpListener,
     tls: Tls,
     metrics: TlsMetrics,
-    handshakes: JoinSet<Handshake>,
     told: Told,
 }
 
+/// A port with the handshakes that are under way; each holds the permit of its connection.
+struct Accepting<P, A> {
+    listener: Listener,
+    admit: A,
+    handshakes: JoinSet<Handshake<P>>,
+    under_way: UnderWay,
+}
+
 /// A handshake's end.
-struct Handshake {
+struct Handshake<P> {
     peer: SocketAddr,
-    outcome: Result<TlsStream<TcpStream>, (Refusal, String)>,
+    outcome: Result<(TlsStream<TcpStream>, P), (Refusal, String)>,
 }
 
 impl Listener {
@@ -53,51 +58,24 @@ impl Listener {
             metrics.expect_outcome(refusal.word());
         }
         metrics.expect_outcome("ok");
-        Self { port, tls, metrics, handshakes: JoinSet::new(), told: Told::default() }
+        Self { port, tls, metrics, told: Told::default() }
     }
 
     /// The connections whose handshake succeeded. Dropping it closes the port and ends the handshakes that are under way.
     pub fn connections(self) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
-        unfold(self, |mut listener| async move {
-            let connection = listener.next().await;
-            Some((Ok(connection), listener))
+        self.admitted(|_| Some(())).map_ok(|(stream, ())| stream)
+    }
+
+    /// The same, for connections that `admit` gives a permit before their handshake begins; others are closed at once.
+    pub fn admitted<P: Send + 'static>(
+        self,
+        admit: impl FnMut(SocketAddr) -> Option<P>,
+    ) -> impl Stream<Item = io::Result<(TlsStream<TcpStream>, P)>> {
+        let accepting = Accepting { listener: self, admit, handshakes: JoinSet::new(), under_way: UnderWay::default() };
+        unfold(accepting, |mut accepting| async move {
+            let connection = accepting.next().await;
+            Some((Ok(connection), accepting))
         })
-    }
-
-    async fn next(&mut self) -> TlsStream<TcpStream> {
-        loop {
-            tokio::select! {
-                (stream, peer) = accept(&self.port) => self.accepted(stream, peer),
-                Some(ended) = self.handshakes.join_next() => {
-                    // one that panicked has said so
-                    if let Ok(handshake) = ended && let Some(stream) = self.ended(handshake) {
-                        return stream;
-                    }
-                }
-            }
-        }
-    }
-
-    fn accepted(&mut self, stream: TcpStream, peer: SocketAddr) {
-        if self.handshakes.len() < MOST_HANDSHAKES {
-            let config = self.tls.identity().config.clone();
-            self.handshakes.spawn(handshake(config, stream, peer));
-        } else {
-            self.refused(Refusal::TooMany, peer, "");
-        }
-    }
-
-    fn ended(&mut self, Handshake { peer, outcome }: Handshake) -> Option<TlsStream<TcpStream>> {
-        match outcome {
-            Ok(stream) => {
-                self.metrics.handshake("ok");
-                Some(stream)
-            }
-            Err((refusal, detail)) => {
-                self.refused(refusal, peer, &detail);
-                None
-            }
-        }
     }
 
     fn refused(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
@@ -106,10 +84,61 @@ impl Listener {
     }
 }
 
-async fn accept(port: &TcpListener) -> (TcpStream, SocketAddr) {
+impl<P: Send + 'static, A: FnMut(SocketAddr) -> Option<P>> Accepting<P, A> {
+    async fn next(&mut self) -> (TlsStream<TcpStream>, P) {
+        loop {
+            tokio::select! {
+                (stream, peer) = accept(&self.listener.port) => self.accepted(stream, peer),
+                Some(ended) = self.handshakes.join_next_with_id() => {
+                    let id = match &ended {
+                        Ok((id, _)) => *id,
+                        Err(error) => error.id(),
+                    };
+                    self.under_way.remove(id);
+                    // one that panicked has said so, and one that gave way was counted
+                    if let Ok((_, handshake)) = ended && let Some(connection) = self.ended(handshake) {
+                        return connection;
+                    }
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let Some(permit) = (self.admit)(peer) else { return };
+        if let Some(oldest) = self.under_way.make_room(peer) {
+            self.listener.refused(Refusal::TooMany, oldest, "");
+        }
+        let config = self.listener.tls.identity().config.clone();
+        let task = self.handshakes.spawn(handshake(config, stream, peer, permit));
+        self.under_way.add(peer, task);
+    }
+
+    fn ended(&mut self, Handshake { peer, outcome }: Handshake<P>) -> Option<(TlsStream<TcpStream>, P)> {
+        match outcome {
+            Ok(connection) => {
+                self.listener.metrics.handshake("ok");
+                Some(connection)
+            }
+            Err((refusal, detail)) => {
+                self.listener.refused(refusal, peer, &detail);
+                None
+            }
+        }
+    }
+}
+
+/// The next connection of a port; an error that is of one connection only ends that one.
+pub async fn accept(port: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match port.accept().await {
-            Ok(accepted) => return accepted,
+            Ok((stream, peer)) => {
+                // an answer must not wait for the acknowledgement of the one before
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+                }
+                return (stream, peer);
+            }
             // that connection is over, others are not
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
@@ -121,13 +150,9 @@ async fn accept(port: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn handshake(config: Arc<ServerConfig>, stream: TcpStream, peer: SocketAddr) -> Handshake {
-    // an answer must not wait for the acknowledgement of the one before
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
-    }
+async fn handshake<P>(config: Arc<ServerConfig>, stream: TcpStream, peer: SocketAddr, permit: P) -> Handshake<P> {
     let outcome = match timeout(HANDSHAKE_DEADLINE, TlsAcceptor::from(config).accept(stream).into_fallible()).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => Ok((stream, permit)),
         Ok(Err((error, stream))) => {
             part(stream).await;
             Err((Refusal::of(&error), error.to_string()))

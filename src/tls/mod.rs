@@ -7,6 +7,7 @@ mod expiry;
 mod files;
 mod incoming;
 mod refusal;
+mod under_way;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 pub use self::expiry::{Expiry, Validity};
 use self::files::Identity;
 pub use self::files::{Error, Files};
-pub use self::incoming::Listener;
+pub use self::incoming::{Listener, accept};
 
 /// The files and what they held when they were last good.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use keda_stream_scaler::sampler::Sampler;
 use keda_stream_scaler::telemetry::Exposition;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -232,6 +232,39 @@ async fn a_connection_full_of_calls_that_wait_holds_up_no_other_connection() {
     timeout(SOON, third).await.unwrap().unwrap().unwrap();
 }
 
+// === gRPC connections ===
+
+#[tokio::test]
+async fn an_address_with_all_its_grpc_connections_gets_no_more_and_keda_is_answered() {
+    let bounds = Bounds { in_all: 4, each: 2 };
+    let server = Server::limited(Limits { grpc_connections: bounds, ..Limits::default() }).await;
+    let held = [connect_from(2, server.address).await, connect_from(2, server.address).await];
+    let mut refused = connect_from(2, server.address).await;
+    let read = timeout(SOON, refused.read(&mut [0; 16])).await.expect("it is closed at once");
+    assert!(read.is_err() || read.is_ok_and(|length| length == 0));
+    let mut client = server.client().await;
+    client.get_metric_spec(object("shop", "a", &[])).await.unwrap();
+    let text = server.metrics.render(Exposition::Text);
+    for line in [
+        "stream_scaler_limit_used{limit=\"grpc_connections\"} 3",
+        "stream_scaler_limit_refusals_total{limit=\"grpc_connections_per_address\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    // what is closed makes room
+    drop(held);
+    let begun = Instant::now();
+    loop {
+        let mut stream = connect_from(2, server.address).await;
+        // the server's settings come first where it is let in
+        let _ = stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+        if timeout(SOON, stream.read(&mut [0; 16])).await.unwrap().is_ok_and(|length| length > 0) {
+            break;
+        }
+        assert!(begun.elapsed() < SOON, "there is no room again");
+    }
+}
+
 // === HTTP ===
 
 /// The operators' port with room for 4 connections, of one address 2.
@@ -327,6 +360,7 @@ async fn a_limit_outside_its_range_is_wrong_usage() {
         ("--max-clients", "5000"),
         ("--max-request-bytes", "100"),
         ("--max-http-connections", "many"),
+        ("--max-grpc-connections", "1"),
     ] {
         let ended = run(&["serve", flag, value]).await;
         assert_eq!(ended.code, Some(2), "{flag} {value}: {}", ended.stderr);

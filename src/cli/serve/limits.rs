@@ -45,6 +45,14 @@ pub(super) struct LimitArguments {
     #[arg(long, env = "STREAM_SCALER_MAX_METADATA_BYTES", default_value_t = default().metadata_bytes, value_name = "BYTES",
           value_parser = count(1_024..=1_048_576))]
     max_metadata_bytes: usize,
+    /// Open connections to the gRPC port
+    #[arg(long, env = "STREAM_SCALER_MAX_GRPC_CONNECTIONS", default_value_t = default().grpc_connections.in_all,
+          value_name = "COUNT", value_parser = count(2..=100_000))]
+    max_grpc_connections: usize,
+    /// Of those, the most of one address
+    #[arg(long, env = "STREAM_SCALER_MAX_GRPC_CONNECTIONS_PER_ADDRESS", default_value_t = default().grpc_connections.each,
+          value_name = "COUNT", value_parser = count(1..=100_000))]
+    max_grpc_connections_per_address: usize,
     /// Open connections to the HTTP port
     #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS", default_value_t = default().http_connections.in_all,
           value_name = "COUNT", value_parser = count(2..=10_000))]
@@ -76,6 +84,8 @@ impl From<LimitArguments> for Limits {
             max_calls_per_connection,
             max_request_bytes,
             max_metadata_bytes,
+            max_grpc_connections,
+            max_grpc_connections_per_address,
             max_http_connections,
             max_http_connections_per_address,
         } = arguments;
@@ -86,6 +96,7 @@ impl From<LimitArguments> for Limits {
             calls_per_connection: max_calls_per_connection,
             request_bytes: max_request_bytes,
             metadata_bytes: max_metadata_bytes,
+            grpc_connections: Bounds { in_all: max_grpc_connections, each: max_grpc_connections_per_address },
             http_connections: Bounds { in_all: max_http_connections, each: max_http_connections_per_address },
         }
     }

@@ -1,0 +1,118 @@
+//! The connections of the gRPC port: counted in all and by address, whether they speak TLS or not.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{Stream, TryStreamExt as _, unfold};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tonic::transport::server::Connected;
+
+use super::CallerLimits;
+use crate::limits::{Allowance, Limit, Pass};
+use crate::tls;
+
+/// Refused connections are logged this often at most.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// Gives each connection its permit.
+pub(super) struct Doorkeeper {
+    connections: Arc<Allowance>,
+    logged: Option<Instant>,
+    refused_since: u64,
+}
+
+/// A connection that is counted until it is dropped.
+pub(super) struct Counted<S> {
+    stream: S,
+    _pass: Pass,
+}
+
+impl Doorkeeper {
+    pub(super) fn new(callers: &CallerLimits) -> Self {
+        let (in_all, each) = (Limit::GrpcConnections, Limit::GrpcConnectionsPerAddress);
+        let connections = Allowance::new(callers.limits.grpc_connections, in_all, each, &callers.metrics);
+        Self { connections, logged: None, refused_since: 0 }
+    }
+
+    /// Connections that speak plaintext.
+    pub(super) fn plaintext(self, port: TcpListener) -> impl Stream<Item = io::Result<Counted<TcpStream>>> {
+        unfold((self, port), |(mut doorkeeper, port)| async move {
+            loop {
+                let (stream, peer) = tls::accept(&port).await;
+                if let Some(pass) = doorkeeper.admit(peer) {
+                    return Some((Ok(Counted { stream, _pass: pass }), (doorkeeper, port)));
+                }
+            }
+        })
+    }
+
+    /// Connections that speak TLS; they are counted from before their handshake.
+    pub(super) fn tls(
+        mut self,
+        listener: tls::Listener,
+    ) -> impl Stream<Item = io::Result<Counted<impl AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static>>> {
+        let admitted = listener.admitted(move |peer| self.admit(peer));
+        admitted.map_ok(|(stream, pass)| Counted { stream, _pass: pass })
+    }
+
+    fn admit(&mut self, peer: SocketAddr) -> Option<Pass> {
+        let full = match self.connections.take(&peer.ip().to_canonical().to_string()) {
+            Ok(pass) => return Some(pass),
+            Err(full) => full,
+        };
+        self.refused_since += 1;
+        let now = Instant::now();
+        if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_EVERY) {
+            self.logged = Some(now);
+            let refused = std::mem::take(&mut self.refused_since);
+            tracing::warn!(%peer, refused, "gRPC connection refused: {full}; {}", full.limit.remedy());
+        }
+        None
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl<S: Connected> Connected for Counted<S> {
+    type ConnectInfo = S::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
