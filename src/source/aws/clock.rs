@@ -6,16 +6,23 @@ use std::time::SystemTime;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::DateTime;
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use aws_smithy_types::date_time::Format;
+
+use tokio::time::Instant;
 
 use crate::lag::streams::Timestamp;
 
-/// Dates are whole seconds and answers take time: what differs less than this is no difference.
-const TOLERANCE_MS: i64 = 2_000;
+/// What differs less than this is no difference.
+const TOLERANCE_MS: i64 = 1_000;
+
+/// An answer that took longer says too little of the difference to learn it from.
+const QUICK_MS: i64 = 1_000;
 
 /// How far this machine's clock is from the service's.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +35,54 @@ impl ServiceClock {
         Timestamp::from_unix_ms(u64::try_from(now).unwrap_or(0))
     }
 
-    fn learn(&self, date: &DateTime) {
-        let ahead = date.secs().saturating_mul(1000).saturating_sub(local_ms());
-        // a date is cut to the second, which may be nearly over: an age is rather told too high than too low
-        let ahead = if ahead.abs() > TOLERANCE_MS { ahead.saturating_add(1000) } else { 0 };
-        let before = self.0.swap(ahead, Ordering::Relaxed);
-        if (before == 0) != (ahead == 0) {
-            tracing::warn!(ahead_ms = ahead, "the service's clock and this machine's differ");
+    fn learn(&self, date: &DateTime, answer: Exchange) {
+        let before = self.0.load(Ordering::Relaxed);
+        let ahead = answer.ahead(date.secs().saturating_mul(1000), before);
+        self.0.store(ahead, Ordering::Relaxed);
+        match (before, ahead) {
+            (0, 0) => {}
+            (0, _) => tracing::warn!(ahead_ms = ahead, "clock skew detected: AWS's clock differs from this machine's"),
+            (_, 0) => {
+                tracing::info!(ahead_ms = before, "clock skew gone: AWS's clock agrees with this machine's again");
+            }
+            _ => {}
         }
     }
+}
+
+/// When a request was sent and its answer received, in Unix milliseconds by this machine's clock.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    sent_ms: i64,
+    received_ms: i64,
+}
+
+impl Exchange {
+    /// How far the service's clock is ahead, where its answer says `date_ms` and `before` was known.
+    ///
+    /// The service took its time somewhere between the two moments and cut it to the second. A quick answer tells the difference;
+    /// a slow one only whether a known difference can still be right.
+    fn ahead(self, date_ms: i64, before: i64) -> i64 {
+        let least = date_ms.saturating_sub(self.received_ms);
+        let most = date_ms.saturating_add(1000).saturating_sub(self.sent_ms).max(least);
+        let possible = |ahead: i64| (least - TOLERANCE_MS..=most + TOLERANCE_MS).contains(&ahead);
+        let quick = self.received_ms - self.sent_ms <= QUICK_MS;
+        match (possible(0), quick) {
+            (_, false) if possible(before) => before,
+            (true, _) => 0,
+            // an age is rather too high than too low
+            (false, true) => most,
+            (false, false) => before.clamp(least, most),
+        }
+    }
+}
+
+/// When a request was sent, kept beside it.
+#[derive(Clone, Copy, Debug)]
+struct Sent(Instant);
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
 }
 
 #[expect(clippy::disallowed_methods, reason = "records are stamped with the time of day")]
@@ -50,17 +96,80 @@ impl Intercept for ServiceClock {
         "ServiceClock"
     }
 
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(Sent(Instant::now()));
+        Ok(())
+    }
+
     fn read_before_deserialization(
         &self,
         context: &BeforeDeserializationInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(date) = context.response().headers().get("date")
+        if let Some(Sent(sent)) = config.load::<Sent>().copied()
+            && let Some(date) = context.response().headers().get("date")
             && let Ok(date) = DateTime::from_str(date, Format::HttpDate)
         {
-            self.learn(&date);
+            let took = i64::try_from(sent.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let received_ms = local_ms();
+            self.learn(&date, Exchange { sent_ms: received_ms.saturating_sub(took), received_ms });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 1_800_000_000_000;
+
+    /// What is known after an answer that the service, whose clock is `skew` ahead, gave `after` its sending, and that took `took`.
+    fn learned(skew: i64, phase: i64, after: i64, took: i64, before: i64) -> i64 {
+        let sent_ms = NOON + phase;
+        let date_ms = (sent_ms + after + skew).div_euclid(1000) * 1000;
+        Exchange { sent_ms, received_ms: sent_ms + took }.ahead(date_ms, before)
+    }
+
+    #[test]
+    fn an_answer_that_is_late_is_no_skew() {
+        for phase in (0..1000).step_by(37) {
+            for took in [0, 500, 2_100, 3_000, 9_000, 60_000] {
+                for after in [0, took / 2, took] {
+                    assert_eq!(learned(0, phase, after, took, 0), 0, "after {after} of {took} ms");
+                    let known = learned(5_000, phase, after, took, 5_500);
+                    assert!(
+                        (5_000..=7_000).contains(&known),
+                        "a known skew stays: {known}, after {after} of {took} ms"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_skew_is_learned_from_a_quick_answer_and_never_too_small() {
+        for skew in [-7_200_000, -5_000, 4_000, 5_000, 86_400_000] {
+            for phase in (0..1000).step_by(37) {
+                for took in [0, 15, 400, 900] {
+                    let known = learned(skew, phase, took / 2, took, 0);
+                    assert!((skew..=skew + 2_000).contains(&known), "{skew}: {known}");
+                    assert_eq!(learned(0, phase, took / 2, took, known), 0, "and goes when the clocks agree again");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_answer_corrects_what_cannot_be_right() {
+        let known = learned(3_600_000, 0, 1_500, 3_000, 0);
+        assert!((3_597_000..=3_604_000).contains(&known), "{known}");
+        assert_eq!(learned(0, 0, 3_000, 3_000, 3_600_000), 0);
     }
 }
