@@ -32,6 +32,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(900);
 /// How often those are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 const ENDING: &str = "jsonl";
+/// The largest number in a file's name that is taken for one of a scaler.
+const LARGEST_NUMBER: u64 = u64::MAX / 2;
 
 /// Gives lines to the thread that writes them.
 pub(super) struct Recorder {
@@ -221,14 +223,25 @@ impl Writer {
     fn begin(&mut self, source: &str, key: u64) -> io::Result<()> {
         self.open.remove(&key);
         self.make_room()?;
-        let path = self.directory.join(format!("{key:016x}-{:08}.{ENDING}", self.next));
-        File::create_new(&path)?;
-        self.next += 1;
+        let path = self.create(key)?;
         let triggers = self.triggers.get(&key).into_iter().flatten().cloned().collect();
         let mut open = Open { path, written: 0 };
         open.append(&Line::Recording { version: VERSION, source: source.to_owned(), triggers })?;
         self.open.insert(key, open);
         Ok(())
+    }
+
+    /// Creates a file under the next free name: another scaler may write into the same directory.
+    fn create(&mut self, key: u64) -> io::Result<PathBuf> {
+        loop {
+            let path = self.directory.join(format!("{key:016x}-{:08}.{ENDING}", self.next));
+            self.next += 1;
+            match File::create_new(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Deletes the oldest files until one more has room.
@@ -237,14 +250,14 @@ impl Writer {
         files.sort_by_key(|path| number(path));
         let mut sizes: Vec<u64> = Vec::with_capacity(files.len());
         for file in &files {
-            sizes.push(fs::metadata(file)?.len());
+            sizes.push(unless_gone(fs::metadata(file).map(|of| of.len()))?);
         }
         let mut total: u64 = sizes.iter().sum();
         for (file, size) in files.iter().zip(sizes) {
             if total + LARGEST_FILE <= self.most {
                 break;
             }
-            fs::remove_file(file)?;
+            unless_gone(fs::remove_file(file))?;
             self.open.retain(|_, open| open.path != *file);
             total -= size;
         }
@@ -272,7 +285,16 @@ fn recordings(directory: &Path) -> io::Result<Vec<PathBuf>> {
 fn number(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(&format!(".{ENDING}"))?;
     let (key, number) = name.split_once('-')?;
-    (key.len() == 16).then(|| number.parse().ok())?
+    // whoever made a file with a larger number, it was no scaler
+    (key.len() == 16).then(|| number.parse().ok().filter(|number| *number <= LARGEST_NUMBER))?
+}
+
+/// Another scaler may have deleted a file of a shared directory first.
+fn unless_gone<T: Default>(outcome: io::Result<T>) -> io::Result<T> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]
@@ -360,6 +382,36 @@ mod tests {
             };
             assert_eq!((triggers.len(), *at), (1, begun));
         }
+    }
+
+    #[test]
+    fn a_name_that_another_scaler_took_in_a_shared_directory_is_passed_over() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut writer = writer(directory.path(), u64::MAX);
+        let line = |at| Line::Reading { at, of: Reading::Shards { open: 1, closed: 0 } };
+        for number in 0..5 {
+            fs::write(directory.path().join(format!("{:016x}-{number:08}.{ENDING}", 7)), "other").expect("written");
+        }
+        for at in 1..=3 {
+            writer.write("stream orders", 7, &line(at)).expect("written");
+            writer.open.get_mut(&7).expect("it is open").written = LARGEST_FILE;
+            fs::write(directory.path().join(format!("{:016x}-{:08}.{ENDING}", 7, writer.next)), "other")
+                .expect("written");
+        }
+        let files = recordings(directory.path()).expect("files");
+        let others = files.iter().filter(|path| fs::read_to_string(path).expect("text") == "other").count();
+        assert_eq!((files.len(), others), (5 + 3 + 3, 5 + 3), "nothing of another scaler is overwritten");
+    }
+
+    #[test]
+    fn a_file_that_is_named_beyond_every_number_stops_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join(format!("{:016x}-{}.{ENDING}", 7, u64::MAX)), "mine").expect("written");
+        let recorder = Recorder::start(directory.path(), u64::MAX).expect("it starts");
+        let source = Trigger::parse(&metadata("orders")).expect("good").source;
+        recorder.asked(&source, &metadata("orders"));
+        drop(recorder);
+        assert_eq!(fs::read_dir(directory.path()).expect("files").count(), 2);
     }
 
     #[test]

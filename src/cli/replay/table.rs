@@ -61,7 +61,7 @@ impl Table {
         let mut rows = Vec::new();
         let mut readings = recording.readings.iter().peekable();
         while let Some((at, observation)) = readings.next() {
-            let now = Moment::after_epoch(Duration::from_millis(at - first));
+            let now = Moment::after_epoch(Duration::from_millis(at.saturating_sub(first)));
             for course in courses.iter_mut() {
                 course.see(observation, now);
             }
