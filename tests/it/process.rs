@@ -1,8 +1,11 @@
 //! The service as a process: over gRPC from a real group, probes, signals.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
@@ -119,6 +122,40 @@ async fn the_drain_has_a_hard_deadline_that_an_idle_connection_cannot_move() {
     assert_eq!(serving.code().await, Some(0));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_during_the_drain_ends_the_process_at_once() {
+    for second in ["TERM", "INT"] {
+        let serving = Serving::start(&["--drain-seconds", "600"]).await;
+        let call = unfinished_call(serving.grpc).await;
+        serving.signal("TERM").await;
+        serving.logged("message", "draining").await;
+        let begun = Instant::now();
+        serving.signal(second).await;
+        assert_eq!(serving.code().await, Some(1));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        drop(call);
+    }
+}
+
+/// A call whose request never ends, and which so keeps the drain waiting: its frames as they are on the wire.
+async fn unfinished_call(address: SocketAddr) -> TcpStream {
+    let path = "/externalscaler.ExternalScaler/IsActive";
+    let mut block = vec![0x83, 0x86];
+    for (name, value) in [(0x44, path), (0x41, "x"), (0x5f, "application/grpc")] {
+        block.extend([name, u8::try_from(value.len()).unwrap()]);
+        block.extend(value.as_bytes());
+    }
+    block.extend(b"\x40\x02te\x08trailers");
+    let mut frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    frames.extend([0, 0, u8::try_from(block.len()).unwrap(), 1, 4, 0, 0, 0, 1]);
+    frames.extend(block);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&frames).await.unwrap();
+    // its settings: the server has begun to read
+    stream.read_exact(&mut [0; 9]).await.unwrap();
+    stream
 }
 
 #[tokio::test(flavor = "multi_thread")]

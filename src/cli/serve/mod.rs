@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use self::limits::LimitArguments;
 use self::observability::Observability;
@@ -33,7 +34,7 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
   keda-stream-scaler serve --record /var/lib/stream-scaler   # for keda-stream-scaler replay
   keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log
 
-Exit code 0: it was told to end, and open calls had ended; 1: it could not start, or failed; 2: wrong usage.")]
+Exit code 0: clean shutdown; 1: it could not start, failed, or got a second signal while draining; 2: wrong usage.")]
 pub(super) struct Arguments {
     /// Where KEDA finds the scaler (gRPC)
     #[arg(long, env = "STREAM_SCALER_GRPC_ADDR", default_value = "[::]:50051", value_name = "ADDRESS")]
@@ -112,22 +113,34 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         log: Some(log),
         metrics_export,
     };
-    runtime.block_on(async {
-        let served = serve(settings, grpc_addr, http_addr).await;
-        if let Some(traces) = traces {
+    let served = runtime.block_on(async {
+        let served = serve(settings, grpc_addr, http_addr).await?;
+        if let (Ended::Drained, Some(traces)) = (&served, traces) {
             // the runtime goes on meanwhile: the last spans are sent by it
             tokio::task::spawn_blocking(move || traces.end(LAST_SPANS)).await?;
         }
-        served
-    })?;
+        anyhow::Ok(served)
+    });
     // a client of a source that does not answer must not hold the process
     runtime.shutdown_background();
-    Ok(Verdict::Good)
+    match served? {
+        Ended::Drained => Ok(Verdict::Good),
+        Ended::BySecondSignal => bail!("ended by a second signal during the drain; open calls were cut"),
+    }
 }
 
-async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// How the service ended.
+enum Ended {
+    /// Open calls had ended, or the drain deadline had passed.
+    Drained,
+    /// A second signal came during the drain.
+    BySecondSignal,
+}
+
+async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr) -> anyhow::Result<Ended> {
+    let mut signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let shutdown = CancellationToken::new();
     let grpc = TcpListener::bind(grpc_addr).await.with_context(|| format!("listening for gRPC on {grpc_addr}"))?;
     let http = TcpListener::bind(http_addr).await.with_context(|| format!("listening for HTTP on {http_addr}"))?;
     tracing::info!(
@@ -138,11 +151,28 @@ async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr)
         tls = settings.tls_in_words(),
         "listening"
     );
-    app::run(settings, Listeners { grpc, http }, async move {
+    let service = app::run(settings, Listeners { grpc, http }, shutdown.clone().cancelled_owned());
+    tokio::select! {
+        served = service => served.map(|()| Ended::Drained),
+        () = async {
+            signals.next().await;
+            shutdown.cancel();
+            signals.next().await;
+        } => Ok(Ended::BySecondSignal),
+    }
+}
+
+/// The signals that end the service.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
-    .await
+    }
 }
