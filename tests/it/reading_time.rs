@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use keda_stream_scaler::admin::LiveSeries;
 use keda_stream_scaler::keda::proto::GetMetricsRequest;
 use keda_stream_scaler::keda::proto::external_scaler_server::ExternalScaler as _;
 use keda_stream_scaler::keda::{CallerLimits, ScalerService};
-use keda_stream_scaler::lag::{
-    CommittedOffset, GroupObservation, Observation, Offset, PartitionId, PartitionObservation, TopicObservation,
-    Watermarks,
+use keda_stream_scaler::lag::streams::{
+    Backlog, Checkpoint, Lease, ShardId, ShardReport, ShardState, Survey, Timestamp,
 };
-use keda_stream_scaler::sampler::Sampler;
-use keda_stream_scaler::telemetry::Metrics;
+use keda_stream_scaler::lag::{
+    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Observation, Offset, PartitionId,
+    PartitionObservation, TopicObservation, Watermarks,
+};
+use keda_stream_scaler::sampler::{Asker, PATIENCE, Sampler};
+use keda_stream_scaler::telemetry::{Exposition, Metrics};
+use keda_stream_scaler::trigger::Trigger;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
@@ -81,4 +86,55 @@ async fn a_commit_past_the_end_is_a_race_until_readings_show_it_for_thirty_secon
     assert!(scene.value(&changes).await < 0.1, "there was one reading, and it showed a race");
     sleep(S(60)).await;
     assert!((scene.value(&changes).await - 900.0).abs() < 0.1, "the second reading shows that it lasts");
+}
+
+/// An application whose two workers own a shard each.
+fn two_workers() -> Observation {
+    let shards = [("shardId-000000000000", "a"), ("shardId-000000000001", "b")].map(|(shard, owner)| {
+        let shard = ShardId::new(shard);
+        let lease = Lease {
+            shard: shard.clone(),
+            checkpoint: Checkpoint::TrimHorizon,
+            parents: Vec::new(),
+            owner: Some(owner.into()),
+            counter: Some(7),
+            throughput_kbps: None,
+        };
+        let backlog = Backlog::CaughtUp;
+        ShardReport { shard, state: Some(ShardState::Open), lease: Some(lease), bound: None, backlog }
+    });
+    Observation::Application(ApplicationObservation {
+        survey: Survey { shards: shards.into(), wanted: Vec::new() },
+        checkpoints: Checkpoints::Some,
+        workers: Vec::new(),
+        retention: None,
+        seen: Timestamp::from_unix_ms(0),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_consumers_of_an_old_reading_are_those_that_it_showed() {
+    let (source, metrics) = (Scripted::default(), Metrics::new("0", "none"));
+    let sampler = Sampler::new(source.clone(), metrics.sampler.clone());
+    metrics.add(LiveSeries::new(sampler.clone(), false));
+    let keys = [
+        ("source", "aws-kinesis-stream"),
+        ("streamName", "orders"),
+        ("awsRegion", "eu-west-1"),
+        ("scaleOn", "age"),
+        ("applicationName", "app"),
+        ("ageThreshold", "60s"),
+        ("maxStaleness", "1h"),
+    ];
+    let trigger = Trigger::parse(&keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
+    source.set("app", Script::Reads(two_workers()));
+    sampler.ask(Asker::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
+    source.set("app", Script::Silent);
+    for _ in 0..10 {
+        sleep(S(50)).await;
+        sampler.ask(Asker::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
+        let text = metrics.render(Exposition::Text);
+        let line = text.lines().find(|line| line.starts_with("stream_scaler_consumers{")).unwrap();
+        assert!(line.ends_with(" 2") || line.ends_with(" 2.0"), "{line}");
+    }
 }
