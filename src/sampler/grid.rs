@@ -12,7 +12,7 @@ use tokio::time::Instant;
 const LONGEST_STEP_MS: u64 = 600_000;
 
 /// Quick retries fall on the points of this distance, so that targets that fail together are read together.
-const RETRY_STEP: Duration = Duration::from_millis(100);
+const RETRY_STEP: Duration = Duration::from_millis(50);
 
 /// The moments at which the targets of one backend are read.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl Grid {
         if late > interval / 2 { on_grid - interval / 2 } else { on_grid }
     }
 
-    /// The time of a quick retry that comes `pause` after `now`, and less than 100 ms later.
+    /// The time of a quick retry that comes `pause` after `now`, and less than 50 ms later.
     pub(super) fn retry(&self, pause: Duration, now: Instant) -> Instant {
         self.from(now + pause, RETRY_STEP).0
     }
@@ -90,12 +90,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_retry_comes_no_earlier_than_its_pause_and_less_than_100_ms_later() {
+    async fn a_retry_comes_no_earlier_than_its_pause_and_less_than_50_ms_later() {
         let now = Instant::now();
         for random in 0..300 {
             let grid = Grid::new(now, random * 37);
             let pause = grid.retry(MS(300), now + MS(random)) - (now + MS(random));
-            assert!(pause >= MS(300) && pause < MS(400), "{pause:?}");
+            assert!(pause >= MS(300) && pause < MS(350), "{pause:?}");
         }
     }
 }
