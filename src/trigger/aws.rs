@@ -1,7 +1,7 @@
 //! `source: aws-kinesis-stream` and `source: aws-dynamodb-streams`: KEDA's parameters, and those of `scaleOn: age`.
 
 use std::fmt;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct ApplicationSource {
     pub age_from: AgeFrom,
     /// A shard is read no more often than this.
     pub probe_interval: Duration,
+    /// How many DynamoDB read units per second reading the checkpoint table may cost at most: 1 to 10,000.
+    pub lease_table_read_units: NonZeroU32,
 }
 
 /// `initialPosition`
@@ -116,6 +118,11 @@ const LONGEST_PROBE: Duration = Duration::from_secs(600);
 /// A DynamoDB stream's shard allows two readers, and its consumer is one.
 const DYNAMODB_PROBE: Duration = Duration::from_secs(30);
 
+/// A table of 100 leases is read every 10 s for it.
+const DEFAULT_READ_UNITS: i64 = 5;
+/// DynamoDB gives a table no more than 40,000 units per second by default, most of which are the application's.
+const MOST_READ_UNITS: u32 = 10_000;
+
 /// The stream to observe.
 pub(super) fn stream(metadata: &Metadata<'_>, dialect: AwsDialect) -> Option<StreamSource> {
     let access = AwsAccess::read(metadata);
@@ -178,7 +185,25 @@ pub(super) fn application(metadata: &Metadata<'_>, dialect: AwsDialect, ages: Ag
         AgeFromWord::SequenceNumber => AgeFrom::SequenceNumber,
     };
     let probe_interval = metadata.duration("probeInterval", default_probe, SHORTEST_PROBE, LONGEST_PROBE);
-    Some(ApplicationSource { stream: stream?, store: store?, initial_position, age_from, probe_interval })
+    let lease_table_read_units = lease_table_read_units(metadata);
+    Some(ApplicationSource {
+        stream: stream?,
+        store: store?,
+        initial_position,
+        age_from,
+        probe_interval,
+        lease_table_read_units: lease_table_read_units?,
+    })
+}
+
+/// `leaseTableReadUnits`
+fn lease_table_read_units(metadata: &Metadata<'_>) -> Option<NonZeroU32> {
+    let units = metadata.number("leaseTableReadUnits", DEFAULT_READ_UNITS, 1);
+    let units = u32::try_from(units).ok().filter(|units| *units <= MOST_READ_UNITS).and_then(NonZeroU32::new);
+    if units.is_none() {
+        metadata.problem("leaseTableReadUnits", format!("must be a whole number from 1 to {MOST_READ_UNITS}"));
+    }
+    units
 }
 
 fn initial_position(metadata: &Metadata<'_>) -> InitialPosition {

@@ -88,6 +88,7 @@ fn facts(
     }
     if let SourceRef::Application(application) = &trigger.source {
         facts.insert("table", application.store.table.to_string());
+        facts.insert("readUnits", application.lease_table_read_units.to_string());
         facts.insert("position", format!("{:?}", application.initial_position));
     }
     facts

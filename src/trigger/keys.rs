@@ -340,7 +340,20 @@ pub const KEYS: &[Key] = &[
     key("shardAttribute", Text("text"), Nothing, Application, "Where a custom store has the shard's id"),
     key("checkpointAttribute", Text("text"), Nothing, Application, "Where a custom store has the sequence number"),
     key("ownerAttribute", Text("text"), Nothing, Application, "Where a custom store has the owner"),
-    key("finishedAttribute", Text("text"), Nothing, Application, "What a custom store has only for finished shards"),
+    key(
+        "finishedAttribute",
+        Text("text"),
+        Nothing,
+        Application,
+        "What marks a finished shard in a custom store: true, a number above 0, or a text other than false, no or 0",
+    ),
+    key(
+        "leaseTableReadUnits",
+        Form("whole number, 1 to 10000", r"[1-9]\d{0,3}|10000"),
+        Value("5"),
+        Application,
+        "How many DynamoDB read units per second reading the checkpoint table may cost at most; a larger table is read less often",
+    ),
     key(
         "initialPosition",
         OneOf(&["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]),

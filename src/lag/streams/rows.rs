@@ -6,16 +6,19 @@ use std::sync::Arc;
 use super::{Checkpoint, Lease, ShardId};
 use crate::trigger::{StoreLayout, WithoutCheckpoint};
 
-/// A value of a row. Clients of different versions write the same attribute with different types.
+/// The value of an attribute that a row has; `NULL` is no value. Clients of different versions write the same attribute with
+/// different types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// A text, or a number as it was written.
     Text(String),
+    /// True or false.
+    Bool(bool),
     /// A set or list of texts.
     Texts(Vec<String>),
     /// Lists of texts or numbers, by name.
     Lists(HashMap<String, Vec<String>>),
-    /// There, and of a type that nothing here reads.
+    /// A value of a type that no store uses, such as binary.
     Other,
 }
 
@@ -43,6 +46,16 @@ pub enum RowError {
         shard: String,
         /// What stands there.
         checkpoint: String,
+    },
+    /// An attribute that neither says that its shard is finished nor that it is not.
+    #[error(
+        "the row of {shard} has a {attribute} that is no boolean, number or text, so it is unknown whether the shard is finished"
+    )]
+    Finished {
+        /// The key of the row.
+        shard: String,
+        /// The name of the attribute.
+        attribute: Arc<str>,
     },
 }
 
@@ -114,7 +127,12 @@ fn read_lease(row: &Row, layout: &StoreLayout) -> Result<Option<LeaseOf>, RowErr
     }
     let key = text(row, &layout.shard).ok_or_else(|| RowError::NoShard(layout.shard.clone()))?;
     let shard = ShardId::new(key.rsplit(':').next().unwrap_or(key));
-    let finished = layout.finished.as_ref().is_some_and(|finished| row.contains_key(&**finished));
+    let finished = match layout.finished.as_ref().and_then(|name| Some((name, row.get(&**name)?))) {
+        None => false,
+        Some((name, value)) => {
+            says_yes(value).ok_or_else(|| RowError::Finished { shard: key.to_owned(), attribute: name.clone() })?
+        }
+    };
     let checkpoint = match (finished, text(row, &layout.checkpoint).filter(|text| !text.is_empty())) {
         (true, _) => Checkpoint::ShardEnd,
         (false, Some(text)) => Checkpoint::parse(text)
@@ -140,10 +158,26 @@ fn read_lease(row: &Row, layout: &StoreLayout) -> Result<Option<LeaseOf>, RowErr
     Ok(Some(LeaseOf { stream, lease }))
 }
 
+/// Values that say no, whatever their case: Go writes its zero time where a time was never set.
+const NO: [&str; 9] = ["", "false", "f", "no", "n", "off", "null", "none", "0001-01-01t00:00:00z"];
+
+/// Whether a value marks its shard as finished: `true`, a number above 0, or a text that does not say no; `None` for other types.
+fn says_yes(value: &Attribute) -> Option<bool> {
+    match value {
+        Attribute::Bool(finished) => Some(*finished),
+        Attribute::Text(text) => {
+            let text = text.trim().to_lowercase();
+            let number = text.parse::<f64>().ok();
+            Some(number.map_or_else(|| !NO.contains(&&*text), |number| number > 0.0))
+        }
+        Attribute::Texts(_) | Attribute::Lists(_) | Attribute::Other => None,
+    }
+}
+
 pub(super) fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
     match row.get(name)? {
         Attribute::Text(text) => Some(text),
-        Attribute::Texts(_) | Attribute::Lists(_) | Attribute::Other => None,
+        Attribute::Bool(_) | Attribute::Texts(_) | Attribute::Lists(_) | Attribute::Other => None,
     }
 }
 

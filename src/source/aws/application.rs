@@ -234,8 +234,8 @@ impl<'a> Round<'a> {
         let store = &self.source.store;
         let attempt = || format!("could not read the checkpoints in {} for {}", store.table, self.source.stream);
         let kept = self.client.tables.of(store);
-        let rows = match kept.get(SAME_ROUND, super::tables::rows(&self.client.aws, store)).await {
-            Ok(rows) => rows,
+        let read = match kept.get(SAME_ROUND, super::tables::read(&self.client.aws, store)).await {
+            Ok(read) => read,
             Err(failure) if failure.kind == FailureKind::Missing => return Ok(None),
             Err(failure) => return Err(failure.into_error(attempt())),
         };
@@ -253,11 +253,11 @@ impl<'a> Round<'a> {
                 RowsOf::DynamoDb { table, label }
             }
         };
-        let leases = leases_of(&rows, &store.layout, of).map_err(|error| {
+        let leases = leases_of(&read.rows, &store.layout, of).map_err(|error| {
             let error = SourceError::new(SourceErrorKind::Broken, attempt()).because(error);
             error.remedy("check leaseTable and checkpointStore")
         })?;
-        Ok(Some((leases, workers_of(&rows, &store.layout))))
+        Ok(Some((leases, workers_of(&read.rows, &store.layout))))
     }
 
     /// The shards; listed again where the checkpoints know better.

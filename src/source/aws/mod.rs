@@ -28,7 +28,8 @@ use self::application::{Progress, Round};
 use self::cached::{Cached, Kept};
 use self::clients::Aws;
 use self::stream::{SHARDS_LAST, Stream};
-use crate::lag::streams::{Row, ShardState};
+use self::tables::TableRead;
+use crate::lag::streams::ShardState;
 use crate::lag::{Observation, Report, ShardsObservation, SourceError};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{AwsIdentity, CheckpointStore, SourceRef, StreamName, StreamSource};
@@ -37,7 +38,7 @@ use crate::trigger::{AwsIdentity, CheckpointStore, SourceRef, StreamName, Stream
 pub(super) struct AwsClient {
     aws: Aws,
     streams: Kept<StreamName, Stream>,
-    tables: Kept<CheckpointStore, Cached<Vec<Row>>>,
+    tables: Kept<CheckpointStore, Cached<TableRead>>,
     applications: Kept<(StreamName, CheckpointStore), tokio::sync::Mutex<Progress>>,
 }
 

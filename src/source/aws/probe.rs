@@ -296,7 +296,7 @@ impl Calls<'_> {
     }
 
     async fn checkpoints(&mut self, application: &ApplicationSource) -> Result<String, Failure> {
-        let rows = tables::rows(&self.aws, &application.store).await?;
+        let rows = tables::read(&self.aws, &application.store).await?.rows;
         let told = format!("{} rows", rows.len());
         self.rows = Some(rows);
         Ok(told)
