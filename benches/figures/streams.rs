@@ -135,7 +135,8 @@ pub fn leases(table: &mut Table) {
     let judged = Mutex::new(0);
     let before = Usage::of("self");
     for _ in 0..TURNS {
-        let leases = leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders" }).unwrap();
+        let leases =
+            leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created: None }).unwrap();
         *judged.lock().unwrap() += Survey::new(&shards, &leases, &Reads::default(), &rules, now).shards.len();
     }
     assert_eq!(judged.into_inner().unwrap(), (LEASES * TURNS) as usize);

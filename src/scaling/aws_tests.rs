@@ -9,7 +9,7 @@ use crate::lag::{ApplicationObservation, Checkpoints, Moment, ShardsObservation}
 use crate::trigger::Trigger;
 
 fn trigger(source: &str, more: &[(&str, &str)]) -> Trigger {
-    let base = [("source", source), ("streamName", "s"), ("tableName", "t"), ("awsRegion", "eu-west-1")];
+    let base = [("source", source), ("streamName", "s"), ("tableName", "invoices"), ("awsRegion", "eu-west-1")];
     let other = if source == "aws-kinesis-stream" { "tableName" } else { "streamName" };
     let all = base.iter().filter(|(key, _)| *key != other).chain(more);
     let metadata: HashMap<_, _> = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -74,7 +74,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[test]
 fn the_age_is_the_greatest_and_never_the_sum() {
     let trigger =
-        trigger("aws-kinesis-stream", &[("scaleOn", "age"), ("applicationName", "a"), ("ageThreshold", "30")]);
+        trigger("aws-kinesis-stream", &[("scaleOn", "age"), ("applicationName", "app"), ("ageThreshold", "30")]);
     let waits = Backlog::Waits { on: ShardId::new("shardId-000000000000") };
     let cases: [(&[Backlog], f64, bool); 5] = [
         (&[unread(40_000), unread(90_500), Backlog::CaughtUp], 90.5, true),
@@ -95,7 +95,7 @@ fn the_age_is_the_greatest_and_never_the_sum() {
 
 #[test]
 fn the_workload_is_active_above_the_activation_threshold_only() {
-    let more = [("scaleOn", "age"), ("applicationName", "a"), ("activationAgeThreshold", "10s")];
+    let more = [("scaleOn", "age"), ("applicationName", "app"), ("activationAgeThreshold", "10s")];
     let trigger = trigger("aws-dynamodb-streams", &more);
     for (age, active) in [(9_999, false), (10_000, false), (10_001, true)] {
         assert_eq!(decided(&trigger, &application(&[unread(age)], DAY)).active, active, "{age}");
@@ -104,7 +104,7 @@ fn the_workload_is_active_above_the_activation_threshold_only() {
 
 #[test]
 fn records_near_their_deletion_are_a_step_of_the_decision() {
-    let trigger = trigger("aws-kinesis-stream", &[("scaleOn", "age"), ("applicationName", "a")]);
+    let trigger = trigger("aws-kinesis-stream", &[("scaleOn", "age"), ("applicationName", "app")]);
     let cases = [
         (43_200_000, None),
         (43_200_001, Some(RetentionRisk::OverHalf)),

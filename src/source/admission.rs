@@ -120,10 +120,10 @@ impl Admission {
         let namespace = Some(namespace);
         match source {
             SourceRef::Kafka(kafka) => self.cluster(namespace, &kafka.cluster),
-            SourceRef::Shards(stream) => self.account(namespace, &stream.access, &[stream.stream.name()]),
+            SourceRef::Shards(stream) => self.account(namespace, &stream.access, &[stream.stream.as_given()]),
             SourceRef::Application(application) => {
                 let stream = &application.stream;
-                self.account(namespace, &stream.access, &[stream.stream.name(), &application.store.table])
+                self.account(namespace, &stream.access, &[stream.stream.as_given(), &application.store.table])
             }
         }
     }
@@ -200,10 +200,12 @@ impl Admission {
                 let servers = kafka.cluster.bootstrap_servers.iter().map(|server| Named::Broker(server));
                 (&kafka.cluster.connection, servers.collect())
             }
-            SourceRef::Shards(stream) => (&stream.access.connection, named_by(&stream.access, &[stream.stream.name()])),
+            SourceRef::Shards(stream) => {
+                (&stream.access.connection, named_by(&stream.access, &[stream.stream.as_given()]))
+            }
             SourceRef::Application(application) => {
                 let stream = &application.stream;
-                let resources = [stream.stream.name(), &*application.store.table];
+                let resources = [stream.stream.as_given(), &*application.store.table];
                 (&stream.access.connection, named_by(&stream.access, &resources))
             }
         };
@@ -342,8 +344,8 @@ impl Rules {
         let Destination::Aws(identity) = self.connection(name)?.to() else { return Err(wrong_kind(name, "AWS")) };
         match &access.region {
             Some(region) if *region != identity.region => {
-                let attempt = format!("awsRegion is {region}, which is not connection {name}'s");
-                Err(denied(attempt).remedy("leave awsRegion out"))
+                let attempt = format!("region {region} is not the region of connection {name}");
+                Err(denied(attempt).remedy("leave awsRegion out, or name a connection to the region of streamARN"))
             }
             _ => Ok(Service::Aws(identity.clone())),
         }

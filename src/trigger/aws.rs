@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::aws_access::AwsAccess;
+use super::aws_names::{self, KinesisStream, last_name};
 use super::checkpoint_store::CheckpointStore;
 use super::dialect::AwsDialect;
 use super::metadata::{Metadata, Words, shown};
@@ -28,8 +29,8 @@ pub struct StreamSource {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StreamName {
     /// A Kinesis data stream.
-    Kinesis(Arc<str>),
-    /// The stream of a DynamoDB table; by the table's name, because the stream may be replaced.
+    Kinesis(KinesisStream),
+    /// The stream of a DynamoDB table; by the table's name or ARN, because the stream may be replaced.
     DynamoDb(Arc<str>),
 }
 
@@ -125,10 +126,18 @@ const MOST_READ_UNITS: u32 = 10_000;
 
 /// The stream to observe.
 pub(super) fn stream(metadata: &Metadata<'_>, dialect: AwsDialect) -> Option<StreamSource> {
-    let access = AwsAccess::read(metadata);
-    let stream = match dialect {
-        AwsDialect::Kinesis => metadata.required("streamName").map(|name| StreamName::Kinesis(name.into())),
-        AwsDialect::DynamoDb => metadata.required("tableName").map(|name| StreamName::DynamoDb(name.into())),
+    let (stream, access) = match dialect {
+        AwsDialect::Kinesis => {
+            let (stream, region) = KinesisStream::read(metadata);
+            (stream.map(StreamName::Kinesis), AwsAccess::read(metadata, region))
+        }
+        AwsDialect::DynamoDb => {
+            let access = AwsAccess::read(metadata, None);
+            metadata.required("tableName");
+            let region = access.as_ref().and_then(|access| access.region.as_deref());
+            let table = aws_names::table(metadata, "tableName", region);
+            (table.map(|table| StreamName::DynamoDb(table.into())), access)
+        }
     };
     Some(StreamSource { stream: stream?, access: access? })
 }
@@ -162,8 +171,7 @@ pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Duration {
 /// The application to observe, for `scaleOn: age` and `catchUp`.
 pub(super) fn application(metadata: &Metadata<'_>, dialect: AwsDialect, ages: AgesOf) -> Option<ApplicationSource> {
     let stream = stream(metadata, dialect);
-    let name = stream.as_ref().map(|stream| stream.stream.name().clone());
-    let store = CheckpointStore::read(metadata, name.as_deref());
+    let store = CheckpointStore::read(metadata, stream.as_ref());
     let initial_position = initial_position(metadata);
     let (age_from, default_probe) = match dialect {
         AwsDialect::Kinesis => (metadata.word("ageFrom", AGE_FROM), SHORTEST_PROBE),
@@ -248,11 +256,21 @@ impl AgePolicy {
 }
 
 impl StreamName {
-    /// The name of the stream or the table.
+    /// The name of the stream or the table, without its account.
     #[must_use]
-    pub const fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Kinesis(name) | Self::DynamoDb(name) => name,
+            Self::Kinesis(stream) => stream.name(),
+            Self::DynamoDb(table) => last_name(table),
+        }
+    }
+
+    /// The name or the ARN, as the metadata has it.
+    #[must_use]
+    pub fn as_given(&self) -> &str {
+        match self {
+            Self::Kinesis(stream) => stream.as_given(),
+            Self::DynamoDb(table) => table,
         }
     }
 }

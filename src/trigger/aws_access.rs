@@ -41,13 +41,22 @@ const IDENTITY_OWNERS: Words<()> = &[("operator", ()), ("pod", ()), ("workload",
 const NEEDS_NOTHING: &str = "is the connection's to say; leave it out, or name no connection";
 
 impl AwsAccess {
-    pub(super) fn read(metadata: &Metadata<'_>) -> Option<Self> {
+    /// `of_stream` is the region that the stream's ARN names.
+    pub(super) fn read(metadata: &Metadata<'_>, of_stream: Option<&str>) -> Option<Self> {
         metadata.word("identityOwner", IDENTITY_OWNERS);
         let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
-        let region: Option<Arc<str>> = addresses::region(metadata).map(Arc::from);
-        if connection.is_none() && metadata.text("awsRegion").is_none() {
+        let region = addresses::region(metadata);
+        if let (Some(region), Some(of_stream)) = (region, of_stream)
+            && region != of_stream
+        {
+            metadata
+                .problem("awsRegion", format!("{region} is not the region of streamARN, {of_stream}; leave it out"));
+        }
+        let elsewhere = ["connection", "awsRegion", "streamARN"].iter().any(|key| metadata.text(key).is_some());
+        if !elsewhere {
             metadata.problem("awsRegion", "is required, unless a connection is named");
         }
+        let region = region.or(of_stream).map(Arc::from);
         let credentials = credentials(metadata);
         if connection.is_some() {
             let given = [

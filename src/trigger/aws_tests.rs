@@ -158,7 +158,7 @@ fn dynamodb_streams_are_read_seldom_and_hold_no_time_in_their_numbers() {
     let parse = |more: &[(&str, &str)]| {
         let base = [
             ("source", "aws-dynamodb-streams"),
-            ("tableName", "t"),
+            ("tableName", "invoices"),
             ("awsRegion", "eu-west-1"),
             ("scaleOn", "age"),
             ("applicationName", "app"),
@@ -170,4 +170,112 @@ fn dynamodb_streams_are_read_seldom_and_hold_no_time_in_their_numbers() {
     assert_eq!(application.probe_interval, Duration::from_secs(30));
     let error = parse(&[("ageFrom", "sequenceNumber")]).expect_err("no time in the numbers");
     assert!(error.to_string().contains("is for Kinesis"), "{error}");
+}
+
+const STREAM_ARN: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders.v2";
+
+/// A trigger on a Kinesis stream whose metadata names neither stream nor region.
+fn kinesis(more: &[(&str, &str)]) -> (Result<Trigger, TriggerError>, String) {
+    let base = [("source", "aws-kinesis-stream"), ("scaleOn", "age"), ("applicationName", "orders-app")];
+    let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    (Trigger::parse(&all), metric_name(&all).to_string())
+}
+
+#[test]
+fn a_stream_is_given_by_its_name_or_by_its_arn() {
+    let cases: [(&[(&str, &str)], &str); 14] = [
+        (&[("streamARN", STREAM_ARN)], "ok"),
+        (&[("streamARN", STREAM_ARN), ("awsRegion", "eu-west-1")], "ok"),
+        (&[("streamARN", STREAM_ARN), ("connection", "audit")], "ok"),
+        (&[("streamARN", "arn:aws-us-gov:kinesis:us-gov-west-1:123456789012:stream/s")], "ok"),
+        (
+            &[("streamARN", STREAM_ARN), ("awsRegion", "eu-west-2")],
+            "awsRegion: eu-west-2 is not the region of streamARN, eu-west-1",
+        ),
+        (&[("streamARN", STREAM_ARN), ("streamName", "orders")], "streamARN: cannot be given together with streamName"),
+        (&[("streamName", STREAM_ARN), ("awsRegion", "eu-west-1")], "is an ARN: give it as streamARN"),
+        (&[("streamARN", "orders"), ("awsRegion", "eu-west-1")], "streamARN: \"orders\" must be the ARN of a stream"),
+        (&[("streamARN", "arn:aws:dynamodb:eu-west-1:123456789012:table/orders")], "must be the ARN of a stream"),
+        (&[("streamARN", "arn:aws:kinesis:eu-west-1:12345:stream/orders")], "must be the ARN of a stream"),
+        (
+            &[("streamARN", "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/c:1")],
+            "must be the ARN of a stream",
+        ),
+        (&[("streamARN", "arn:aws:kinesis:*:123456789012:stream/orders")], "must be the ARN of a stream"),
+        (&[("awsRegion", "eu-west-1")], "streamName: is required, unless streamARN is given"),
+        (&[("streamName", "orders")], "awsRegion: is required"),
+    ];
+    for (more, expected) in cases {
+        match kinesis(more).0 {
+            Ok(_) => assert_eq!(expected, "ok", "{more:?}"),
+            Err(error) => {
+                assert_eq!(error.problems.len(), 1, "{more:?}: {error}");
+                assert!(error.to_string().contains(expected), "{more:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_by_its_arn_has_the_name_region_and_metric_that_the_arn_says() {
+    let (trigger, metric) = kinesis(&[("streamARN", STREAM_ARN)]);
+    let trigger = trigger.expect("good");
+    assert_eq!(metric, "aws-kinesis-orders-v2-age");
+    assert_eq!(MetricName::of(&trigger.source, &trigger.policy).to_string(), metric);
+    let SourceRef::Application(application) = &trigger.source else { panic!("an application") };
+    assert_eq!((application.stream.stream.name(), application.stream.stream.as_given()), ("orders.v2", STREAM_ARN));
+    let identity = application.stream.access.without_connection().expect("a region");
+    assert_eq!(&*identity.region, "eu-west-1");
+}
+
+#[test]
+fn a_table_may_be_an_arn_of_the_triggers_region() {
+    let parse = |table: &str| {
+        let base = [
+            ("source", "aws-dynamodb-streams"),
+            ("awsRegion", "eu-west-1"),
+            ("scaleOn", "age"),
+            ("leaseTable", "leases"),
+            ("tableName", table),
+        ];
+        let all = base.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        (Trigger::parse(&all), metric_name(&all).to_string())
+    };
+    let arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/invoices";
+    let (trigger, metric) = parse(arn);
+    assert_eq!(metric, "aws-dynamodb-streams-invoices-age");
+    let SourceRef::Application(application) = trigger.expect("good").source else { panic!("an application") };
+    assert_eq!((application.stream.stream.name(), application.stream.stream.as_given()), ("invoices", arn));
+    let elsewhere = parse("arn:aws:dynamodb:eu-west-2:123456789012:table/invoices").0.expect_err("another region");
+    assert_eq!(
+        elsewhere.to_string(),
+        "tableName: is the ARN of a table in eu-west-2, but the stream is read in eu-west-1"
+    );
+}
+
+#[test]
+fn a_hint_names_a_key_that_takes_the_value() {
+    let hint = |key: &str, value: &str| {
+        let (trigger, _) = kinesis(&[("streamName", "orders"), ("awsRegion", "eu-west-1"), (key, value)]);
+        let text = trigger.expect_err(key).to_string();
+        text.split("did you mean ").nth(1).map(|rest| rest.trim_end_matches('?').to_owned())
+    };
+    let cases = [
+        ("streamNames", "orders", Some("streamName")),
+        ("streamNames", STREAM_ARN, None),
+        ("streamArn", STREAM_ARN, Some("streamARN")),
+        ("streamArn", "orders", Some("streamName")),
+        ("streamNam", STREAM_ARN, Some("streamARN")),
+        ("awsRegions", "eu-west-1", Some("awsRegion")),
+        ("awsRegions", "eu-west-1,eu-west-2", None),
+        ("leaseTabel", "leases", Some("leaseTable")),
+        ("leaseTabel", "the leases", None),
+        ("checkpointStores", "dynamo", None),
+        ("checkpointStores", "spring", Some("checkpointStore")),
+        ("ageThreshhold", "60s", Some("ageThreshold")),
+        ("ageThreshhold", "sixty", None),
+    ];
+    for (key, value, expected) in cases {
+        assert_eq!(hint(key, value).as_deref(), expected, "{key}: {value}");
+    }
 }

@@ -1,38 +1,43 @@
-//! Where an application writes its progress: each kind of store is data, the names of its attributes.
+//! The tables where applications write their progress: each kind of store is data, the names of its attributes.
 
 use std::sync::Arc;
 
-use super::metadata::{Metadata, Words};
+use super::aws_names::{self, TABLE_WORDS, is_table};
+use super::metadata::{Metadata, Words, shown};
+use super::shard_pattern;
+use super::{StreamName, StreamSource};
 
 /// A table with an application's checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckpointStore {
     /// The DynamoDB table.
     pub table: Arc<str>,
-    /// How its rows are to be read.
+    /// How its rows are read.
     pub layout: StoreLayout,
-    /// Only the rows of this partition are the application's: the table's hash key and its value.
-    pub partition: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// The attributes of a row; the absent ones are not in such a store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoreLayout {
-    /// The id of the shard; what stands before its last colon says of which stream.
-    pub shard: Arc<str>,
-    /// A sequence number, or one of KCL's words.
-    pub checkpoint: Arc<str>,
+    /// Which rows are the application's.
+    pub selection: RowSelection,
+    /// The attribute with the shard's id is the first of these that is present.
+    pub shard: Vec<Arc<str>>,
+    /// Where in that attribute the id is.
+    pub shard_key: ShardKey,
+    /// The attribute with a sequence number, or one of KCL's words, is the first of these that is present.
+    pub checkpoint: Vec<Arc<str>>,
     /// What a row without a checkpoint means.
     pub without_checkpoint: WithoutCheckpoint,
-    /// Present when the shard is finished, where no word in the checkpoint says so.
+    /// Its value says that the shard is finished, where no word in the checkpoint does.
     pub finished: Option<Arc<str>>,
     /// The owner is in the first of these that is present.
     pub owners: Vec<Arc<str>>,
     /// Counts renewals.
     pub counter: Option<Arc<str>>,
-    /// The shards that this one continues.
+    /// The parents of the shard.
     pub parents: Option<Arc<str>>,
-    /// Kilobytes a second.
+    /// Kilobytes per second.
     pub throughput: Option<Arc<str>>,
     /// The stream, in tables of several.
     pub stream: Option<Arc<str>>,
@@ -40,12 +45,46 @@ pub struct StoreLayout {
     pub kind: Option<Arc<str>>,
 }
 
+/// Which rows of a table are the application's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RowSelection {
+    /// Every row.
+    All,
+    /// The rows of one partition: the table's hash key and its value, so that a `Query` reads no other rows.
+    Partition(RowFilter),
+    /// The rows with this value; a `Scan` reads the others too, and leaves them behind in the service.
+    Filter(RowFilter),
+}
+
+/// An attribute and the value that it must have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowFilter {
+    /// The name of the attribute.
+    pub attribute: Arc<str>,
+    /// Its value as text; a number or a boolean that is written so is equal to it.
+    pub value: Arc<str>,
+}
+
+/// Where in its attribute the id of a shard is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ShardKey {
+    /// After the last colon. The text before it names the application or the stream and is the same in every row of one stream.
+    AfterLastColon,
+    /// Between these two texts. A row without them belongs to another application.
+    Between {
+        /// The text before the id.
+        before: Arc<str>,
+        /// The text after the id.
+        after: Arc<str>,
+    },
+}
+
 /// What a row without a checkpoint means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WithoutCheckpoint {
-    /// The store is not what it was taken for.
+    /// The table is not of this kind: the client never writes such a row.
     Error,
-    /// Its consumer has not written one yet.
+    /// Its consumer has not written a checkpoint yet.
     NotYet,
 }
 
@@ -56,6 +95,8 @@ enum Kind {
     VmwareGoKcl,
     Harlow,
     Kinsumer,
+    Spring,
+    RedpandaConnect,
     Custom,
 }
 
@@ -64,21 +105,40 @@ const KINDS: Words<Kind> = &[
     ("vmware-go-kcl", Kind::VmwareGoKcl),
     ("harlow", Kind::Harlow),
     ("kinsumer", Kind::Kinsumer),
+    ("spring", Kind::Spring),
+    ("redpanda-connect", Kind::RedpandaConnect),
     ("custom", Kind::Custom),
 ];
+
+/// The keys that describe the rows of a custom store.
+const CUSTOM_KEYS: [&str; 7] = [
+    "shardAttribute",
+    "shardPattern",
+    "checkpointAttribute",
+    "ownerAttribute",
+    "finishedAttribute",
+    "filterAttribute",
+    "filterValue",
+];
+
+/// The name that Spring Integration gives its metadata table where nobody names it.
+const SPRING_TABLE: &str = "SpringIntegrationMetadataStore";
 
 impl StoreLayout {
     /// KCL's word for a row that is a lease.
     pub const LEASE: &'static str = "LEASE";
 
-    /// A store that has shards, checkpoints and owners only.
-    fn plain(shard: &str, checkpoint: &str, owner: Option<&str>, finished: Option<&str>) -> Self {
+    /// A store that has shards and checkpoints only.
+    fn plain(shard: &[&str], checkpoint: &[&str]) -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
         Self {
-            shard: shard.into(),
-            checkpoint: checkpoint.into(),
+            selection: RowSelection::All,
+            shard: names(shard),
+            shard_key: ShardKey::AfterLastColon,
+            checkpoint: names(checkpoint),
             without_checkpoint: WithoutCheckpoint::NotYet,
-            finished: finished.map(Arc::from),
-            owners: owner.map(Arc::from).into_iter().collect(),
+            finished: None,
+            owners: Vec::new(),
             counter: None,
             parents: None,
             throughput: None,
@@ -99,67 +159,173 @@ impl StoreLayout {
             throughput: Some("throughputKBps".into()),
             stream: Some("streamName".into()),
             kind: Some("entityType".into()),
-            ..Self::plain("leaseKey", "checkpoint", None, None)
+            ..Self::plain(&["leaseKey"], &["checkpoint"])
         }
     }
 
-    /// Every attribute that is read.
+    fn vmware_go_kcl() -> Self {
+        Self {
+            owners: vec!["AssignedTo".into()],
+            parents: Some("ParentShardId".into()),
+            ..Self::plain(&["ShardID"], &["Checkpoint"])
+        }
+    }
+
+    /// One table for all applications and streams, whose rows are told apart by both names.
+    fn harlow(application: &str, stream: &str) -> Self {
+        Self {
+            selection: RowSelection::Partition(RowFilter::new("namespace", &format!("{application}-{stream}"))),
+            without_checkpoint: WithoutCheckpoint::Error,
+            ..Self::plain(&["shard_id"], &["sequence_number"])
+        }
+    }
+
+    fn kinsumer() -> Self {
+        Self {
+            owners: vec!["OwnerName".into()],
+            finished: Some("Finished".into()),
+            ..Self::plain(&["Shard"], &["SequenceNumber"])
+        }
+    }
+
+    /// Spring Integration's metadata store, from version 3 on and before it.
+    fn spring(group: &str, stream: &str) -> Self {
+        Self {
+            shard_key: ShardKey::Between { before: format!("{group}:{stream}:").into(), after: "".into() },
+            without_checkpoint: WithoutCheckpoint::Error,
+            ..Self::plain(&["metadataKey", "KEY"], &["metadataValue", "VALUE"])
+        }
+    }
+
+    /// `stream` is the stream as the configuration of Redpanda Connect has it: a name or an ARN.
+    fn redpanda_connect(stream: &str) -> Self {
+        Self {
+            selection: RowSelection::Partition(RowFilter::new("StreamID", stream)),
+            owners: vec!["ClientID".into()],
+            ..Self::plain(&["ShardID"], &["SequenceNumber"])
+        }
+    }
+
+    fn custom(metadata: &Metadata<'_>, application: Option<&str>, stream: Option<&str>) -> Option<Self> {
+        let shard = metadata.required("shardAttribute");
+        let checkpoint = metadata.required("checkpointAttribute");
+        let [attribute, value] = ["filterAttribute", "filterValue"].map(|key| metadata.text(key));
+        let selection = match (attribute, value) {
+            (Some(attribute), Some(value)) => RowSelection::Filter(RowFilter::new(attribute, value)),
+            (None, None) => RowSelection::All,
+            (given, _) => {
+                let missing = if given.is_some() { "filterValue" } else { "filterAttribute" };
+                metadata.problem(missing, "is required where the other part of the filter is given");
+                RowSelection::All
+            }
+        };
+        let shard_key = match metadata.text("shardPattern") {
+            None => ShardKey::AfterLastColon,
+            Some(pattern) => shard_pattern::read(metadata, pattern, application, stream)?,
+        };
+        Some(Self {
+            selection,
+            shard_key,
+            owners: metadata.text("ownerAttribute").map(Arc::from).into_iter().collect(),
+            finished: metadata.text("finishedAttribute").map(Arc::from),
+            ..Self::plain(&[shard?], &[checkpoint?])
+        })
+    }
+
+    /// Every attribute that is read, in no particular order; one may be named twice.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         let optional = [&self.finished, &self.counter, &self.parents, &self.throughput, &self.stream, &self.kind];
-        let optional = optional.into_iter().flatten();
-        [&self.shard, &self.checkpoint].into_iter().chain(&self.owners).chain(optional).map(AsRef::as_ref)
+        let filter = self.selection.filter().map(|filter| &filter.attribute);
+        let named = self.shard.iter().chain(&self.checkpoint).chain(&self.owners);
+        named.chain(optional.into_iter().flatten()).chain(filter).map(AsRef::as_ref)
+    }
+}
+
+impl RowSelection {
+    /// The value that rows must have, if any.
+    #[must_use]
+    pub const fn filter(&self) -> Option<&RowFilter> {
+        match self {
+            Self::All => None,
+            Self::Partition(filter) | Self::Filter(filter) => Some(filter),
+        }
+    }
+}
+
+impl RowFilter {
+    fn new(attribute: &str, value: &str) -> Self {
+        Self { attribute: attribute.into(), value: value.into() }
     }
 }
 
 impl CheckpointStore {
-    /// Reads the keys of the store; `stream` is the name of the stream or table.
-    pub(super) fn read(metadata: &Metadata<'_>, stream: Option<&str>) -> Option<Self> {
+    /// Reads the keys of the store for an application on `stream`.
+    pub(super) fn read(metadata: &Metadata<'_>, source: Option<&StreamSource>) -> Option<Self> {
+        let stream = source.map(|source| &source.stream);
+        let region = source.and_then(|source| source.access.region.as_deref());
         let kind = metadata.word("checkpointStore", KINDS);
-        let asked = metadata.text("checkpointStore").is_some();
-        let application = metadata.text("applicationName");
-        let table = metadata.text("leaseTable");
-        if table.is_none() && application.is_none() {
-            metadata.problem("applicationName", "is required, unless leaseTable is given");
+        if kind.is_none() && metadata.text("checkpointStore").is_some() {
+            return None;
         }
-        let custom = matches!(kind, Some(Kind::Custom));
-        for key in ["shardAttribute", "checkpointAttribute", "ownerAttribute", "finishedAttribute"] {
-            if !custom && metadata.text(key).is_some() {
+        let kind = kind.unwrap_or(Kind::Kcl);
+        let application = metadata.text("applicationName");
+        if !matches!(kind, Kind::Custom) {
+            for key in CUSTOM_KEYS.into_iter().filter(|key| metadata.text(key).is_some()) {
                 metadata.problem(key, "is for checkpointStore custom only");
             }
         }
-        let mut partition = None;
-        let mut default_table = application.map(str::to_owned);
+        let name = stream.map(StreamName::name);
+        let names = application.zip(name);
         let layout = match kind {
-            None if asked => None,
-            None | Some(Kind::Kcl) => Some(StoreLayout::kcl()),
-            Some(Kind::VmwareGoKcl) => Some(StoreLayout {
-                parents: Some("ParentShardId".into()),
-                ..StoreLayout::plain("ShardID", "Checkpoint", Some("AssignedTo"), None)
-            }),
-            Some(Kind::Harlow) => {
-                // one table for all applications and streams, whose rows are told apart by both names
-                let namespace = application.zip(stream).map(|(application, stream)| format!("{application}-{stream}"));
-                if application.is_none() {
-                    metadata.problem("applicationName", "is required for checkpointStore harlow");
-                }
-                if table.is_none() {
-                    metadata.problem("leaseTable", "is required for checkpointStore harlow");
-                }
-                partition = namespace.map(|namespace| ("namespace".into(), namespace.into()));
-                Some(StoreLayout::plain("shard_id", "sequence_number", None, None))
-            }
-            Some(Kind::Kinsumer) => {
-                default_table = application.map(|application| format!("{application}_checkpoints"));
-                Some(StoreLayout::plain("Shard", "SequenceNumber", Some("OwnerName"), Some("Finished")))
-            }
-            Some(Kind::Custom) => {
-                let shard = metadata.required("shardAttribute");
-                let checkpoint = metadata.required("checkpointAttribute");
-                let (owner, finished) = (metadata.text("ownerAttribute"), metadata.text("finishedAttribute"));
-                shard.zip(checkpoint).map(|(shard, point)| StoreLayout::plain(shard, point, owner, finished))
+            Kind::Kcl => Some(StoreLayout::kcl()),
+            Kind::VmwareGoKcl => Some(StoreLayout::vmware_go_kcl()),
+            Kind::Harlow => names.map(|(application, stream)| StoreLayout::harlow(application, stream)),
+            Kind::Kinsumer => Some(StoreLayout::kinsumer()),
+            Kind::Spring => names.map(|(application, stream)| StoreLayout::spring(application, stream)),
+            Kind::RedpandaConnect => stream.map(|stream| StoreLayout::redpanda_connect(stream.as_given())),
+            Kind::Custom => StoreLayout::custom(metadata, application, name),
+        };
+        let table = kind.table(metadata, application, region);
+        Some(Self { table: table?, layout: layout? })
+    }
+}
+
+impl Kind {
+    /// The table; problems where it or the application is not named as it must be.
+    fn table(self, metadata: &Metadata<'_>, application: Option<&str>, region: Option<&str>) -> Option<Arc<str>> {
+        let named = metadata.text("leaseTable").is_some();
+        let needs_application = match self {
+            Self::Harlow => Some("is required for checkpointStore harlow"),
+            Self::Spring => Some("is required for checkpointStore spring: it is the consumer group of the binding"),
+            Self::RedpandaConnect => None,
+            Self::Kcl | Self::VmwareGoKcl | Self::Kinsumer | Self::Custom => {
+                (!named).then_some("is required, unless leaseTable is given")
             }
         };
-        let table = table.map(str::to_owned).or(default_table)?;
-        Some(Self { table: table.into(), layout: layout?, partition })
+        if let (Some(problem), None) = (needs_application, application) {
+            metadata.problem("applicationName", problem);
+        }
+        if named {
+            return aws_names::table(metadata, "leaseTable", region).map(Arc::from);
+        }
+        let of_application = match self {
+            Self::Harlow | Self::RedpandaConnect => {
+                let store = if matches!(self, Self::Harlow) { "harlow" } else { "redpanda-connect" };
+                metadata.problem("leaseTable", format!("is required for checkpointStore {store}"));
+                return None;
+            }
+            Self::Spring => return Some(SPRING_TABLE.into()),
+            Self::Kinsumer => format!("{}_checkpoints", application?),
+            Self::Kcl | Self::VmwareGoKcl | Self::Custom => application?.to_owned(),
+        };
+        if !is_table(&of_application) {
+            let table = shown(&of_application);
+            metadata.problem(
+                "applicationName",
+                format!("names the table {table}, which must be {TABLE_WORDS}; else name the table in leaseTable"),
+            );
+            return None;
+        }
+        Some(of_application.into())
     }
 }

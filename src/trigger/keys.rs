@@ -2,6 +2,9 @@
 
 use super::ScaleOn;
 use super::dialect::AwsDialect;
+use super::forms::{
+    BROKERS, DURATION, ENDPOINT, NUMBER, PARTITIONS, PATTERN, REGION, ROLE, STREAM, STREAM_ARN, TABLE, TIME, VERSION,
+};
 use super::values::{Absence, Values};
 
 /// A metadata key.
@@ -118,20 +121,6 @@ use Owner::{
 use Absence::{Depends, Nothing, Required, RequiredWithout, Value};
 use Values::{AtLeast, Flag, Form, OneOf, OneOfSome, Text};
 
-/// A Go duration, or whole seconds; not its range.
-const DURATION: &str = r"(0|[1-9]\d*)|((\d+\.?\d*|\.\d+)(h|m|s|ms|us|µs|μs|ns))+";
-/// At most three digits behind the point; not its range.
-const NUMBER: &str = r"\d{1,12}(\.\d{1,3})?";
-const PARTITIONS: &str = r"\d+( *- *\d+)?( *, *\d+( *- *\d+)?)*";
-/// `0.x.y.z`, or `x.y.z` from 1 on.
-const VERSION: &str = r"0(\.\d+){3}|[1-9]\d*(\.\d+){2}";
-const TIME: &str = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)";
-/// Not the range of ports.
-const BROKERS: &str = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?( *, *(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?)*";
-const REGION: &str = r"[a-z0-9-]{1,32}";
-const ENDPOINT: &str = r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?/?";
-const ROLE: &str = r"arn:[^:]*:iam::\d+:role/[A-Za-z0-9+=,.@_/-]+";
-
 /// Every key, in the order of the docs.
 pub const KEYS: &[Key] = &[
     key(
@@ -174,7 +163,7 @@ pub const KEYS: &[Key] = &[
     key(
         "bootstrapServers",
         Form("host:port, …", BROKERS),
-        RequiredWithout("connection", "required without a connection"),
+        RequiredWithout(&["connection"], "required without a connection"),
         Kafka,
         "The brokers to ask first",
     ),
@@ -272,12 +261,25 @@ pub const KEYS: &[Key] = &[
         KafkaOnly,
         "Checked as KEDA does, otherwise unused: only named topics are ever asked for",
     ),
-    key("streamName", Text("text"), Required, Kinesis, "The Kinesis data stream"),
-    key("tableName", Text("text"), Required, DynamoDb, "The DynamoDB table whose stream is read"),
+    key(
+        "streamName",
+        Form("1 to 128 of a-z A-Z 0-9 _ . -", STREAM),
+        RequiredWithout(&["streamARN"], "required without streamARN"),
+        Kinesis,
+        "The Kinesis data stream",
+    ),
+    key(
+        "streamARN",
+        Form("ARN", STREAM_ARN),
+        Nothing,
+        Kinesis,
+        "The Kinesis data stream in place of streamName, such as one of another account whose resource policy allows it",
+    ),
+    key("tableName", Form("name or ARN", TABLE), Required, DynamoDb, "The DynamoDB table whose stream is read"),
     key(
         "awsRegion",
         Form("text", REGION),
-        RequiredWithout("connection", "required without a connection"),
+        RequiredWithout(&["connection", "streamARN"], "required without a connection or streamARN"),
         KafkaAndAws,
         "The region of the stream, or of an MSK cluster with IAM",
     ),
@@ -325,19 +327,34 @@ pub const KEYS: &[Key] = &[
     key(
         "applicationName",
         Text("text"),
-        RequiredWithout("leaseTable", "required without leaseTable"),
+        RequiredWithout(&["leaseTable"], "required without leaseTable"),
         Application,
         "The application whose checkpoints count",
     ),
-    key("leaseTable", Text("text"), Depends("applicationName"), Application, "The DynamoDB table with its checkpoints"),
+    key(
+        "leaseTable",
+        Form("name or ARN", TABLE),
+        Depends("applicationName"),
+        Application,
+        "The DynamoDB table with its checkpoints, in the region of the stream",
+    ),
     key(
         "checkpointStore",
-        OneOf(&["kcl", "vmware-go-kcl", "harlow", "kinsumer", "custom"]),
+        OneOf(&["kcl", "vmware-go-kcl", "harlow", "kinsumer", "spring", "redpanda-connect", "custom"]),
         Value("kcl"),
         Application,
-        "Which client wrote the checkpoints; kcl is every KCL and the DynamoDB Streams adapter",
+        "Which client wrote the checkpoints; kcl is every KCL and the DynamoDB Streams adapter, spring is the Kinesis binder of \
+         Spring Cloud Stream",
     ),
     key("shardAttribute", Text("text"), Nothing, Application, "Where a custom store has the shard's id"),
+    key(
+        "shardPattern",
+        Form("text with {shard}, {application}, {stream}", PATTERN),
+        Nothing,
+        Application,
+        "What surrounds the id in the shardAttribute of a custom store that applications or streams share, such as \
+         {application}:{stream}:{shard}; other rows do not count",
+    ),
     key("checkpointAttribute", Text("text"), Nothing, Application, "Where a custom store has the sequence number"),
     key("ownerAttribute", Text("text"), Nothing, Application, "Where a custom store has the owner"),
     key(
@@ -346,6 +363,20 @@ pub const KEYS: &[Key] = &[
         Nothing,
         Application,
         "What marks a finished shard in a custom store: true, a number above 0, or a text other than false, no or 0",
+    ),
+    key(
+        "filterAttribute",
+        Text("text"),
+        Nothing,
+        Application,
+        "An attribute that tells the application's rows of a custom store from others",
+    ),
+    key(
+        "filterValue",
+        Text("text"),
+        Nothing,
+        Application,
+        "The value that filterAttribute has in the application's rows",
     ),
     key(
         "leaseTableReadUnits",
@@ -450,15 +481,18 @@ pub fn find(name: &str) -> Option<&'static Key> {
 /// No longer name is compared with those that are known: that takes time by its length, and none is half as long.
 const LONGEST_COMPARED: usize = 80;
 
-/// The known key whose name is nearest to a wrong one, if any is near.
+/// The known key whose name is nearest to a wrong one, if any is near that could have this value.
 #[must_use]
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
+pub(super) fn nearest(name: &str, value: &str) -> Option<&'static str> {
     if name.len() > LONGEST_COMPARED {
         return None;
     }
     let lower = name.to_lowercase();
-    let distance = |key: &Key| strsim::damerau_levenshtein(&lower, &key.name.to_lowercase());
-    let ours = KEYS.iter().filter(|key| !matches!(key.owner, Owner::Connection));
-    let (far, key) = ours.map(|key| (distance(key), key)).min_by_key(|(far, _)| *far)?;
-    (far <= 1 + key.name.len() / 4).then_some(key.name)
+    let near = |key: &'static Key| {
+        let far = strsim::damerau_levenshtein(&lower, &key.name.to_lowercase());
+        (far <= 1 + key.name.len() / 4).then_some((far, key))
+    };
+    let mut near: Vec<_> = KEYS.iter().filter(|key| key.owner != Owner::Connection).filter_map(near).collect();
+    near.sort_by_key(|(far, _)| *far);
+    near.into_iter().map(|(_, key)| key).find(|key| key.values.allow(value)).map(|key| key.name)
 }

@@ -133,7 +133,7 @@ impl<'a> Metadata<'a> {
         for (name, value) in &self.values {
             match keys::find(name).map(|key| key.owner) {
                 None => {
-                    let near = keys::nearest(name);
+                    let near = keys::nearest(name, value);
                     let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
                     self.note(&in_one_line(name), format!("is not a known key{hint}"), About::Key);
                 }

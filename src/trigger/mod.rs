@@ -6,6 +6,7 @@
 mod addresses;
 mod aws;
 mod aws_access;
+mod aws_names;
 #[cfg(test)]
 mod aws_tests;
 mod catch_up;
@@ -13,6 +14,7 @@ mod catch_up;
 mod catch_up_tests;
 mod checkpoint_store;
 mod dialect;
+mod forms;
 mod kafka;
 pub mod keys;
 mod metadata;
@@ -22,6 +24,7 @@ mod problem;
 pub mod schema;
 mod secret;
 mod security;
+mod shard_pattern;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -34,8 +37,9 @@ use std::time::Duration;
 
 pub use self::aws::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName, StreamSource};
 pub use self::aws_access::{AwsAccess, AwsIdentity};
+pub use self::aws_names::KinesisStream;
 pub use self::catch_up::{Activation, CatchUpPolicy, Decimal};
-pub use self::checkpoint_store::{CheckpointStore, StoreLayout, WithoutCheckpoint};
+pub use self::checkpoint_store::{CheckpointStore, RowFilter, RowSelection, ShardKey, StoreLayout, WithoutCheckpoint};
 use self::dialect::AwsDialect;
 pub use self::dialect::KafkaDialect;
 pub use self::kafka::{

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 
+use super::aws_names::last_name;
 use super::metadata::Metadata;
 use super::syntax;
 use super::{Policy, ScaleOn, SourceRef, StreamName, TopicSelection};
@@ -68,7 +69,9 @@ pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
     let ending = ending(kind.scale_on(&metadata));
     let name = match (kind, metadata.text("topic"), metadata.text("consumerGroup")) {
         (Kind::Aws { prefix, name_key }, ..) => {
-            let name = metadata.text(name_key).map_or_else(String::new, |name| format!("-{name}"));
+            let arn = || metadata.text("streamARN").filter(|_| name_key == "streamName");
+            let name = metadata.text(name_key).or_else(arn);
+            let name = name.map_or_else(String::new, |name| format!("-{}", last_name(name)));
             format!("{prefix}{name}")
         }
         (Kind::ApacheKafka, Some(topics), _) => {
@@ -106,8 +109,8 @@ impl MetricName {
 
 fn stream_name(stream: &StreamName) -> String {
     match stream {
-        StreamName::Kinesis(name) => format!("{KINESIS}-{name}"),
-        StreamName::DynamoDb(name) => format!("{DYNAMODB}-{name}"),
+        StreamName::Kinesis(_) => format!("{KINESIS}-{}", stream.name()),
+        StreamName::DynamoDb(_) => format!("{DYNAMODB}-{}", stream.name()),
     }
 }
 

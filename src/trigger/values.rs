@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use regex_lite::Regex;
+
+use super::syntax;
+
 /// What a value looks like. [`fmt::Display`] says it as the docs do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
@@ -30,8 +34,22 @@ pub enum Absence {
     Depends(&'static str),
     /// The key must be there.
     Required,
-    /// It must be there unless this other key is; in words.
-    RequiredWithout(&'static str, &'static str),
+    /// It must be there unless one of these other keys is; in words.
+    RequiredWithout(&'static [&'static str], &'static str),
+}
+
+impl Values {
+    /// Whether a value has this form; its range is not looked at.
+    pub(super) fn allow(&self, value: &str) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Form(_, pattern) => Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|form| form.is_match(value)),
+            Self::OneOf(words) | Self::OneOfSome(_, words) => words.contains(&value),
+            Self::Flag => syntax::parse_bool(value).is_some(),
+            Self::AtLeast(least) => syntax::parse_integer(value)
+                .is_some_and(|number| u64::try_from(number).is_ok_and(|number| number >= *least)),
+        }
+    }
 }
 
 impl fmt::Display for Values {

@@ -105,7 +105,7 @@ async fn an_sts_that_is_dead_or_silent_is_an_error_with_the_role_and_what_to_do_
     for (sts, expected, remedy) in [
         (DEAD, "UNAVAILABLE", reach),
         (&silent.url(), "DEADLINE_EXCEEDED", reach),
-        (&broken.url(), "INTERNAL", "look at the service's health"),
+        (&broken.url(), "INTERNAL", "check the AWS Health Dashboard"),
     ] {
         let environment = [
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),

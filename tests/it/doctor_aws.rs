@@ -309,12 +309,12 @@ async fn an_absent_stream_table_or_endpoint_is_named() {
     of_scripted(&aws, &sts.url(), &KINESIS).await.assert_fault(
         "call kinesis:ListShards",
         "ResourceNotFoundException",
-        "check the name and awsRegion",
+        "check the name, awsRegion",
     );
     of_scripted(&aws, &sts.url(), &DYNAMODB).await.assert_fault(
         "call dynamodb:DescribeTable",
         "ResourceNotFoundException",
-        "check the name and awsRegion",
+        "check the name, awsRegion",
     );
     aws.create_stream("orders", 1, aws.now() - 60_000);
     let no_table = of_scripted(&aws, &sts.url(), &[KINESIS, AGE].concat()).await;
@@ -380,7 +380,7 @@ async fn leases_that_do_not_fit_or_are_not_renewed_are_told() {
     let other = of_scripted(&aws, &sts.url(), &age).await;
     other.assert_fault(
         "leases",
-        "could not understand table app: the row of orders has no checkpoint",
+        "could not read the rows of table app: the row of orders has no checkpoint",
         "check leaseTable and checkpointStore",
     );
 }

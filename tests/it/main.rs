@@ -40,6 +40,7 @@ mod proto;
 mod push;
 mod reading_time;
 mod readme;
+mod real_stores;
 mod real_streams;
 mod replay;
 mod round;

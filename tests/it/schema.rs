@@ -28,13 +28,16 @@ fn complaints(metadata: &Metadata) -> Vec<String> {
     SCHEMA.iter_errors(&object).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
-/// What only the parser sees: ranges of durations and numbers, ranges of partitions that run backwards, and two names of
-/// topics.
+/// What only the parser sees: ranges of durations and numbers, ranges of partitions that run backwards, two names of topics, the
+/// region of a table's ARN, and values from the environment.
 fn is_beyond_a_schema(metadata: &Metadata, problem: &Problem) -> bool {
     let value = metadata.get(&problem.key).map_or("", |value| value.trim());
     let of_range = problem.message.contains("from ") || problem.message.contains("at least 0.001");
     (of_range && (parse_duration(value).is_some() || Decimal::parse(value).is_some()))
         || problem.message.contains("must be whole seconds")
+        || problem.message.contains("is the ARN of a table in")
+        || problem.message.contains("is not the region of streamARN")
+        || (!metadata.contains_key(&problem.key) && metadata.contains_key(&format!("{}FromEnv", problem.key)))
         || problem.message.contains("runs backwards")
         || (problem.key == "topic" && matches!(value, "." | ".."))
 }
@@ -103,6 +106,10 @@ fn samples(key: &str) -> Vec<String> {
         Values::AtLeast(_) => texts(&["0", "1", "37", "-1", "007", "1.5", "many"]),
         Values::Text(_) => texts(&["a", "a.b-c_1", "x,y", "with a blank"]),
         Values::Form(..) => texts(&[
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/orders",
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/orders",
+            "{application}:{stream}:{shard}",
+            "{shard}{shard}",
             "30s",
             "1m30s",
             ".5h",
@@ -142,14 +149,14 @@ fn any_metadata() -> impl Strategy<Value = Metadata> {
             ("source", "aws-kinesis-stream"),
             ("streamName", "s"),
             ("awsRegion", "eu-west-1"),
-            ("applicationName", "a"),
+            ("applicationName", "app"),
             ("scaleOn", "age"),
         ],
         &[
             ("source", "aws-dynamodb-streams"),
-            ("tableName", "s"),
+            ("tableName", "invoices"),
             ("awsRegion", "eu-west-1"),
-            ("applicationName", "a"),
+            ("applicationName", "app"),
             ("scaleOn", "catchUp"),
         ],
         &[("source", "aws-kinesis-stream"), ("streamName", "s"), ("connection", "c")],

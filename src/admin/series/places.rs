@@ -6,7 +6,7 @@ use super::labels::PartitionLabels;
 use super::{Gauge, MOST_PARTITIONS};
 use crate::admin::page;
 use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView};
-use crate::trigger::{SourceRef, StreamName};
+use crate::trigger::SourceRef;
 
 /// A partition or shard of a target.
 #[derive(Clone, Debug)]
@@ -46,8 +46,8 @@ fn of_target(target: &Arc<str>, view: &TargetView) -> Vec<PartitionFacts> {
     let (consumer, stream) = match &*view.source {
         SourceRef::Kafka(kafka) => (kafka.group.clone(), None),
         SourceRef::Application(application) => {
-            let (StreamName::Kinesis(stream) | StreamName::DynamoDb(stream)) = &application.stream.stream;
-            (application.store.table.clone(), Some(stream.clone()))
+            let stream = application.stream.stream.as_given();
+            (application.store.table.clone(), Some(Arc::<str>::from(stream)))
         }
         SourceRef::Shards(_) => return Vec::new(),
     };

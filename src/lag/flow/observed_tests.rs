@@ -23,7 +23,7 @@ fn kafka(more: &[(&str, &str)]) -> SourceRef {
 
 fn application_source(stream: (&str, &str, &str)) -> SourceRef {
     let (source_name, key, name) = stream;
-    let base = [("source", source_name), (key, name), ("awsRegion", "eu-west-1"), ("applicationName", "a")];
+    let base = [("source", source_name), (key, name), ("awsRegion", "eu-west-1"), ("applicationName", "app")];
     source(&base, &[("scaleOn", "catchUp")])
 }
 

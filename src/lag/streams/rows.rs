@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Checkpoint, Lease, ShardId};
-use crate::trigger::{StoreLayout, WithoutCheckpoint};
+use super::{Checkpoint, Lease, ShardId, Timestamp};
+use crate::trigger::{ShardKey, StoreLayout, WithoutCheckpoint};
 
 /// The value of an attribute that a row has; `NULL` is no value. Clients of different versions write the same attribute with
 /// different types.
@@ -25,7 +25,7 @@ pub enum Attribute {
 /// A row by the names of its attributes.
 pub type Row = HashMap<String, Attribute>;
 
-/// Why a row is no lease although it should be.
+/// Why the rows of a table are not the leases of one application on one stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// Nothing says of which shard it is.
@@ -57,15 +57,63 @@ pub enum RowError {
         /// The name of the attribute.
         attribute: Arc<str>,
     },
+    /// Two rows for one shard, of which at most one is the application's.
+    #[error("the rows {} and {} are both for shard {shard}", rows[0], rows[1])]
+    TwoRows {
+        /// The shard.
+        shard: ShardId,
+        /// The key and the checkpoint of each.
+        rows: [String; 2],
+    },
+    /// The names before the shards differ, so that rows of several applications or streams are in the table.
+    #[error("the rows {} and {} are of different applications or streams", rows[0], rows[1])]
+    SeveralNames {
+        /// The key and the checkpoint of two of them.
+        rows: [String; 2],
+    },
+    /// Every row of the stream was written before the stream was created: they are of a former stream of this name.
+    #[error(
+        "the newest rows of stream {stream} are of one that was created at {epoch}, but the present one was created at {created}"
+    )]
+    FormerStream {
+        /// The name of the stream.
+        stream: String,
+        /// The creation time in the newest rows.
+        epoch: Timestamp,
+        /// The creation time of the present stream.
+        created: Timestamp,
+    },
+}
+
+impl RowError {
+    /// What the reader of the error can do about it.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::NoShard(_) | Self::NoCheckpoint { .. } | Self::Checkpoint { .. } | Self::Finished { .. } => {
+                "check leaseTable and checkpointStore: the rows of this table are not of that kind"
+            }
+            Self::TwoRows { .. } | Self::SeveralNames { .. } => {
+                "several applications or streams share this table: use checkpointStore spring or redpanda-connect if one of \
+                 these wrote it, else custom with shardPattern, or with filterAttribute and filterValue"
+            }
+            Self::FormerStream { .. } => {
+                "start the application with the creation time of the present stream in its stream identifier, and remove the \
+                 rows of the former stream"
+            }
+        }
+    }
 }
 
 /// Which rows of a table of several streams are those of one.
 #[derive(Clone, Copy, Debug)]
 pub enum RowsOf<'a> {
-    /// Of a Kinesis stream: KCL writes `account:stream:creation`.
+    /// Of a Kinesis stream: KCL writes `account:stream:creation`, of which the account does not matter.
     Kinesis {
         /// Its name.
         stream: &'a str,
+        /// When it was created, in seconds since 1970, where that is known.
+        created: Option<u64>,
     },
     /// Of a table's present stream: the adapter writes `account:region$account$table$label:1`, with `_` for `:` in the label.
     DynamoDb {
@@ -82,7 +130,7 @@ impl RowsOf<'_> {
         let mut parts = identifier.split(':');
         let (_account, name, creation) = (parts.next()?, parts.next()?, parts.next()?);
         let matches = match self {
-            Self::Kinesis { stream } => name == stream,
+            Self::Kinesis { stream, .. } => name == stream,
             Self::DynamoDb { table, label } => {
                 let mut ends = name.rsplit('$');
                 ends.next().is_some_and(|end| end == label.replace(':', "_")) && ends.next() == Some(table)
@@ -92,70 +140,158 @@ impl RowsOf<'_> {
     }
 }
 
-/// The leases of one stream among the rows of a table. Where a stream was made again under its name, those of the newest.
+/// The leases of one application on one stream among the rows of a table. Where the stream was created several times, those of
+/// the newest.
 ///
 /// # Errors
-/// When a row that should be a lease is none.
+/// When a row that should be a lease is none, when two rows are for one shard, and when all rows are of a former stream of the name.
 pub fn leases_of(rows: &[Row], layout: &StoreLayout, of: RowsOf<'_>) -> Result<Vec<Lease>, RowError> {
     let mut found = Vec::new();
-    for row in rows {
-        match read_lease(row, layout)? {
-            None => {}
-            Some(LeaseOf { stream: None, lease }) => found.push((None, lease)),
-            Some(LeaseOf { stream: Some(stream), lease }) => {
-                if let Some(creation) = of.creation(&stream) {
-                    found.push((Some(creation), lease));
-                }
+    for row in rows.iter().filter(|row| is_selected(row, layout)) {
+        let Some(key) = Key::of(row, layout)? else { continue };
+        let epoch = match key.identifier(row, layout) {
+            None => None,
+            Some(identifier) => match of.creation(identifier) {
+                None => continue,
+                epoch => epoch,
+            },
+        };
+        found.push(Found { lease: read_lease(row, layout, &key)?, key, epoch });
+    }
+    let newest = found.iter().map(|row| row.epoch).max().flatten();
+    if let (RowsOf::Kinesis { stream, created: Some(created) }, Some(epoch)) = (of, newest)
+        && epoch < created
+    {
+        let time = |seconds: u64| Timestamp::from_unix_ms(seconds.saturating_mul(1000));
+        return Err(RowError::FormerStream { stream: stream.to_owned(), epoch: time(epoch), created: time(created) });
+    }
+    found.retain(|row| row.epoch == newest);
+    one_row_per_shard(&found, layout)?;
+    Ok(found.into_iter().filter_map(|row| row.lease).collect())
+}
+
+/// A row of the application for a shard of the stream.
+struct Found<'a> {
+    key: Key<'a>,
+    /// When its stream was created, as the client counts, in tables of several streams.
+    epoch: Option<u64>,
+    /// `None` where its consumer has not written a checkpoint yet.
+    lease: Option<Lease>,
+}
+
+/// The attribute that names the shard of a row.
+struct Key<'a> {
+    text: &'a str,
+    /// What stands before the shard, where that is not known from the metadata.
+    name: &'a str,
+    shard: &'a str,
+}
+
+impl<'a> Key<'a> {
+    /// `None` for rows of another kind or another application.
+    fn of(row: &'a Row, layout: &StoreLayout) -> Result<Option<Self>, RowError> {
+        let kind = layout.kind.as_ref().and_then(|kind| text(row, kind));
+        if kind.is_some_and(|kind| kind != StoreLayout::LEASE) {
+            return Ok(None);
+        }
+        let key = first_text(row, &layout.shard);
+        match (&layout.shard_key, key) {
+            (ShardKey::AfterLastColon, Some(text)) => {
+                let (name, shard) = text.rsplit_once(':').unwrap_or(("", text));
+                Ok(Some(Self { text, name, shard }))
             }
+            (ShardKey::AfterLastColon, None) => {
+                Err(RowError::NoShard(layout.shard.first().cloned().unwrap_or_default()))
+            }
+            (ShardKey::Between { before, after }, key) => Ok(key.and_then(|text| {
+                let shard = text.strip_prefix(&**before)?.strip_suffix(&**after)?;
+                // `app-{shard}` has no row of the application `app-b`
+                ShardId::is_shard_id(shard).then_some(Self { text, name: "", shard })
+            })),
         }
     }
-    let newest = found.iter().map(|(creation, _)| *creation).max().flatten();
-    Ok(found.into_iter().filter(|(creation, _)| *creation == newest).map(|(_, lease)| lease).collect())
-}
 
-/// A lease and the stream that its row names, in tables of several.
-struct LeaseOf {
-    stream: Option<Arc<str>>,
-    lease: Lease,
-}
-
-/// `None` for rows of another kind, and for shards whose consumer has not written anything yet.
-fn read_lease(row: &Row, layout: &StoreLayout) -> Result<Option<LeaseOf>, RowError> {
-    let kind = layout.kind.as_ref().and_then(|kind| text(row, kind));
-    if kind.is_some_and(|kind| kind != StoreLayout::LEASE) {
-        return Ok(None);
+    /// What the row says of its stream, in a store whose tables may have several.
+    fn identifier(&self, row: &'a Row, layout: &StoreLayout) -> Option<&'a str> {
+        let attribute = layout.stream.as_ref()?;
+        text(row, attribute).or_else(|| (!self.name.is_empty()).then_some(self.name))
     }
-    let key = text(row, &layout.shard).ok_or_else(|| RowError::NoShard(layout.shard.clone()))?;
-    let shard = ShardId::new(key.rsplit(':').next().unwrap_or(key));
+}
+
+impl Found<'_> {
+    /// The row as an error names it.
+    fn named(&self) -> String {
+        let checkpoint = self.lease.as_ref().map(|lease| lease.checkpoint.to_string());
+        format!("{} (checkpoint {})", self.key.text, checkpoint.as_deref().unwrap_or("none"))
+    }
+}
+
+/// Whether a row has the value that the application's rows have.
+fn is_selected(row: &Row, layout: &StoreLayout) -> bool {
+    let Some(filter) = layout.selection.filter() else { return true };
+    match row.get(&*filter.attribute) {
+        Some(Attribute::Text(text)) => {
+            let number = |text: &str| text.parse::<f64>().ok();
+            **text == *filter.value || number(text).is_some_and(|one| number(&filter.value) == Some(one))
+        }
+        Some(Attribute::Bool(flag)) => flag.to_string() == *filter.value,
+        Some(Attribute::Texts(_) | Attribute::Lists(_) | Attribute::Other) | None => false,
+    }
+}
+
+fn one_row_per_shard(found: &[Found<'_>], layout: &StoreLayout) -> Result<(), RowError> {
+    let named = |one: &Found<'_>, other: &Found<'_>| {
+        let mut rows = [one.named(), other.named()];
+        rows.sort();
+        rows
+    };
+    let mut by_shard: HashMap<&str, &Found<'_>> = HashMap::new();
+    for row in found {
+        if let Some(other) = by_shard.insert(row.key.shard, row) {
+            return Err(RowError::TwoRows { shard: ShardId::new(row.key.shard), rows: named(other, row) });
+        }
+    }
+    // where the row says of which stream it is, this was compared already
+    let other = found.split_first().filter(|_| layout.stream.is_none());
+    let other = other.and_then(|(first, rest)| Some((first, rest.iter().find(|row| row.key.name != first.key.name)?)));
+    other.map_or(Ok(()), |(first, other)| Err(RowError::SeveralNames { rows: named(first, other) }))
+}
+
+/// `None` where the consumer of the shard has not written a checkpoint yet.
+fn read_lease(row: &Row, layout: &StoreLayout, key: &Key<'_>) -> Result<Option<Lease>, RowError> {
+    let shard = || key.text.to_owned();
     let finished = match layout.finished.as_ref().and_then(|name| Some((name, row.get(&**name)?))) {
         None => false,
         Some((name, value)) => {
-            says_yes(value).ok_or_else(|| RowError::Finished { shard: key.to_owned(), attribute: name.clone() })?
+            says_yes(value).ok_or_else(|| RowError::Finished { shard: shard(), attribute: name.clone() })?
         }
     };
-    let checkpoint = match (finished, text(row, &layout.checkpoint).filter(|text| !text.is_empty())) {
+    let checkpoint = match (finished, first_text(row, &layout.checkpoint).filter(|text| !text.is_empty())) {
         (true, _) => Checkpoint::ShardEnd,
         (false, Some(text)) => Checkpoint::parse(text)
-            .ok_or_else(|| RowError::Checkpoint { shard: key.to_owned(), checkpoint: text.to_owned() })?,
+            .ok_or_else(|| RowError::Checkpoint { shard: shard(), checkpoint: text.to_owned() })?,
         (false, None) => match layout.without_checkpoint {
             WithoutCheckpoint::NotYet => return Ok(None),
             WithoutCheckpoint::Error => {
-                let attribute = layout.checkpoint.clone();
-                return Err(RowError::NoCheckpoint { shard: key.to_owned(), attribute });
+                let attribute = layout.checkpoint.first().cloned().unwrap_or_default();
+                return Err(RowError::NoCheckpoint { shard: shard(), attribute });
             }
         },
     };
     let number = |name: &Option<Arc<str>>| name.as_ref().and_then(|name| text(row, name));
-    let lease = Lease {
-        shard,
+    Ok(Some(Lease {
+        shard: ShardId::new(key.shard),
         checkpoint,
         parents: layout.parents.as_ref().map_or_else(Vec::new, |name| shards(row, name)),
-        owner: layout.owners.iter().find_map(|name| text(row, name)).map(Arc::from),
+        owner: first_text(row, &layout.owners).filter(|owner| !owner.is_empty()).map(Arc::from),
         counter: number(&layout.counter).and_then(|text| text.parse().ok()),
         throughput_kbps: number(&layout.throughput).and_then(|text| text.parse().ok()),
-    };
-    let stream = layout.stream.as_ref().and_then(|name| text(row, name)).map(Arc::from);
-    Ok(Some(LeaseOf { stream, lease }))
+    }))
+}
+
+/// The first of these attributes that the row has as a text.
+pub(super) fn first_text<'a>(row: &'a Row, names: &[Arc<str>]) -> Option<&'a str> {
+    names.iter().find_map(|name| text(row, name))
 }
 
 /// Values that say no, whatever their case: Go writes its zero time where a time was never set.

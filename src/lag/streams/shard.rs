@@ -46,6 +46,16 @@ impl ShardId {
         &self.0
     }
 
+    /// Whether a text has the form of an id: `shardId-` and digits on Kinesis, 20 digits and a hash of 8 on DynamoDB Streams.
+    pub(super) fn is_shard_id(text: &str) -> bool {
+        let Some(rest) = text.strip_prefix(PREFIX) else { return false };
+        let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_hash = |hash: &str| hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let of_dynamodb =
+            rest.split_once('-').is_some_and(|(time, hash)| time.len() == 20 && is_number(time) && is_hash(hash));
+        is_number(rest) || of_dynamodb
+    }
+
     /// The index inside the id of a Kinesis shard: `shardId-000000000007` is 7.
     pub(super) fn index(&self) -> Option<u32> {
         let digits = self.0.strip_prefix(PREFIX)?;

@@ -121,7 +121,7 @@ fn leases(file: &str, table: &str, of: RowsOf<'_>) -> Vec<String> {
 
 #[test]
 fn leases_are_read_as_every_version_of_kcl_writes_them() {
-    let orders = RowsOf::Kinesis { stream: "orders" };
+    let orders = RowsOf::Kinesis { stream: "orders", created: None };
     let cases: [(&str, &str, &[&str]); 11] = [
         (
             include_str!("cases/kcl3-start.json"),
@@ -201,8 +201,8 @@ fn leases_are_read_as_every_version_of_kcl_writes_them() {
 #[test]
 fn a_table_of_several_streams_is_read_for_one_of_them() {
     let file = include_str!("cases/kcl3-multistream.json");
-    assert_eq!(leases(file, "multi-app", RowsOf::Kinesis { stream: "alpha" }), ["00 number worker-ms "]);
-    assert!(leases(file, "multi-app", RowsOf::Kinesis { stream: "gamma" }).is_empty());
+    assert_eq!(leases(file, "multi-app", RowsOf::Kinesis { stream: "alpha", created: None }), ["00 number worker-ms "]);
+    assert!(leases(file, "multi-app", RowsOf::Kinesis { stream: "gamma", created: None }).is_empty());
 }
 
 #[test]
@@ -225,16 +225,50 @@ fn leases_of_the_dynamodb_adapter_are_read_with_one_stream_and_with_several() {
 
 #[test]
 fn of_a_stream_that_was_made_again_the_newest_leases_count() {
-    let row = |creation: u64, point: &str| -> Row {
-        let stream = format!("1:orders:{creation}");
-        let key = format!("{stream}:shardId-000000000000");
-        [("leaseKey", key), ("streamName", stream), ("checkpoint", point.to_owned())]
-            .map(|(name, text)| (name.to_owned(), Attribute::Text(text)))
-            .into()
-    };
-    let rows = [row(9, "SHARD_END"), row(10, "TRIM_HORIZON")];
-    let found = leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders" }).expect("leases");
+    let rows = [multi_stream_row("orders", 9, "SHARD_END"), multi_stream_row("orders", 10, "TRIM_HORIZON")];
+    let found =
+        leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created: None }).expect("leases");
     assert_eq!(found.iter().map(|lease| &lease.checkpoint).collect::<Vec<_>>(), [&Checkpoint::TrimHorizon]);
+}
+
+/// A row of a multi-stream table.
+fn multi_stream_row(stream: &str, creation: u64, point: &str) -> Row {
+    let stream = format!("123456789012:{stream}:{creation}");
+    let key = format!("{stream}:shardId-000000000000");
+    [("leaseKey", key), ("streamName", stream), ("checkpoint", point.to_owned())]
+        .map(|(name, text)| (name.to_owned(), Attribute::Text(text)))
+        .into()
+}
+
+#[test]
+fn rows_that_are_all_older_than_the_stream_are_an_error_that_names_both_times() {
+    let rows = [
+        multi_stream_row("orders", 1_795_000_000, "SHARD_END"),
+        multi_stream_row("orders", 1_795_000_100, "SHARD_END"),
+        multi_stream_row("payments", 1_795_999_999, "TRIM_HORIZON"),
+    ];
+    let read = |created| leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created });
+    let error = read(Some(1_795_000_101)).expect_err("a former stream");
+    let text = error.to_string();
+    for part in ["stream orders", "2026-11-18T11:08:20Z", "2026-11-18T11:08:21Z"] {
+        assert!(text.contains(part), "{text} lacks {part}");
+    }
+    assert!(error.remedy().contains("creation time of the present stream"), "{}", error.remedy());
+    // the same second and later ones are the present stream's, whatever the client counts
+    for created in [None, Some(0), Some(1_795_000_100)] {
+        assert_eq!(read(created).expect("leases").len(), 1, "{created:?}");
+    }
+    let none = leases_of(&rows[2..], &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created: Some(1) });
+    assert_eq!(none.expect("no lease, and no error").len(), 0);
+}
+
+#[test]
+fn rows_without_a_creation_are_read_whenever_the_stream_was_created() {
+    let row: Row = [("leaseKey", "shardId-000000000000"), ("checkpoint", "TRIM_HORIZON")]
+        .map(|(name, text)| (name.to_owned(), Attribute::Text(text.to_owned())))
+        .into();
+    let of = RowsOf::Kinesis { stream: "orders", created: Some(1_795_000_000) };
+    assert_eq!(leases_of(&[row], &StoreLayout::kcl(), of).expect("a lease").len(), 1);
 }
 
 #[test]
@@ -248,7 +282,8 @@ fn a_row_that_says_nothing_of_progress_is_an_error_and_no_zero() {
         (row(&[("leaseKey", "s"), ("checkpoint", "5x")]), "no sequence number"),
     ];
     for (row, text) in cases {
-        let error = leases_of(&[row], &StoreLayout::kcl(), RowsOf::Kinesis { stream: "x" }).expect_err(text);
+        let error =
+            leases_of(&[row], &StoreLayout::kcl(), RowsOf::Kinesis { stream: "x", created: None }).expect_err(text);
         assert!(error.to_string().contains(text), "{error}");
     }
 }
@@ -305,6 +340,7 @@ fn an_odd_row_of_a_worker_is_passed_over_and_its_leases_count() {
         workers_of(&rows, &StoreLayout::kcl()),
         [worker("a", &[12.5, 10.0]), worker("b", &[]), worker("c", &[])]
     );
-    let leases = leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders" }).expect("leases");
+    let leases =
+        leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created: None }).expect("leases");
     assert_eq!(leases.len(), 1);
 }

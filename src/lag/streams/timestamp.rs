@@ -1,6 +1,10 @@
 //! Times of the service's clock.
 
+use std::fmt;
 use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A time of the service's clock, to the millisecond. Records are stamped by it, so ages are told by it and not by this machine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +39,17 @@ impl Timestamp {
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(milliseconds(duration)))
+    }
+}
+
+/// In UTC as RFC 3339 writes it; times that it cannot write are milliseconds since 1970.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        match time.ok().and_then(|time| time.format(&Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{} ms after 1970", self.0),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rows::text;
+use super::rows::{first_text, text};
 use super::{Attribute, Row, Timestamp};
 use crate::trigger::StoreLayout;
 
@@ -42,7 +42,7 @@ pub fn workers_of(rows: &[Row], layout: &StoreLayout) -> Vec<Worker> {
 fn worker(row: &Row, layout: &StoreLayout) -> Option<Worker> {
     let seconds: Option<u64> = text(row, WRITTEN).and_then(|seconds| seconds.parse().ok());
     Some(Worker {
-        id: text(row, &layout.shard)?.into(),
+        id: first_text(row, &layout.shard)?.into(),
         written: seconds.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_unix_ms),
         // a measurement that failed is written as -1
         cpu_percent: numbers(row, SAMPLES, CPU).filter(|percent| *percent >= 0.0).collect(),

@@ -247,15 +247,16 @@ impl<'a> Round<'a> {
             }
         };
         let of = match self.name() {
-            StreamName::Kinesis(stream) => RowsOf::Kinesis { stream },
-            StreamName::DynamoDb(table) => {
+            StreamName::Kinesis(stream) => RowsOf::Kinesis { stream: stream.name(), created: None },
+            StreamName::DynamoDb(_) => {
+                let table = self.name().name();
                 let label = arn.as_ref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
                 RowsOf::DynamoDb { table, label }
             }
         };
         let leases = leases_of(&read.rows, &store.layout, of).map_err(|error| {
-            let error = SourceError::new(SourceErrorKind::Broken, attempt()).because(error);
-            error.remedy("check leaseTable and checkpointStore")
+            let remedy = error.remedy();
+            SourceError::new(SourceErrorKind::Broken, attempt()).because(error).remedy(remedy)
         })?;
         Ok(Some((leases, workers_of(&read.rows, &store.layout))))
     }

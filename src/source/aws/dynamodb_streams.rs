@@ -107,7 +107,8 @@ pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &P
             }
             .send()
         })
-        .await?;
+        .await
+        .map_err(Failure::of_checkpoint)?;
     answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
 }
 

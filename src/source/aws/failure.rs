@@ -18,7 +18,7 @@ pub(super) struct Failure {
     pub(super) kind: FailureKind,
     /// AWS's code and message, or what kept the call from being made.
     pub(super) text: String,
-    /// What to do, where the kind alone does not tell.
+    /// What to do, where the kind alone does not say it.
     remedy: Option<&'static str>,
 }
 
@@ -45,11 +45,19 @@ pub(super) enum FailureKind {
     ExpiredIterator,
     /// The records behind the position were deleted.
     Trimmed,
-    /// The request does not fit the stream.
+    /// The service itself says that a sequence number is of another stream than the one that has the name now.
+    FormerStream,
+    /// The service refuses the request as it is, such as a key that the table does not have.
     Invalid,
     /// Anything else.
     Other,
 }
+
+/// What Kinesis says of a sequence number that a former stream of the same name gave.
+const NOT_OF_THIS_STREAM: &str = "did not come from this stream";
+/// What Kinesis says of a sequence number that another shard gave.
+const OF_ANOTHER_SHARD: &str = "It encodes shardId-";
+const WRONG_ROWS: &str = "check leaseTable and checkpointStore: the keys or rows of this table are not of that kind";
 
 impl Failure {
     pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
@@ -83,10 +91,7 @@ impl Failure {
         match error {
             SdkError::ServiceError(answer) => {
                 let answer = answer.err();
-                let code = answer.code().unwrap_or("an error without a code");
-                let message = answer.message().filter(|message| !message.is_empty());
-                let text = message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
-                Self::new(FailureKind::of_code(code), text)
+                Self::answered(answer.code(), answer.message().unwrap_or_default())
             }
             SdkError::TimeoutError(_) => Self::new(FailureKind::TimedOut, "no answer in time"),
             SdkError::DispatchFailure(failure) => {
@@ -101,6 +106,40 @@ impl Failure {
         }
     }
 
+    /// What the service answered in place of a result.
+    fn answered(code: Option<&str>, message: &str) -> Self {
+        let code = code.unwrap_or("an error without a code");
+        let text = if message.is_empty() { code.to_owned() } else { format!("{code}: {message}") };
+        let (kind, remedy) = match FailureKind::of_code(code) {
+            FailureKind::Invalid if message.contains(NOT_OF_THIS_STREAM) => (FailureKind::FormerStream, None),
+            FailureKind::Invalid if message.contains(OF_ANOTHER_SHARD) => (FailureKind::Invalid, Some(WRONG_ROWS)),
+            kind => (kind, None),
+        };
+        Self { remedy, ..Self::new(kind, text) }
+    }
+
+    /// The same failure of a call about a checkpoint table.
+    pub(super) fn of_checkpoint_table(self) -> Self {
+        let remedy = match self.kind {
+            FailureKind::Missing => Some("check leaseTable or applicationName, awsRegion, and that the table exists"),
+            FailureKind::Invalid => Some(WRONG_ROWS),
+            _ => None,
+        };
+        Self { remedy: self.remedy.or(remedy), ..self }
+    }
+
+    /// The same failure of a call that begins at a checkpoint.
+    pub(super) fn of_checkpoint(self) -> Self {
+        let remedy = match self.kind {
+            FailureKind::Missing => Some(
+                "the stream or the shard does not exist: check the stream's name, awsRegion, and that leaseTable is of this stream",
+            ),
+            FailureKind::Invalid => Some("AWS does not take the checkpoint: check leaseTable and checkpointStore"),
+            _ => None,
+        };
+        Self { remedy: self.remedy.or(remedy), ..self }
+    }
+
     pub(super) const fn outcome(&self) -> UpstreamOutcome {
         match self.kind {
             FailureKind::Throttled => UpstreamOutcome::Throttled,
@@ -108,9 +147,11 @@ impl Failure {
             FailureKind::Denied | FailureKind::Unauthenticated => UpstreamOutcome::Denied,
             FailureKind::TimedOut => UpstreamOutcome::TimedOut,
             FailureKind::Unreachable => UpstreamOutcome::Unreachable,
-            FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Invalid | FailureKind::Other => {
-                UpstreamOutcome::Error
-            }
+            FailureKind::ExpiredIterator
+            | FailureKind::Trimmed
+            | FailureKind::FormerStream
+            | FailureKind::Invalid
+            | FailureKind::Other => UpstreamOutcome::Error,
         }
     }
 
@@ -118,25 +159,33 @@ impl Failure {
     pub(super) fn into_error(self, attempt: impl Into<String>) -> SourceError {
         let (kind, remedy) = match self.kind {
             FailureKind::Throttled => {
-                (SourceErrorKind::Throttled, "the scaler slows down by itself; look who else calls")
+                (SourceErrorKind::Throttled, "the scaler backs off by itself; find the other callers of this API")
             }
-            FailureKind::Missing => (SourceErrorKind::Missing, "check the name and awsRegion, and that it was made"),
+            FailureKind::Missing => {
+                (SourceErrorKind::Missing, "check the name, awsRegion, and that the resource exists")
+            }
             FailureKind::Denied => (
                 SourceErrorKind::Denied,
-                "allow it in the policy of the scaler's identity; doctor tells which one is enough",
+                "allow it in the policy of the scaler's identity, and in the resource policy of a stream or table of another \
+                 account; doctor prints the policy of the identity",
             ),
             FailureKind::Unauthenticated => (SourceErrorKind::Denied, "check the scaler's credentials and its clock"),
             FailureKind::TimedOut => (SourceErrorKind::TimedOut, "check that the network lets the scaler reach AWS"),
             FailureKind::Unreachable => {
                 (SourceErrorKind::Unreachable, "check awsRegion, awsEndpoint, and that the network lets the scaler out")
             }
-            FailureKind::Invalid => (
+            FailureKind::FormerStream => (
                 SourceErrorKind::Missing,
-                "if the stream was deleted and made again, the old checkpoints must be deleted too",
+                "the checkpoint is of a former stream of this name: remove the former stream's rows from the checkpoint \
+                 table, or give the application a new name",
             ),
-            FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Other => {
-                (SourceErrorKind::Broken, "look at the service's health")
+            FailureKind::Invalid => {
+                (SourceErrorKind::Broken, "AWS refuses the request: check the names in the metadata")
             }
+            FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Other => (
+                SourceErrorKind::Broken,
+                "unexpected answer from AWS; check the AWS Health Dashboard, else report a bug",
+            ),
         };
         SourceError::new(kind, attempt).because(self.text).remedy(self.remedy.unwrap_or(remedy))
     }
@@ -199,4 +248,77 @@ pub(super) fn chain(error: &dyn Error) -> String {
     }
     // the chain of credentials tells each of its attempts on a line of its own
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: &str, message: &str) -> SourceError {
+        Failure::answered(Some(code), message).into_error("could not read it")
+    }
+
+    #[test]
+    fn rows_are_only_to_be_removed_where_kinesis_says_that_they_are_of_a_former_stream() {
+        let former = error(
+            "InvalidArgumentException",
+            "StartingSequenceNumber 49592949124142737608129152630877400786080442094840709122 used in GetShardIterator on shard \
+             shardId-000000000000 in stream orders under account 123456789012 is invalid because it did not come from this stream.",
+        );
+        assert!(former.advice().is_some_and(|advice| advice.contains("remove the former stream's rows")), "{former}");
+        let others = [
+            (
+                "InvalidArgumentException",
+                "Invalid StartingSequenceNumber. It encodes shardId-000000000001, while it was used in a call to a shard with shardId-000000000000",
+            ),
+            (
+                "InvalidArgumentException",
+                "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis",
+            ),
+            ("ValidationException", "Query condition missed key schema element: id"),
+            ("ValidationException", ""),
+            ("ResourceNotFoundException", "Requested resource not found"),
+            ("SomethingNew", "it did not come from this stream"),
+        ];
+        for (code, message) in others {
+            for failure in
+                [Failure::answered(Some(code), message), Failure::answered(Some(code), message).of_checkpoint_table()]
+            {
+                let error = failure.into_error("could not read it");
+                let advice = error.advice().unwrap_or_default();
+                assert!(!["remove", "delete"].iter().any(|word| advice.contains(word)), "{code}, {message}: {advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_about_a_checkpoint_names_its_table_and_not_the_stream_only() {
+        let cases = [
+            ("ResourceNotFoundException", "leaseTable is of this stream"),
+            ("ValidationException", "check leaseTable and checkpointStore"),
+            ("InvalidArgumentException", "check leaseTable and checkpointStore"),
+        ];
+        for (code, advice) in cases {
+            let error = Failure::answered(Some(code), "why").of_checkpoint().into_error("could not read it");
+            assert!(error.advice().is_some_and(|said| said.contains(advice)), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_failure_about_a_checkpoint_table_says_which_keys_name_it() {
+        let cases = [
+            ("ResourceNotFoundException", SourceErrorKind::Missing, "check leaseTable or applicationName"),
+            ("ValidationException", SourceErrorKind::Broken, "check leaseTable and checkpointStore"),
+            (
+                "ProvisionedThroughputExceededException",
+                SourceErrorKind::Throttled,
+                "find the other callers of this API",
+            ),
+        ];
+        for (code, kind, advice) in cases {
+            let error = Failure::answered(Some(code), "why").of_checkpoint_table().into_error("could not read it");
+            assert_eq!(error.kind(), kind, "{code}");
+            assert!(error.advice().is_some_and(|said| said.contains(advice)), "{code}: {error}");
+        }
+    }
 }

@@ -11,21 +11,31 @@ use super::failure::{Failure, FailureKind};
 use super::page::{Page, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
 use crate::telemetry::UpstreamApi;
+use crate::trigger::KinesisStream;
 
 /// A stream of AWS has some ten thousand shards at most.
 const MOST_SHARDS: usize = 50_000;
 
+/// The stream for a request: its name, or its ARN in place of that.
+fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
+    match stream.arn() {
+        Some(arn) => (None, Some(arn.to_owned())),
+        None => (Some(stream.name().to_owned()), None),
+    }
+}
+
 /// Every shard that holds records, closed ones included.
-pub(super) async fn shards(aws: &Aws, stream: &str) -> Result<Vec<Shard>, Failure> {
+pub(super) async fn shards(aws: &Aws, stream: &KinesisStream) -> Result<Vec<Shard>, Failure> {
     let mut shards = Vec::new();
     let mut token: Option<String> = None;
     loop {
-        let scope = Scope::of(UpstreamApi::KinesisListShards, stream);
+        let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
         let page = aws
             .call(scope, |clients| {
                 // a token stands for the stream that it came with
-                let name = token.is_none().then(|| stream.to_owned());
-                clients.kinesis.list_shards().set_stream_name(name).set_next_token(token.clone()).send()
+                let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
+                let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
+                request.set_next_token(token.clone()).send()
             })
             .await?;
         shards.extend(page.shards.unwrap_or_default().iter().map(shard));
@@ -65,10 +75,13 @@ pub(super) struct Summary {
 }
 
 /// Retention and the size of records.
-pub(super) async fn summary(aws: &Aws, stream: &str) -> Result<Summary, Failure> {
+pub(super) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary, Failure> {
     let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
     let answer = aws
-        .call(scope, |clients| clients.kinesis.describe_stream_summary().stream_name(stream.to_owned()).send())
+        .call(scope, |clients| {
+            let (name, arn) = named(stream);
+            clients.kinesis.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send()
+        })
         .await?;
     let summary = answer.stream_description_summary;
     let hours = summary.as_ref().map_or(0, |summary| summary.retention_period_hours);
@@ -82,11 +95,18 @@ pub(super) async fn summary(aws: &Aws, stream: &str) -> Result<Summary, Failure>
 }
 
 /// An iterator behind `position`.
-pub(super) async fn iterator(aws: &Aws, stream: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+pub(super) async fn iterator(
+    aws: &Aws,
+    stream: &KinesisStream,
+    shard: &ShardId,
+    position: &Position,
+) -> Result<String, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisGetShardIterator, format!("{stream}/{shard}"));
     let answer = aws
         .call(scope, |clients| {
-            let request = clients.kinesis.get_shard_iterator().stream_name(stream).shard_id(shard.as_str());
+            let (name, arn) = named(stream);
+            let request = clients.kinesis.get_shard_iterator().set_stream_name(name).set_stream_arn(arn);
+            let request = request.shard_id(shard.as_str());
             match position {
                 Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
                 Position::After(number) => request
@@ -98,15 +118,26 @@ pub(super) async fn iterator(aws: &Aws, stream: &str, shard: &ShardId, position:
             }
             .send()
         })
-        .await?;
+        .await
+        .map_err(Failure::of_checkpoint)?;
     answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
 }
 
 /// The first record behind an iterator.
-pub(super) async fn page(aws: &Aws, stream: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+pub(super) async fn page(
+    aws: &Aws,
+    stream: &KinesisStream,
+    shard: &ShardId,
+    iterator: String,
+) -> Result<Page, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisGetRecords, format!("{stream}/{shard}"));
-    let answer =
-        aws.call(scope, |clients| clients.kinesis.get_records().shard_iterator(iterator).limit(1).send()).await?;
+    let answer = aws
+        .call(scope, |clients| {
+            // the iterator stands for the stream, and only its ARN is taken beside it
+            let request = clients.kinesis.get_records().set_stream_arn(named(stream).1);
+            request.shard_iterator(iterator).limit(1).send()
+        })
+        .await?;
     let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).unwrap_or(0);
     let first = match answer.records.first() {
         None => None,

@@ -14,7 +14,7 @@ use super::{dynamodb_streams, kinesis, tables};
 use crate::lag::streams::{Position, Row, RowsOf, Shard, ShardId, ShardState, leases_of};
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::telemetry::UpstreamMetrics;
-use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, SourceRef, StreamName};
+use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, KinesisStream, SourceRef, StreamName};
 
 /// Who answers no plain request in this time is out of reach.
 const CLOCK_WITHIN: Duration = Duration::from_secs(4);
@@ -227,19 +227,19 @@ impl Calls<'_> {
         let (Some((_, Some(application))), Some(rows)) = (about(self.source), &self.rows) else { return Ok(None) };
         let label = self.arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
         let of = match &application.stream.stream {
-            StreamName::Kinesis(stream) => RowsOf::Kinesis { stream },
-            StreamName::DynamoDb(table) => RowsOf::DynamoDb { table, label },
+            StreamName::Kinesis(stream) => RowsOf::Kinesis { stream: stream.name(), created: None },
+            stream @ StreamName::DynamoDb(_) => RowsOf::DynamoDb { table: stream.name(), label },
         };
         let layout = &application.store.layout;
         let leases = leases_of(rows, layout, of).map_err(|error| {
-            SourceError::new(SourceErrorKind::Broken, format!("could not understand table {}", application.store.table))
-                .because(error)
-                .remedy("check leaseTable and checkpointStore: this table is not of that kind")
+            let (attempt, remedy) =
+                (format!("could not read the rows of table {}", application.store.table), error.remedy());
+            SourceError::new(SourceErrorKind::Broken, attempt).because(error).remedy(remedy)
         })?;
         Ok(Some(Leases::new(rows, &leases, self.shards.as_deref().unwrap_or_default(), layout)))
     }
 
-    async fn list_shards(&mut self, stream: &str) -> Result<String, Failure> {
+    async fn list_shards(&mut self, stream: &KinesisStream) -> Result<String, Failure> {
         let shards = kinesis::shards(&self.aws, stream).await?;
         Ok(self.keep(shards))
     }
@@ -251,7 +251,7 @@ impl Calls<'_> {
         told
     }
 
-    async fn retention(&self, stream: &str) -> Result<String, Failure> {
+    async fn retention(&self, stream: &KinesisStream) -> Result<String, Failure> {
         let summary = kinesis::summary(&self.aws, stream).await?;
         Ok(format!("records are kept for {} h", summary.retention.as_secs() / 3600))
     }

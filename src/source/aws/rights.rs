@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::trigger::{AgeFrom, ApplicationSource, KafkaSource, SourceRef, StreamName, StreamSource, TopicSelection};
+use crate::trigger::{
+    AgeFrom, ApplicationSource, KafkaSource, RowSelection, SourceRef, StreamName, StreamSource, TopicSelection,
+};
 
 /// One action on one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,11 +21,11 @@ pub struct Right {
 /// What a right is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
-    /// A Kinesis stream.
+    /// A Kinesis stream, by its name or its ARN.
     Stream(Arc<str>),
-    /// A DynamoDB table.
+    /// A DynamoDB table, by its name or its ARN.
     Table(Arc<str>),
-    /// Whichever stream a DynamoDB table has.
+    /// Whichever stream a DynamoDB table has, by the table's name or ARN.
     TableStream(Arc<str>),
     /// An Amazon MSK cluster; which one, its brokers' names do not tell.
     MskCluster,
@@ -87,7 +89,7 @@ pub fn right_to_assume(role_arn: &str) -> Right {
 
 fn of_shards(stream: &StreamSource) -> Vec<Right> {
     match &stream.stream {
-        StreamName::Kinesis(name) => vec![right(LIST_SHARDS, Resource::Stream(name.clone()))],
+        StreamName::Kinesis(stream) => vec![right(LIST_SHARDS, Resource::Stream(stream.as_given().into()))],
         StreamName::DynamoDb(name) => vec![
             right(DESCRIBE_TABLE, Resource::Table(name.clone())),
             right(DESCRIBE_STREAM, Resource::TableStream(name.clone())),
@@ -98,16 +100,20 @@ fn of_shards(stream: &StreamSource) -> Vec<Right> {
 fn of_application(application: &ApplicationSource) -> Vec<Right> {
     let mut rights = of_shards(&application.stream);
     let (iterator, records, resource) = match &application.stream.stream {
-        StreamName::Kinesis(name) => {
-            rights.push(right(DESCRIBE_SUMMARY, Resource::Stream(name.clone())));
-            (KINESIS_ITERATOR, KINESIS_RECORDS, Resource::Stream(name.clone()))
+        StreamName::Kinesis(stream) => {
+            let stream = Resource::Stream(stream.as_given().into());
+            rights.push(right(DESCRIBE_SUMMARY, stream.clone()));
+            (KINESIS_ITERATOR, KINESIS_RECORDS, stream)
         }
         StreamName::DynamoDb(name) => (DYNAMODB_ITERATOR, DYNAMODB_RECORDS, Resource::TableStream(name.clone())),
     };
     if application.age_from != AgeFrom::SequenceNumber {
         rights.extend([right(iterator, resource.clone()), right(records, resource)]);
     }
-    let rows = if application.store.partition.is_some() { QUERY } else { SCAN };
+    let rows = match application.store.layout.selection {
+        RowSelection::Partition(_) => QUERY,
+        RowSelection::All | RowSelection::Filter(_) => SCAN,
+    };
     rights.push(right(rows, Resource::Table(application.store.table.clone())));
     rights
 }
@@ -157,6 +163,8 @@ impl Place {
         let Self { partition, region, account } = self;
         let arn = |service: &str, path: String| format!("arn:{partition}:{service}:{region}:{account}:{path}");
         match resource {
+            Resource::Stream(arn) | Resource::Table(arn) if arn.starts_with("arn:") => arn.to_string(),
+            Resource::TableStream(table) if table.starts_with("arn:") => format!("{table}/stream/*"),
             Resource::Stream(name) => arn("kinesis", format!("stream/{name}")),
             Resource::Table(name) => arn("dynamodb", format!("table/{name}")),
             Resource::TableStream(name) => arn("dynamodb", format!("table/{name}/stream/*")),
@@ -189,5 +197,22 @@ mod tests {
         assert_eq!(policy(&rights, &place), expected);
         let unknown = policy(&rights[..1], &Place::of_region("us-gov-west-1"));
         assert_eq!(unknown["Statement"][0]["Resource"], "arn:aws-us-gov:kinesis:us-gov-west-1:*:stream/orders");
+    }
+
+    #[test]
+    fn a_thing_that_is_given_by_its_arn_stands_in_the_policy_with_that() {
+        let place = Place::of_region("eu-west-1");
+        let table = "arn:aws:dynamodb:eu-west-1:210987654321:table/invoices";
+        let cases = [
+            (
+                Resource::Stream("arn:aws:kinesis:eu-west-1:210987654321:stream/orders".into()),
+                "arn:aws:kinesis:eu-west-1:210987654321:stream/orders".to_owned(),
+            ),
+            (Resource::Table(table.into()), table.to_owned()),
+            (Resource::TableStream(table.into()), format!("{table}/stream/*")),
+        ];
+        for (resource, expected) in cases {
+            assert_eq!(place.arn(&resource), expected);
+        }
     }
 }

@@ -12,9 +12,9 @@ use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
 use crate::lag::streams::{Attribute, Row, WORKER, WORKER_ATTRIBUTES};
 use crate::telemetry::UpstreamApi;
-use crate::trigger::{CheckpointStore, StoreLayout};
+use crate::trigger::{CheckpointStore, RowFilter, RowSelection, ShardKey, StoreLayout};
 
-/// A table with more rows is no checkpoint table.
+/// A table with more rows, those of other applications included, is no checkpoint table.
 const MOST_ROWS: usize = 200_000;
 
 type Item = HashMap<String, AttributeValue>;
@@ -34,6 +34,8 @@ struct ItemPage {
     /// Where the next page begins; `None` on the last one.
     next: Option<Item>,
     consumed: Option<ConsumedCapacity>,
+    /// The rows that were read, also those that the service left out.
+    scanned: usize,
 }
 
 /// An eventually consistent read of 4 KiB, or of any part of it, costs half a unit.
@@ -43,18 +45,21 @@ const HALF_UNIT: f64 = 0.5;
 /// Every row of the store, eventually consistent, which costs half of what a consistent read does.
 pub(super) async fn read(aws: &Aws, store: &CheckpointStore) -> Result<TableRead, Failure> {
     let mut read = TableRead::default();
-    let mut after: Option<Item> = None;
+    let (mut scanned, mut after) = (0, None);
     loop {
-        let page = match &store.partition {
-            None => scan(aws, store, after).await?,
-            Some((key, value)) => query(aws, store, key, value, after).await?,
+        let page = match &store.layout.selection {
+            RowSelection::All | RowSelection::Filter(_) => scan(aws, store, after).await,
+            RowSelection::Partition(partition) => query(aws, store, partition, after).await,
         };
+        let page = page.map_err(Failure::of_checkpoint_table)?;
         read.read_units += page.read_units();
+        scanned += page.scanned.max(page.items.len());
         read.rows.extend(page.items.into_iter().map(row));
         match page.next {
-            Some(next) if read.rows.len() < MOST_ROWS => after = Some(next),
+            Some(next) if scanned < MOST_ROWS => after = Some(next),
             Some(_) => {
-                return Err(Failure::new(FailureKind::Other, format!("more than {MOST_ROWS} rows")));
+                let failure = Failure::new(FailureKind::Invalid, format!("more than {MOST_ROWS} rows"));
+                return Err(failure.of_checkpoint_table());
             }
             None => return Ok(read),
         }
@@ -87,25 +92,102 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
-/// Placeholders for the attributes, because some are reserved words: `#a0, #a1, …` and what they stand for.
-fn names(layout: &StoreLayout) -> (String, HashMap<String, String>) {
-    let of_workers = layout.kind.iter().flat_map(|_| WORKER_ATTRIBUTES);
-    let attributes = layout.attributes().chain(of_workers);
-    let names: Vec<_> = attributes.enumerate().map(|(index, name)| (format!("#a{index}"), name.to_owned())).collect();
-    let projection: Vec<_> = names.iter().map(|(placeholder, _)| placeholder.as_str()).collect();
-    (projection.join(", "), names.into_iter().collect())
+/// The names and values that stand in the expressions of a request as placeholders, because some names are reserved words.
+#[derive(Default)]
+struct Placeholders {
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Placeholders {
+    /// `#a0`, `#a1` and so on; the same for the same name, because an attribute may be in a projection only once.
+    fn name(&mut self, attribute: &str) -> String {
+        if let Some((placeholder, _)) = self.names.iter().find(|(_, name)| *name == attribute) {
+            return placeholder.clone();
+        }
+        let placeholder = format!("#a{}", self.names.len());
+        self.names.insert(placeholder.clone(), attribute.to_owned());
+        placeholder
+    }
+
+    /// `:v0`, `:v1` and so on.
+    fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":v{}", self.values.len());
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        self.value(AttributeValue::S(text.to_owned()))
+    }
+
+    /// The attributes that are read.
+    fn projection(&mut self, layout: &StoreLayout) -> String {
+        let of_workers = layout.kind.iter().flat_map(|_| WORKER_ATTRIBUTES);
+        let mut projection: Vec<String> = Vec::new();
+        for attribute in layout.attributes().chain(of_workers) {
+            let placeholder = self.name(attribute);
+            if !projection.contains(&placeholder) {
+                projection.push(placeholder);
+            }
+        }
+        projection.join(", ")
+    }
+
+    /// Which rows a `Scan` returns; the service leaves out those of other kinds and other applications.
+    fn filter(&mut self, layout: &StoreLayout) -> Option<String> {
+        let clauses = [self.lease_or_worker(layout), self.selected(layout), self.begins_with(layout)];
+        clauses.into_iter().flatten().reduce(|one, other| format!("({one}) AND ({other})"))
+    }
+
+    fn lease_or_worker(&mut self, layout: &StoreLayout) -> Option<String> {
+        let kind = self.name(layout.kind.as_ref()?);
+        let (lease, worker) = (self.text(StoreLayout::LEASE), self.text(WORKER));
+        Some(format!("attribute_not_exists({kind}) OR {kind} = {lease} OR {kind} = {worker}"))
+    }
+
+    /// The value may be written as a text, a number or a boolean, which are never equal to each other.
+    fn selected(&mut self, layout: &StoreLayout) -> Option<String> {
+        let RowSelection::Filter(filter) = &layout.selection else { return None };
+        let mut values = vec![AttributeValue::S(filter.value.to_string())];
+        if is_number(&filter.value) {
+            values.push(AttributeValue::N(filter.value.to_string()));
+        }
+        values.extend(filter.value.parse().ok().map(AttributeValue::Bool));
+        let attribute = self.name(&filter.attribute);
+        let equal = values.into_iter().map(|value| format!("{attribute} = {}", self.value(value)));
+        Some(equal.collect::<Vec<_>>().join(" OR "))
+    }
+
+    fn begins_with(&mut self, layout: &StoreLayout) -> Option<String> {
+        let ShardKey::Between { before, .. } = &layout.shard_key else { return None };
+        if before.is_empty() {
+            return None;
+        }
+        let before = self.text(before);
+        let begins = layout.shard.iter().map(|attribute| format!("begins_with({}, {before})", self.name(attribute)));
+        Some(begins.collect::<Vec<_>>().join(" OR "))
+    }
+
+    /// The names, and the values where there are any: DynamoDB refuses an empty map.
+    fn into_maps(self) -> (HashMap<String, String>, Option<HashMap<String, AttributeValue>>) {
+        (self.names, Some(self.values).filter(|values| !values.is_empty()))
+    }
+}
+
+/// Whether DynamoDB takes a text for a number: up to 38 digits, with a sign, a point and an exponent.
+fn is_number(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let number = text.parse::<f64>().ok().map(f64::abs);
+    (1..=38).contains(&digits) && number.is_some_and(|number| number == 0.0 || (1e-130..1e126).contains(&number))
 }
 
 async fn scan(aws: &Aws, store: &CheckpointStore, after: Option<Item>) -> Result<ItemPage, Failure> {
     let scope = Scope::of(UpstreamApi::DynamoDbScan, store.table.as_ref());
-    let (projection, mut names) = names(&store.layout);
-    // other kinds of rows are left behind in the service
-    let filter = store.layout.kind.as_ref().map(|kind| {
-        names.insert("#kind".to_owned(), kind.to_string());
-        "attribute_not_exists(#kind) OR #kind = :lease OR #kind = :worker"
-    });
-    let kinds = [(":lease", StoreLayout::LEASE), (":worker", WORKER)];
-    let values = filter.map(|_| kinds.map(|(name, kind)| (name.to_owned(), AttributeValue::S(kind.to_owned()))).into());
+    let mut placeholders = Placeholders::default();
+    let projection = placeholders.projection(&store.layout);
+    let filter = placeholders.filter(&store.layout);
+    let (names, values) = placeholders.into_maps();
     let page = aws
         .call(scope, |clients| {
             clients
@@ -113,8 +195,8 @@ async fn scan(aws: &Aws, store: &CheckpointStore, after: Option<Item>) -> Result
                 .scan()
                 .table_name(store.table.as_ref())
                 .projection_expression(projection)
+                .set_filter_expression(filter)
                 .set_expression_attribute_names(Some(names))
-                .set_filter_expression(filter.map(str::to_owned))
                 .set_expression_attribute_values(values)
                 .set_exclusive_start_key(after)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
@@ -125,29 +207,31 @@ async fn scan(aws: &Aws, store: &CheckpointStore, after: Option<Item>) -> Result
         items: page.items.unwrap_or_default(),
         next: page.last_evaluated_key,
         consumed: page.consumed_capacity,
+        scanned: usize::try_from(page.scanned_count).unwrap_or_default(),
     })
 }
 
 async fn query(
     aws: &Aws,
     store: &CheckpointStore,
-    key: &str,
-    value: &str,
+    partition: &RowFilter,
     after: Option<Item>,
 ) -> Result<ItemPage, Failure> {
     let scope = Scope::of(UpstreamApi::DynamoDbQuery, store.table.as_ref());
-    let (projection, mut names) = names(&store.layout);
-    names.insert("#key".to_owned(), key.to_owned());
+    let mut placeholders = Placeholders::default();
+    let projection = placeholders.projection(&store.layout);
+    let condition = format!("{} = {}", placeholders.name(&partition.attribute), placeholders.text(&partition.value));
+    let (names, values) = placeholders.into_maps();
     let page = aws
         .call(scope, |clients| {
             clients
                 .dynamodb
                 .query()
                 .table_name(store.table.as_ref())
-                .key_condition_expression("#key = :value")
+                .key_condition_expression(condition)
                 .projection_expression(projection)
                 .set_expression_attribute_names(Some(names))
-                .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+                .set_expression_attribute_values(values)
                 .set_exclusive_start_key(after)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
@@ -157,6 +241,7 @@ async fn query(
         items: page.items.unwrap_or_default(),
         next: page.last_evaluated_key,
         consumed: page.consumed_capacity,
+        scanned: usize::try_from(page.scanned_count).unwrap_or_default(),
     })
 }
 

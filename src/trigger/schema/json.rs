@@ -142,7 +142,7 @@ fn needed_presence(key: &Key, dialect: Dialect) -> Option<Value> {
         {
             None
         }
-        Absence::RequiredWithout(other, _) => Some(present(&[key.name, other])),
+        Absence::RequiredWithout(others, _) => Some(present(&[&[key.name], others].concat())),
         _ => None,
     }
 }

@@ -43,6 +43,7 @@ fn unless(condition: Value, then: Value) -> Value {
 }
 
 fn connection() -> Vec<Value> {
+    let one_stream = "cannot be given together with streamARN";
     let named = || present(&["connection"]);
     let of_connection =
         ["awsEndpoint", "awsRoleArn", "awsExternalId", "awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"];
@@ -53,6 +54,7 @@ fn connection() -> Vec<Value> {
             is("source", KAFKA),
             unless(named(), json!({"properties": {"sasl": {"enum": ["none"], "errorMessage": needs_secrets}}})),
         ),
+        when(present(&["streamARN"]), absent(&["streamName"], one_stream)),
         when(
             is("compat", &["strict"]),
             json!({"properties": {"scaleOn": {"enum": ["lag", "shardCount"],
@@ -74,14 +76,39 @@ fn identity() -> Vec<Value> {
 }
 
 fn application() -> Vec<Value> {
-    let attributes = ["shardAttribute", "checkpointAttribute", "ownerAttribute", "finishedAttribute"];
+    let custom = [
+        "shardAttribute",
+        "shardPattern",
+        "checkpointAttribute",
+        "ownerAttribute",
+        "finishedAttribute",
+        "filterAttribute",
+        "filterValue",
+    ];
+    let with = |store: &str, keys: &[&str]| {
+        let keys: Vec<_> = keys.iter().map(|key| present(&[key])).collect();
+        when(is("checkpointStore", &[store]), all(&keys))
+    };
+    let filter = ["filterAttribute", "filterValue"];
+    let table_of_application = |length: &str| {
+        json!({"properties": {"applicationName": {"pattern": format!("^[a-zA-Z0-9_.-]{{{length}}}$"),
+            "errorMessage": "names no DynamoDB table; name the table in leaseTable"}}})
+    };
+    let not_of_application = ["harlow", "spring", "redpanda-connect", "kinsumer"];
+    let named = json!({"anyOf": [present(&["leaseTable"]), is("checkpointStore", &not_of_application)]});
     vec![
-        when(is("checkpointStore", &["harlow"]), all(&["applicationName", "leaseTable"].map(|key| present(&[key])))),
+        unless(named, table_of_application("3,255")),
+        when(is("checkpointStore", &["kinsumer"]), unless(present(&["leaseTable"]), table_of_application("1,243"))),
+        with("harlow", &["applicationName", "leaseTable"]),
+        with("spring", &["applicationName"]),
+        with("redpanda-connect", &["leaseTable"]),
+        with("custom", &["shardAttribute", "checkpointAttribute"]),
+        when(present(&filter), all(&filter.map(|part| present(&[part])))),
         when(
-            is("checkpointStore", &["custom"]),
-            all(&["shardAttribute", "checkpointAttribute"].map(|key| present(&[key]))),
+            json!({"required": ["shardPattern"], "properties": {"shardPattern": {"pattern": r"\{application\}"}}}),
+            present(&["applicationName"]),
         ),
-        unless(is("checkpointStore", &["custom"]), absent(&attributes, "is for checkpointStore custom only")),
+        unless(is("checkpointStore", &["custom"]), absent(&custom, "is for checkpointStore custom only")),
         when(is("initialPosition", &["AT_TIMESTAMP"]), present(&["initialTimestamp"])),
         unless(
             is("initialPosition", &["AT_TIMESTAMP"]),

@@ -147,8 +147,8 @@ async fn flow_style_and_line_ends_are_kept() {
     );
     assert_eq!((code, &stdout), (Some(0), &expected), "{stderr}");
     let block = COMMENTED.replace('\n', "\r\n");
-    let Ended { stdout: unix, .. } = migrate(COMMENTED, &["--scale-on", "catchUp", "--application-name", "a"]).await;
-    let Ended { stdout: dos, .. } = migrate(&block, &["--scale-on", "catchUp", "--application-name", "a"]).await;
+    let Ended { stdout: unix, .. } = migrate(COMMENTED, &["--scale-on", "catchUp", "--application-name", "app"]).await;
+    let Ended { stdout: dos, .. } = migrate(&block, &["--scale-on", "catchUp", "--application-name", "app"]).await;
     assert_eq!(dos, unix.replace('\n', "\r\n"));
     assert!(
         unix.contains("scaleOn: catchUp\n") && !unix.contains("shardCount") && !unix.contains("lagThreshold"),

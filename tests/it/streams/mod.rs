@@ -2,6 +2,7 @@
 
 mod cost;
 mod dynamodb;
+mod stores;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -121,6 +122,34 @@ async fn the_open_shards_of_a_stream_are_counted_before_and_after_a_split() {
     scene.aws.split_shard("orders", &shards[0], scene.ago(10));
     let later = Scene { sources: Sources::new(permissive(), UpstreamMetrics::default()), ..scene };
     assert_eq!(later.shards().await, (3, 1));
+}
+
+#[tokio::test]
+async fn a_stream_is_read_by_its_arn_with_every_call() {
+    let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
+    let more = [("awsRegion", "us-east-1"), ("scaleOn", "age"), ("streamARN", arn), ("applicationName", APPLICATION)];
+    let scene = Scene::new("aws-kinesis-stream", &more).await;
+    let shards = scene.aws.create_stream("orders", 3, scene.ago(86_000));
+    scene.aws.create_table(APPLICATION, "leaseKey");
+    scene.aws.set_page_size("ListShards", 2);
+    scene.aws.put_record("orders", &shards[2], scene.ago(600));
+    scene.lease(&shards[2], "TRIM_HORIZON");
+    assert_about(scene.age().await, 600.0);
+    for operation in ["DescribeStreamSummary", "GetShardIterator", "GetRecords"] {
+        let inputs = scene.aws.inputs(operation);
+        assert!(!inputs.is_empty(), "{operation}");
+        for input in inputs {
+            assert_eq!(
+                (input["StreamARN"].as_str(), input.get("StreamName")),
+                (Some(arn), None),
+                "{operation}: {input}"
+            );
+        }
+    }
+    // beside a token, which stands for the stream that it came with, Kinesis takes no other name of it
+    let lists: Vec<_> = scene.aws.inputs("ListShards");
+    let named: Vec<_> = lists.iter().map(|input| input["StreamARN"].as_str()).collect();
+    assert_eq!(named, [Some(arn), None]);
 }
 
 #[tokio::test]
@@ -390,7 +419,7 @@ async fn checkpoints_of_a_stream_that_was_made_again_are_an_error_that_says_so()
     let error = scene.observe().await.unwrap_err();
     assert_eq!(error.kind(), SourceErrorKind::Missing);
     let text = error.chain();
-    assert!(text.contains("did not come from this stream") && text.contains("old checkpoints"), "{text}");
+    assert!(text.contains("did not come from this stream") && text.contains("former stream of this name"), "{text}");
 }
 
 #[tokio::test]

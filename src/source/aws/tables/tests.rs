@@ -82,7 +82,7 @@ fn rows_of_each_store_are_read_as_its_client_writes_them() {
     for case in cases() {
         let layout = case.store().layout;
         let rows: Vec<_> = case.items.iter().map(|one| row(item(one))).collect();
-        match leases_of(&rows, &layout, RowsOf::Kinesis { stream: "orders" }) {
+        match leases_of(&rows, &layout, RowsOf::Kinesis { stream: "orders", created: None }) {
             Ok(leases) => {
                 assert!(case.error.is_empty(), "{}: {leases:?}", case.name());
                 let mut read: Vec<_> = leases
@@ -106,6 +106,106 @@ fn rows_of_each_store_are_read_as_its_client_writes_them() {
     }
 }
 
+/// An expression with the names and values in place of their placeholders.
+fn written_out(expression: &str, placeholders: &Placeholders) -> String {
+    let mut text = expression.to_owned();
+    for (placeholder, name) in &placeholders.names {
+        text = text.replace(placeholder, name);
+    }
+    for (placeholder, value) in &placeholders.values {
+        let value = match value {
+            AttributeValue::S(text) => format!("S {text}"),
+            AttributeValue::N(text) => format!("N {text}"),
+            other => format!("{other:?}"),
+        };
+        text = text.replace(placeholder, &value);
+    }
+    text
+}
+
+#[test]
+fn the_service_leaves_out_rows_of_other_kinds_and_applications() {
+    let custom = |more: &[(&str, &str)]| {
+        let base = [("leaseTable", "progress"), ("shardAttribute", "shard"), ("checkpointAttribute", "position")];
+        base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let filter = |value| custom(&[("filterAttribute", "app"), ("filterValue", value)]);
+    let pattern = |pattern| custom(&[("shardPattern", pattern)]);
+    let cases: [(&str, BTreeMap<String, String>, Option<&str>); 9] = [
+        (
+            "kcl",
+            BTreeMap::new(),
+            Some("attribute_not_exists(entityType) OR entityType = S LEASE OR entityType = S WORKER_METRIC_STATS"),
+        ),
+        ("vmware-go-kcl", BTreeMap::new(), None),
+        (
+            "spring",
+            BTreeMap::new(),
+            Some("begins_with(metadataKey, S orders-app:orders:) OR begins_with(KEY, S orders-app:orders:)"),
+        ),
+        ("custom", filter("orders"), Some("app = S orders")),
+        ("custom", filter("7"), Some("app = S 7 OR app = N 7")),
+        ("custom", filter("true"), Some("app = S true OR app = Bool(true)")),
+        ("custom", pattern("{application}/{shard}"), Some("begins_with(shard, S orders-app/)")),
+        ("custom", pattern("{shard}/{application}"), None),
+        (
+            "custom",
+            filter("x").into_iter().chain(pattern("a{shard}")).collect(),
+            Some("(app = S x) AND (begins_with(shard, S a))"),
+        ),
+    ];
+    for (store, metadata, expected) in cases {
+        let case = Case {
+            store: store.to_owned(),
+            state: "filtered".to_owned(),
+            written_by: String::new(),
+            metadata,
+            items: Vec::new(),
+            leases: Vec::new(),
+            error: Vec::new(),
+        };
+        let (layout, mut placeholders) = (case.store().layout, Placeholders::default());
+        let filter = placeholders.filter(&layout);
+        let filter = filter.map(|filter| written_out(&filter, &placeholders));
+        assert_eq!(filter.as_deref(), expected, "{store} {:?}", case.metadata);
+    }
+}
+
+#[test]
+fn what_dynamodb_would_refuse_as_a_number_is_compared_as_text_only() {
+    for number in ["0", "-7", "1.5", "1e10", &"1".repeat(38)] {
+        assert!(is_number(number), "{number}");
+    }
+    for text in ["", "x", "NaN", "inf", "infinity", "1e200", "1e-200", "0x1", &"1".repeat(39)] {
+        assert!(!is_number(text), "{text}");
+    }
+}
+
+#[test]
+fn an_attribute_with_two_meanings_is_in_the_projection_once() {
+    let case = Case {
+        store: "custom".to_owned(),
+        state: "one attribute for two".to_owned(),
+        written_by: String::new(),
+        metadata: [
+            ("leaseTable", "progress"),
+            ("shardAttribute", "shard"),
+            ("checkpointAttribute", "position"),
+            ("ownerAttribute", "app"),
+            ("filterAttribute", "app"),
+            ("filterValue", "orders"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+        items: Vec::new(),
+        leases: Vec::new(),
+        error: Vec::new(),
+    };
+    let mut placeholders = Placeholders::default();
+    let projection = placeholders.projection(&case.store().layout);
+    assert_eq!(written_out(&projection, &placeholders), "shard, position, app");
+}
+
 #[test]
 fn null_is_no_attribute() {
     let read = row(Item::from([
@@ -123,7 +223,7 @@ fn a_page_costs_what_dynamodb_reports_else_half_a_unit_for_each_4_kib() {
     let page = |bytes: &[usize], reported: Option<f64>| {
         let one = |bytes: &usize| Item::from([("k".to_owned(), AttributeValue::S("x".repeat(bytes - 1)))]);
         let consumed = reported.map(|units| ConsumedCapacity::builder().capacity_units(units).build());
-        ItemPage { items: bytes.iter().map(one).collect(), next: None, consumed }.read_units()
+        ItemPage { items: bytes.iter().map(one).collect(), next: None, consumed, scanned: 0 }.read_units()
     };
     let cases: [(&[usize], Option<f64>, f64); 8] = [
         (&[], None, 0.5),

@@ -8,18 +8,38 @@ use super::errors::Refusal;
 /// An item in the JSON of DynamoDB.
 pub(super) type Item = Map<String, Value>;
 
-const NO_TYPE_OR: &str = "attribute_not_exists(entityType) OR entityType = ";
-const OR_TYPE: &str = " OR entityType = ";
-
 /// Whether the `FilterExpression` of a request keeps an item.
 pub(super) fn keeps(call: &Call, item: &Item) -> Result<bool, Refusal> {
     let Some(filter) = resolved(call, "FilterExpression") else { return Ok(true) };
-    let Some(placeholders) = filter.strip_prefix(NO_TYPE_OR) else {
-        return Err(Refusal::validation(&format!("Invalid FilterExpression: this server does not know {filter}")));
-    };
-    let wanted = placeholders.split(OR_TYPE).map(|placeholder| value(call, "FilterExpression", placeholder));
-    let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
-    Ok(item.get("entityType").is_none_or(|kind| wanted.contains(&kind)))
+    // either one list of alternatives, or several in parentheses of which each must hold
+    let bracketed = filter.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let all: Vec<&str> = bracketed.map_or_else(|| vec![&*filter], |inner| inner.split(") AND (").collect());
+    for alternatives in all {
+        let mut holds = false;
+        for term in alternatives.split(" OR ") {
+            holds |= term_holds(call, term, item)?;
+        }
+        if !holds {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn term_holds(call: &Call, term: &str, item: &Item) -> Result<bool, Refusal> {
+    let argument = |function: &str| term.strip_prefix(function)?.strip_prefix('(')?.strip_suffix(')');
+    if let Some(name) = argument("attribute_not_exists") {
+        return Ok(!item.contains_key(name));
+    }
+    if let Some((name, placeholder)) = argument("begins_with").and_then(|both| both.split_once(", ")) {
+        let beginning = value(call, "FilterExpression", placeholder)?["S"].as_str().unwrap_or_default();
+        let text = item.get(name).and_then(|value| value["S"].as_str());
+        return Ok(text.is_some_and(|text| text.starts_with(beginning)));
+    }
+    match term.split_once(" = ") {
+        Some((name, placeholder)) => Ok(item.get(name) == Some(value(call, "FilterExpression", placeholder)?)),
+        None => Err(Refusal::validation(&format!("Invalid FilterExpression: this server does not know {term}"))),
+    }
 }
 
 /// What `key` must be, as the `KeyConditionExpression` of a request says.
