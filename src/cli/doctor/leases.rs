@@ -74,25 +74,36 @@ fn seen(leases: &Leases) -> String {
         Writer::Kcl1Or2 => "KCL 1 or 2, or the DynamoDB Streams adapter",
         Writer::Other => "another client",
     };
-    let owners: Vec<_> = leases.owners.iter().map(|(owner, count)| format!("{owner} ({count})")).collect();
-    let owners = if owners.is_empty() { "nobody".to_owned() } else { owners.join(", ") };
-    format!("{} leases of {writer}, owned by {owners}", leases.count)
+    let owners = match &leases.owners {
+        None => String::new(),
+        Some(owners) if owners.leases.is_empty() => ", without owners".to_owned(),
+        Some(owners) => {
+            let owners: Vec<_> = owners.leases.iter().map(|(owner, count)| format!("{owner} ({count})")).collect();
+            format!(", owned by {}", owners.join(", "))
+        }
+    };
+    format!("{} leases of {writer}{owners}", leases.count)
 }
 
 /// What does not fit the stream, each with its remedy.
 fn fit(leases: &Leases) -> Vec<(String, &'static str)> {
+    let (of_no_shard, without_lease) = match leases.writer {
+        Writer::Kcl35 | Writer::Kcl3 | Writer::Kcl1Or2 => (
+            "KCL removes leases of shards past their retention; if the stream was recreated under its name, give the \
+             application a new name",
+            "a worker of the application creates leases: check that one runs and can list the shards",
+        ),
+        Writer::Other => (
+            "rows of shards past their retention can stay; if the stream was recreated under its name, give the application \
+             a new name",
+            "the application writes a row once it has processed records of these shards",
+        ),
+    };
+    let unowned = leases.owners.as_ref().map_or(&[][..], |owners| &owners.unowned);
     let cases = [
-        (&leases.unowned, "have no owner", "start workers of the application, or wait for them to take these leases"),
-        (
-            &leases.of_no_shard,
-            "are not among the stream's shards",
-            "if the stream was deleted and made again, delete the old leases; if retention has passed them, KCL removes them",
-        ),
-        (
-            &leases.without_lease,
-            "have no lease yet",
-            "the application's leader makes leases: see that a worker runs and lists shards",
-        ),
+        (unowned, "have no owner", "start workers of the application, or wait until they take these leases"),
+        (&leases.of_no_shard, "are not among the stream's shards", of_no_shard),
+        (&leases.without_lease, "have no lease yet", without_lease),
     ];
     let cases = cases.into_iter().filter(|(shards, ..)| !shards.is_empty());
     cases.map(|(shards, what, remedy)| (format!("{} {what}", listed(shards)), remedy)).collect()

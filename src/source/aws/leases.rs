@@ -29,10 +29,8 @@ pub struct Leases {
     pub count: usize,
     /// Which client wrote them.
     pub writer: Writer,
-    /// How many leases each worker has.
-    pub owners: BTreeMap<Arc<str>, usize>,
-    /// Unfinished leases that nobody has.
-    pub unowned: Vec<ShardId>,
+    /// Who owns the unfinished leases; `None` where the store has no owners.
+    pub owners: Option<Owners>,
     /// Leases of shards that the stream does not list, unfinished ones only.
     pub of_no_shard: Vec<ShardId>,
     /// Open shards that have no lease, while others have.
@@ -40,13 +38,31 @@ pub struct Leases {
     counters: HashMap<ShardId, (u64, Arc<str>)>,
 }
 
+/// Who owns the unfinished leases of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct Owners {
+    /// How many leases each worker has.
+    pub leases: BTreeMap<Arc<str>, usize>,
+    /// The shards whose leases have no owner.
+    pub unowned: Vec<ShardId>,
+}
+
+impl Owners {
+    fn of<'a>(leases: impl Iterator<Item = &'a Lease>) -> Self {
+        let mut owners = Self::default();
+        for lease in leases {
+            match &lease.owner {
+                Some(owner) => *owners.leases.entry(owner.clone()).or_default() += 1,
+                None => owners.unowned.push(lease.shard.clone()),
+            }
+        }
+        owners
+    }
+}
+
 impl Leases {
     pub(super) fn new(rows: &[Row], leases: &[Lease], shards: &[Shard], layout: &StoreLayout) -> Self {
         let unfinished = || leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
-        let mut owners: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for owner in unfinished().filter_map(|lease| lease.owner.clone()) {
-            *owners.entry(owner).or_default() += 1;
-        }
         let ids = |leases: &mut dyn Iterator<Item = &Lease>| leases.map(|lease| lease.shard.clone()).collect();
         let listed = |lease: &Lease| shards.iter().any(|shard| shard.id == lease.shard);
         let leased = |shard: &Shard| leases.iter().any(|lease| lease.shard == shard.id);
@@ -56,8 +72,7 @@ impl Leases {
         Self {
             count: leases.len(),
             writer: writer(rows, layout),
-            owners,
-            unowned: ids(&mut unfinished().filter(|lease| lease.owner.is_none())),
+            owners: (!layout.owners.is_empty()).then(|| Owners::of(unfinished())),
             of_no_shard: ids(&mut unfinished().filter(|lease| !listed(lease))),
             without_lease: without_lease.map(|shard| shard.id.clone()).collect(),
             counters: counters.collect(),
@@ -115,10 +130,18 @@ mod tests {
     #[test]
     fn what_fits_the_stream_and_what_does_not_is_told_apart() {
         let seen = look(&[lease("a", Some("w1"), 1), lease("b", None, 1), lease("gone", Some("w1"), 1)]);
-        assert_eq!((seen.count, seen.owners.get("w1"), seen.writer), (3, Some(&2), Writer::Kcl1Or2));
-        assert_eq!(seen.unowned, [ShardId::new("b")]);
+        let owners = seen.owners.expect("owners");
+        assert_eq!((seen.count, owners.leases.get("w1"), seen.writer), (3, Some(&2), Writer::Kcl1Or2));
+        assert_eq!(owners.unowned, [ShardId::new("b")]);
         assert_eq!(seen.of_no_shard, [ShardId::new("gone")]);
         assert_eq!(seen.without_lease, [ShardId::new("c")]);
+    }
+
+    #[test]
+    fn a_store_without_owners_has_no_lease_that_lacks_one() {
+        let layout = StoreLayout { owners: Vec::new(), kind: None, ..StoreLayout::kcl() };
+        let seen = Leases::new(&[], &[lease("a", None, 1)], &[], &layout);
+        assert!(seen.owners.is_none(), "{seen:?}");
     }
 
     #[test]
