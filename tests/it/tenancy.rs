@@ -145,6 +145,9 @@ async fn what_the_scalers_own_identity_reads_for_a_namespace_is_the_operators_to
         "namespace shop may not have payroll read with the scaler's own AWS identity; use a connection",
     );
     assert_denied(&sources.admit("club", &aws(&[region])).unwrap_err(), "may not have orders read");
+    // the name of a table allows no table of that name in whichever account an ARN says
+    let by_arn = by_age("arn:aws:dynamodb:eu-west-1:210987654321:table/orders");
+    assert_denied(&sources.admit("shop", &by_arn).unwrap_err(), "may not have arn:aws:dynamodb:eu-west-1:210987654321");
     // whoever brings a key or a role of their own is another matter
     let key = [region, ("awsAccessKeyID", "AKID"), ("awsSecretAccessKey", "s")];
     sources.admit("club", &aws(&key)).unwrap();

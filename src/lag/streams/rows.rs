@@ -125,7 +125,7 @@ pub enum RowsOf<'a> {
 }
 
 impl RowsOf<'_> {
-    /// When the stream that a row names was made, as the client counts; `None` where the row is of another stream.
+    /// When the stream that a row names was created, as the client counts; `None` where the row is of another stream.
     fn creation(self, identifier: &str) -> Option<u64> {
         let mut parts = identifier.split(':');
         let (_account, name, creation) = (parts.next()?, parts.next()?, parts.next()?);
@@ -245,15 +245,17 @@ fn one_row_per_shard(found: &[Found<'_>], layout: &StoreLayout) -> Result<(), Ro
         rows.sort();
         rows
     };
+    // a row that neither names a shard nor has a checkpoint is a lock or the like
+    let of_shards = || found.iter().filter(|row| row.lease.is_some() || ShardId::is_shard_id(row.key.shard));
     let mut by_shard: HashMap<&str, &Found<'_>> = HashMap::new();
-    for row in found {
+    for row in of_shards() {
         if let Some(other) = by_shard.insert(row.key.shard, row) {
             return Err(RowError::TwoRows { shard: ShardId::new(row.key.shard), rows: named(other, row) });
         }
     }
     // where the row says of which stream it is, this was compared already
-    let other = found.split_first().filter(|_| layout.stream.is_none());
-    let other = other.and_then(|(first, rest)| Some((first, rest.iter().find(|row| row.key.name != first.key.name)?)));
+    let first = of_shards().next().filter(|_| layout.stream.is_none());
+    let other = first.and_then(|first| Some((first, of_shards().find(|row| row.key.name != first.key.name)?)));
     other.map_or(Ok(()), |(first, other)| Err(RowError::SeveralNames { rows: named(first, other) }))
 }
 
