@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::Observe as _;
 use keda_stream_scaler::lag::streams::{
-    AgeRules, Attribute, Beginning, Reads, Row, RowsOf, Shard, ShardId, ShardState, Survey, Timestamp, leases_of,
+    AgeRules, Attribute, Beginning, Probes, Row, RowsOf, Shard, ShardId, ShardState, Survey, Timestamp, leases_of,
 };
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::UpstreamMetrics;
@@ -129,7 +129,9 @@ pub fn leases(table: &mut Table) {
         from: AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(60) }),
         beginning: Beginning::TrimHorizon,
         seen: now,
-        current_for: Duration::from_secs(1),
+        current_since: now,
+        records_since: now,
+        listed: now,
         retention: Duration::from_secs(86_400),
     };
     let judged = Mutex::new(0);
@@ -137,7 +139,7 @@ pub fn leases(table: &mut Table) {
     for _ in 0..TURNS {
         let leases =
             leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created: None }).unwrap();
-        *judged.lock().unwrap() += Survey::new(&shards, &leases, &Reads::default(), &rules, now).shards.len();
+        *judged.lock().unwrap() += Survey::new(&shards, &leases, &Probes::default(), &rules, now).shards.len();
     }
     assert_eq!(judged.into_inner().unwrap(), (LEASES * TURNS) as usize);
     let cpu = (Usage::of("self").cpu - before.cpu).as_secs_f64() * 1000.0 / f64::from(TURNS);

@@ -101,6 +101,7 @@ mod tests {
         let lease = Lease {
             shard: shard.clone(),
             checkpoint: Checkpoint::TrimHorizon,
+            sub_sequence: None,
             parents: Vec::new(),
             owner: Some(owner.into()),
             counter: Some(counter),

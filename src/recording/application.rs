@@ -110,7 +110,9 @@ impl TryFrom<ShardLine> for ShardReport {
             let checkpoint = Checkpoint::parse(&lease.checkpoint);
             let checkpoint = checkpoint.ok_or(LineError::Word(lease.checkpoint, "checkpoint"))?;
             let LeaseLine { owner, counter, throughput_kbps, .. } = lease;
-            Ok(Lease { shard: shard.clone(), checkpoint, parents: Vec::new(), owner, counter, throughput_kbps })
+            // ages are recorded as they were read
+            let (sub_sequence, parents) = (None, Vec::new());
+            Ok(Lease { shard: shard.clone(), checkpoint, sub_sequence, parents, owner, counter, throughput_kbps })
         });
         let backlog = match line.backlog {
             BacklogLine::Finished => Backlog::Finished,

@@ -156,6 +156,7 @@ mod tests {
             checkpoint: Checkpoint::After(
                 SequenceNumber::parse("49545115243490985018280067714973144582180062593244200961").expect("a number"),
             ),
+            sub_sequence: None,
             parents: Vec::new(),
             owner: Some("w".into()),
             counter: Some(7),

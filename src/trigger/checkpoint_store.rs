@@ -29,6 +29,8 @@ pub struct StoreLayout {
     pub checkpoint: Vec<Arc<str>>,
     /// What a row without a checkpoint means.
     pub without_checkpoint: WithoutCheckpoint,
+    /// The index of the last processed user record within the record of the checkpoint.
+    pub sub_sequence: Option<Arc<str>>,
     /// Its value says that the shard is finished, where no word in the checkpoint does.
     pub finished: Option<Arc<str>>,
     /// The owner is in the first of these that is present.
@@ -137,6 +139,7 @@ impl StoreLayout {
             shard_key: ShardKey::AfterLastColon,
             checkpoint: names(checkpoint),
             without_checkpoint: WithoutCheckpoint::NotYet,
+            sub_sequence: None,
             finished: None,
             owners: Vec::new(),
             counter: None,
@@ -154,6 +157,7 @@ impl StoreLayout {
             without_checkpoint: WithoutCheckpoint::Error,
             // while a lease is handed over, `leaseOwner` is the next owner
             owners: vec!["checkpointOwner".into(), "leaseOwner".into()],
+            sub_sequence: Some("checkpointSubSequenceNumber".into()),
             counter: Some("leaseCounter".into()),
             parents: Some("parentShardId".into()),
             throughput: Some("throughputKBps".into()),
@@ -234,7 +238,15 @@ impl StoreLayout {
 
     /// Every attribute that is read, in no particular order; one may be named twice.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
-        let optional = [&self.finished, &self.counter, &self.parents, &self.throughput, &self.stream, &self.kind];
+        let optional = [
+            &self.sub_sequence,
+            &self.finished,
+            &self.counter,
+            &self.parents,
+            &self.throughput,
+            &self.stream,
+            &self.kind,
+        ];
         let filter = self.selection.filter().map(|filter| &filter.attribute);
         let named = self.shard.iter().chain(&self.checkpoint).chain(&self.owners);
         named.chain(optional.into_iter().flatten()).chain(filter).map(AsRef::as_ref)

@@ -95,6 +95,7 @@ fn two_workers() -> Observation {
         let lease = Lease {
             shard: shard.clone(),
             checkpoint: Checkpoint::TrimHorizon,
+            sub_sequence: None,
             parents: Vec::new(),
             owner: Some(owner.into()),
             counter: Some(7),

@@ -129,6 +129,7 @@ fn report(number: u32, backlog: Backlog, lease: Option<(&str, u64, Option<f64>)>
     let lease = lease.map(|(owner, counter, throughput_kbps)| Lease {
         shard: shard.clone(),
         checkpoint: Checkpoint::TrimHorizon,
+        sub_sequence: None,
         parents: Vec::new(),
         owner: Some(owner.into()),
         counter: Some(counter),

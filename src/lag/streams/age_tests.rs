@@ -163,45 +163,55 @@ impl World {
                 (TrueLease::There, done) => Checkpoint::After(self.number(index, done - 1)),
             };
             let shard = shard_id(u32::try_from(index).expect("few"));
-            Some(Lease { shard, checkpoint, parents: vec![], owner: None, counter: None, throughput_kbps: None })
+            Some(Lease {
+                shard,
+                checkpoint,
+                sub_sequence: None,
+                parents: vec![],
+                owner: None,
+                counter: None,
+                throughput_kbps: None,
+            })
         };
         self.shards.iter().enumerate().filter_map(lease).collect()
     }
 
     /// What the service answers.
-    fn read(&self, shard: &ShardId, position: &Position) -> ShardRead {
+    fn probe(&self, shard: &ShardId, position: &Position) -> Probe {
         let index = usize::try_from(shard.index().expect("an index")).expect("small");
         let truth = &self.shards[index];
         let from = match position {
-            Position::After(number) => {
+            Position::After(number) | Position::Within(number, _) => {
                 (0..truth.records.len()).take_while(|record| self.number(index, *record) <= *number).count()
             }
             Position::TrimHorizon => 0,
             Position::At(time) => truth.records.iter().take_while(|arrived| ms(**arrived) < *time).count(),
         };
-        let saw = match truth.records.get(from) {
-            Some(arrived) => Saw::Record { arrived: ms(*arrived) },
-            None if truth.closed => Saw::End,
-            None => Saw::Tip,
+        let found = match truth.records.get(from) {
+            Some(arrived) => Found::Record { number: Some(self.number(index, from)), arrived: ms(*arrived) },
+            None if truth.closed => Found::End,
+            None => Found::Tip,
         };
-        ShardRead { position: position.clone(), at: ms(self.now), saw }
+        Probe { position: position.clone(), at: ms(self.now), found }
     }
 
     /// The answer of the survey when everything that it wants is read; and how many reads that took.
-    fn survey(&self, from: AgeFrom, reads: &mut Reads) -> (Survey, usize) {
+    fn survey(&self, from: AgeFrom, probes: &mut Probes) -> (Survey, usize) {
         let (shards, leases) = (self.shards(), self.leases());
         let rules = AgeRules {
             from,
             beginning: Beginning::TrimHorizon,
             seen: ms(T0),
-            current_for: Duration::from_millis(500),
+            current_since: ms(self.now - 500),
+            records_since: ms(self.now - 60_000),
+            listed: ms(self.now),
             retention: Duration::from_secs(86_400),
         };
         let mut count = 0;
         loop {
-            let survey = Survey::new(&shards, &leases, reads, &rules, ms(self.now));
-            let Some((shard, position)) = survey.wanted.first() else { return (survey, count) };
-            reads.add(shard.clone(), self.read(shard, position));
+            let survey = Survey::new(&shards, &leases, probes, &rules, ms(self.now));
+            let Some(Wanted { shard, position, .. }) = survey.wanted.first() else { return (survey, count) };
+            probes.entry(shard.clone()).or_default().add(self.probe(shard, position), shard);
             count += 1;
             assert!(count <= 4 * self.shards.len() + 4, "it does not end");
         }
@@ -233,7 +243,7 @@ fn a_shard_whose_lease_was_deleted_after_it_was_finished_is_not_read_again() {
     ];
     let world = World::grow(&events);
     assert_eq!(world.shards[0].lease, TrueLease::Deleted);
-    let (survey, _) = world.survey(PROBE, &mut Reads::default());
+    let (survey, _) = world.survey(PROBE, &mut Probes::default());
     assert_eq!((report(&survey, 0), survey.age()), (&Backlog::Finished, Duration::ZERO));
 }
 
@@ -243,7 +253,7 @@ fn a_merged_shard_waits_for_whichever_parent_is_unfinished() {
         let finished = 1 - unfinished;
         let events =
             [Event::Lease(0), Event::Lease(1), Event::Put(unfinished, 0), Event::Merge(0, 1), Event::Finish(finished)];
-        let (survey, _) = World::grow(&events).survey(PROBE, &mut Reads::default());
+        let (survey, _) = World::grow(&events).survey(PROBE, &mut Probes::default());
         let on = shard_id(u32::try_from(unfinished).expect("small"));
         assert_eq!(report(&survey, 2), &Backlog::Waits { on });
     }
@@ -253,24 +263,25 @@ fn a_merged_shard_waits_for_whichever_parent_is_unfinished() {
 fn an_application_that_begins_again_is_not_judged_by_what_it_had_read() {
     let events = [Event::Lease(0), Event::Put(0, 0), Event::Put(0, 9000), Event::Process(0, 2), Event::Wait(9000)];
     let mut world = World::grow(&events);
-    let mut reads = Reads::default();
-    assert_eq!(world.survey(PROBE, &mut reads).0.age(), Duration::ZERO);
+    let mut probes = Probes::default();
+    assert_eq!(world.survey(PROBE, &mut probes).0.age(), Duration::ZERO);
     world.shards[0].done = 0;
     world.now += 1000;
     let from = AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(3600) });
-    let (survey, _) = world.survey(from, &mut reads);
+    let (survey, _) = world.survey(from, &mut probes);
     assert!(survey.age() >= world.truth(), "{:?} {:?}", survey.age(), world.truth());
 }
 
 #[test]
 fn an_idle_application_is_looked_at_again_when_the_last_look_is_old() {
     let mut world = World::grow(&[Event::Lease(0), Event::Lease(1)]);
-    let (mut reads, from) = (Reads::default(), AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) }));
+    let (mut probes, from) =
+        (Probes::default(), AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) }));
     world.now += 86_400_000;
-    assert_eq!(world.survey(from, &mut reads).1, 2, "nothing tells how old an unread record could be");
-    assert_eq!(world.survey(from, &mut reads).1, 0, "just read");
+    assert_eq!(world.survey(from, &mut probes).1, 2, "nothing tells how old an unread record could be");
+    assert_eq!(world.survey(from, &mut probes).1, 0, "just read");
     world.now += 1000;
-    let (survey, count) = world.survey(from, &mut reads);
+    let (survey, count) = world.survey(from, &mut probes);
     assert_eq!((survey.age(), count), (Duration::ZERO, 2), "only a new look can say that nothing came");
 }
 
@@ -283,8 +294,8 @@ fn where_each_shard_counts_the_younger_ones_are_read_too() {
     let younger = [Event::Put(1, 120_000), Event::Process(1, 1), Event::Put(1, 0), Event::Wait(60_000)];
     let events = [&leases[..], &older, &younger].concat();
     let world = World::grow(&events);
-    assert_eq!(world.survey(oldest, &mut Reads::default()).1, 1, "the other cannot be older");
-    let (survey, reads) = world.survey(AgeFrom::Auto(AgesOf::Each), &mut Reads::default());
+    assert_eq!(world.survey(oldest, &mut Probes::default()).1, 1, "the other cannot be older");
+    let (survey, reads) = world.survey(AgeFrom::Auto(AgesOf::Each), &mut Probes::default());
     assert_eq!(reads, 2);
     for index in [0, 1] {
         let shard = &world.shards[index as usize];
@@ -315,7 +326,7 @@ proptest! {
     #[test]
     fn reading_tells_the_true_age_through_splits_merges_and_lost_leases(events in events()) {
         let world = World::grow(&events);
-        let (survey, _) = world.survey(AgeFrom::Probe, &mut Reads::default());
+        let (survey, _) = world.survey(AgeFrom::Probe, &mut Probes::default());
         prop_assert_eq!(survey.age(), world.truth(), "{:?}", survey);
     }
 
@@ -323,7 +334,7 @@ proptest! {
     fn an_age_is_never_less_than_the_truth_and_exact_above_the_threshold(events in events(), threshold in 1..120_u64) {
         let world = World::grow(&events);
         let exact_above = Duration::from_secs(threshold);
-        let (survey, _) = world.survey(AgeFrom::Auto(AgesOf::Oldest { exact_above }), &mut Reads::default());
+        let (survey, _) = world.survey(AgeFrom::Auto(AgesOf::Oldest { exact_above }), &mut Probes::default());
         let (age, truth) = (survey.age(), world.truth());
         prop_assert!(age >= truth, "{:?} {:?} {:?}", age, truth, survey);
         if age > exact_above {
@@ -333,14 +344,14 @@ proptest! {
 
     #[test]
     fn what_earlier_reads_told_never_makes_an_age_less_than_the_truth(before in events(), after in events()) {
-        let mut reads = Reads::default();
+        let mut probes = Probes::default();
         let from = AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) });
         let mut world = World::grow(&before);
-        world.survey(from, &mut reads);
+        world.survey(from, &mut probes);
         for event in &after {
             world.now += 1000;
             world.happen(event);
-            let (survey, _) = world.survey(from, &mut reads);
+            let (survey, _) = world.survey(from, &mut probes);
             prop_assert!(survey.age() >= world.truth(), "{:?} {:?} {:?}", survey.age(), world.truth(), survey);
         }
     }
@@ -348,7 +359,7 @@ proptest! {
     #[test]
     fn ages_from_sequence_numbers_are_upper_bounds_and_read_nothing(events in events()) {
         let world = World::grow(&events);
-        let (survey, reads) = world.survey(AgeFrom::SequenceNumber, &mut Reads::default());
+        let (survey, reads) = world.survey(AgeFrom::SequenceNumber, &mut Probes::default());
         prop_assert_eq!(reads, 0);
         prop_assert!(survey.age() >= world.truth(), "{:?}", survey);
     }

@@ -27,6 +27,9 @@ pub struct Lease {
     pub shard: ShardId,
     /// How far the application is.
     pub checkpoint: Checkpoint,
+    /// The index of the last processed user record within the record of the checkpoint, where the store has it. It is 0 for a record
+    /// that is not packed by the Kinesis Producer Library.
+    pub sub_sequence: Option<u64>,
     /// The shards that this one continues, if the store says so.
     pub parents: Vec<ShardId>,
     /// Who works on it; a worker that is gone stays the owner until another takes over.

@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use super::{Checkpoint, Lease, Reads, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+use super::{Checkpoint, Lease, SequenceNumber, Shard, ShardId, ShardProbes, ShardState, Timestamp};
+
+/// What probes have found, by shard.
+pub type Probes = HashMap<ShardId, ShardProbes>;
 
 /// Where an application begins without a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +32,9 @@ pub enum Position {
     At(Timestamp),
     /// Those behind this one.
     After(SequenceNumber),
+    /// Those behind the user record with this index, which the Kinesis Producer Library has packed into this record. 0 is also what the
+    /// checkpoint of a record has that is not packed.
+    Within(SequenceNumber, u64),
 }
 
 /// What an application has to do with a shard now.
@@ -55,13 +61,31 @@ pub(super) struct Lineage<'a> {
 }
 
 impl Position {
-    /// Whether whatever is unread at `later` is unread at `self` too.
-    pub(super) fn is_at_or_before(&self, later: &Self) -> bool {
+    /// Whether whatever is unread at `later` is unread at `self` too, as far as that is certain in this shard.
+    #[must_use]
+    pub fn is_at_or_before(&self, later: &Self, shard: &ShardId, now: Timestamp) -> bool {
         match (self, later) {
-            (Self::TrimHorizon, _) | (Self::At(_), Self::After(_)) => true,
+            (Self::TrimHorizon, _) => true,
             (Self::At(one), Self::At(other)) => one <= other,
-            (Self::After(one), Self::After(other)) => one <= other,
-            (Self::At(_) | Self::After(_), Self::TrimHorizon) | (Self::After(_), Self::At(_)) => false,
+            // only the time inside a number says on which side of a time its record is
+            (Self::At(time), Self::After(number) | Self::Within(number, _)) => {
+                number.arrived_after(shard, now).is_some_and(|arrived| arrived >= *time)
+            }
+            (Self::After(one), Self::After(other)) | (Self::Within(one, _), Self::After(other)) => one <= other,
+            (Self::After(one), Self::Within(other, _)) => one < other,
+            (Self::Within(one, index), Self::Within(other, later)) => (one, index) <= (other, later),
+            (_, Self::TrimHorizon) | (Self::After(_) | Self::Within(..), Self::At(_)) => false,
+        }
+    }
+
+    /// Whether the record of this number, which arrived at this time, is certainly unread here.
+    pub(super) fn is_before(&self, number: &SequenceNumber, arrived: Timestamp) -> bool {
+        match self {
+            Self::TrimHorizon => true,
+            Self::At(time) => *time <= arrived,
+            Self::After(done) => done < number,
+            // the record itself is found where a part of it is unread
+            Self::Within(done, _) => done <= number,
         }
     }
 }
@@ -87,11 +111,17 @@ impl<'a> Lineage<'a> {
         self.leases.values().copied().filter(unfinished).filter(|lease| !self.shards.contains_key(&lease.shard))
     }
 
-    pub(super) fn standing(&self, shard: &Shard, reads: &Reads) -> Standing {
+    pub(super) fn standing(&self, shard: &Shard, probes: &Probes) -> Standing {
         let checkpoint = self.lease(&shard.id).map(|lease| &lease.checkpoint);
         let position = match checkpoint {
             Some(Checkpoint::ShardEnd) => return Standing::Finished,
-            Some(Checkpoint::After(number)) => return Standing::Reads(Position::After(number.clone())),
+            Some(Checkpoint::After(number)) => {
+                let (number, part) = (number.clone(), self.lease(&shard.id).and_then(|lease| lease.sub_sequence));
+                return Standing::Reads(match part {
+                    None => Position::After(number),
+                    Some(part) => Position::Within(number, part),
+                });
+            }
             None if self.passed.contains(&shard.id) => return Standing::Finished,
             None => self.unleased(shard),
             Some(Checkpoint::TrimHorizon) => Some(Position::TrimHorizon),
@@ -103,7 +133,7 @@ impl<'a> Lineage<'a> {
             }),
         };
         let Some(position) = position else { return Standing::Finished };
-        match shard.parents.iter().find(|parent| !self.is_finished(parent, reads)) {
+        match shard.parents.iter().find(|parent| !self.is_finished(parent, probes)) {
             Some(parent) => Standing::Waits(parent.clone()),
             None => Standing::Reads(position),
         }
@@ -121,7 +151,7 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    fn is_finished(&self, id: &ShardId, reads: &Reads) -> bool {
+    fn is_finished(&self, id: &ShardId, probes: &Probes) -> bool {
         let Some(shard) = self.shards.get(id) else {
             // a shard that has expired holds nothing that could still be read
             return true;
@@ -131,11 +161,11 @@ impl<'a> Lineage<'a> {
         }
         // no shard is its own ancestor; should a store say so, this ends
         self.finished.borrow_mut().insert(&shard.id, true);
-        let finished = match self.standing(shard, reads) {
+        let finished = match self.standing(shard, probes) {
             Standing::Finished => true,
             Standing::Waits(_) => false,
             // all read and not yet marked so, which lasts for as long as no consumer runs
-            Standing::Reads(position) => reads.is_drained(id, &position),
+            Standing::Reads(position) => probes.get(id).is_some_and(|known| known.is_drained(&position, id)),
         };
         self.finished.borrow_mut().insert(&shard.id, finished);
         finished

@@ -1,29 +1,31 @@
 //! How far behind the application of a stream is, shard by shard: lineage, checkpoints, and the ages that follow.
 //!
-//! The age of a shard is the time since its oldest record arrived that the application has not processed. It is told by the first
+//! The age of a shard is the time since its oldest record arrived that the application has not processed. It is that of the first
 //! record after the checkpoint, or bounded by the time inside the checkpoint itself; [`Survey`] says which shards must be
-//! read for an answer, and what the answer is when they were.
+//! probed for an answer, and what the answer is when they were.
 
 #[cfg(test)]
 mod age_tests;
 mod checkpoint;
+mod contradiction;
 mod lineage;
-mod reads;
+mod probes;
 mod rows;
 mod sequence_number;
 mod shard;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timestamp;
 mod workers;
 
 pub use checkpoint::{Checkpoint, Lease};
-pub use lineage::{Beginning, Position};
-pub use reads::{Reads, Saw, ShardRead};
+pub use contradiction::Contradiction;
+pub use lineage::{Beginning, Position, Probes};
+pub use probes::{Found, Probe, ShardProbes};
 pub use rows::{Attribute, Row, RowError, RowsOf, leases_of};
 pub use sequence_number::SequenceNumber;
 pub use shard::{Shard, ShardId, ShardState};
-pub use survey::{AgeBasis, AgeRules, Backlog, ShardReport, Survey};
+pub use survey::{AgeBasis, AgeRules, Backlog, Need, ShardReport, Survey, Wanted};
 pub use timestamp::Timestamp;
 pub use workers::{WORKER, WORKER_ATTRIBUTES, Worker, workers_of};

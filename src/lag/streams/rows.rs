@@ -284,6 +284,7 @@ fn read_lease(row: &Row, layout: &StoreLayout, key: &Key<'_>) -> Result<Option<L
     Ok(Some(Lease {
         shard: ShardId::new(key.shard),
         checkpoint,
+        sub_sequence: number(&layout.sub_sequence).and_then(|text| text.parse().ok()),
         parents: layout.parents.as_ref().map_or_else(Vec::new, |name| shards(row, name)),
         owner: first_text(row, &layout.owners).filter(|owner| !owner.is_empty()).map(Arc::from),
         counter: number(&layout.counter).and_then(|text| text.parse().ok()),

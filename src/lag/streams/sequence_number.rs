@@ -56,6 +56,23 @@ impl SequenceNumber {
     }
 }
 
+/// The shard that a sequence number of Kinesis belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The index inside the shard's id.
+    pub(super) shard_index: u32,
+    /// When that shard was created, in seconds since 1970. It differs where a stream was deleted and created again.
+    pub(super) created_seconds: u64,
+}
+
+impl SequenceNumber {
+    /// The shard that this number belongs to; `None` where the number is not laid out as Kinesis lays them out since 2015.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        let Layout { created_seconds, shard_index, .. } = Layout::of(&self.0)?;
+        Some(Origin { shard_index, created_seconds })
+    }
+}
+
 impl Layout {
     fn of(digits: &str) -> Option<Self> {
         let limbs = limbs(digits)?;

@@ -1,30 +1,38 @@
-//! How old the oldest unread record of an application is, and which shards must be read to say so.
+//! How old the oldest unread record of an application is, and which shards must be probed to say so.
 //!
 //! Each shard has a lowest and a highest possible age. The answer is the highest of all, so a shard whose highest age does not pass
-//! another's lowest need not be read, and one that passes no threshold need not either. An age that was not read is always an
+//! another's lowest need not be probed, and one that passes no threshold need not either. An age that was not read is always an
 //! upper bound: the answer is never less than the truth.
 
 use std::time::Duration;
 
 use super::lineage::{Lineage, Standing};
-use super::{Beginning, Checkpoint, Lease, Position, Reads, Saw, Shard, ShardId, ShardState, Timestamp};
+use super::{Beginning, Checkpoint, Found, Lease, Position, Probes, Shard, ShardId, ShardState, Timestamp};
 use crate::trigger::{AgeFrom, AgesOf};
 
 /// Where each shard's age matters, those above this are to be exact: less than this is not called behind.
 const EACH_EXACT_ABOVE: Duration = Duration::from_secs(10);
 
+/// An age that is known to this is not probed to be known better: times inside sequence numbers are whole seconds.
+const EXACT_ENOUGH: Duration = Duration::from_secs(1);
+
 /// What decides how exactly ages are known.
 #[derive(Clone, Copy, Debug)]
 pub struct AgeRules {
-    /// What ages may be told from.
+    /// What ages may be derived from.
     pub from: AgeFrom,
     /// Where the application begins without a checkpoint.
     pub beginning: Beginning,
-    /// When the application was first looked at.
+    /// When the application was first observed.
     pub seen: Timestamp,
-    /// For so long an empty read is as good as a new one.
-    pub current_for: Duration,
-    /// The stream keeps records for so long.
+    /// A probe that found nothing at this time or later is current. It is the same for all of a round: what was read since the
+    /// round began stays current until it ends, however long that takes.
+    pub current_since: Timestamp,
+    /// A probe that found a record at this time or later is current: a record that was found earlier may have been deleted.
+    pub records_since: Timestamp,
+    /// When the shards were listed: what ended since then may have children that are not listed.
+    pub listed: Timestamp,
+    /// The stream keeps records this long.
     pub retention: Duration,
 }
 
@@ -59,9 +67,9 @@ pub enum AgeBasis {
     Record,
     /// The time inside the checkpoint: an upper bound.
     SequenceNumber,
-    /// An earlier read, before which nothing that is unread arrived: an upper bound.
+    /// An earlier probe, before which nothing that is unread arrived: an upper bound.
     EarlierRead,
-    /// Empty pages, behind which there may be records: an upper bound, as the service tells it.
+    /// Empty pages, behind which there may be records: an upper bound, as the service reports it.
     EmptyPages,
     /// The beginning of the shard, or of what the application is to read: an upper bound.
     Beginning,
@@ -89,8 +97,34 @@ pub struct ShardReport {
 pub struct Survey {
     /// Every shard, and every lease without one; ordered by shard.
     pub shards: Vec<ShardReport>,
-    /// What must be read before the answer is as exact as it is to be; the oldest first.
-    pub wanted: Vec<(ShardId, Position)>,
+    /// What must be probed before the answer is as exact as it should be; the oldest first.
+    pub wanted: Vec<Wanted>,
+}
+
+/// A probe that would make an answer more exact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The shard to probe.
+    pub shard: ShardId,
+    /// Where the application is.
+    pub position: Position,
+    /// Why.
+    pub need: Need,
+    /// The difference between the highest and the lowest age that are possible without the probe.
+    pub width: Duration,
+}
+
+/// Why a probe is wanted; the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Nothing at all bounds the age: there is no answer without this probe.
+    Unknown,
+    /// The shard was never probed for this application, only the checkpoint bounds the age.
+    First,
+    /// An earlier probe of this position found nothing: only a new one can say that nothing has come since.
+    Quiet,
+    /// The age is bounded by an earlier probe.
+    Bounded,
 }
 
 /// What is known of the age of one shard that is being read.
@@ -99,40 +133,42 @@ struct Estimate<'a> {
     position: Position,
     lowest: Duration,
     highest: Duration,
-    /// `None` where an empty read says that nothing is unread.
+    /// `None` where nothing is unread.
     basis: Option<AgeBasis>,
-    read: LastRead,
+    state: ProbeState,
 }
 
-/// What the last look behind the present position was.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LastRead {
-    /// There was none.
-    None,
-    /// The record that it found is still the first one; or the shard has ended.
-    Lasting,
-    /// Nothing was there, just now.
-    EmptyNow,
-    /// Nothing was there, some time ago.
-    EmptyBefore,
-    /// Only empty pages were seen.
-    Undecided,
+/// What the last probe behind the present position says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ProbeState {
+    /// A record that is still the first one, or a page that can be followed no further now.
+    Current,
+    /// Nothing was there, and that is current.
+    Empty,
+    /// The shard is read to its end.
+    Ended,
+    /// Nothing was there some time ago, here or at an earlier position.
+    WasEmpty(Need),
+    /// A new probe would say more.
+    Wanted(Need),
 }
+
+// === impl Survey ===
 
 impl Survey {
-    /// Judges `shards` and `leases` at `now` by what `reads` tell.
+    /// Judges `shards` and `leases` at `now` by what probes have found.
     #[must_use]
-    pub fn new(shards: &[Shard], leases: &[Lease], reads: &Reads, rules: &AgeRules, now: Timestamp) -> Self {
+    pub fn new(shards: &[Shard], leases: &[Lease], probes: &Probes, rules: &AgeRules, now: Timestamp) -> Self {
         let lineage = Lineage::new(shards, leases, rules.beginning, rules.seen);
         let mut reports = Vec::with_capacity(shards.len());
         let mut estimates = Vec::new();
         for shard in shards {
             let lease = lineage.lease(&shard.id);
-            let backlog = match lineage.standing(shard, reads) {
+            let backlog = match lineage.standing(shard, probes) {
                 Standing::Finished => Backlog::Finished,
                 Standing::Waits(on) => Backlog::Waits { on },
                 Standing::Reads(position) => {
-                    let estimate = Estimate::new(shard, position, reads, rules, now);
+                    let estimate = Estimate::new(shard, position, probes, rules, now);
                     let backlog = estimate.backlog();
                     estimates.push(estimate);
                     backlog
@@ -151,7 +187,7 @@ impl Survey {
         self.oldest().map_or(Duration::ZERO, |(_, age, _)| age)
     }
 
-    /// The shard that is furthest behind, its age, and what told it.
+    /// The shard that is furthest behind, its age, and what it was derived from.
     #[must_use]
     pub fn oldest(&self) -> Option<(&ShardReport, Duration, AgeBasis)> {
         let unread = self.shards.iter().filter_map(|report| match report.backlog {
@@ -161,6 +197,8 @@ impl Survey {
         unread.max_by_key(|(_, age, _)| *age)
     }
 }
+
+// === impl ShardReport ===
 
 impl ShardReport {
     fn new(shard: &Shard, lease: Option<&Lease>, backlog: Backlog, now: Timestamp) -> Self {
@@ -182,31 +220,72 @@ impl ShardReport {
     }
 }
 
+// === impl Estimate ===
+
 impl<'a> Estimate<'a> {
-    fn new(shard: &'a Shard, position: Position, reads: &Reads, rules: &AgeRules, now: Timestamp) -> Self {
-        let (limit, limit_basis) = limit(shard, &position, reads, rules, now);
-        let bounded = now.since(limit);
-        let read = reads.at(&shard.id, &position).map(|read| (now.since(read.at), read.saw));
-        let (lowest, highest, basis, read) = match read {
-            None => (Duration::ZERO, bounded, Some(limit_basis), LastRead::None),
-            Some((_, Saw::Record { arrived })) => {
-                // what retention has deleted meanwhile cannot be read any more
-                let age = now.since(arrived).min(rules.retention);
-                (age, age, Some(AgeBasis::Record), LastRead::Lasting)
-            }
-            Some((_, Saw::End)) => (Duration::ZERO, Duration::ZERO, None, LastRead::Lasting),
-            Some((ago, Saw::Tip)) if ago <= rules.current_for => {
-                (Duration::ZERO, Duration::ZERO, None, LastRead::EmptyNow)
-            }
-            Some((_, Saw::Tip)) => (Duration::ZERO, bounded, Some(limit_basis), LastRead::EmptyBefore),
-            Some((ago, Saw::EmptyPages { behind })) => {
-                let told = ago.saturating_add(behind);
-                let basis = if told < bounded { AgeBasis::EmptyPages } else { limit_basis };
-                let read = if ago <= rules.current_for { LastRead::EmptyNow } else { LastRead::Undecided };
-                (Duration::ZERO, told.min(bounded), Some(basis), read)
-            }
+    fn new(shard: &'a Shard, position: Position, probes: &Probes, rules: &AgeRules, now: Timestamp) -> Self {
+        let Limit { time, basis: limit_basis, probed } = Limit::of(shard, &position, probes, rules, now);
+        let bounded = now.since(time);
+        let of_shard = probes.get(&shard.id);
+        let unread = of_shard.and_then(|known| known.unread_since(&position, rules.records_since));
+        let lowest = unread.map_or(Duration::ZERO, |arrived| now.since(arrived)).min(bounded);
+        let estimate = |lowest, highest, basis, state| Self {
+            shard: &shard.id,
+            position: position.clone(),
+            lowest,
+            highest,
+            basis,
+            state,
         };
-        Self { shard: &shard.id, position, lowest, highest, basis, read }
+        let nothing = |state| estimate(Duration::ZERO, Duration::ZERO, None, state);
+        let bound = |need| estimate(lowest, bounded, Some(limit_basis), ProbeState::Wanted(need));
+        let Some(probe) = of_shard.and_then(|known| known.answer(&position, &shard.id)) else {
+            let unknown = !probed && matches!(limit_basis, AgeBasis::Retention | AgeBasis::Beginning);
+            return bound(if unknown {
+                Need::Unknown
+            } else if probed {
+                Need::Bounded
+            } else {
+                Need::First
+            });
+        };
+        match &probe.found {
+            Found::Record { arrived, .. } => {
+                let age = now.since(*arrived);
+                // what retention may have deleted is not the first record any more
+                if probe.at >= rules.records_since && age < rules.retention {
+                    estimate(age, age, Some(AgeBasis::Record), ProbeState::Current)
+                } else {
+                    bound(Need::Bounded)
+                }
+            }
+            Found::End if shard.state == ShardState::Closed => nothing(ProbeState::Ended),
+            // others continue it, and the list does not have them yet
+            Found::End => {
+                let age = now.since(rules.listed);
+                estimate(Duration::ZERO, age, Some(AgeBasis::EarlierRead), ProbeState::Ended)
+            }
+            Found::Tip if probe.at >= rules.current_since => nothing(ProbeState::Empty),
+            Found::Tip => {
+                let need = if probe.position == position { Need::Quiet } else { Need::Bounded };
+                Self { state: ProbeState::WasEmpty(need), ..bound(need) }
+            }
+            Found::EmptyPages { behind } => {
+                let reported = behind.map(|behind| now.since(probe.at).saturating_add(behind));
+                let reported = reported.filter(|age| *age < bounded);
+                let unknown =
+                    reported.is_none() && !probed && matches!(limit_basis, AgeBasis::Retention | AgeBasis::Beginning);
+                let state = if unknown {
+                    ProbeState::Wanted(Need::Unknown)
+                } else if probe.at >= rules.current_since {
+                    ProbeState::Current
+                } else {
+                    ProbeState::Wanted(Need::Bounded)
+                };
+                let basis = if reported.is_some() { AgeBasis::EmptyPages } else { limit_basis };
+                estimate(lowest, reported.unwrap_or(bounded), Some(basis), state)
+            }
+        }
     }
 
     fn backlog(&self) -> Backlog {
@@ -216,46 +295,70 @@ impl<'a> Estimate<'a> {
         }
     }
 
-    fn can_be_told_better(&self) -> bool {
-        matches!(self.read, LastRead::None | LastRead::EmptyBefore | LastRead::Undecided)
+    const fn width(&self) -> Duration {
+        self.highest.saturating_sub(self.lowest)
     }
 }
 
-/// The latest time of which it is known that nothing unread arrived before it, and what tells so.
-fn limit(shard: &Shard, position: &Position, reads: &Reads, rules: &AgeRules, now: Timestamp) -> (Timestamp, AgeBasis) {
-    let of_position = match position {
-        Position::TrimHorizon => None,
-        Position::At(time) => Some((*time, AgeBasis::Beginning)),
-        Position::After(number) => {
-            number.arrived_after(&shard.id, now).map(|arrived| (arrived, AgeBasis::SequenceNumber))
-        }
-    };
-    let of_shard = shard.begun(now).map(|begun| (begun, AgeBasis::Beginning));
-    let of_reads = reads.floor(&shard.id, position).map(|floor| (floor, AgeBasis::EarlierRead));
-    let of_retention = (now.minus(rules.retention), AgeBasis::Retention);
-    let all = [of_position, of_shard, of_reads].into_iter().flatten();
-    all.fold(of_retention, |latest, other| if other.0 > latest.0 { other } else { latest })
+/// The latest time of which it is known that nothing unread arrived before it.
+struct Limit {
+    time: Timestamp,
+    basis: AgeBasis,
+    /// Whether a probe of this position or of an earlier one has found anything.
+    probed: bool,
 }
 
-/// Which shards to read, the oldest first.
-fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<(ShardId, Position)> {
+impl Limit {
+    fn of(shard: &Shard, position: &Position, probes: &Probes, rules: &AgeRules, now: Timestamp) -> Self {
+        let of_position = match position {
+            Position::TrimHorizon => None,
+            Position::At(time) => Some((*time, AgeBasis::Beginning)),
+            Position::After(number) | Position::Within(number, _) => {
+                number.arrived_after(&shard.id, now).map(|arrived| (arrived, AgeBasis::SequenceNumber))
+            }
+        };
+        let of_shard = shard.begun(now).map(|begun| (begun, AgeBasis::Beginning));
+        let floor = probes.get(&shard.id).and_then(|known| known.floor(position, &shard.id));
+        let of_probes = floor.map(|floor| (floor, AgeBasis::EarlierRead));
+        let of_retention = (now.minus(rules.retention), AgeBasis::Retention);
+        let all = [of_position, of_shard, of_probes].into_iter().flatten();
+        let (time, basis) = all.fold(of_retention, |latest, other| if other.0 > latest.0 { other } else { latest });
+        Self { time, basis, probed: floor.is_some() }
+    }
+}
+
+/// Which shards to probe, the oldest first.
+fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<Wanted> {
+    if from == AgeFrom::SequenceNumber {
+        return Vec::new();
+    }
     let known = estimates.iter().map(|estimate| estimate.lowest).max().unwrap_or_default();
-    // an application that has read everything is looked at again and again: only a new read can say that nothing came
-    let idle = estimates.iter().all(|estimate| matches!(estimate.read, LastRead::EmptyNow | LastRead::EmptyBefore));
+    // an application that has read everything is probed again and again: only a new probe can say that nothing came
+    let idle = estimates
+        .iter()
+        .all(|estimate| matches!(estimate.state, ProbeState::Empty | ProbeState::Ended | ProbeState::WasEmpty(_)));
+    let above = match from {
+        AgeFrom::Auto(AgesOf::Oldest { exact_above }) => exact_above.max(known),
+        AgeFrom::Auto(AgesOf::Each) => EACH_EXACT_ABOVE,
+        AgeFrom::Probe | AgeFrom::SequenceNumber => Duration::ZERO,
+    };
     let mut wanted: Vec<_> = estimates
         .into_iter()
-        .filter(Estimate::can_be_told_better)
-        .filter(|estimate| match from {
-            AgeFrom::SequenceNumber => false,
-            AgeFrom::Probe => true,
-            AgeFrom::Auto(AgesOf::Oldest { exact_above }) => {
-                estimate.highest > exact_above.max(known) || (idle && estimate.read == LastRead::EmptyBefore)
-            }
-            AgeFrom::Auto(AgesOf::Each) => {
-                estimate.highest > EACH_EXACT_ABOVE || (idle && estimate.read == LastRead::EmptyBefore)
-            }
+        .filter_map(|estimate| match estimate.state {
+            ProbeState::WasEmpty(need) | ProbeState::Wanted(need) => Some((need, estimate)),
+            ProbeState::Current | ProbeState::Empty | ProbeState::Ended => None,
+        })
+        .filter(|(need, estimate)| {
+            let matters = estimate.highest > above || idle || from == AgeFrom::Probe;
+            *need == Need::Unknown || (matters && (estimate.width() >= EXACT_ENOUGH || estimate.lowest.is_zero()))
         })
         .collect();
-    wanted.sort_by_key(|estimate| std::cmp::Reverse(estimate.highest));
-    wanted.into_iter().map(|estimate| (estimate.shard.clone(), estimate.position)).collect()
+    wanted.sort_by_key(|(_, estimate)| std::cmp::Reverse(estimate.highest));
+    let wanted = wanted.into_iter().map(|(need, estimate)| Wanted {
+        shard: estimate.shard.clone(),
+        width: estimate.width(),
+        position: estimate.position,
+        need,
+    });
+    wanted.collect()
 }

@@ -1,320 +1,338 @@
-//! One application on one stream: its checkpoints first, then the shards, then the records that an answer needs.
+//! One application on one stream in one round: its checkpoints first, then the shards, then the probes that an answer needs.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
-use super::AwsClient;
+use super::checkpoints::CheckpointTable;
 use super::failure::{Failure, FailureKind};
-use super::kinesis::Summary;
-use super::stream::{SHARDS_LAST, SHARDS_LAST_AT_LEAST, Stream};
+use super::listing::Listing;
+use super::round::{Arrival, Round};
+use super::service::Service;
+use super::stream::{Described, Incarnation, Stream};
+use super::turns::{ApplicationId, Request};
 use crate::lag::streams::{
-    AgeBasis, AgeRules, Backlog, Beginning, Checkpoint, Lease, Position, Reads, RowsOf, Saw, Shard, ShardId, ShardRead,
-    ShardState, Survey, Timestamp, Worker, leases_of, workers_of,
+    AgeRules, Beginning, Checkpoint, Contradiction, Lease, Need, Position, RowsOf, ShardId, Survey, Timestamp, Wanted,
+    Worker, leases_of, workers_of,
 };
 use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
-use crate::trigger::{ApplicationSource, InitialPosition, StreamName};
+use crate::trigger::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName};
 
-/// Checkpoints that were read so shortly before are those of the same round.
-const SAME_ROUND: Duration = Duration::from_secs(1);
-/// Shards that are read side by side for one application; often the first ones make the others needless.
-const READ_AT_ONCE: usize = 8;
-/// Empty pages of a Kinesis shard are followed so far, one a second.
-const MOST_PAGES: usize = 5;
-/// Kinesis lets an iterator live for five minutes, DynamoDB for fifteen.
-const ITERATOR_LASTS: Duration = Duration::from_secs(240);
-
+/// The shards that are probed side by side for one application: often the first ones make the others needless.
+const FIRST_BATCH: usize = 8;
+/// The most that are, where they are not.
+const LARGEST_BATCH: usize = 128;
+/// A record that was found is looked up again after this long: it may have been deleted.
+const RECORDS_LAST: Duration = Duration::from_secs(60);
 /// No stream keeps records for longer.
 const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
+/// The first answer for an application may wait this long: it is there within two rounds.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
 /// What is remembered of an application between rounds.
-#[derive(Default)]
 pub(super) struct Progress {
-    /// When it was first looked at.
+    id: ApplicationId,
+    /// When it was first observed.
+    since: Instant,
+    state: Mutex<ProgressState>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct ProgressState {
+    /// Where an application counts as begun that begins at the newest record: when it was first observed, or up to where it was seen
+    /// to have processed everything before its checkpoints were deleted.
     seen: Option<Timestamp>,
-    reads: Reads,
-    iterators: HashMap<ShardId, Iterator>,
-    /// Since when shards are known to have ended, whatever the list says.
-    ended: HashMap<ShardId, Instant>,
+    /// Everything that arrived before this was processed while there were checkpoints.
+    processed: Option<Timestamp>,
 }
 
 impl Progress {
-    fn add(&mut self, shard: ShardId, read: ShardRead) {
-        if read.saw == Saw::End {
-            self.ended.entry(shard.clone()).or_insert_with(Instant::now);
+    pub(super) fn new(id: ApplicationId) -> Self {
+        Self { id, since: Instant::now(), state: Mutex::default() }
+    }
+
+    /// Whether the application has been observed for so short a time that an answer may wait until its shards were all probed once: a
+    /// checkpoint that is hours old says nothing of an application that has processed everything.
+    fn is_new(&self, now: Instant) -> bool {
+        now.duration_since(self.since) < FIRST_ANSWER
+    }
+
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when records count for an application that begins at the newest one.
+    fn seen(&self, now: Timestamp, checkpoints: Checkpoints) -> Timestamp {
+        let mut state = self.state();
+        if checkpoints != Checkpoints::Some
+            && let Some(processed) = state.processed.take()
+        {
+            state.seen = state.seen.max(Some(processed));
         }
-        self.reads.add(shard, read);
+        *state.seen.get_or_insert(now)
     }
 
-    fn keep_only(&mut self, shards: &[Shard]) {
-        let listed: HashSet<_> = shards.iter().map(|shard| &shard.id).collect();
-        self.reads.retain(|shard| listed.contains(shard));
-        self.iterators.retain(|shard, _| listed.contains(shard));
-        self.ended.retain(|shard, _| listed.contains(shard));
+    /// Everything that arrived before `until` is processed.
+    fn processed(&self, until: Timestamp, checkpoints: Checkpoints) {
+        if checkpoints == Checkpoints::Some {
+            let mut state = self.state();
+            state.processed = state.processed.max(Some(until));
+        }
     }
-}
-
-/// Where an empty read can be gone on with.
-struct Iterator {
-    behind: Position,
-    text: String,
-    made: Instant,
 }
 
 /// One application in one round.
-pub(super) struct Round<'a> {
-    client: &'a AwsClient,
-    source: &'a ApplicationSource,
-    stream: Arc<Stream>,
+pub(super) struct Reading<'a, S> {
+    pub(super) service: &'a Arc<S>,
+    pub(super) source: &'a ApplicationSource,
+    pub(super) stream: Arc<Stream<S>>,
+    pub(super) table: Arc<CheckpointTable>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) round: Round,
 }
 
-impl<'a> Round<'a> {
-    pub(super) fn new(client: &'a AwsClient, source: &'a ApplicationSource) -> Self {
-        let stream = client.streams.of(&source.stream.stream);
-        Self { client, source, stream }
-    }
+/// What the application has written.
+#[derive(Default)]
+struct Written {
+    leases: Vec<Lease>,
+    workers: Vec<Worker>,
+}
 
-    const fn name(&self) -> &'a StreamName {
-        &self.source.stream.stream
-    }
+/// The stream as it is in this round.
+struct Shards<S> {
+    of: Arc<Incarnation<S>>,
+    listing: Arc<Listing>,
+}
 
-    pub(super) async fn observe(&self) -> Result<Observation, SourceError> {
-        let written = self.written().await?;
+impl<S: Service> Reading<'_, S> {
+    pub(super) async fn observe(&self, mut arrival: Arrival) -> Result<Observation, SourceError> {
+        let (described, rows) = tokio::join!(self.stream.describe(self.round.until), self.rows());
+        let (described, rows) = (described.map_err(|failure| self.not_described(failure))?, rows?);
+        let written = rows.as_ref().map(|rows| self.written(&rows.rows, &described)).transpose()?;
         let checkpoints = match &written {
             None => Checkpoints::NoTable,
-            Some((leases, _)) if leases.is_empty() => Checkpoints::None,
+            Some(written) if written.leases.is_empty() => Checkpoints::None,
             Some(_) => Checkpoints::Some,
         };
-        let (leases, workers) = written.unwrap_or_default();
-        let mut shards = self.shards(&leases).await?;
-        let summary = self.summary().await?;
-        let retention = summary.map(|summary| summary.retention);
-        let reads_apart = summary.map_or(Duration::ZERO, |summary| summary.reads_apart).max(self.source.probe_interval);
-        let progress = self.client.applications.of(&(self.name().clone(), self.source.store.clone()));
-        let mut progress = progress.lock().await;
-        let seen = *progress.seen.get_or_insert(self.client.aws.now());
-        progress.keep_only(&shards);
-        let rules = AgeRules {
-            from: self.source.age_from,
-            beginning: match self.source.initial_position {
-                InitialPosition::TrimHorizon => Beginning::TrimHorizon,
-                InitialPosition::AtTimestamp(milliseconds) => Beginning::At(Timestamp::from_unix_ms(milliseconds)),
-                InitialPosition::Latest => Beginning::Latest { seen },
-            },
-            seen,
-            current_for: reads_apart,
-            retention: retention.unwrap_or(LONGEST_RETENTION),
-        };
-        let (survey, seen) = loop {
-            let surveyed = self.survey(&shards, &leases, &rules, &mut progress).await?;
-            match self.newer(&shards, &progress).await? {
-                Some(newer) => shards = newer,
-                None => break surveyed,
+        let Written { leases, workers } = written.unwrap_or_default();
+        let seen = self.progress.seen(self.service.now(), checkpoints);
+        let mut shards = self.shards(&described).await?;
+        let retention = described.description.as_ref().map(|description| description.retention);
+        let reads_apart = described.description.as_ref().map_or(Duration::ZERO, |description| description.reads_apart);
+        let interval = reads_apart.max(self.source.probe_interval);
+        let mut failures = HashMap::new();
+        let (survey, at) = loop {
+            shards = self.settled(shards, &leases, &mut failures).await?;
+            let rules = AgeRules {
+                from: self.age_from(interval),
+                beginning: match self.source.initial_position {
+                    InitialPosition::TrimHorizon => Beginning::TrimHorizon,
+                    InitialPosition::AtTimestamp(milliseconds) => Beginning::At(Timestamp::from_unix_ms(milliseconds)),
+                    InitialPosition::Latest => Beginning::Latest { seen },
+                },
+                seen,
+                current_since: self.round.begun_at.minus(interval),
+                records_since: self.round.begun_at.minus(RECORDS_LAST),
+                listed: shards.listing.at,
+                retention: retention.unwrap_or(LONGEST_RETENTION),
+            };
+            let surveyed = self.survey(&shards, &leases, &rules, interval, &mut arrival, &mut failures).await;
+            // a probe may have found the end of a shard that is listed as open, or no shard at all
+            if self.list_needed_since(&shards, &leases, &failures).is_none() || Instant::now() >= self.round.until {
+                break surveyed;
             }
         };
-        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, retention, seen }))
+        self.check(&survey, failures)?;
+        self.progress.processed(at.minus(survey.age()), checkpoints);
+        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, retention, seen: at }))
     }
 
-    /// Retention and size of records. Hundreds of streams at once must wait for their turn to ask; no age needs them.
-    async fn summary(&self) -> Result<Option<Summary>, SourceError> {
-        match self.stream.summary(&self.client.aws, self.name()).await {
-            Ok(summary) => Ok(Some(summary)),
-            Err(failure) if failure.kind == FailureKind::Throttled => Ok(None),
-            Err(failure) => Err(failure.into_error(format!("could not read the retention of {}", self.source.stream))),
+    /// The numbers of DynamoDB Streams hold no time that bounds an age between two probes, so each turn is used.
+    fn age_from(&self, interval: Duration) -> AgeFrom {
+        match (self.source.age_from, &self.source.stream.stream) {
+            (AgeFrom::Auto(AgesOf::Oldest { exact_above }), StreamName::DynamoDb(_)) => {
+                AgeFrom::Auto(AgesOf::Oldest { exact_above: exact_above.min(interval) })
+            }
+            (from, _) => from,
         }
     }
 
-    /// Reads until the answer is as exact as it is to be.
-    async fn survey(
-        &self,
-        shards: &[Shard],
-        leases: &[Lease],
-        rules: &AgeRules,
-        progress: &mut Progress,
-    ) -> Result<(Survey, Timestamp), SourceError> {
-        loop {
-            let now = self.client.aws.now();
-            let survey = Survey::new(shards, leases, &progress.reads, rules, now);
-            let known = |(shard, position): &(ShardId, Position)| {
-                let told = self.stream.told(shard, position, rules.current_for)?;
-                (!progress.reads.contains(shard, &told)).then(|| (shard.clone(), told))
-            };
-            let known: Vec<_> = survey.wanted.iter().filter_map(known).collect();
-            if !known.is_empty() {
-                for (shard, read) in known {
-                    progress.add(shard, read);
-                }
-                continue;
-            }
-            let wanted = survey.wanted.iter();
-            let may = |shard: &ShardId| self.stream.may_read(shard, rules.current_for);
-            let batch: Vec<_> = wanted.filter(|(shard, _)| may(shard)).take(READ_AT_ONCE).cloned().collect();
-            if batch.is_empty() {
-                return match unbounded(&survey) {
-                    None => Ok((survey, now)),
-                    Some(shard) => Err(self.not_yet(shard)),
-                };
-            }
-            let reads = batch.into_iter().map(|(shard, position)| {
-                let iterator = progress.iterators.remove(&shard);
-                let open = shards.iter().any(|other| other.id == shard && other.state == ShardState::Open);
-                async move {
-                    let read = self.read(&shard, position, iterator, open).await;
-                    (shard, read)
-                }
-            });
-            for (shard, read) in futures_util::future::join_all(reads).await {
-                let (read, iterator) = read.map_err(|failure| self.not_read(&shard, failure))?;
-                if let Some(iterator) = iterator {
-                    progress.iterators.insert(shard.clone(), iterator);
-                }
-                self.stream.tell(&shard, &read);
-                progress.add(shard, read);
-            }
-        }
-    }
-
-    /// What stands behind `position`, and where to go on if that is nothing.
-    async fn read(
-        &self,
-        shard: &ShardId,
-        position: Position,
-        iterator: Option<Iterator>,
-        open: bool,
-    ) -> Result<(ShardRead, Option<Iterator>), Failure> {
-        let (aws, name) = (&self.client.aws, self.name());
-        let fresh = |iterator: &Iterator| iterator.behind == position && iterator.made.elapsed() < ITERATOR_LASTS;
-        let kept = iterator.filter(fresh).map(|iterator| iterator.text);
-        let mut kept_is_in_use = kept.is_some();
-        let mut text = match kept {
-            Some(text) => text,
-            None => self.stream.iterator(aws, name, shard, &position).await?,
-        };
-        let mut pages = 0;
-        loop {
-            let at = aws.now();
-            let page = match self.stream.page(aws, name, shard, text).await {
-                Ok(page) => page,
-                Err(failure) if failure.kind == FailureKind::ExpiredIterator && kept_is_in_use => {
-                    kept_is_in_use = false;
-                    text = self.stream.iterator(aws, name, shard, &position).await?;
-                    continue;
-                }
-                // what the checkpoint stands before is deleted: the oldest record that is left is as old as any can be
-                Err(failure) if failure.kind == FailureKind::Trimmed => {
-                    let arrived = at.minus(self.stream.summary(aws, name).await?.retention);
-                    return Ok((ShardRead { position, at, saw: Saw::Record { arrived } }, None));
-                }
-                Err(failure) => return Err(failure),
-            };
-            pages += 1;
-            let saw = match (page.first, page.next.as_deref(), name) {
-                (Some(arrived), ..) => Saw::Record { arrived },
-                (None, None, _) => Saw::End,
-                (None, Some(_), StreamName::Kinesis(_)) if page.behind.is_zero() => Saw::Tip,
-                (None, Some(next), StreamName::Kinesis(_)) if pages < MOST_PAGES => {
-                    text = String::from(next);
-                    continue;
-                }
-                (None, Some(_), StreamName::Kinesis(_)) => Saw::EmptyPages { behind: page.behind },
-                // DynamoDB does not say how far it is to the tip, and a shard is to be read once in a long while
-                (None, Some(_), StreamName::DynamoDb(_)) if open => Saw::Tip,
-                (None, Some(_), StreamName::DynamoDb(_)) => Saw::EmptyPages { behind: Duration::MAX },
-            };
-            let keep = if matches!(saw, Saw::Tip | Saw::EmptyPages { .. }) { page.next } else { None };
-            let iterator = keep.map(|text| Iterator { behind: position.clone(), text, made: Instant::now() });
-            return Ok((ShardRead { position, at, saw }, iterator));
-        }
-    }
-
-    /// The application's checkpoints and workers; `None` where its table is not there yet.
-    async fn written(&self) -> Result<Option<(Vec<Lease>, Vec<Worker>)>, SourceError> {
+    async fn rows(&self) -> Result<Option<Arc<super::tables::TableRead>>, SourceError> {
         let store = &self.source.store;
-        let attempt = || format!("could not read the checkpoints in {} for {}", store.table, self.source.stream);
-        let kept = self.client.tables.of(store);
-        let read = match kept.get(SAME_ROUND, super::tables::read(&self.client.aws, store)).await {
-            Ok(read) => read,
-            Err(failure) if failure.kind == FailureKind::Missing => return Ok(None),
-            Err(failure) => return Err(failure.into_error(attempt())),
-        };
-        let arn = match self.name() {
-            StreamName::Kinesis(_) => None,
-            StreamName::DynamoDb(table) => {
-                let arn = self.stream.arn(&self.client.aws, table, SHARDS_LAST).await;
-                Some(arn.map_err(|failure| failure.into_error(format!("could not read {}", self.source.stream)))?)
-            }
-        };
-        let of = match self.name() {
-            StreamName::Kinesis(stream) => RowsOf::Kinesis { stream: stream.name(), created: None },
-            StreamName::DynamoDb(_) => {
-                let table = self.name().name();
-                let label = arn.as_ref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
-                RowsOf::DynamoDb { table, label }
-            }
-        };
-        let leases = leases_of(&read.rows, &store.layout, of).map_err(|error| {
-            let remedy = error.remedy();
-            SourceError::new(SourceErrorKind::Broken, attempt()).because(error).remedy(remedy)
-        })?;
-        Ok(Some((leases, workers_of(&read.rows, &store.layout))))
+        let rows = self
+            .table
+            .rows(self.service, store, f64::from(self.source.lease_table_read_units.get()), &self.round)
+            .await;
+        rows.map_err(|failure| failure.into_error(self.not_written()))
     }
 
-    /// The shards; listed again where the checkpoints know better.
-    async fn shards(&self, leases: &[Lease]) -> Result<Arc<Vec<Shard>>, SourceError> {
-        let shards = self.list(SHARDS_LAST).await?;
-        if leases.iter().all(|lease| agrees(lease, &shards)) {
+    fn not_written(&self) -> String {
+        format!("could not read the checkpoints in {} for {}", self.source.store.table, self.source.stream)
+    }
+
+    fn not_described(&self, failure: Failure) -> SourceError {
+        let attempt = match self.source.stream.stream {
+            StreamName::Kinesis(_) => format!("could not read the retention of {}", self.source.stream),
+            StreamName::DynamoDb(_) => format!("could not read {}", self.source.stream),
+        };
+        failure.into_error(attempt)
+    }
+
+    fn written(&self, rows: &[crate::lag::streams::Row], described: &Described) -> Result<Written, SourceError> {
+        let of = match &self.source.stream.stream {
+            StreamName::Kinesis(stream) => RowsOf::Kinesis {
+                stream: stream.name(),
+                created: described.created().map(|created| created.unix_ms() / 1000),
+            },
+            table @ StreamName::DynamoDb(_) => {
+                RowsOf::DynamoDb { table: table.name(), label: described.address.label().unwrap_or_default() }
+            }
+        };
+        let layout = &self.source.store.layout;
+        let leases = leases_of(rows, layout, of).map_err(|error| {
+            let remedy = error.remedy();
+            SourceError::new(SourceErrorKind::Broken, self.not_written()).because(error).remedy(remedy)
+        })?;
+        Ok(Written { leases, workers: workers_of(rows, layout) })
+    }
+
+    /// The stream that has the name now, and its shards.
+    async fn shards(&self, described: &Described) -> Result<Shards<S>, SourceError> {
+        let of = self.stream.incarnation(&described.address, described.created());
+        let listing = of.listing(self.round.until).await.map_err(|failure| self.not_listed(failure))?;
+        self.accepted(Shards { of, listing }).await
+    }
+
+    /// Another stream may have the name: then nothing that was known holds any more.
+    async fn accepted(&self, shards: Shards<S>) -> Result<Shards<S>, SourceError> {
+        if shards.of.accept(&shards.listing) {
             return Ok(shards);
         }
-        self.list(SHARDS_LAST_AT_LEAST).await
+        let of = self.stream.successor(&shards.of);
+        let listing = of.listing(self.round.until).await.map_err(|failure| self.not_listed(failure))?;
+        of.accept(&listing);
+        Ok(Shards { of, listing })
     }
 
-    /// The shards, where one has ended that the list has as open: others continue it, and nothing else may tell of them.
-    async fn newer(
+    /// The shards; listed again where the checkpoints, or the shards themselves, disagree with the list.
+    async fn settled(
         &self,
-        shards: &Arc<Vec<Shard>>,
-        progress: &Progress,
-    ) -> Result<Option<Arc<Vec<Shard>>>, SourceError> {
-        let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
-        let Some(ended) = open.filter_map(|shard| progress.ended.get(&shard.id)).max() else { return Ok(None) };
-        // a list may be behind the shards themselves for a while
-        let newer = self.list(ended.elapsed().min(SHARDS_LAST_AT_LEAST)).await?;
-        Ok((!Arc::ptr_eq(&newer, shards)).then_some(newer))
+        mut shards: Shards<S>,
+        leases: &[Lease],
+        failures: &mut HashMap<ShardId, Failure>,
+    ) -> Result<Shards<S>, SourceError> {
+        if let Some(since) = self.list_needed_since(&shards, leases, failures) {
+            let newer = shards.of.newer_listing(since, self.round.until).await;
+            match newer {
+                Ok(listing) => {
+                    shards = self.accepted(Shards { of: shards.of, listing }).await?;
+                    failures.retain(|_, failure| !failure.disputes_list());
+                }
+                // the older list is better than no answer, unless the checkpoints contradict it
+                Err(failure) if failure.is_passing() => {}
+                Err(failure) => return Err(self.not_listed(failure)),
+            }
+        }
+        match Contradiction::find(leases, |shard| shards.listing.get(shard)) {
+            None => Ok(shards),
+            Some(contradiction) => Err(self.contradicted(&contradiction)),
+        }
     }
 
-    async fn list(&self, oldest: Duration) -> Result<Arc<Vec<Shard>>, SourceError> {
-        let list = self.stream.shards(&self.client.aws, self.name(), oldest).await;
-        list.map_err(|failure| failure.into_error(format!("could not list the shards of {}", self.source.stream)))
+    /// From when on a list must be, so that it can settle what excludes the present one.
+    fn list_needed_since(
+        &self,
+        shards: &Shards<S>,
+        leases: &[Lease],
+        failures: &HashMap<ShardId, Failure>,
+    ) -> Option<Instant> {
+        let unfinished = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
+        let unlisted = unfinished.filter(|lease| shards.listing.get(&lease.shard).is_none()).map(|lease| &lease.shard);
+        let refused = failures.iter().filter(|(_, failure)| failure.disputes_list()).map(|(shard, _)| shard);
+        let contradiction = Contradiction::find(leases, |shard| shards.listing.get(shard));
+        let contradicted = contradiction.map(|contradiction| contradiction.shard().clone());
+        shards.of.list_needed_since(&shards.listing, unlisted.chain(refused).cloned(), contradicted)
     }
 
-    fn not_read(&self, shard: &ShardId, failure: Failure) -> SourceError {
-        failure.into_error(format!("could not read shard {shard} for {}", self.source))
+    /// Probes until the answer is as exact as it can be in this round.
+    async fn survey(
+        &self,
+        shards: &Shards<S>,
+        leases: &[Lease],
+        rules: &AgeRules,
+        interval: Duration,
+        arrival: &mut Arrival,
+        failures: &mut HashMap<ShardId, Failure>,
+    ) -> (Survey, Timestamp) {
+        let prober = &shards.of.prober;
+        let like = Request {
+            position: Position::TrimHorizon,
+            need: Need::Unknown,
+            width: Duration::ZERO,
+            interval,
+            round: self.round.begun,
+        };
+        let (mut asked, mut batch) = (HashSet::new(), FIRST_BATCH);
+        loop {
+            let now = self.service.now();
+            let survey = prober.survey(|probes| Survey::new(shards.listing.shards(), leases, probes, rules, now));
+            let open: Vec<_> = survey.wanted.iter().filter(|wanted| !asked.contains(&wanted.shard)).cloned().collect();
+            // what was wanted in an earlier round is of no interest any more
+            prober.request(self.progress.id, &open, &like);
+            if open.is_empty() || Instant::now() >= self.round.until {
+                return (survey, now);
+            }
+            arrival.wait_for_others().await;
+            // those without which there is no answer are all needed
+            let unknown = |wanted: &&Wanted| wanted.need == Need::Unknown;
+            let needed = open.iter().filter(unknown).count().max(batch);
+            let (first, rest): (Vec<_>, Vec<_>) = open.iter().partition(unknown);
+            let next: Vec<_> = first.into_iter().chain(rest).take(needed).map(|wanted| wanted.shard.clone()).collect();
+            let visits = next.iter().filter_map(|shard| {
+                let visit = prober.visit(shard)?;
+                Some(async move { (shard.clone(), visit.await) })
+            });
+            let visits: Vec<_> = visits.collect();
+            if let Ok(ended) = timeout_at(self.round.until, join_all(visits)).await {
+                failures.extend(ended.into_iter().filter_map(|(shard, outcome)| Some((shard, outcome.err()?))));
+            }
+            asked.extend(next);
+            batch = (batch * 4).min(LARGEST_BATCH);
+        }
     }
 
-    fn not_yet(&self, shard: &ShardId) -> SourceError {
-        let interval = self.source.probe_interval.as_secs();
-        let attempt = format!("shard {shard} was read less than {interval} s ago, not yet for {}", self.source);
-        SourceError::new(SourceErrorKind::Throttled, attempt).remedy("it is read again when probeInterval is over")
+    /// Whether the survey is an answer: a failed probe of a shard that matters is an error, and so is an age that nothing bounds.
+    /// Without a turn an age is an upper bound, which says so.
+    fn check(&self, survey: &Survey, mut failures: HashMap<ShardId, Failure>) -> Result<(), SourceError> {
+        for wanted in &survey.wanted {
+            let bounded = !matches!(wanted.need, Need::Unknown | Need::First);
+            let passed_over = |failure: &Failure| failure.kind == FailureKind::Throttled && bounded;
+            if let Some(failure) = failures.remove(&wanted.shard).filter(|failure| !passed_over(failure)) {
+                return Err(failure.into_error(format!("could not read shard {} for {}", wanted.shard, self.source)));
+            }
+        }
+        let new = self.progress.is_new(self.round.begun);
+        let lacking = |wanted: &&Wanted| wanted.need == Need::Unknown || (new && wanted.need == Need::First);
+        let lacking = survey.wanted.iter().filter(lacking).count();
+        if lacking == 0 {
+            return Ok(());
+        }
+        let shards = survey.shards.len();
+        let attempt = format!("{lacking} of {shards} shards are not read yet for {}", self.source);
+        Err(SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("the reading goes on"))
     }
-}
 
-/// Whether a list of shards has what a lease speaks of.
-fn agrees(lease: &Lease, shards: &[Shard]) -> bool {
-    let shard = shards.iter().find(|shard| shard.id == lease.shard);
-    match (&lease.checkpoint, shard) {
-        (Checkpoint::ShardEnd, Some(shard)) => shard.state == ShardState::Closed,
-        (Checkpoint::ShardEnd, None) => true,
-        (_, shard) => shard.is_some(),
+    fn not_listed(&self, failure: Failure) -> SourceError {
+        failure.into_error(format!("could not list the shards of {}", self.source.stream))
     }
-}
 
-/// A shard whose age nothing tells: neither a read, nor the checkpoint.
-fn unbounded(survey: &Survey) -> Option<&ShardId> {
-    let open = |shard: &ShardId| survey.wanted.iter().any(|(wanted, _)| wanted == shard);
-    let unread = survey.shards.iter().find(|report| {
-        matches!(report.backlog, Backlog::Unread { basis: AgeBasis::Retention | AgeBasis::Beginning, .. })
-            && open(&report.shard)
-    });
-    unread.map(|report| &report.shard)
+    fn contradicted(&self, contradiction: &Contradiction) -> SourceError {
+        let attempt = format!("the checkpoints in {} are not of {}", self.source.store.table, self.source.stream);
+        let error = SourceError::new(SourceErrorKind::Missing, attempt).because(contradiction);
+        error.remedy("check streamName and leaseTable; if the stream was recreated, delete the rows of the former one")
+    }
 }

@@ -1,22 +1,25 @@
-//! How often AWS is called: below its limits by far, and less after it has complained.
+//! How often AWS is called: well below its limits, and less often after it has throttled.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::clients::CALL_TIMEOUT;
 use super::failure::{Failure, FailureKind};
 use crate::lag::FORGET_AFTER;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 
-/// The first pause after a complaint; each further one doubles it.
+/// The first pause after AWS has throttled; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-/// Nobody waits longer than this for a turn.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// Calls that are a second apart here may arrive in the same second there.
 const READS_APART: Duration = Duration::from_millis(1050);
+/// Lambda reads a shard of a DynamoDB stream four times per second. Here that is so for the few pages of one look.
+const STREAMS_READS_APART: Duration = Duration::from_millis(250);
+/// With more scopes than this the unused ones are forgotten.
+const MANY_SCOPES: usize = 10_000;
 
 /// What a limit of AWS is about: an API, and the stream, shard or table where the limit is not the account's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,16 +29,26 @@ pub(super) struct Scope {
     pub(super) of: String,
 }
 
-/// The turns of every scope of one account and region.
+/// The calls of every scope of one account and region.
 #[derive(Debug, Default)]
-pub(super) struct Budget(Mutex<HashMap<Scope, Turns>>);
+pub(super) struct Budget(Mutex<HashMap<Scope, Arc<Lane>>>);
 
+/// The calls of one scope, one after another.
+#[derive(Debug)]
+struct Lane {
+    /// When the next call may be made. Those who wait for it queue here: one who gives up takes no turn from the others.
+    next: tokio::sync::Mutex<Instant>,
+    rest: Mutex<Rest>,
+}
+
+/// When a scope rests because AWS has throttled it.
 #[derive(Clone, Copy, Debug)]
-struct Turns {
-    next: Instant,
-    /// The last pause after a complaint, until a call succeeds.
+struct Rest {
+    /// The last pause, until a call succeeds.
     pause: Option<Duration>,
-    paused_until: Instant,
+    until: Instant,
+    /// When the scope was used last.
+    used: Instant,
 }
 
 impl Scope {
@@ -47,82 +60,98 @@ impl Scope {
         Self { api, of: of.into() }
     }
 
-    /// The least time between two calls: less than a fifth of an account's limit (`DescribeStreamSummary` 20, `DescribeStream` of a
-    /// DynamoDB stream 10 a second), and a little more than a second between reads of a shard.
+    /// The least time between two calls: a fifth of an account's limit for `DescribeStreamSummary` (20 per second), two fifths for
+    /// `DescribeStream` of a DynamoDB stream (10 per second, and one page of each list takes one), a little more than a second between
+    /// reads of a Kinesis shard.
     const fn spacing(&self) -> Duration {
         match self.api {
             // two that a busy machine lets go at once are still below it
             UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(400),
-            UpstreamApi::StreamsDescribeStream => Duration::from_millis(600),
-            UpstreamApi::DynamoDbDescribeTable => Duration::from_millis(100),
-            UpstreamApi::KinesisGetRecords
-            | UpstreamApi::KinesisGetShardIterator
-            | UpstreamApi::StreamsGetRecords
-            | UpstreamApi::StreamsGetShardIterator => READS_APART,
+            UpstreamApi::StreamsDescribeStream => Duration::from_millis(250),
+            UpstreamApi::DynamoDbDescribeTable => Duration::from_millis(50),
+            UpstreamApi::KinesisGetRecords | UpstreamApi::KinesisGetShardIterator => READS_APART,
+            UpstreamApi::StreamsGetRecords | UpstreamApi::StreamsGetShardIterator => STREAMS_READS_APART,
             _ => Duration::from_millis(50),
         }
     }
 }
 
 impl Budget {
-    fn turns(&self) -> MutexGuard<'_, HashMap<Scope, Turns>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lane(&self, scope: &Scope) -> Arc<Lane> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if lanes.len() > MANY_SCOPES {
+            lanes.retain(|_, lane| now.duration_since(lane.rest().used) < FORGET_AFTER);
+        }
+        let lane = lanes.entry(scope.clone()).or_insert_with(|| {
+            let rest = Rest { pause: None, until: now, used: now };
+            Arc::new(Lane { next: tokio::sync::Mutex::new(now), rest: Mutex::new(rest) })
+        });
+        lane.change(|rest| rest.used = now);
+        lane.clone()
     }
 
-    /// Waits for a turn.
+    /// Waits for a turn, until `until` at most.
     pub(super) async fn turn(&self, scope: &Scope, until: Instant) -> Result<(), Failure> {
-        let at = self.reserve(scope, until.min(Instant::now() + LONGEST_WAIT))?;
-        sleep_until(at).await;
+        let used_up = || Failure::new(FailureKind::Throttled, "the scaler's own budget of calls is used up");
+        let lane = self.lane(scope);
+        lane.check()?;
+        let mut next = timeout_at(until, lane.next.lock()).await.map_err(|_| used_up())?;
+        if *next > until {
+            return Err(used_up());
+        }
+        sleep_until(*next).await;
+        lane.check()?;
+        *next = Instant::now() + scope.spacing();
         Ok(())
     }
 
-    fn reserve(&self, scope: &Scope, until: Instant) -> Result<Instant, Failure> {
-        let now = Instant::now();
-        let mut all = self.turns();
-        if all.len() > 10_000 {
-            all.retain(|_, turns| now.duration_since(turns.next) < FORGET_AFTER);
-        }
-        let turns = all.entry(scope.clone()).or_insert(Turns { next: now, pause: None, paused_until: now });
-        if turns.paused_until > now {
-            let left = turns.paused_until - now;
-            let text = format!("held back for {} s more after AWS asked for fewer calls", left.as_secs() + 1);
-            return Err(Failure::new(FailureKind::Throttled, text));
-        }
-        let at = turns.next.max(now);
-        if at > until {
-            return Err(Failure::new(FailureKind::Throttled, "the scaler's own budget of calls is used up"));
-        }
-        turns.next = at + scope.spacing();
-        Ok(at)
-    }
-
-    /// A call has ended: after a complaint there is a pause, after a success there is none any more.
+    /// A call has ended: after a throttled one the scope rests, after a good one it does not any more.
     pub(super) fn ended(&self, scope: &Scope, failure: Option<&Failure>) {
         let throttled = failure.is_some_and(|failure| failure.kind == FailureKind::Throttled);
-        let mut all = self.turns();
-        let Some(turns) = all.get_mut(scope) else { return };
         let now = Instant::now();
-        if throttled && turns.paused_until <= now {
-            let pause = turns.pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
-            turns.pause = Some(pause);
-            turns.paused_until = now + pause;
-        } else if failure.is_none() {
-            turns.pause = None;
-        }
+        self.lane(scope).change(|rest| {
+            if throttled && rest.until <= now {
+                let pause = rest.pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
+                rest.pause = Some(pause);
+                rest.until = now + pause;
+            } else if failure.is_none() {
+                rest.pause = None;
+            }
+        });
     }
 }
 
-/// A call with its turn and its deadline, counted without the wait for its turn.
-pub(super) async fn spend<T>(
+impl Lane {
+    fn rest(&self) -> Rest {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rest)) {
+        change(&mut self.rest.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let left = self.rest().until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let text = format!("AWS throttled this call; it is paused for {} s more", left.as_secs() + 1);
+        Err(Failure::new(FailureKind::Throttled, text))
+    }
+}
+
+/// Makes a call in its turn, which comes within `turn_timeout`, and with its own deadline; it is timed without the wait.
+pub(super) async fn call_in_turn<T>(
     budget: &Budget,
     scope: &Scope,
-    until: Instant,
+    turn_timeout: Duration,
     call: impl Future<Output = Result<T, Failure>>,
     metrics: &UpstreamMetrics,
 ) -> Result<T, Failure> {
-    budget.turn(scope, until).await?;
+    budget.turn(scope, Instant::now() + turn_timeout).await?;
     let counted = metrics.begin(scope.api);
-    let result = match timeout_at(until, call).await {
+    let result = match timeout(CALL_TIMEOUT, call).await {
         Ok(result) => result,
         Err(_) => Err(Failure::new(FailureKind::TimedOut, "no answer in time")),
     };
@@ -140,17 +169,20 @@ mod tests {
         Scope::of(UpstreamApi::KinesisGetRecords, "orders/0")
     }
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[tokio::test(start_paused = true)]
-    async fn a_shard_is_read_once_a_second_whoever_asks() {
+    async fn a_shard_is_read_once_a_second_for_everyone_together() {
         let (budget, begun) = (Budget::default(), Instant::now());
-        for _ in 0..4 {
-            budget.turn(&scope(), begun + Duration::from_secs(60)).await.expect("a turn");
+        let turns = (0..4).map(|_| async { budget.turn(&scope(), begun + HOUR).await });
+        for turn in futures_util::future::join_all(turns).await {
+            turn.expect("a turn");
         }
         assert_eq!(begun.elapsed(), READS_APART * 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_would_wait_too_long_is_told_at_once() {
+    async fn a_turn_that_comes_too_late_is_refused_at_once() {
         let (budget, begun) = (Budget::default(), Instant::now());
         let until = begun + Duration::from_millis(500);
         budget.turn(&scope(), until).await.expect("the first");
@@ -159,12 +191,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn complaints_make_ever_longer_pauses_until_a_call_succeeds() {
-        let (budget, complaint) = (Budget::default(), Failure::new(FailureKind::Throttled, "slow down"));
+    async fn those_who_give_up_waiting_take_no_turn_from_the_others() {
+        let (budget, begun) = (Arc::new(Budget::default()), Instant::now());
+        budget.turn(&scope(), begun + HOUR).await.expect("the first");
+        for _ in 0..5 {
+            let waiting = budget.clone();
+            let waits = tokio::spawn(async move { waiting.turn(&scope(), begun + HOUR).await });
+            tokio::task::yield_now().await;
+            waits.abort();
+        }
+        budget.turn(&scope(), begun + HOUR).await.expect("the next turn");
+        assert_eq!(begun.elapsed(), READS_APART);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_makes_ever_longer_pauses_until_a_call_succeeds() {
+        let (budget, throttled) = (Budget::default(), Failure::new(FailureKind::Throttled, "slow down"));
         let until = Instant::now() + Duration::from_secs(3600);
         for seconds in [2, 4, 8] {
             budget.turn(&scope(), until).await.expect("a turn");
-            budget.ended(&scope(), Some(&complaint));
+            budget.ended(&scope(), Some(&throttled));
             assert!(budget.turn(&scope(), until).await.is_err());
             tokio::time::advance(Duration::from_secs(seconds - 1)).await;
             assert!(budget.turn(&scope(), until).await.is_err(), "{seconds} s");
@@ -173,7 +219,7 @@ mod tests {
         budget.turn(&scope(), until).await.expect("a turn");
         budget.ended(&scope(), None);
         budget.turn(&scope(), until).await.expect("a turn");
-        budget.ended(&scope(), Some(&complaint));
+        budget.ended(&scope(), Some(&throttled));
         tokio::time::advance(FIRST_PAUSE).await;
         budget.turn(&scope(), until).await.expect("the first pause again");
     }

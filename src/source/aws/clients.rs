@@ -9,9 +9,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
-use super::budget::{Budget, Scope, spend};
+use super::budget::{Budget, Scope, call_in_turn};
 use super::clock::ServiceClock;
 use super::credentials::provider;
 use super::failure::{Failure, FailureKind};
@@ -21,9 +20,13 @@ use crate::trigger::AwsIdentity;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An answer that takes longer is none.
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// Time for a turn and an answer.
-const PATIENCE: Duration = Duration::from_secs(9);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Credentials that take longer are none.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest wait for a turn of a call that a reading waits for.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for a turn of a call that no reading waits for: some hundred lists that one account's limit holds up.
+const LONG_TURN_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// One account and region, asked as one identity.
 pub(super) struct Aws {
@@ -51,7 +54,7 @@ impl Aws {
         self.clock.now()
     }
 
-    /// Makes a call in its turn. The SDK tries nothing twice: a complaint is to be heard, not to be answered by more calls.
+    /// Makes a call in its turn. The SDK tries nothing twice: throttling is to be noticed, not to be answered by more calls.
     pub(super) async fn call<'a, T, E, R, F>(
         &'a self,
         scope: Scope,
@@ -62,14 +65,41 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: fmt::Debug + 'static,
     {
-        let until = Instant::now() + PATIENCE;
+        self.call_within(TURN_TIMEOUT, scope, call).await
+    }
+
+    /// The same for a call that no reading waits for: it waits for its turn until the turn comes.
+    pub(super) async fn call_when_due<'a, T, E, R, F>(
+        &'a self,
+        scope: Scope,
+        call: impl FnOnce(&'a Clients) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug + 'static,
+    {
+        self.call_within(LONG_TURN_TIMEOUT, scope, call).await
+    }
+
+    async fn call_within<'a, T, E, R, F>(
+        &'a self,
+        turn_timeout: Duration,
+        scope: Scope,
+        call: impl FnOnce(&'a Clients) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug + 'static,
+    {
         let made = self.clients.get_or_try_init(|| Box::pin(clients(&self.identity, &self.clock)));
-        let clients = tokio::time::timeout_at(until, made)
+        let clients = tokio::time::timeout(CREDENTIALS_TIMEOUT, made)
             .await
             .map_err(|_| Failure::new(FailureKind::TimedOut, "no AWS credentials in time"))??;
         // futures of the SDK are tens of kilobytes, and everything that waits for one would be too
         let call = Box::pin(async { call(clients).await.map_err(|error| Failure::of(&error)) });
-        spend(&self.budget, &scope, until, call, &self.metrics).await
+        call_in_turn(&self.budget, &scope, turn_timeout, call, &self.metrics).await
     }
 }
 

@@ -1,6 +1,5 @@
-//! What DynamoDB tells of a table's stream.
+//! The calls of DynamoDB Streams.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::{Shard as SdkShard, ShardIteratorType};
@@ -9,15 +8,12 @@ use aws_smithy_types::DateTime;
 use super::budget::Scope;
 use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
-use super::page::{Page, timestamp};
+use super::page::{FirstRecord, Page, ShardsPage, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
 use crate::telemetry::UpstreamApi;
 
 /// DynamoDB keeps records for a day, always.
 pub(super) const RETENTION: Duration = Duration::from_secs(86_400);
-
-/// A table has some thousand partitions at most, each of which rolls its shard a few times a day.
-const MOST_SHARDS: usize = 100_000;
 
 /// What a table tells of its stream.
 pub(super) struct TableStream {
@@ -36,36 +32,26 @@ pub(super) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure
 /// The table's stream.
 pub(super) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, Failure> {
     let scope = Scope::account(UpstreamApi::DynamoDbDescribeTable);
-    let answer = aws.call(scope, |clients| clients.dynamodb.describe_table().table_name(table).send()).await?;
+    let answer = aws.call_when_due(scope, |clients| clients.dynamodb.describe_table().table_name(table).send()).await?;
     let Some(table) = answer.table else { return Ok(TableStream { arn: None, view: None }) };
     let specified = table.stream_specification.filter(|stream| stream.stream_enabled);
     let view = specified.and_then(|stream| stream.stream_view_type).map(|view| view.as_str().to_owned());
     Ok(TableStream { arn: table.latest_stream_arn, view })
 }
 
-/// Every shard that is listed, closed ones included.
-pub(super) async fn shards(aws: &Aws, arn: &str) -> Result<Vec<Shard>, Failure> {
-    let mut shards = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
-        let page = aws
-            .call(scope, |clients| {
-                clients.streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after.clone()).send()
-            })
-            .await?;
-        let Some(stream) = page.stream_description else {
-            return Err(Failure::new(FailureKind::Other, "no stream in the answer"));
-        };
-        shards.extend(stream.shards.unwrap_or_default().iter().filter_map(shard));
-        match stream.last_evaluated_shard_id {
-            Some(last) if shards.len() < MOST_SHARDS => after = Some(last),
-            Some(_) => return Err(Failure::new(FailureKind::Other, format!("more than {MOST_SHARDS} shards"))),
-            None => break,
-        }
-    }
-    close_parents(&mut shards);
-    Ok(shards)
+/// A page of the shards that are listed, closed ones included.
+pub(super) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Result<ShardsPage, Failure> {
+    let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
+    let page = aws
+        .call_when_due(scope, |clients| {
+            clients.streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send()
+        })
+        .await?;
+    let Some(stream) = page.stream_description else {
+        return Err(Failure::new(FailureKind::Other, "no stream in the answer"));
+    };
+    let shards = stream.shards.unwrap_or_default().iter().filter_map(shard).collect();
+    Ok(ShardsPage { shards, next: stream.last_evaluated_shard_id })
 }
 
 fn shard(shard: &SdkShard) -> Option<Shard> {
@@ -82,14 +68,6 @@ fn shard(shard: &SdkShard) -> Option<Shard> {
     })
 }
 
-/// A list that is read while a shard rolls may still show it open beside its children; its consumers take it for closed.
-fn close_parents(shards: &mut [Shard]) {
-    let parents: HashSet<_> = shards.iter().flat_map(|shard| shard.parents.iter().cloned()).collect();
-    for shard in shards.iter_mut().filter(|shard| parents.contains(&shard.id)) {
-        shard.state = ShardState::Closed;
-    }
-}
-
 /// An iterator behind `position`.
 pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetShardIterator, format!("{arn}/{shard}"));
@@ -101,7 +79,7 @@ pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &P
                 Position::At(time) => request
                     .shard_iterator_type(ShardIteratorType::AtTimestamp)
                     .timestamp(DateTime::from_millis(i64::try_from(time.unix_ms()).unwrap_or(i64::MAX))),
-                Position::After(number) => {
+                Position::After(number) | Position::Within(number, _) => {
                     request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(number.as_str())
                 }
             }
@@ -115,15 +93,21 @@ pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &P
 /// The first record behind an iterator.
 pub(super) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetRecords, format!("{arn}/{shard}"));
-    let answer =
-        aws.call(scope, |clients| clients.streams.get_records().shard_iterator(iterator).limit(1).send()).await?;
+    let mut at = aws.now();
+    let answer = aws
+        .call(scope, |clients| {
+            at = aws.now();
+            clients.streams.get_records().shard_iterator(iterator).limit(1).send()
+        })
+        .await?;
     let records = answer.records.unwrap_or_default();
-    let first = match records.first() {
+    let first = match records.first().map(|record| record.dynamodb.as_ref()) {
         None => None,
-        Some(record) => {
-            let created = record.dynamodb.as_ref().and_then(|change| change.approximate_creation_date_time.as_ref());
-            Some(timestamp(created)?)
-        }
+        Some(change) => Some(FirstRecord {
+            number: change.and_then(|change| SequenceNumber::parse(change.sequence_number.as_deref()?)),
+            arrived: timestamp(change.and_then(|change| change.approximate_creation_date_time.as_ref()))?,
+            user_records: 1,
+        }),
     };
-    Ok(Page { first, next: answer.next_shard_iterator, behind: Duration::ZERO })
+    Ok(Page { at, first, next: answer.next_shard_iterator, behind: None })
 }

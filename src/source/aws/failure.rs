@@ -106,6 +106,25 @@ impl Failure {
         }
     }
 
+    /// Whether a call about a listed shard failed so that the list may be of another stream, or old.
+    pub(super) const fn disputes_list(&self) -> bool {
+        matches!(self.kind, FailureKind::Missing | FailureKind::FormerStream | FailureKind::Invalid)
+    }
+
+    /// Whether the same call may well succeed later, so that what was read before is still worth something.
+    pub(super) const fn is_passing(&self) -> bool {
+        match self.kind {
+            FailureKind::Throttled | FailureKind::TimedOut | FailureKind::Unreachable | FailureKind::Other => true,
+            FailureKind::Missing
+            | FailureKind::Denied
+            | FailureKind::Unauthenticated
+            | FailureKind::ExpiredIterator
+            | FailureKind::Trimmed
+            | FailureKind::FormerStream
+            | FailureKind::Invalid => false,
+        }
+    }
+
     /// What the service answered in place of a result.
     fn answered(code: Option<&str>, message: &str) -> Self {
         let code = code.unwrap_or("an error without a code");

@@ -1,20 +1,18 @@
-//! What Kinesis tells of a stream.
+//! The calls of Kinesis.
 
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::{Shard as SdkShard, ShardIteratorType};
 use aws_smithy_types::DateTime;
 
+use super::aggregated::user_records;
 use super::budget::Scope;
 use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
-use super::page::{Page, timestamp};
-use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
+use super::page::{FirstRecord, Page, ShardsPage, timestamp};
+use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
-
-/// A stream of AWS has some ten thousand shards at most.
-const MOST_SHARDS: usize = 50_000;
 
 /// The stream for a request: its name, or its ARN in place of that.
 fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
@@ -24,27 +22,18 @@ fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Every shard that holds records, closed ones included.
-pub(super) async fn shards(aws: &Aws, stream: &KinesisStream) -> Result<Vec<Shard>, Failure> {
-    let mut shards = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
-        let page = aws
-            .call(scope, |clients| {
-                // a token stands for the stream that it came with
-                let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
-                let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
-                request.set_next_token(token.clone()).send()
-            })
-            .await?;
-        shards.extend(page.shards.unwrap_or_default().iter().map(shard));
-        match page.next_token {
-            Some(next) if shards.len() < MOST_SHARDS => token = Some(next),
-            Some(_) => return Err(Failure::new(FailureKind::Other, format!("more than {MOST_SHARDS} shards"))),
-            None => return Ok(shards),
-        }
-    }
+/// A page of the shards that hold records, closed ones included.
+pub(super) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
+    let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
+    let page = aws
+        .call(scope, |clients| {
+            // a token stands for the stream that it came with
+            let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
+            let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
+            request.set_next_token(token).send()
+        })
+        .await?;
+    Ok(ShardsPage { shards: page.shards.unwrap_or_default().iter().map(shard).collect(), next: page.next_token })
 }
 
 fn shard(shard: &SdkShard) -> Shard {
@@ -63,33 +52,41 @@ fn shard(shard: &SdkShard) -> Shard {
 const ORDINARY_KIB: u64 = 1024;
 /// A shard gives so many kilobytes a second to all who poll it together.
 const SHARD_KIB_A_SECOND: u64 = 2048;
+/// Whatever size of records a stream reports, its shards are read this often.
+const LONGEST_APART: Duration = Duration::from_secs(60);
 
-/// What of a stream bounds the reading of it.
-#[derive(Clone, Copy, Debug)]
+/// What bounds the reading of a stream, and which stream it is.
+#[derive(Clone, Debug)]
 pub(super) struct Summary {
     /// How long it keeps records.
     pub(super) retention: Duration,
     /// The least time between two reads of a shard. Where records may be larger than is ordinary, the largest must cost the stream's
     /// consumers no more than a fifth of what the shard gives.
     pub(super) reads_apart: Duration,
+    /// When it was created; another stream of the same name has another time.
+    pub(super) created: Option<Timestamp>,
 }
 
 /// Retention and the size of records.
 pub(super) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary, Failure> {
     let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
     let answer = aws
-        .call(scope, |clients| {
+        .call_when_due(scope, |clients| {
             let (name, arn) = named(stream);
             clients.kinesis.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send()
         })
         .await?;
     let summary = answer.stream_description_summary;
     let hours = summary.as_ref().map_or(0, |summary| summary.retention_period_hours);
+    let created = summary.as_ref().and_then(|summary| summary.stream_creation_timestamp.to_millis().ok());
+    let created = created.and_then(|time| u64::try_from(time).ok()).map(Timestamp::from_unix_ms);
     let largest = summary.and_then(|summary| summary.max_record_size_in_kib).and_then(|kib| u64::try_from(kib).ok());
     let larger = largest.filter(|kib| *kib > ORDINARY_KIB).unwrap_or(0);
-    let reads_apart = Duration::from_millis(larger * 5 * 1000 / SHARD_KIB_A_SECOND);
+    let reads_apart = Duration::from_millis(larger.saturating_mul(5 * 1000) / SHARD_KIB_A_SECOND).min(LONGEST_APART);
     match u64::try_from(hours) {
-        Ok(hours) if hours > 0 => Ok(Summary { retention: Duration::from_secs(hours * 3600), reads_apart }),
+        Ok(hours) if hours > 0 => {
+            Ok(Summary { retention: Duration::from_secs(hours.saturating_mul(3600)), reads_apart, created })
+        }
         _ => Err(Failure::new(FailureKind::Other, format!("a retention of {hours} hours"))),
     }
 }
@@ -109,8 +106,11 @@ pub(super) async fn iterator(
             let request = request.shard_id(shard.as_str());
             match position {
                 Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-                Position::After(number) => request
+                Position::After(number) | Position::Within(number, 0) => request
                     .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                    .starting_sequence_number(number.as_str()),
+                Position::Within(number, _) => request
+                    .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
                     .starting_sequence_number(number.as_str()),
                 Position::At(time) => request
                     .shard_iterator_type(ShardIteratorType::AtTimestamp)
@@ -131,8 +131,10 @@ pub(super) async fn page(
     iterator: String,
 ) -> Result<Page, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisGetRecords, format!("{stream}/{shard}"));
+    let mut at = aws.now();
     let answer = aws
         .call(scope, |clients| {
+            at = aws.now();
             // the iterator stands for the stream, and only its ARN is taken beside it
             let request = clients.kinesis.get_records().set_stream_arn(named(stream).1);
             request.shard_iterator(iterator).limit(1).send()
@@ -141,7 +143,11 @@ pub(super) async fn page(
     let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).unwrap_or(0);
     let first = match answer.records.first() {
         None => None,
-        Some(record) => Some(timestamp(record.approximate_arrival_timestamp.as_ref())?),
+        Some(record) => Some(FirstRecord {
+            number: SequenceNumber::parse(&record.sequence_number),
+            arrived: timestamp(record.approximate_arrival_timestamp.as_ref())?,
+            user_records: user_records(record.data.as_ref()),
+        }),
     };
-    Ok(Page { first, next: answer.next_shard_iterator, behind: Duration::from_millis(behind) })
+    Ok(Page { at, first, next: answer.next_shard_iterator, behind: Some(Duration::from_millis(behind)) })
 }

@@ -115,6 +115,7 @@ mod tests {
         Lease {
             shard: ShardId::new(shard),
             checkpoint: Checkpoint::TrimHorizon,
+            sub_sequence: None,
             parents: Vec::new(),
             owner: owner.map(Arc::from),
             counter: Some(counter),

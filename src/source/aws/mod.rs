@@ -2,81 +2,57 @@
 //!
 //! Everything that is read is shared by all who ask: the shards of a stream, the rows of a table, what a look into a shard told.
 
+mod account;
+mod aggregated;
 mod application;
 mod budget;
-mod cached;
+mod checkpoints;
 mod clients;
 mod clock;
 pub(super) mod credentials;
 mod dynamodb_streams;
 mod failure;
+#[cfg(test)]
+mod fake;
 pub(super) mod identity;
 mod kinesis;
 pub(super) mod leases;
+mod listing;
+mod look;
+#[cfg(test)]
+mod model_tests;
 mod page;
 pub(super) mod probe;
+mod prober;
 pub(super) mod rights;
+mod round;
+mod service;
+mod shared;
 mod stream;
 mod tables;
+mod turns;
+#[cfg(test)]
+mod validity_tests;
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-use tracing::Instrument as _;
-
-use self::application::{Progress, Round};
-use self::cached::{Cached, Kept};
+use self::account::Account;
 use self::clients::Aws;
-use self::stream::{SHARDS_LAST, Stream};
-use self::tables::TableRead;
-use crate::lag::streams::ShardState;
-use crate::lag::{Observation, Report, ShardsObservation, SourceError};
+use crate::lag::Report;
 use crate::telemetry::UpstreamMetrics;
-use crate::trigger::{AwsIdentity, CheckpointStore, SourceRef, StreamName, StreamSource};
+use crate::trigger::{AwsIdentity, SourceRef};
 
 /// Reads the streams of one account and region with one identity.
-pub(super) struct AwsClient {
-    aws: Aws,
-    streams: Kept<StreamName, Stream>,
-    tables: Kept<CheckpointStore, Cached<TableRead>>,
-    applications: Kept<(StreamName, CheckpointStore), tokio::sync::Mutex<Progress>>,
-}
+pub(super) struct AwsClient(Arc<Account<Aws>>);
 
 impl AwsClient {
-    /// A client; it connects when it is asked.
+    /// A client; it connects when a source is read.
     pub(super) fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
-        Self {
-            aws: Aws::new(identity, metrics),
-            streams: Kept::default(),
-            tables: Kept::default(),
-            applications: Kept::default(),
-        }
+        Self(Arc::new(Account::new(Aws::new(identity, metrics))))
     }
 
-    /// Reads the `due` sources side by side and reports each exactly once.
-    pub(super) async fn observe(self: &Arc<Self>, due: Vec<Arc<SourceRef>>, report: &Report) {
-        let mut reading = JoinSet::new();
-        for source in due {
-            let (client, report) = (self.clone(), report.clone());
-            reading.spawn(async move { report(&source, client.read(&source).await) }.in_current_span());
-        }
-        while reading.join_next().await.is_some() {}
-    }
-
-    async fn read(&self, source: &SourceRef) -> Result<Observation, SourceError> {
-        match source {
-            SourceRef::Shards(stream) => self.count(stream).await,
-            SourceRef::Application(application) => Round::new(self, application).observe().await,
-            SourceRef::Kafka(_) => Err(SourceError::misdirected(source, "AWS")),
-        }
-    }
-
-    async fn count(&self, source: &StreamSource) -> Result<Observation, SourceError> {
-        let stream = self.streams.of(&source.stream);
-        let shards = stream.shards(&self.aws, &source.stream, SHARDS_LAST).await;
-        let shards = shards.map_err(|failure| failure.into_error(format!("could not list the shards of {source}")))?;
-        let open = shards.iter().filter(|shard| shard.state == ShardState::Open).count();
-        let count = |shards: usize| u64::try_from(shards).unwrap_or(u64::MAX);
-        Ok(Observation::Shards(ShardsObservation { open: count(open), closed: count(shards.len() - open) }))
+    /// Reads the `due` sources side by side, as one round, and reports each exactly once.
+    pub(super) async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
+        self.0.observe(due, report).await;
     }
 }

@@ -5,17 +5,30 @@ use std::time::Duration;
 use aws_smithy_types::DateTime;
 
 use super::failure::{Failure, FailureKind};
-use crate::lag::streams::Timestamp;
+use crate::lag::streams::{SequenceNumber, Shard, Timestamp};
 
 /// What stands behind an iterator.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
-    /// When the first record arrived, if there is one.
-    pub(super) first: Option<Timestamp>,
+    /// When the request was sent, after the wait for its turn.
+    pub(super) at: Timestamp,
+    /// The first record, if there is one.
+    pub(super) first: Option<FirstRecord>,
     /// Where to go on; `None` at the end of a closed shard.
     pub(super) next: Option<String>,
-    /// How far before the tip the page ends, as far as the service says.
-    pub(super) behind: Duration,
+    /// How far before the tip the page ends, where the service reports it.
+    pub(super) behind: Option<Duration>,
+}
+
+/// The first record of a page.
+#[derive(Clone, Debug)]
+pub(super) struct FirstRecord {
+    /// Its sequence number; `None` where it is no number.
+    pub(super) number: Option<SequenceNumber>,
+    /// When it arrived.
+    pub(super) arrived: Timestamp,
+    /// The user records in it: more than one where the Kinesis Producer Library has packed them.
+    pub(super) user_records: u64,
 }
 
 /// A record's time.
@@ -24,4 +37,12 @@ pub(super) fn timestamp(time: Option<&DateTime>) -> Result<Timestamp, Failure> {
     milliseconds
         .map(Timestamp::from_unix_ms)
         .ok_or_else(|| Failure::new(FailureKind::Other, "a record without the time of its arrival"))
+}
+
+/// A part of a list of shards.
+#[derive(Clone, Debug)]
+pub(super) struct ShardsPage {
+    pub(super) shards: Vec<Shard>,
+    /// Where the list goes on, if it does.
+    pub(super) next: Option<String>,
 }

@@ -9,7 +9,9 @@ use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
 use super::identity::{Found, ServiceName, endpoint, find};
 use super::leases::Leases;
+use super::listing::list;
 use super::rights::{Place, Right};
+use super::service::Address;
 use super::{dynamodb_streams, kinesis, tables};
 use crate::lag::streams::{Position, Row, RowsOf, Shard, ShardId, ShardState, leases_of};
 use crate::lag::{SourceError, SourceErrorKind};
@@ -200,8 +202,8 @@ impl Calls<'_> {
             ("DescribeTable", StreamName::DynamoDb(table)) => return self.table(right, table).await,
             ("DescribeStream", _) => {
                 let arn = self.arn.clone().ok_or(CallError::NotMade { lacks: "the ARN of the stream" })?;
-                let shards = dynamodb_streams::shards(&self.aws, &arn).await;
-                shards.map(|shards| self.keep(shards))
+                let listing = list(&self.aws, &Address::DynamoDb(arn.into())).await;
+                listing.map(|listing| self.keep(listing.shards().to_vec()))
             }
             ("GetShardIterator", _) => {
                 let shard = self.a_shard().ok_or(CallError::NotMade { lacks: "a shard" })?;
@@ -240,8 +242,8 @@ impl Calls<'_> {
     }
 
     async fn list_shards(&mut self, stream: &KinesisStream) -> Result<String, Failure> {
-        let shards = kinesis::shards(&self.aws, stream).await?;
-        Ok(self.keep(shards))
+        let listing = list(&self.aws, &Address::Kinesis(stream.clone())).await?;
+        Ok(self.keep(listing.shards().to_vec()))
     }
 
     fn keep(&mut self, shards: Vec<Shard>) -> String {
@@ -290,7 +292,9 @@ impl Calls<'_> {
             StreamName::DynamoDb(_) => dynamodb_streams::page(&self.aws, arn, shard, iterator).await,
         };
         Ok(match page?.first {
-            Some(arrived) => format!("a record that arrived {} s ago", self.aws.now().since(arrived).as_secs()),
+            Some(first) => {
+                format!("a record that arrived {} s ago", self.aws.now().since(first.arrived).as_secs())
+            }
             None => "no record at the beginning of the shard".to_owned(),
         })
     }

@@ -1,157 +1,209 @@
-//! One stream as all who ask about it share it: its shards, its retention, and how often each shard is read.
+//! One stream as everyone who asks about it shares it. What is known holds for one incarnation: a stream that is deleted and created
+//! again under its name, or switched off and on, is another one of which nothing is known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
-use super::cached::Cached;
-use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
-use super::kinesis::Summary;
-use super::page::Page;
-use super::{dynamodb_streams, kinesis};
-use crate::lag::streams::{Position, Shard, ShardId, ShardRead};
+use super::listing::{Listing, ShardList};
+use super::prober::Prober;
+use super::service::{Address, Description, Service};
+use super::shared::{Fetched, Shared};
+use crate::lag::streams::{ShardId, ShardState, Timestamp};
 use crate::trigger::StreamName;
 
-/// New shards are seen after this long at the latest, and as soon as a checkpoint or the end of a shard tells of them.
-pub(super) const SHARDS_LAST: Duration = Duration::from_secs(60);
-/// Not even a checkpoint that tells of new shards makes the list be read more often.
-pub(super) const SHARDS_LAST_AT_LEAST: Duration = Duration::from_secs(5);
-/// Retention and size are changed by hand, and seldom.
-const SUMMARY_LASTS: Duration = Duration::from_secs(600);
-/// Turns of a shard are about so far apart whatever a trigger says.
-const TURNS_APART: Duration = Duration::from_secs(1);
-/// A table's stream may be replaced.
-const ARN_LASTS: Duration = Duration::from_secs(60);
+/// Retention and size of records are changed by hand, and seldom.
+const KINESIS_DESCRIBED_EVERY: Duration = Duration::from_secs(600);
+/// A table's stream that was switched off and on again is noticed after this long.
+const DYNAMODB_DESCRIBED_EVERY: Duration = Duration::from_secs(20);
+/// A first reading waits this long for the retention. Hundreds of streams at once must wait for their turn to request it, and only
+/// few ages need it.
+const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// While a list and a checkpoint or the end of a shard exclude each other, the shards are listed this often.
+const LISTED_AGAIN_EVERY: Duration = Duration::from_secs(15);
 
-/// What is known of a stream.
+/// After this long a shard that is not listed is looked up once more.
+const DISPUTED_FOR: Duration = Duration::from_mins(10);
+
+/// A stream by its name.
+pub(super) struct Stream<S> {
+    service: Arc<S>,
+    name: StreamName,
+    room: Arc<Semaphore>,
+    description: Arc<Shared<Description>>,
+    present: Mutex<Option<Arc<Incarnation<S>>>>,
+}
+
+/// What is known of a stream before anything of it is read.
+pub(super) struct Described {
+    pub(super) address: Address,
+    /// `None` for a Kinesis stream whose description has to wait for its turn.
+    pub(super) description: Option<Arc<Description>>,
+}
+
+/// One stream, from its creation to its deletion.
+pub(super) struct Incarnation<S> {
+    address: Address,
+    list: ShardList<S>,
+    pub(super) prober: Arc<Prober<S>>,
+    known: Mutex<Known>,
+}
+
 #[derive(Default)]
-pub(super) struct Stream {
-    shards: Cached<Vec<Shard>>,
-    summary: Cached<Summary>,
-    arn: Cached<String>,
-    last_reads: Mutex<HashMap<ShardId, LastRead>>,
+struct Known {
+    created: Option<Timestamp>,
+    listing: Option<Arc<Listing>>,
+    /// Since when checkpoints disagree with the list about these shards.
+    disputed: HashMap<ShardId, Instant>,
 }
 
-/// The last look into a shard, whoever took it.
-struct LastRead {
-    at: Instant,
-    /// `None` while it is under way, and where it failed.
-    told: Option<ShardRead>,
-}
+// === impl Stream ===
 
-impl Stream {
-    /// Its shards, listed no longer than `oldest` ago.
-    pub(super) async fn shards(
-        &self,
-        aws: &Aws,
-        name: &StreamName,
-        oldest: Duration,
-    ) -> Result<Arc<Vec<Shard>>, Failure> {
-        match name {
-            StreamName::Kinesis(stream) => self.shards.get(oldest, kinesis::shards(aws, stream)).await,
-            StreamName::DynamoDb(table) => {
-                self.shards
-                    .get(oldest, async {
-                        let arn = self.arn(aws, table, ARN_LASTS).await?;
-                        match dynamodb_streams::shards(aws, &arn).await {
-                            // the stream was replaced
-                            Err(failure) if failure.kind == FailureKind::Missing => {
-                                let arn = self.arn(aws, table, Duration::ZERO).await?;
-                                dynamodb_streams::shards(aws, &arn).await
-                            }
-                            shards => shards,
-                        }
-                    })
-                    .await
-            }
-        }
+impl<S: Service> Stream<S> {
+    pub(super) fn new(service: Arc<S>, name: StreamName, room: Arc<Semaphore>) -> Self {
+        Self { service, name, room, description: Arc::default(), present: Mutex::default() }
     }
 
-    /// How long it keeps records, and how often its shards may be read.
-    pub(super) async fn summary(&self, aws: &Aws, name: &StreamName) -> Result<Summary, Failure> {
-        match name {
+    fn read_description(
+        &self,
+        since: Instant,
+    ) -> impl Future<Output = Result<Fetched<Description>, Failure>> + Send + 'static + use<S> {
+        let (service, name) = (self.service.clone(), self.name.clone());
+        self.description.get(since, || async move { service.describe(&name).await })
+    }
+
+    /// What the stream is.
+    pub(super) async fn describe(&self, until: Instant) -> Result<Described, Failure> {
+        let now = Instant::now();
+        match &self.name {
             StreamName::Kinesis(stream) => {
-                self.summary.get(SUMMARY_LASTS, kinesis::summary(aws, stream)).await.map(|summary| *summary)
+                let address = Address::Kinesis(stream.clone());
+                let until = until.min(now + DESCRIPTION_TIMEOUT);
+                let before = self.description.latest().map(|latest| latest.value);
+                let description = match timeout_at(until, self.read_description(now - KINESIS_DESCRIBED_EVERY)).await {
+                    Ok(Ok(described)) => Some(described.value),
+                    Ok(Err(failure)) if failure.kind != FailureKind::Throttled => return Err(failure),
+                    Ok(Err(_)) | Err(_) => before,
+                };
+                Ok(Described { address, description })
             }
             StreamName::DynamoDb(_) => {
-                Ok(Summary { retention: dynamodb_streams::RETENTION, reads_apart: Duration::ZERO })
+                let described = timeout_at(until, self.read_description(now - DYNAMODB_DESCRIBED_EVERY)).await;
+                let late = || Failure::new(FailureKind::TimedOut, "the table's description is still being read");
+                let description = described.map_err(|_| late())??.value;
+                Ok(Described { address: description.address.clone(), description: Some(description) })
             }
         }
     }
 
-    /// The ARN of a table's stream.
-    pub(super) async fn arn(&self, aws: &Aws, table: &str, oldest: Duration) -> Result<Arc<String>, Failure> {
-        self.arn.get(oldest, dynamodb_streams::stream_arn(aws, table)).await
+    /// The stream that has this address and was created at this time, as far as that is known.
+    pub(super) fn incarnation(&self, address: &Address, created: Option<Timestamp>) -> Arc<Incarnation<S>> {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(incarnation) = present.as_ref().filter(|known| known.is(address, created)) {
+            return incarnation.clone();
+        }
+        let list = ShardList::new(self.service.clone(), address.clone());
+        let prober = Arc::new(Prober::new(self.service.clone(), address.clone(), self.room.clone()));
+        let known = Mutex::new(Known { created, ..Known::default() });
+        let incarnation = Arc::new(Incarnation { address: address.clone(), list, prober, known });
+        *present = Some(incarnation.clone());
+        incarnation
     }
 
-    fn last_reads(&self) -> MutexGuard<'_, HashMap<ShardId, LastRead>> {
-        self.last_reads.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The shards of the stream that has the name now. Its rights are those of listing: no description of a Kinesis stream is needed.
+    pub(super) async fn listing(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
+        let address = match &self.name {
+            StreamName::Kinesis(stream) => Address::Kinesis(stream.clone()),
+            StreamName::DynamoDb(_) => self.describe(until).await?.address,
+        };
+        self.incarnation(&address, None).listing(until).await
     }
 
-    /// What a look that is no older than `oldest` tells of a position, whichever application it was taken for.
-    pub(super) fn told(&self, shard: &ShardId, position: &Position, oldest: Duration) -> Option<ShardRead> {
-        let reads = self.last_reads();
-        let last = reads.get(shard).filter(|last| last.at.elapsed() < oldest)?;
-        last.told.as_ref()?.told_of(position)
+    /// Another stream has the name now: nothing that is known of the one that is `gone` holds for it.
+    pub(super) fn successor(&self, gone: &Arc<Incarnation<S>>) -> Arc<Incarnation<S>> {
+        self.forget(gone);
+        self.incarnation(&gone.address, None)
     }
 
-    /// A look has told something.
-    pub(super) fn tell(&self, shard: &ShardId, read: &ShardRead) {
-        if let Some(last) = self.last_reads().get_mut(shard) {
-            last.told = Some(read.clone());
+    fn forget(&self, gone: &Arc<Incarnation<S>>) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, gone)) {
+            *present = None;
+            // read again by the next reading, which may go on without it
+            drop(self.read_description(Instant::now()));
+        }
+    }
+}
+
+impl Described {
+    /// When the stream was created, as far as that is known.
+    pub(super) fn created(&self) -> Option<Timestamp> {
+        self.description.as_ref()?.created
+    }
+}
+
+// === impl Incarnation ===
+
+impl<S: Service> Incarnation<S> {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is the stream with this address that was created at this time, as far as that is known.
+    fn is(&self, address: &Address, created: Option<Timestamp>) -> bool {
+        let mut known = self.known();
+        let same =
+            self.address == *address && (known.created.is_none() || created.is_none() || known.created == created);
+        if same {
+            known.created = known.created.or(created);
+        }
+        same
+    }
+
+    /// The list of shards; one that is new enough, or the older one where the next cannot be read.
+    pub(super) async fn listing(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
+        self.list.get(until).await.map(|list| list.value)
+    }
+
+    /// A list that began to be read at `since` or later.
+    pub(super) async fn newer_listing(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
+        self.list.newer(since, until).await.map(|list| list.value)
+    }
+
+    /// Takes `listing` as the present one; false where it is the list of another stream.
+    pub(super) fn accept(&self, listing: &Arc<Listing>) -> bool {
+        let mut known = self.known();
+        match &known.listing {
+            Some(before) if listing.begun <= before.begun => true,
+            before => {
+                let same = before.as_ref().is_none_or(|before| listing.is_of_same_stream(before));
+                self.prober.retain(|shard| listing.get(shard).is_some());
+                known.listing = Some(listing.clone());
+                same
+            }
         }
     }
 
-    /// Whether a shard may be read again; then it counts as read. Within a second everybody waits for a turn instead.
-    pub(super) fn may_read(&self, shard: &ShardId, interval: Duration) -> bool {
+    /// From when on a list must be, so that it can say more than `listing` about the shards that `disputed` are; `None` where no list
+    /// can. A shard that is not listed is looked up once; one that is listed as open although it has ended, until it is not.
+    pub(super) fn list_needed_since(
+        &self,
+        listing: &Listing,
+        unlisted: impl Iterator<Item = ShardId>,
+        contradicted: Option<ShardId>,
+    ) -> Option<Instant> {
         let now = Instant::now();
-        let mut reads = self.last_reads();
-        // shards come and go; what is older than any interval says nothing
-        if reads.len() > 100_000 {
-            reads.retain(|_, last| now.duration_since(last.at) < SUMMARY_LASTS);
-        }
-        let last = reads.get(shard).map(|last| now.duration_since(last.at));
-        let may = interval <= TURNS_APART || last.is_none_or(|last| last >= interval);
-        if may {
-            reads.insert(shard.clone(), LastRead { at: now, told: None });
-        }
-        may
-    }
-
-    /// An iterator behind `position` of a shard.
-    pub(super) async fn iterator(
-        &self,
-        aws: &Aws,
-        name: &StreamName,
-        shard: &ShardId,
-        position: &Position,
-    ) -> Result<String, Failure> {
-        match name {
-            StreamName::Kinesis(stream) => kinesis::iterator(aws, stream, shard, position).await,
-            StreamName::DynamoDb(table) => {
-                let arn = self.arn(aws, table, ARN_LASTS).await?;
-                dynamodb_streams::iterator(aws, &arn, shard, position).await
-            }
-        }
-    }
-
-    /// The first record behind an iterator.
-    pub(super) async fn page(
-        &self,
-        aws: &Aws,
-        name: &StreamName,
-        shard: &ShardId,
-        iterator: String,
-    ) -> Result<Page, Failure> {
-        match name {
-            StreamName::Kinesis(stream) => kinesis::page(aws, stream, shard, iterator).await,
-            StreamName::DynamoDb(table) => {
-                let arn = self.arn(aws, table, ARN_LASTS).await?;
-                dynamodb_streams::page(aws, &arn, shard, iterator).await
-            }
-        }
+        let mut known = self.known();
+        known.disputed.retain(|_, since| now.duration_since(*since) < DISPUTED_FOR);
+        let mut since_first = |shard: ShardId| *known.disputed.entry(shard).or_insert(now);
+        let unlisted: Vec<_> = unlisted.map(&mut since_first).collect();
+        let contradicted = contradicted.map(since_first);
+        let ended = self.prober.ended(|shard| listing.get(shard).is_some_and(|shard| shard.state == ShardState::Open));
+        let again = contradicted.into_iter().chain(ended).map(|since| since.max(now - LISTED_AGAIN_EVERY));
+        unlisted.into_iter().chain(again).filter(|since| listing.begun < *since).max()
     }
 }

@@ -33,7 +33,7 @@ async fn a_rolled_shards_child_is_read_when_the_parent_is_finished_even_without_
 }
 
 #[tokio::test]
-async fn records_that_were_deleted_unread_count_as_old_as_any_can_be() {
+async fn where_retention_has_deleted_what_was_unread_the_oldest_record_that_is_left_counts() {
     let (scene, arn) = invoices(&[]).await;
     let shard = scene.aws.open_change_shard(&arn, None, scene.ago(70_000));
     let done = scene.aws.put_change(&arn, &shard, scene.ago(60_000));
@@ -41,11 +41,11 @@ async fn records_that_were_deleted_unread_count_as_old_as_any_can_be() {
     scene.aws.put_change(&arn, &shard, scene.ago(100));
     scene.aws.trim_changes(&arn, scene.ago(40_000));
     scene.lease(&shard, &done);
-    assert_about(scene.age().await, 86_400.0);
+    assert_about(scene.age().await, 100.0);
 }
 
 #[tokio::test]
-async fn a_shard_is_read_no_more_often_than_the_probe_interval() {
+async fn empty_pages_are_followed_once_and_the_shard_is_then_read_no_more_often_than_the_probe_interval() {
     let (scene, arn) = invoices(&[("probeInterval", "30s")]).await;
     let shard = scene.aws.open_change_shard(&arn, None, scene.ago(20_000));
     scene.lease(&shard, "TRIM_HORIZON");
@@ -53,7 +53,17 @@ async fn a_shard_is_read_no_more_often_than_the_probe_interval() {
         assert!(scene.age().await < 0.001);
         tokio::time::sleep(NEXT_ROUND).await;
     }
-    assert_eq!(scene.aws.calls("GetRecords"), 1);
+    assert_eq!((scene.aws.calls("GetRecords"), scene.aws.calls("GetShardIterator")), (5, 1));
+}
+
+#[tokio::test]
+async fn changes_behind_four_empty_pages_are_never_taken_for_caught_up() {
+    let (scene, arn) = invoices(&[]).await;
+    let shard = scene.aws.open_change_shard(&arn, None, scene.ago(20_000));
+    scene.aws.put_change(&arn, &shard, scene.ago(900));
+    scene.aws.set_empty_change_pages(&arn, &shard, 4);
+    scene.lease(&shard, "TRIM_HORIZON");
+    assert_about(scene.age().await, 900.0);
 }
 
 #[tokio::test]

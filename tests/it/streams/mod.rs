@@ -328,7 +328,8 @@ async fn without_a_lease_table_the_initial_position_tells_what_is_unread() {
 #[tokio::test]
 async fn with_latest_what_has_come_since_the_first_look_is_unread() {
     let (scene, shards) = Scene::kinesis(1, &[("initialPosition", "LATEST"), ("activationAgeThreshold", "1s")]).await;
-    assert!(scene.age().await < 0.001);
+    let survey = scene.application().await.survey;
+    assert_eq!(survey.age(), Duration::ZERO, "{survey:?}");
     tokio::time::sleep(NEXT_ROUND).await;
     scene.aws.put_record("orders", &shards[0], scene.aws.now());
     tokio::time::sleep(NEXT_ROUND).await;
@@ -410,7 +411,7 @@ async fn an_expired_iterator_is_made_again() {
 }
 
 #[tokio::test]
-async fn checkpoints_of_a_stream_that_was_made_again_are_an_error_that_says_so() {
+async fn checkpoints_of_a_stream_that_was_recreated_are_an_error_that_names_both() {
     let (scene, shards) = Scene::kinesis(1, &[]).await;
     let old = scene.aws.put_record("orders", &shards[0], scene.ago(700));
     scene.lease(&shards[0], &old);
@@ -419,7 +420,8 @@ async fn checkpoints_of_a_stream_that_was_made_again_are_an_error_that_says_so()
     let error = scene.observe().await.unwrap_err();
     assert_eq!(error.kind(), SourceErrorKind::Missing);
     let text = error.chain();
-    assert!(text.contains("did not come from this stream") && text.contains("former stream of this name"), "{text}");
+    assert!(text.contains("is of a shard created at") && text.contains("if the stream was recreated"), "{text}");
+    assert_eq!(scene.aws.calls("GetRecords"), 0);
 }
 
 #[tokio::test]

@@ -214,6 +214,7 @@ fn clicks(age: u64) -> Observation {
                 checkpoint: Checkpoint::After(
                     SequenceNumber::parse("49590338271490256608559692538361571095921575989136588898").unwrap(),
                 ),
+                sub_sequence: None,
                 parents: Vec::new(),
                 owner: Some(format!("click-counter-{}", number % 2).into()),
                 counter: Some(7),

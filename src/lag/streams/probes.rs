@@ -1,0 +1,115 @@
+//! What probes of one shard have found: facts that hold for every application, by the position that they were read at.
+
+use std::time::Duration;
+
+use super::{Position, SequenceNumber, ShardId, Timestamp};
+
+/// More positions of one shard are not remembered: the oldest probes go first.
+const MAX_PROBES: usize = 128;
+
+/// Older probes bound nothing that a newer one or the checkpoint does not bound better.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+
+/// What was found behind a position of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The first record.
+    Record {
+        /// Its sequence number; `None` where the service gave one that is no number.
+        number: Option<SequenceNumber>,
+        /// When it arrived.
+        arrived: Timestamp,
+    },
+    /// No record, up to the tip of the shard.
+    Tip,
+    /// No record, and none will come: the shard is closed and read to its end.
+    End,
+    /// No record on the pages that were read; there may be some behind them.
+    EmptyPages {
+        /// How far before the tip these pages end, where the service reports it.
+        behind: Option<Duration>,
+    },
+}
+
+/// One read of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Records behind this position were requested.
+    pub position: Position,
+    /// When the request was sent, by the service's clock.
+    pub at: Timestamp,
+    /// What the answer was.
+    pub found: Found,
+}
+
+/// The probes of one shard, for all applications together.
+#[derive(Clone, Debug, Default)]
+pub struct ShardProbes(Vec<Probe>);
+
+impl Probe {
+    /// Whether this probe says what the first record behind `position` is, or that there was none.
+    fn answers(&self, position: &Position, shard: &ShardId) -> bool {
+        self.position == *position
+            || match &self.found {
+                Found::Tip | Found::End => self.position.is_at_or_before(position, shard, self.at),
+                Found::Record { number: Some(number), arrived } => {
+                    position.is_before(number, *arrived) && self.position.is_at_or_before(position, shard, self.at)
+                }
+                Found::Record { number: None, .. } | Found::EmptyPages { .. } => false,
+            }
+    }
+
+    /// No record that is unread at `position` arrived before this time.
+    fn floor(&self, position: &Position, shard: &ShardId) -> Option<Timestamp> {
+        let time = match self.found {
+            Found::Record { arrived, .. } => arrived,
+            Found::Tip | Found::End => self.at,
+            Found::EmptyPages { .. } => return None,
+        };
+        self.position.is_at_or_before(position, shard, self.at).then_some(time)
+    }
+}
+
+impl ShardProbes {
+    /// Adds a probe; it replaces what it answers better than an older one.
+    pub fn add(&mut self, probe: Probe, shard: &ShardId) {
+        let forgotten = probe.at.minus(FORGOTTEN_AFTER);
+        let undecided = |found: &Found| matches!(found, Found::EmptyPages { .. });
+        // empty pages do not say when records arrived, as an older probe of the same position may
+        let replaced =
+            |old: &Probe| probe.answers(&old.position, shard) && (!undecided(&probe.found) || undecided(&old.found));
+        self.0.retain(|old| old.at >= forgotten && !replaced(old));
+        if self.0.len() >= MAX_PROBES
+            && let Some(oldest) = (0..self.0.len()).min_by_key(|index| self.0.get(*index).map(|probe| probe.at))
+        {
+            self.0.swap_remove(oldest);
+        }
+        self.0.push(probe);
+    }
+
+    /// The newest probe that says what is behind `position`.
+    #[must_use]
+    pub fn answer(&self, position: &Position, shard: &ShardId) -> Option<&Probe> {
+        self.0.iter().filter(|probe| probe.answers(position, shard)).max_by_key(|probe| probe.at)
+    }
+
+    /// The latest time before which nothing arrived that is unread at `position`.
+    pub(super) fn floor(&self, position: &Position, shard: &ShardId) -> Option<Timestamp> {
+        self.0.iter().filter_map(|probe| probe.floor(position, shard)).max()
+    }
+
+    /// When the oldest record arrived that is known to be unread at `position`, by probes since `since`.
+    pub(super) fn unread_since(&self, position: &Position, since: Timestamp) -> Option<Timestamp> {
+        let recent = self.0.iter().filter(|probe| probe.at >= since);
+        let unread = recent.filter_map(|probe| match &probe.found {
+            Found::Record { number: Some(number), arrived } => position.is_before(number, *arrived).then_some(*arrived),
+            _ => None,
+        });
+        unread.min()
+    }
+
+    /// Whether nothing is unread behind `position`, and never will be.
+    pub(super) fn is_drained(&self, position: &Position, shard: &ShardId) -> bool {
+        self.answer(position, shard).is_some_and(|probe| probe.found == Found::End)
+    }
+}

@@ -1,0 +1,348 @@
+//! One stream and one application on a paused clock, which do what no server does on demand: recreated, trimmed, silent, slow.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::account::Account;
+use super::failure::{Failure, FailureKind};
+use super::page::{FirstRecord, Page, ShardsPage};
+use super::service::{Address, Description, Service};
+use super::tables::TableRead;
+use crate::lag::streams::tests::number;
+use crate::lag::streams::{Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+use crate::lag::{ApplicationObservation, Observation, SourceError};
+use crate::trigger::{CheckpointStore, SourceRef, StreamName, Trigger};
+
+/// When each test begins, in milliseconds since 1970.
+pub(super) const T0: u64 = 1_795_000_000_000;
+
+/// A call of the service, for faults and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Op {
+    Describe,
+    List,
+    Iterator,
+    Records,
+    Rows,
+}
+
+#[derive(Debug)]
+pub(super) struct FakeRecord {
+    number: SequenceNumber,
+    arrived: u64,
+    user_records: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct FakeShard {
+    parents: Vec<ShardId>,
+    open: bool,
+    first: Option<SequenceNumber>,
+    records: Vec<FakeRecord>,
+    /// So many of the records are deleted.
+    trimmed: usize,
+    empty_pages: usize,
+}
+
+/// What there is; tests change it as they go on.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) dynamodb: bool,
+    /// When the present stream was created, in milliseconds since 1970.
+    pub(super) created: u64,
+    pub(super) retention: Duration,
+    pub(super) shards: BTreeMap<ShardId, FakeShard>,
+    /// The rows of the checkpoint table by shard, `None` where there is no table.
+    pub(super) rows: Option<BTreeMap<String, (String, u64)>>,
+    pub(super) read_units: f64,
+    pub(super) page_size: usize,
+    pub(super) latency: Duration,
+    pub(super) silent: HashSet<Op>,
+    /// Calls that fail once each, in this order.
+    pub(super) failing: Vec<(Op, FailureKind)>,
+    calls: HashMap<Op, usize>,
+    numbered: u64,
+}
+
+/// The service, and the scaler's account on it.
+pub(super) struct Fake {
+    begun: Instant,
+    world: Mutex<World>,
+}
+
+/// An application as the scaler reads it, a round every ten seconds.
+pub(super) struct Scene {
+    pub(super) fake: Arc<Fake>,
+    account: Arc<Account<Arc<Fake>>>,
+    sources: Vec<Arc<SourceRef>>,
+}
+
+impl Fake {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("whole")
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        T0 + u64::try_from(self.begun.elapsed().as_millis()).expect("small")
+    }
+
+    pub(super) fn ago(&self, seconds: u64) -> u64 {
+        self.now_ms() - seconds * 1000
+    }
+
+    async fn answer(&self, op: Op) -> Result<(), Failure> {
+        let (latency, silent, failure) = {
+            let mut world = self.world();
+            *world.calls.entry(op).or_default() += 1;
+            let failing = world.failing.iter().position(|(of, _)| *of == op);
+            let failure = failing.map(|index| world.failing.remove(index).1);
+            (world.latency, world.silent.contains(&op), failure)
+        };
+        sleep(if silent { Duration::from_secs(4) } else { latency }).await;
+        match failure {
+            Some(kind) => Err(Failure::new(kind, "it is planted")),
+            None if silent => Err(Failure::new(FailureKind::TimedOut, "no answer in time")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl World {
+    pub(super) fn calls(&self, op: Op) -> usize {
+        self.calls.get(&op).copied().unwrap_or_default()
+    }
+
+    fn number(&mut self, shard: &ShardId, arrived: u64) -> SequenceNumber {
+        self.numbered += 1;
+        if self.dynamodb {
+            return SequenceNumber::parse(&(10_u128.pow(20) + u128::from(self.numbered)).to_string()).expect("digits");
+        }
+        let index: u32 = shard.as_str()["shardId-".len()..].parse().expect("an index");
+        number(index, self.created / 1000, (arrived - 1500) / 1000, self.numbered, 2)
+    }
+
+    /// Adds an open shard; its parents are closed by that.
+    pub(super) fn open(&mut self, id: &str, parents: &[&str]) -> ShardId {
+        let id = ShardId::new(id);
+        let parents: Vec<_> = parents.iter().map(|parent| ShardId::new(parent)).collect();
+        for parent in &parents {
+            self.shards.get_mut(parent).expect("a parent").open = false;
+        }
+        let first = (!self.dynamodb).then(|| self.number(&id, self.created + 1500));
+        let shard = FakeShard { parents, open: true, first, records: Vec::new(), trimmed: 0, empty_pages: 0 };
+        self.shards.insert(id.clone(), shard);
+        id
+    }
+
+    /// Puts a record that arrived at this time, with so many user records in it.
+    pub(super) fn put(&mut self, shard: &ShardId, arrived: u64, user_records: u64) -> SequenceNumber {
+        let number = self.number(shard, arrived);
+        let record = FakeRecord { number: number.clone(), arrived, user_records };
+        self.shards.get_mut(shard).expect("a shard").records.push(record);
+        number
+    }
+
+    /// Deletes what arrived before this time.
+    pub(super) fn trim(&mut self, shard: &ShardId, before: u64) {
+        let shard = self.shards.get_mut(shard).expect("a shard");
+        shard.trimmed = shard.records.iter().filter(|record| record.arrived < before).count();
+    }
+
+    /// Each new iterator over this shard gives so many empty pages first.
+    pub(super) fn set_empty_pages(&mut self, shard: &ShardId, pages: usize) {
+        self.shards.get_mut(shard).expect("a shard").empty_pages = pages;
+    }
+
+    /// Writes a row, in a table that is made where there is none.
+    pub(super) fn lease(&mut self, shard: &ShardId, checkpoint: &str, sub_sequence: u64) {
+        self.rows.get_or_insert_default().insert(shard.to_string(), (checkpoint.to_owned(), sub_sequence));
+    }
+
+    /// The stream is deleted, and one of the same name and without shards is created now.
+    pub(super) fn recreate(&mut self, now: u64) {
+        self.shards.clear();
+        self.created = now;
+    }
+}
+
+/// A Kinesis stream, as calls name it.
+fn stream_address(stream: &StreamName) -> Address {
+    let StreamName::Kinesis(stream) = stream else { panic!("{stream:?} is no Kinesis stream") };
+    Address::Kinesis(stream.clone())
+}
+
+impl Service for Arc<Fake> {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.now_ms())
+    }
+
+    async fn describe(&self, stream: &StreamName) -> Result<Description, Failure> {
+        self.answer(Op::Describe).await?;
+        let name = stream.name();
+        let world = self.world();
+        let (address, created) = if world.dynamodb {
+            (Address::DynamoDb(format!("arn:aws:dynamodb:r:1:table/{name}/stream/{}", world.created).into()), None)
+        } else {
+            (stream_address(stream), Some(Timestamp::from_unix_ms(world.created)))
+        };
+        Ok(Description { address, created, retention: world.retention, reads_apart: Duration::ZERO })
+    }
+
+    async fn shards(&self, _stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
+        self.answer(Op::List).await?;
+        let world = self.world();
+        let from: usize = next.map_or(0, |next| next.parse().expect("a number"));
+        let shard = |(id, shard): (&ShardId, &FakeShard)| Shard {
+            id: id.clone(),
+            parents: shard.parents.clone(),
+            state: if shard.open { ShardState::Open } else { ShardState::Closed },
+            first: shard.first.clone(),
+        };
+        let shards: Vec<_> = world.shards.iter().skip(from).take(world.page_size).map(shard).collect();
+        let next = from + shards.len();
+        Ok(ShardsPage { shards, next: (next < world.shards.len()).then(|| next.to_string()) })
+    }
+
+    async fn iterator(&self, _stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+        self.answer(Op::Iterator).await?;
+        let world = self.world();
+        let Some(known) = world.shards.get(shard) else { return Err(Failure::new(FailureKind::Missing, "no shard")) };
+        let first =
+            |keep: &dyn Fn(&FakeRecord) -> bool| known.records.iter().position(keep).unwrap_or(known.records.len());
+        let from = match position {
+            Position::TrimHorizon => known.trimmed,
+            Position::At(time) => first(&|record| record.arrived >= time.unix_ms()),
+            Position::After(number) | Position::Within(number, 0) => first(&|record| record.number > *number),
+            Position::Within(number, _) => first(&|record| record.number >= *number),
+        };
+        if from < known.trimmed && world.dynamodb {
+            return Err(Failure::new(FailureKind::Trimmed, "TrimmedDataAccessException"));
+        }
+        // Kinesis goes on at the oldest record that is left
+        Ok(format!("{} {}", from.max(known.trimmed), known.empty_pages))
+    }
+
+    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+        let at = self.now();
+        self.answer(Op::Records).await?;
+        let world = self.world();
+        let known = world.shards.get(shard).ok_or_else(|| Failure::new(FailureKind::Missing, "no shard"))?;
+        let (from, empty) = iterator.split_once(' ').expect("two numbers");
+        let (from, empty): (usize, usize) = (from.parse().expect("a number"), empty.parse().expect("a number"));
+        let behind = |pages: u64| (!world.dynamodb).then(|| Duration::from_secs(pages));
+        if empty > 0 {
+            return Ok(Page { at, first: None, next: Some(format!("{from} {}", empty - 1)), behind: behind(1) });
+        }
+        let from = from.max(known.trimmed);
+        let first = known.records.get(from).map(|record| FirstRecord {
+            number: Some(record.number.clone()),
+            arrived: Timestamp::from_unix_ms(record.arrived),
+            user_records: record.user_records,
+        });
+        let next = from + usize::from(first.is_some());
+        let ended = !known.open && next >= known.records.len();
+        Ok(Page { at, first, next: (!ended).then(|| format!("{next} 0")), behind: behind(0) })
+    }
+
+    async fn rows(&self, _store: &CheckpointStore) -> Result<TableRead, Failure> {
+        self.answer(Op::Rows).await?;
+        let world = self.world();
+        let Some(rows) = &world.rows else { return Err(Failure::new(FailureKind::Missing, "no table")) };
+        let row = |(shard, (checkpoint, sub_sequence)): (&String, &(String, u64))| -> Row {
+            let texts = [
+                ("leaseKey", shard.clone()),
+                ("checkpoint", checkpoint.clone()),
+                ("checkpointSubSequenceNumber", sub_sequence.to_string()),
+            ];
+            texts.map(|(name, text)| (name.to_owned(), Attribute::Text(text))).into()
+        };
+        Ok(TableRead { rows: rows.iter().map(row).collect(), read_units: world.read_units })
+    }
+}
+
+impl Scene {
+    pub(super) fn kinesis(more: &[(&str, &str)]) -> Self {
+        Self::new(false, more, 1)
+    }
+
+    pub(super) fn dynamodb(more: &[(&str, &str)]) -> Self {
+        Self::new(true, more, 1)
+    }
+
+    /// So many applications on one stream; all see the same rows, each in a table of its own.
+    pub(super) fn new(dynamodb: bool, more: &[(&str, &str)], applications: usize) -> Self {
+        let world = World {
+            dynamodb,
+            created: T0 - 80_000_000,
+            retention: Duration::from_secs(86_400),
+            shards: BTreeMap::new(),
+            rows: None,
+            read_units: 0.5,
+            page_size: 1000,
+            latency: Duration::from_millis(10),
+            silent: HashSet::new(),
+            failing: Vec::new(),
+            calls: HashMap::new(),
+            numbered: 0,
+        };
+        let fake = Arc::new(Fake { begun: Instant::now(), world: Mutex::new(world) });
+        let (source, name) =
+            if dynamodb { ("aws-dynamodb-streams", "tableName") } else { ("aws-kinesis-stream", "streamName") };
+        let source = |number: usize| {
+            let application = format!("application-{number}");
+            let base = [
+                ("source", source),
+                (name, "orders"),
+                ("scaleOn", "age"),
+                ("awsRegion", "r"),
+                ("applicationName", &application),
+            ];
+            let metadata = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            Arc::new(Trigger::parse(&metadata.collect()).expect("good metadata").source)
+        };
+        let sources = (0..applications).map(source).collect();
+        Self { account: Arc::new(Account::new(fake.clone())), fake, sources }
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.fake.world()
+    }
+
+    /// What a round reports of each application.
+    pub(super) async fn round(&self) -> Vec<Result<ApplicationObservation, SourceError>> {
+        let outcomes = Arc::new(Mutex::new(Vec::new()));
+        let into = outcomes.clone();
+        let report: crate::lag::Report = Arc::new(move |_, outcome| into.lock().expect("whole").push(outcome));
+        self.account.observe(self.sources.clone(), &report).await;
+        let outcomes = std::mem::take(&mut *outcomes.lock().expect("whole"));
+        let application = |observation| match observation {
+            Observation::Application(application) => application,
+            other => panic!("{other:?}"),
+        };
+        outcomes.into_iter().map(|outcome| outcome.map(application)).collect()
+    }
+
+    /// The age, in seconds.
+    pub(super) async fn age(&self) -> f64 {
+        let outcome = self.round().await.remove(0);
+        outcome.unwrap_or_else(|error| panic!("{}", error.chain())).survey.age().as_secs_f64()
+    }
+
+    /// The error, in words.
+    pub(super) async fn error(&self) -> String {
+        self.round().await.remove(0).expect_err("an error").chain()
+    }
+
+    /// The ages of the next rounds, each ten seconds after the one before.
+    pub(super) async fn ages(&self, rounds: usize) -> Vec<f64> {
+        let mut ages = Vec::new();
+        for _ in 0..rounds {
+            sleep(Duration::from_secs(10)).await;
+            ages.push(self.age().await);
+        }
+        ages
+    }
+}

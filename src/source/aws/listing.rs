@@ -1,0 +1,176 @@
+//! The list of a stream's shards: read by tasks that outlive rounds, and keep the pages that they have.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::failure::{Failure, FailureKind};
+use super::service::{Address, Service};
+use super::shared::{Fetched, Shared};
+use crate::lag::streams::{Shard, ShardId, ShardState, Timestamp};
+
+/// A list is read again after this long, and as soon as a checkpoint or the end of a shard disagrees with it.
+const LISTED_EVERY: Duration = Duration::from_secs(60);
+/// A list is used without waiting for the next one until it is so old.
+const USED_AT_ONCE: Duration = Duration::from_secs(120);
+/// An older list is none, although the next one cannot be read.
+const OLDEST_LIST: Duration = Duration::from_mins(10);
+/// Kinesis lets the token of a page live for five minutes.
+const PAGES_LAST: Duration = Duration::from_mins(4);
+/// A Kinesis stream has some ten thousand shards at most; a table has some thousand partitions, each of which closes a shard a few
+/// times per day.
+const MOST_SHARDS: usize = 100_000;
+
+/// Every shard that holds records, closed ones included.
+#[derive(Debug)]
+pub(super) struct Listing {
+    shards: Vec<Shard>,
+    index: HashMap<ShardId, usize>,
+    /// When its first page was requested.
+    pub(super) begun: Instant,
+    /// When the list was requested, by the service's clock.
+    pub(super) at: Timestamp,
+}
+
+/// The newest list of one stream.
+pub(super) struct ShardList<S> {
+    service: Arc<S>,
+    address: Address,
+    list: Arc<Shared<Listing>>,
+    /// The pages of a list that could not be read to its end.
+    pages: Arc<Mutex<Option<Pages>>>,
+}
+
+struct Pages {
+    begun: Instant,
+    at: Timestamp,
+    shards: Vec<Shard>,
+    next: Option<String>,
+}
+
+// === impl Listing ===
+
+impl Listing {
+    fn new(pages: Pages) -> Self {
+        let Pages { begun, at, mut shards, .. } = pages;
+        close_parents(&mut shards);
+        let index = shards.iter().enumerate().map(|(index, shard)| (shard.id.clone(), index)).collect();
+        Self { shards, index, begun, at }
+    }
+
+    pub(super) fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    pub(super) fn get(&self, id: &ShardId) -> Option<&Shard> {
+        self.shards.get(*self.index.get(id)?)
+    }
+
+    /// Whether both are lists of the same stream: a stream that was deleted and created again has shards of the same names, whose
+    /// sequence numbers begin elsewhere.
+    pub(super) fn is_of_same_stream(&self, earlier: &Self) -> bool {
+        self.shards.iter().all(|shard| match (&shard.first, earlier.get(&shard.id).map(|before| &before.first)) {
+            (Some(first), Some(Some(before))) => first == before,
+            _ => true,
+        })
+    }
+}
+
+/// A list that is read while a DynamoDB shard is replaced may still show it open beside its children; consumers take it for closed.
+fn close_parents(shards: &mut [Shard]) {
+    let parents: HashSet<_> = shards.iter().flat_map(|shard| shard.parents.iter().cloned()).collect();
+    for shard in shards.iter_mut().filter(|shard| parents.contains(&shard.id)) {
+        shard.state = ShardState::Closed;
+    }
+}
+
+// === impl ShardList ===
+
+impl<S: Service> ShardList<S> {
+    pub(super) fn new(service: Arc<S>, address: Address) -> Self {
+        Self { service, address, list: Arc::default(), pages: Arc::default() }
+    }
+
+    /// The newest list; waits for one until `until` where there is none that is new enough.
+    pub(super) async fn get(&self, until: Instant) -> Result<Fetched<Listing>, Failure> {
+        let now = Instant::now();
+        let latest = self.list.latest();
+        let age = |fetched: &Fetched<Listing>| now.duration_since(fetched.begun);
+        let next = match &latest {
+            Some(latest) if age(latest) < LISTED_EVERY => return Ok(latest.clone()),
+            _ => self.read(now - LISTED_EVERY),
+        };
+        if let Some(latest) = latest.as_ref().filter(|latest| age(latest) < USED_AT_ONCE) {
+            return Ok(latest.clone());
+        }
+        let failure = match timeout_at(until, next).await {
+            Ok(Ok(list)) => return Ok(list),
+            Ok(Err(failure)) => failure,
+            Err(_) => self.under_way(),
+        };
+        match latest.filter(|latest| failure.is_passing() && age(latest) < OLDEST_LIST) {
+            Some(latest) => Ok(latest),
+            None => Err(failure),
+        }
+    }
+
+    /// A list whose reading began at `since` or later.
+    pub(super) async fn newer(&self, since: Instant, until: Instant) -> Result<Fetched<Listing>, Failure> {
+        timeout_at(until, self.read(since)).await.unwrap_or_else(|_| Err(self.under_way()))
+    }
+
+    fn under_way(&self) -> Failure {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = pages.as_ref().map_or(0, |pages| pages.shards.len());
+        Failure::new(FailureKind::TimedOut, format!("the list is still being read, {listed} shards so far"))
+    }
+
+    fn read(
+        &self,
+        since: Instant,
+    ) -> impl Future<Output = Result<Fetched<Listing>, Failure>> + Send + 'static + use<S> {
+        let (service, address, pages) = (self.service.clone(), self.address.clone(), self.pages.clone());
+        self.list.get(since, || async move { read(&*service, &address, &pages).await })
+    }
+}
+
+/// The list of a stream's shards, read once.
+pub(super) async fn list<S: Service>(service: &S, stream: &Address) -> Result<Listing, Failure> {
+    read(service, stream, &Mutex::default()).await
+}
+
+/// Reads page by page; a page that fails is where the next attempt goes on.
+async fn read<S: Service>(service: &S, address: &Address, pages: &Mutex<Option<Pages>>) -> Result<Listing, Failure> {
+    let kept = || pages.lock().unwrap_or_else(PoisonError::into_inner);
+    let begun = Pages { begun: Instant::now(), at: service.now(), shards: Vec::new(), next: None };
+    let earlier = kept().take().filter(|pages| pages.begun.elapsed() < PAGES_LAST);
+    *kept() = Some(earlier.unwrap_or(begun));
+    loop {
+        let next = kept().as_ref().and_then(|pages| pages.next.clone());
+        let page = match service.shards(address, next).await {
+            Ok(page) => page,
+            Err(failure) => {
+                if !failure.is_passing() {
+                    kept().take();
+                }
+                return Err(failure);
+            }
+        };
+        let mut kept = kept();
+        let pages =
+            kept.get_or_insert(Pages { begun: Instant::now(), at: service.now(), shards: Vec::new(), next: None });
+        pages.shards.extend(page.shards);
+        pages.next = page.next;
+        if pages.shards.len() > MOST_SHARDS {
+            kept.take();
+            return Err(Failure::new(FailureKind::Other, format!("more than {MOST_SHARDS} shards")));
+        }
+        if pages.next.is_none()
+            && let Some(pages) = kept.take()
+        {
+            return Ok(Listing::new(pages));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The calls that readings are made of, apart from the SDK that makes them: readings can so be tested on a paused clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clients::Aws;
+use super::failure::Failure;
+use super::page::{Page, ShardsPage};
+use super::tables::TableRead;
+use super::{dynamodb_streams, kinesis, tables};
+use crate::lag::streams::{Position, ShardId, Timestamp};
+use crate::trigger::{CheckpointStore, KinesisStream, StreamName};
+
+/// A stream as calls name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// Whichever Kinesis stream has this name or ARN now.
+    Kinesis(KinesisStream),
+    /// The stream of a DynamoDB table with this ARN: a stream that is switched off and on again has another one.
+    DynamoDb(Arc<str>),
+}
+
+impl Address {
+    /// What tells apart the streams that one table has had: the end of the ARN.
+    pub(super) fn label(&self) -> Option<&str> {
+        match self {
+            Self::Kinesis(_) => None,
+            Self::DynamoDb(arn) => arn.rsplit('/').next(),
+        }
+    }
+}
+
+/// What a stream is, and what bounds the reading of it.
+#[derive(Clone, Debug)]
+pub(super) struct Description {
+    pub(super) address: Address,
+    /// When it was created, where the service reports it; another stream of the same name has another time.
+    pub(super) created: Option<Timestamp>,
+    /// How long it keeps records.
+    pub(super) retention: Duration,
+    /// The least time between two reads of a shard.
+    pub(super) reads_apart: Duration,
+}
+
+/// One account and region, called as one identity.
+pub(super) trait Service: Send + Sync + 'static {
+    /// The service's time.
+    fn now(&self) -> Timestamp;
+
+    /// What a stream is.
+    fn describe(&self, stream: &StreamName) -> impl Future<Output = Result<Description, Failure>> + Send;
+
+    /// A page of the list of shards: the first one, or the one that `next` names.
+    fn shards(
+        &self,
+        stream: &Address,
+        next: Option<String>,
+    ) -> impl Future<Output = Result<ShardsPage, Failure>> + Send;
+
+    /// An iterator behind `position` of a shard.
+    fn iterator(
+        &self,
+        stream: &Address,
+        shard: &ShardId,
+        position: &Position,
+    ) -> impl Future<Output = Result<String, Failure>> + Send;
+
+    /// The first record behind an iterator.
+    fn page(
+        &self,
+        stream: &Address,
+        shard: &ShardId,
+        iterator: String,
+    ) -> impl Future<Output = Result<Page, Failure>> + Send;
+
+    /// Every row of a checkpoint table.
+    fn rows(&self, store: &CheckpointStore) -> impl Future<Output = Result<TableRead, Failure>> + Send;
+}
+
+impl Service for Aws {
+    fn now(&self) -> Timestamp {
+        self.now()
+    }
+
+    async fn describe(&self, stream: &StreamName) -> Result<Description, Failure> {
+        match stream {
+            StreamName::Kinesis(name) => {
+                let summary = kinesis::summary(self, name).await?;
+                Ok(Description {
+                    address: Address::Kinesis(name.clone()),
+                    created: summary.created,
+                    retention: summary.retention,
+                    reads_apart: summary.reads_apart,
+                })
+            }
+            StreamName::DynamoDb(table) => {
+                let arn = dynamodb_streams::stream_arn(self, table).await?;
+                Ok(Description {
+                    address: Address::DynamoDb(arn.into()),
+                    created: None,
+                    retention: dynamodb_streams::RETENTION,
+                    reads_apart: Duration::ZERO,
+                })
+            }
+        }
+    }
+
+    async fn shards(&self, stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
+        match stream {
+            Address::Kinesis(name) => kinesis::shards(self, name, next).await,
+            Address::DynamoDb(arn) => dynamodb_streams::shards(self, arn, next).await,
+        }
+    }
+
+    async fn iterator(&self, stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+        match stream {
+            Address::Kinesis(name) => kinesis::iterator(self, name, shard, position).await,
+            Address::DynamoDb(arn) => dynamodb_streams::iterator(self, arn, shard, position).await,
+        }
+    }
+
+    async fn page(&self, stream: &Address, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+        match stream {
+            Address::Kinesis(name) => kinesis::page(self, name, shard, iterator).await,
+            Address::DynamoDb(arn) => dynamodb_streams::page(self, arn, shard, iterator).await,
+        }
+    }
+
+    async fn rows(&self, store: &CheckpointStore) -> Result<TableRead, Failure> {
+        tables::read(self, store).await
+    }
+}
