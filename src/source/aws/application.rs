@@ -13,10 +13,11 @@ use super::listing::Listing;
 use super::round::{Arrival, Round};
 use super::service::Service;
 use super::stream::{Described, Incarnation, Stream};
+use super::tables::TableRead;
 use super::turns::{ApplicationId, Request};
 use crate::lag::streams::{
-    AgeRules, Beginning, Checkpoint, Contradiction, Lease, Need, Position, RowsOf, ShardId, Survey, Timestamp, Wanted,
-    Worker, leases_of, workers_of,
+    AgeRules, Beginning, Checkpoint, Contradiction, Lease, Need, Position, Row, RowsOf, ShardId, Survey, Timestamp,
+    Wanted, Worker, leases_of, workers_of,
 };
 use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName};
@@ -108,6 +109,14 @@ struct Shards<S> {
     listing: Arc<Listing>,
 }
 
+/// Whether a list of shards was made to agree with what else is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Yes,
+    /// It disagrees, and a newer list cannot be read now.
+    NoNewerList,
+}
+
 impl<S: Service> Reading<'_, S> {
     pub(super) async fn observe(&self, mut arrival: Arrival) -> Result<Observation, SourceError> {
         let (described, rows) = tokio::join!(self.stream.describe(self.round.until), self.rows());
@@ -126,7 +135,7 @@ impl<S: Service> Reading<'_, S> {
         let interval = reads_apart.max(self.source.probe_interval);
         let mut failures = HashMap::new();
         let (survey, at) = loop {
-            shards = self.settled(shards, &leases, &mut failures).await?;
+            let settled = self.settle(&mut shards, &leases, &mut failures).await?;
             let rules = AgeRules {
                 from: self.age_from(interval),
                 beginning: match self.source.initial_position {
@@ -142,7 +151,8 @@ impl<S: Service> Reading<'_, S> {
             };
             let surveyed = self.survey(&shards, &leases, &rules, interval, &mut arrival, &mut failures).await;
             // a probe may have found the end of a shard that is listed as open, or no shard at all
-            if self.list_needed_since(&shards, &leases, &failures).is_none() || Instant::now() >= self.round.until {
+            let disputed = self.list_needed_since(&shards, &leases, &failures).is_some();
+            if settled == Settled::NoNewerList || !disputed || Instant::now() >= self.round.until {
                 break surveyed;
             }
         };
@@ -161,7 +171,7 @@ impl<S: Service> Reading<'_, S> {
         }
     }
 
-    async fn rows(&self) -> Result<Option<Arc<super::tables::TableRead>>, SourceError> {
+    async fn rows(&self) -> Result<Option<Arc<TableRead>>, SourceError> {
         let store = &self.source.store;
         let rows = self
             .table
@@ -182,7 +192,7 @@ impl<S: Service> Reading<'_, S> {
         failure.into_error(attempt)
     }
 
-    fn written(&self, rows: &[crate::lag::streams::Row], described: &Described) -> Result<Written, SourceError> {
+    fn written(&self, rows: &[Row], described: &Described) -> Result<Written, SourceError> {
         let of = match &self.source.stream.stream {
             StreamName::Kinesis(stream) => RowsOf::Kinesis {
                 stream: stream.name(),
@@ -218,27 +228,29 @@ impl<S: Service> Reading<'_, S> {
         Ok(Shards { of, listing })
     }
 
-    /// The shards; listed again where the checkpoints, or the shards themselves, disagree with the list.
-    async fn settled(
+    /// Lists the shards again where the checkpoints, or the shards themselves, disagree with the list.
+    async fn settle(
         &self,
-        mut shards: Shards<S>,
+        shards: &mut Shards<S>,
         leases: &[Lease],
         failures: &mut HashMap<ShardId, Failure>,
-    ) -> Result<Shards<S>, SourceError> {
-        if let Some(since) = self.list_needed_since(&shards, leases, failures) {
-            let newer = shards.of.newer_listing(since, self.round.until).await;
-            match newer {
+    ) -> Result<Settled, SourceError> {
+        let contradiction = |shards: &Shards<S>| Contradiction::find(leases, |shard| shards.listing.get(shard));
+        if let Some(since) = self.list_needed_since(shards, leases, failures) {
+            match shards.of.newer_listing(since, self.round.until).await {
                 Ok(listing) => {
-                    shards = self.accepted(Shards { of: shards.of, listing }).await?;
+                    *shards = self.accepted(Shards { of: shards.of.clone(), listing }).await?;
                     failures.retain(|_, failure| !failure.disputes_list());
                 }
                 // the older list is better than no answer, unless the checkpoints contradict it
-                Err(failure) if failure.is_passing() => {}
+                Err(failure) if failure.is_passing() && contradiction(shards).is_none() => {
+                    return Ok(Settled::NoNewerList);
+                }
                 Err(failure) => return Err(self.not_listed(failure)),
             }
         }
-        match Contradiction::find(leases, |shard| shards.listing.get(shard)) {
-            None => Ok(shards),
+        match contradiction(shards) {
+            None => Ok(Settled::Yes),
             Some(contradiction) => Err(self.contradicted(&contradiction)),
         }
     }

@@ -154,7 +154,7 @@ impl<S: Service> Prober<S> {
         }
         let of_shard = probes.entry(shard.clone()).or_default();
         of_shard.add(looked.probe, shard);
-        known.turns.succeeded(of, now, per_turn(&self.address), |position: &Position| {
+        known.turns.succeeded(of, now, |position: &Position| {
             of_shard.answer(position, shard).is_some_and(|probe| probe.at >= at)
         });
         known.iterators.retain(KeptIterator::is_fresh);

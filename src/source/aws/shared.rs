@@ -11,10 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
-use crate::lag::FORGET_AFTER;
 
 /// A failure is shared by those who come within this time after it, so that hundreds of sources make one call and not hundreds.
 const FAILURE_LASTS: Duration = Duration::from_secs(1);
+
+/// What is not used for this long is forgotten; targets are read every ten minutes at least.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(60);
 
 /// One thing that is read again and again, by one task at a time.
 ///
@@ -150,7 +152,7 @@ impl<K: Clone + Eq + Hash, V> Registry<K, V> {
             *used = now;
             return value.clone();
         }
-        all.retain(|_, (used, _)| now.duration_since(*used) < FORGET_AFTER);
+        all.retain(|_, (used, _)| now.duration_since(*used) < FORGOTTEN_AFTER);
         let value = Arc::new(make());
         all.insert(key.clone(), (now, value.clone()));
         value

@@ -22,7 +22,7 @@ const KINESIS_DESCRIBED_EVERY: Duration = Duration::from_secs(600);
 const DYNAMODB_DESCRIBED_EVERY: Duration = Duration::from_secs(20);
 /// A first reading waits this long for the retention. Hundreds of streams at once must wait for their turn to request it, and only
 /// few ages need it.
-const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(2);
+const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// While a list and a checkpoint or the end of a shard exclude each other, the shards are listed this often.
 const LISTED_AGAIN_EVERY: Duration = Duration::from_secs(15);
 

@@ -65,9 +65,13 @@ pub(super) const fn per_turn(address: &Address) -> i32 {
 impl Turns {
     /// Replaces what `application` wants to know. The first request of a round may begin another turn.
     pub(super) fn request(&mut self, application: ApplicationId, request: Request, now: Instant, per_turn: i32) {
-        if let Some(balance) = self.bounded.as_mut().filter(|balance| balance.is_over(&request)) {
-            let left = (balance.left + per_turn).min(per_turn);
-            *balance = Balance { at: now, round: request.round, left };
+        let left = match self.bounded {
+            None => Some(per_turn),
+            Some(balance) if balance.is_over(&request) => Some((balance.left + per_turn).min(per_turn)),
+            Some(_) => None,
+        };
+        if let Some(left) = left {
+            self.bounded = Some(Balance { at: now, round: request.round, left });
         }
         self.requests.insert(application, request);
     }
@@ -89,7 +93,7 @@ impl Turns {
         let bounded = || {
             let all: Vec<(&ApplicationId, &Request)> = of(&[Need::Bounded]);
             let may = all.into_iter().filter(|(id, request)| self.may_probe(**id, request, now));
-            may.max_by_key(|(id, request)| (request.width.as_millis() * self.waited(**id, now).as_millis(), **id))
+            may.max_by_key(|(id, request)| (self.urgency(**id, request, now), **id))
         };
         let (id, request) = chosen.or_else(quiet).or_else(bounded)?;
         Some((*id, request.clone()))
@@ -112,13 +116,15 @@ impl Turns {
     }
 
     fn may_probe(&self, id: ApplicationId, request: &Request, now: Instant) -> bool {
-        let Some(balance) = self.bounded else { return true };
-        let was_served = self.served.get(&id).is_some_and(|at| *at >= balance.at);
-        (balance.left > 0 && !was_served) || self.waited(id, now) >= STARVED_AFTER.max(request.interval)
+        let served = self.served.get(&id);
+        let in_turn = self.bounded.is_some_and(|balance| balance.left > 0 && served.is_none_or(|at| *at < balance.at));
+        in_turn || served.is_some_and(|at| now.duration_since(*at) >= STARVED_AFTER.max(request.interval))
     }
 
-    fn waited(&self, id: ApplicationId, now: Instant) -> Duration {
-        self.served.get(&id).map_or(STARVED_AFTER, |at| now.duration_since(*at))
+    /// The wider the bound and the longer the wait, the more urgent; one that was never probed comes first.
+    fn urgency(&self, id: ApplicationId, request: &Request, now: Instant) -> u128 {
+        let waited = self.served.get(&id).map(|at| now.duration_since(*at));
+        waited.map_or(u128::MAX, |waited| request.width.as_millis().saturating_mul(waited.as_millis()))
     }
 
     /// The probe that `application` requested has succeeded: it takes a turn, and every request that `answered` holds for is served.
@@ -126,15 +132,14 @@ impl Turns {
         &mut self,
         (application, request): (ApplicationId, &Request),
         now: Instant,
-        per_turn: i32,
         answered: impl Fn(&Position) -> bool,
     ) {
         match request.need {
             Need::Quiet => self.quiet_at = Some(now),
             Need::Bounded | Need::First | Need::Unknown => {
-                let turn = Balance { at: now, round: request.round, left: per_turn };
-                let balance = self.bounded.get_or_insert(turn);
-                balance.left = (balance.left - 1).max(-MOST_DEBT);
+                if let Some(balance) = &mut self.bounded {
+                    balance.left = (balance.left - 1).max(-MOST_DEBT);
+                }
             }
         }
         self.requests.remove(&application);
@@ -161,5 +166,105 @@ impl Balance {
     /// for because of that.
     fn is_over(self, request: &Request) -> bool {
         request.round > self.round && request.round.duration_since(self.round) >= request.interval * 9 / 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::streams::SequenceNumber;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const WIDE: Duration = Duration::from_secs(1000);
+
+    fn at(number: u32) -> Position {
+        Position::After(SequenceNumber::parse(&number.to_string()).expect("digits"))
+    }
+
+    /// A shard of Kinesis, whose rounds are ten seconds apart.
+    struct Rounds {
+        turns: Turns,
+        shard: ShardId,
+        round: Instant,
+    }
+
+    impl Rounds {
+        fn new() -> Self {
+            let shard = ShardId::new("shardId-000000000000");
+            Self { turns: Turns::default(), shard, round: Instant::now() }
+        }
+
+        /// The applications that are probed in the next round, in which these are requested; nothing serves more than one.
+        fn next(&mut self, requests: &[(u64, u32, Need, Duration)]) -> Vec<u64> {
+            self.round += SECOND * 10;
+            for (id, position, need, width) in requests {
+                let request = Request {
+                    position: at(*position),
+                    need: *need,
+                    width: *width,
+                    interval: SECOND,
+                    round: self.round,
+                };
+                self.turns.request(ApplicationId(*id), request, self.round, 1);
+            }
+            let mut probed = Vec::new();
+            while let Some((id, request)) = self.turns.next(&self.shard, self.round) {
+                self.turns.succeeded((id, &request), self.round, |_| false);
+                probed.push(id.0);
+            }
+            for (id, ..) in requests {
+                self.turns.withdraw(ApplicationId(*id));
+            }
+            probed
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unknown_ages_are_all_probed_and_the_lowest_position_comes_first() {
+        let probed = Rounds::new().next(&[
+            (1, 30, Need::Unknown, WIDE),
+            (2, 10, Need::Unknown, WIDE),
+            (3, 20, Need::First, WIDE),
+        ]);
+        assert_eq!(probed, [2, 3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_bounded_ages_one_is_probed_in_a_round_and_each_gets_its_turn() {
+        let mut rounds = Rounds::new();
+        let requests = [1, 2, 3].map(|id| (id, u32::try_from(id).expect("small"), Need::Bounded, WIDE));
+        let probed: Vec<_> = (0..6).map(|_| rounds.next(&requests)).collect();
+        assert!(probed.iter().all(|probed| probed.len() == 1), "{probed:?}");
+        let mut first: Vec<_> = probed[..3].concat();
+        first.sort_unstable();
+        assert_eq!(first, [1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_widest_bound_is_probed_most_often_and_the_narrowest_does_not_starve() {
+        let mut rounds = Rounds::new();
+        let requests = [(1, 1, Need::Bounded, WIDE), (2, 2, Need::Bounded, WIDE / 100)];
+        let probed: Vec<_> = (0..20).flat_map(|_| rounds.next(&requests)).collect();
+        let narrow = probed.iter().filter(|id| **id == 2).count();
+        assert!((2..=4).contains(&narrow), "{probed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_probes_of_new_applications_are_paid_back() {
+        let mut rounds = Rounds::new();
+        let new = [1, 2, 3].map(|id| (id, u32::try_from(id).expect("small"), Need::First, WIDE));
+        assert_eq!(rounds.next(&new).len(), 3);
+        let moving = new.map(|(id, position, _, width)| (id, position + 100, Need::Bounded, width));
+        let probes: Vec<_> = (0..6).map(|_| rounds.next(&moving).len()).collect();
+        assert_eq!(probes, [0, 0, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_applications_have_a_probe_beside_those_that_lag() {
+        let mut rounds = Rounds::new();
+        let requests = [(1, 1, Need::Bounded, WIDE), (2, 9, Need::Quiet, SECOND), (3, 8, Need::Quiet, SECOND)];
+        for _ in 0..3 {
+            assert_eq!(rounds.next(&requests), [3, 1]);
+        }
     }
 }
