@@ -83,9 +83,8 @@ impl Position {
         match self {
             Self::TrimHorizon => true,
             Self::At(time) => *time <= arrived,
-            Self::After(done) => done < number,
-            // the record itself is found where a part of it is unread
-            Self::Within(done, _) => done <= number,
+            // of a record that is processed in part only a probe knows whether the rest is unread
+            Self::After(done) | Self::Within(done, _) => done < number,
         }
     }
 }

@@ -244,6 +244,20 @@ async fn a_new_record_of_an_idle_application_is_seen_in_the_next_round() {
 }
 
 #[tokio::test]
+async fn a_packed_record_counts_as_unread_until_its_last_user_record_is_processed() {
+    let (scene, shards) = Scene::kinesis(1, &[]).await;
+    let packed = scene.aws.put_packed_record("orders", &shards[0], scene.ago(600), 3);
+    for (index, expected) in [(0, 600.0), (1, 600.0), (2, 0.0)] {
+        let row = json!({
+            "leaseKey": {"S": shards[0]}, "checkpoint": {"S": packed}, "checkpointSubSequenceNumber": {"N": index.to_string()},
+        });
+        scene.aws.put_item(APPLICATION, &row);
+        assert_about(scene.age().await, expected);
+        tokio::time::sleep(NEXT_ROUND).await;
+    }
+}
+
+#[tokio::test]
 async fn a_stream_of_large_records_is_read_less_often() {
     let (scene, shards) = Scene::kinesis(1, &[]).await;
     scene.aws.set_max_record_size("orders", 10_240);

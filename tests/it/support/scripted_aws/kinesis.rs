@@ -96,6 +96,19 @@ impl ScriptedAws {
         })
     }
 
+    /// The same for a record into which the Kinesis Producer Library has packed so many user records.
+    pub fn put_packed_record(&self, stream: &str, shard: &str, arrival_ms: u64, user_records: usize) -> String {
+        let sequence = self.put_record(stream, shard, arrival_ms);
+        // its magic number, the field `records` of its protobuf message for each, and the MD5 of the message
+        let messages = b"\x1a\x05\x08\x00\x1a\x01x".repeat(user_records);
+        let data = [&[0xF3, 0x89, 0x9A, 0xC2], &messages[..], &[0; 16]].concat();
+        self.with_stream(stream, |stream| {
+            let last = stream.shard_mut(shard).records.last_mut();
+            last.unwrap().data = data;
+        });
+        sequence
+    }
+
     /// Closes a shard and opens two for its hash keys.
     pub fn split_shard(&self, stream: &str, shard: &str, at_ms: u64) -> [String; 2] {
         self.with_stream(stream, |stream| {

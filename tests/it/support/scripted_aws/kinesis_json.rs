@@ -60,7 +60,7 @@ pub(super) fn record(record: &Record) -> Value {
     json!({
         "SequenceNumber": record.sequence,
         "ApproximateArrivalTimestamp": seconds(record.arrival_ms),
-        "Data": STANDARD.encode("an order"),
+        "Data": STANDARD.encode(&record.data),
         "PartitionKey": "customer",
     })
 }

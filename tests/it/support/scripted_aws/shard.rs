@@ -27,6 +27,7 @@ pub(super) struct Shard {
 pub(super) struct Record {
     pub(super) sequence: Sequence,
     pub(super) arrival_ms: u64,
+    pub(super) data: Vec<u8>,
 }
 
 /// Where an iterator stands.
@@ -76,7 +77,7 @@ impl Shard {
     pub(super) fn put(&mut self, sequence: Sequence, arrival_ms: u64) -> String {
         assert!(self.ending.is_none(), "shard {} is closed", self.id);
         let text = sequence.0.clone();
-        self.records.push(Record { sequence, arrival_ms });
+        self.records.push(Record { sequence, arrival_ms, data: b"an order".to_vec() });
         self.numbered += 1;
         text
     }
