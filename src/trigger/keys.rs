@@ -406,7 +406,7 @@ pub const KEYS: &[Key] = &[
         Form("duration, 1s to 10m", DURATION),
         Depends("1s; 30s for DynamoDB Streams"),
         Age,
-        "A shard is read no more often than this; a DynamoDB stream's shard allows two readers in all",
+        "Least time between two probes of a shard for quiet applications, and between two for moving ones; a DynamoDB stream's shard allows two readers in all",
     ),
     key(
         "catchUpTime",
