@@ -109,6 +109,7 @@ fn application() -> Observation {
         survey: Survey { shards: shards.collect(), wanted: Vec::new() },
         checkpoints: Checkpoints::Some,
         workers: Vec::new(),
+        table: None,
         retention: Some(Duration::from_secs(86_400)),
         seen: Timestamp::from_unix_ms(0),
     })

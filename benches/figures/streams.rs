@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::Observe as _;
 use keda_stream_scaler::lag::streams::{
-    AgeRules, Attribute, Beginning, Probes, Row, RowsOf, Shard, ShardId, ShardState, Survey, Timestamp, leases_of,
+    AgeRules, Attribute, Beginning, CheckpointsOf, Probes, Row, RowsOf, Shard, ShardId, ShardState, Survey, Timestamp,
+    leases_of,
 };
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::UpstreamMetrics;
@@ -133,6 +134,7 @@ pub fn leases(table: &mut Table) {
         records_since: now,
         listed: now,
         retention: Duration::from_secs(86_400),
+        checkpoints: CheckpointsOf::ThisRound,
     };
     let judged = Mutex::new(0);
     let before = Usage::of("self");

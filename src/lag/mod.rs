@@ -19,7 +19,7 @@ pub use history::{CommitOf, GroupHistory, History, PAST_END_GRACE, PartitionHist
 pub use moment::Moment;
 pub use observation::{
     ApplicationObservation, Checkpoints, GroupObservation, Member, MemberIndex, Members, Observation,
-    PartitionObservation, ShardsObservation, TopicObservation,
+    PartitionObservation, ShardsObservation, TableReading, TopicObservation,
 };
 pub use observe::{FORGET_AFTER, Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};

@@ -47,10 +47,23 @@ pub struct ApplicationObservation {
     pub checkpoints: Checkpoints,
     /// What its workers have written of themselves; nothing is decided by it.
     pub workers: Vec<Worker>,
+    /// How its checkpoint table was read; `None` where there is no table, and in a recording.
+    pub table: Option<TableReading>,
     /// The stream keeps records for so long; `None` until it could be asked for.
     pub retention: Option<Duration>,
     /// When it was seen, by the service's clock.
     pub seen: Timestamp,
+}
+
+/// How a checkpoint table was read. A large one is not read in each round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TableReading {
+    /// How long before the round its rows were read; zero where that was in the round itself.
+    pub ago: Duration,
+    /// How often the table is read at most, by its size and `leaseTableReadUnits`.
+    pub every: Duration,
+    /// What one read costs, in DynamoDB's read units.
+    pub read_units: f64,
 }
 
 /// What a consumer group has committed, and where the logs that it reads end.

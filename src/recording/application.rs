@@ -72,6 +72,7 @@ impl TryFrom<ApplicationLine> for ApplicationObservation {
             checkpoints: line.checkpoints,
             // nothing is decided by them, so they are not recorded
             workers: Vec::new(),
+            table: None,
             retention: line.retention_ms.map(Duration::from_millis),
             seen: Timestamp::from_unix_ms(line.seen),
         })

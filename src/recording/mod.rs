@@ -180,6 +180,7 @@ mod tests {
             survey: Survey { shards, wanted: Vec::new() },
             checkpoints: Checkpoints::Some,
             workers: Vec::new(),
+            table: None,
             retention: Some(Duration::from_secs(86_400)),
             seen: Timestamp::from_unix_ms(9),
         });

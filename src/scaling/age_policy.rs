@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::{Decision, Quantity, RetentionRisk, Step};
 use crate::lag::streams::Backlog;
-use crate::lag::{ApplicationObservation, Checkpoints};
+use crate::lag::{ApplicationObservation, Checkpoints, TableReading};
 use crate::trigger::AgePolicy;
+
+/// A checkpoint table that is read less often than this is worth a word: the default `pollInterval`.
+const READ_SELDOM: Duration = Duration::from_secs(10);
 
 pub(super) fn decide(policy: &AgePolicy, application: &ApplicationObservation) -> Decision {
     let survey = &application.survey;
@@ -22,6 +25,10 @@ pub(super) fn decide(policy: &AgePolicy, application: &ApplicationObservation) -
     } else {
         let shards = survey.shards.iter().filter(|report| report.backlog == Backlog::CaughtUp).count();
         steps.push(Step::NothingUnread { shards: u64::try_from(shards).unwrap_or(u64::MAX) });
+    }
+    if let Some(TableReading { ago, every, read_units }) = application.table.filter(|table| table.every >= READ_SELDOM)
+    {
+        steps.push(Step::CheckpointsRead { ago_ms: milliseconds(ago), every_ms: milliseconds(every), read_units });
     }
     let age = survey.age();
     let active = age > policy.activation_threshold;

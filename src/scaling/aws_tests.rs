@@ -60,6 +60,7 @@ fn application(backlogs: &[Backlog], retention: Duration) -> Observation {
         survey,
         checkpoints: Checkpoints::Some,
         workers: Vec::new(),
+        table: None,
         retention: Some(retention),
         seen,
     })

@@ -120,6 +120,15 @@ pub enum Step {
         /// After this time the stream deletes a record.
         retention_ms: u64,
     },
+    /// The checkpoint table is so large that it is not read in each round.
+    CheckpointsRead {
+        /// When its rows were read, before this round.
+        ago_ms: u64,
+        /// How often it is read.
+        every_ms: u64,
+        /// What one read costs, in DynamoDB's read units.
+        read_units: f64,
+    },
     /// The age was compared with its threshold.
     AgeActivation {
         /// The age.

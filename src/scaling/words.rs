@@ -57,6 +57,14 @@ impl fmt::Display for Step {
                 let (how, retention) = (risk_in_words(*risk), seconds(*retention_ms));
                 write!(f, "the stream deletes records after {retention}, and {how} of that is over")
             }
+            Self::CheckpointsRead { ago_ms, every_ms, read_units } => {
+                let (ago, every) = (seconds(*ago_ms), seconds(*every_ms));
+                write!(
+                    f,
+                    "checkpoints read {ago} ago; one read of the table costs {read_units:.1} read units, so leaseTableReadUnits \
+                     allows one every {every}"
+                )
+            }
             Self::AgeActivation { age_ms, threshold_ms, active } => {
                 let (age, threshold) = (seconds(*age_ms), seconds(*threshold_ms));
                 write!(f, "{}: {age} old, more than {threshold} are needed", verdict(*active))
@@ -90,6 +98,7 @@ const fn risk_in_words(risk: RetentionRisk) -> &'static str {
 const fn age_basis_in_words(basis: AgeBasis) -> &'static str {
     match basis {
         AgeBasis::Record => "by its own time",
+        AgeBasis::EarlierCheckpoint => "at most, by the last checkpoint that was read",
         AgeBasis::SequenceNumber => "at most, by the time inside the checkpoint",
         AgeBasis::EarlierRead => "at most, by an earlier read",
         AgeBasis::EmptyPages => "at most, as the service tells behind empty pages",

@@ -108,6 +108,7 @@ fn two_workers() -> Observation {
         survey: Survey { shards: shards.into(), wanted: Vec::new() },
         checkpoints: Checkpoints::Some,
         workers: Vec::new(),
+        table: None,
         retention: None,
         seen: Timestamp::from_unix_ms(0),
     })

@@ -143,6 +143,7 @@ fn application(shards: Vec<ShardReport>) -> Observation {
         survey: Survey { shards, wanted: Vec::new() },
         checkpoints: Checkpoints::Some,
         workers: Vec::new(),
+        table: None,
         retention: None,
         seen: Timestamp::from_unix_ms(0),
     })

@@ -206,6 +206,7 @@ impl World {
             records_since: ms(self.now - 60_000),
             listed: ms(self.now),
             retention: Duration::from_secs(86_400),
+            checkpoints: CheckpointsOf::ThisRound,
         };
         let mut count = 0;
         loop {

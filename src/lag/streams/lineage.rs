@@ -71,7 +71,7 @@ impl Position {
             (Self::At(time), Self::After(number) | Self::Within(number, _)) => {
                 number.arrived_after(shard, now).is_some_and(|arrived| arrived >= *time)
             }
-            (Self::After(one), Self::After(other)) | (Self::Within(one, _), Self::After(other)) => one <= other,
+            (Self::After(one) | Self::Within(one, _), Self::After(other)) => one <= other,
             (Self::After(one), Self::Within(other, _)) => one < other,
             (Self::Within(one, index), Self::Within(other, later)) => (one, index) <= (other, later),
             (_, Self::TrimHorizon) | (Self::After(_) | Self::Within(..), Self::At(_)) => false,

@@ -26,6 +26,6 @@ pub use probes::{Found, Probe, ShardProbes};
 pub use rows::{Attribute, Row, RowError, RowsOf, leases_of};
 pub use sequence_number::SequenceNumber;
 pub use shard::{Shard, ShardId, ShardState};
-pub use survey::{AgeBasis, AgeRules, Backlog, Need, ShardReport, Survey, Wanted};
+pub use survey::{AgeBasis, AgeRules, Backlog, CheckpointsOf, Need, ShardReport, Survey, Wanted};
 pub use timestamp::Timestamp;
 pub use workers::{WORKER, WORKER_ATTRIBUTES, Worker, workers_of};

@@ -34,6 +34,17 @@ pub struct AgeRules {
     pub listed: Timestamp,
     /// The stream keeps records this long.
     pub retention: Duration,
+    /// Of when the checkpoints are.
+    pub checkpoints: CheckpointsOf,
+}
+
+/// Of when the checkpoints are that ages are derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointsOf {
+    /// Of this round.
+    ThisRound,
+    /// Of an earlier one: the application may have got further since, and every age is an upper bound.
+    AnEarlierRound,
 }
 
 /// What an application has not read of a shard.
@@ -65,6 +76,8 @@ pub enum Backlog {
 pub enum AgeBasis {
     /// The first unread record: exact.
     Record,
+    /// The first unread record by a checkpoint that was read some time ago: an upper bound.
+    EarlierCheckpoint,
     /// The time inside the checkpoint: an upper bound.
     SequenceNumber,
     /// An earlier probe, before which nothing that is unread arrived: an upper bound.
@@ -168,7 +181,7 @@ impl Survey {
                 Standing::Finished => Backlog::Finished,
                 Standing::Waits(on) => Backlog::Waits { on },
                 Standing::Reads(position) => {
-                    let estimate = Estimate::new(shard, position, probes, rules, now);
+                    let estimate = Estimate::new(shard, &position, probes, rules, now);
                     let backlog = estimate.backlog();
                     estimates.push(estimate);
                     backlog
@@ -223,11 +236,12 @@ impl ShardReport {
 // === impl Estimate ===
 
 impl<'a> Estimate<'a> {
-    fn new(shard: &'a Shard, position: Position, probes: &Probes, rules: &AgeRules, now: Timestamp) -> Self {
-        let Limit { time, basis: limit_basis, probed } = Limit::of(shard, &position, probes, rules, now);
+    fn new(shard: &'a Shard, position: &Position, probes: &Probes, rules: &AgeRules, now: Timestamp) -> Self {
+        let Limit { time, basis: limit_basis, probed } = Limit::of(shard, position, probes, rules, now);
         let bounded = now.since(time);
         let of_shard = probes.get(&shard.id);
-        let unread = of_shard.and_then(|known| known.unread_since(&position, rules.records_since));
+        let unread = of_shard.and_then(|known| known.unread_since(position, rules.records_since));
+        let unread = unread.filter(|_| rules.checkpoints == CheckpointsOf::ThisRound);
         let lowest = unread.map_or(Duration::ZERO, |arrived| now.since(arrived)).min(bounded);
         let estimate = |lowest, highest, basis, state| Self {
             shard: &shard.id,
@@ -239,7 +253,7 @@ impl<'a> Estimate<'a> {
         };
         let nothing = |state| estimate(Duration::ZERO, Duration::ZERO, None, state);
         let bound = |need| estimate(lowest, bounded, Some(limit_basis), ProbeState::Wanted(need));
-        let Some(probe) = of_shard.and_then(|known| known.answer(&position, &shard.id)) else {
+        let Some(probe) = of_shard.and_then(|known| known.answer(position, &shard.id)) else {
             let unknown = !probed && matches!(limit_basis, AgeBasis::Retention | AgeBasis::Beginning);
             return bound(if unknown {
                 Need::Unknown
@@ -254,7 +268,12 @@ impl<'a> Estimate<'a> {
                 let age = now.since(*arrived);
                 // what retention may have deleted is not the first record any more
                 if probe.at >= rules.records_since && age < rules.retention {
-                    estimate(age, age, Some(AgeBasis::Record), ProbeState::Current)
+                    match rules.checkpoints {
+                        CheckpointsOf::ThisRound => estimate(age, age, Some(AgeBasis::Record), ProbeState::Current),
+                        CheckpointsOf::AnEarlierRound => {
+                            estimate(Duration::ZERO, age, Some(AgeBasis::EarlierCheckpoint), ProbeState::Current)
+                        }
+                    }
                 } else {
                     bound(Need::Bounded)
                 }
@@ -267,7 +286,7 @@ impl<'a> Estimate<'a> {
             }
             Found::Tip if probe.at >= rules.current_since => nothing(ProbeState::Empty),
             Found::Tip => {
-                let need = if probe.position == position { Need::Quiet } else { Need::Bounded };
+                let need = if probe.position == *position { Need::Quiet } else { Need::Bounded };
                 Self { state: ProbeState::WasEmpty(need), ..bound(need) }
             }
             Found::EmptyPages { behind } => {

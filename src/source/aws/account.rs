@@ -8,13 +8,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::application::{Progress, Reading};
+use super::application::{Progress, Reader, Reading};
 use super::checkpoints::CheckpointTable;
 use super::round::{Arrival, Gate, Round};
 use super::service::Service;
 use super::shared::Registry;
 use super::stream::Stream;
-use super::turns::ApplicationId;
+use super::turns::ReaderId;
 use crate::lag::streams::ShardState;
 use crate::lag::{Observation, Report, ShardsObservation, SourceError};
 use crate::trigger::{ApplicationSource, CheckpointStore, SourceRef, StreamName, StreamSource};
@@ -28,7 +28,8 @@ pub(super) struct Account<S> {
     streams: Registry<StreamName, Stream<S>>,
     tables: Registry<CheckpointStore, CheckpointTable>,
     applications: Registry<(StreamName, CheckpointStore), Progress>,
-    next_application: AtomicU64,
+    readers: Registry<ApplicationSource, Reader>,
+    next_reader: AtomicU64,
     room: Arc<Semaphore>,
 }
 
@@ -39,7 +40,8 @@ impl<S: Service> Account<S> {
             streams: Registry::default(),
             tables: Registry::default(),
             applications: Registry::default(),
-            next_application: AtomicU64::new(0),
+            readers: Registry::default(),
+            next_reader: AtomicU64::new(0),
             room: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
         }
     }
@@ -74,11 +76,12 @@ impl<S: Service> Account<S> {
 
     fn reading<'a>(&'a self, source: &'a ApplicationSource, round: Round) -> Reading<'a, S> {
         let name = &source.stream.stream;
-        let progress = self.applications.get_or_insert(&(name.clone(), source.store.clone()), || {
-            Progress::new(ApplicationId(self.next_application.fetch_add(1, Ordering::Relaxed)))
-        });
+        let progress = self.applications.get_or_insert(&(name.clone(), source.store.clone()), Progress::default);
+        let reader = self
+            .readers
+            .get_or_insert(source, || Reader::new(ReaderId(self.next_reader.fetch_add(1, Ordering::Relaxed))));
         let table = self.tables.get_or_insert(&source.store, CheckpointTable::default);
-        Reading { service: &self.service, source, stream: self.stream(name), table, progress, round }
+        Reading { service: &self.service, source, stream: self.stream(name), table, reader, progress, round }
     }
 
     async fn count(&self, source: &StreamSource, round: Round) -> Result<Observation, SourceError> {

@@ -7,17 +7,16 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::checkpoints::CheckpointTable;
+use super::checkpoints::{CheckpointTable, TableRows};
 use super::failure::{Failure, FailureKind};
 use super::listing::Listing;
 use super::round::{Arrival, Round};
 use super::service::Service;
 use super::stream::{Described, Incarnation, Stream};
-use super::tables::TableRead;
-use super::turns::{ApplicationId, Request};
+use super::turns::{ReaderId, Request};
 use crate::lag::streams::{
-    AgeRules, Beginning, Checkpoint, Contradiction, Lease, Need, Position, Row, RowsOf, ShardId, Survey, Timestamp,
-    Wanted, Worker, leases_of, workers_of,
+    AgeRules, Beginning, Checkpoint, CheckpointsOf, Contradiction, Lease, Need, Position, Row, RowError, RowsOf,
+    ShardId, Survey, Timestamp, Wanted, Worker, leases_of, workers_of,
 };
 use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName};
@@ -31,16 +30,20 @@ const RECORDS_LAST: Duration = Duration::from_secs(60);
 /// No stream keeps records for longer.
 const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
-/// The first answer for an application may wait this long: it is there within two rounds.
-const FIRST_ANSWER: Duration = Duration::from_secs(15);
+/// In rounds that begin this soon after a source was first observed, an answer waits until every shard was probed once. The round after
+/// that has an answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
-/// What is remembered of an application between rounds.
-pub(super) struct Progress {
-    id: ApplicationId,
+/// One source: triggers with other thresholds on the same application are others, which need other probes.
+pub(super) struct Reader {
+    id: ReaderId,
     /// When it was first observed.
     since: Instant,
-    state: Mutex<ProgressState>,
 }
+
+/// What is remembered of an application between rounds, for all sources that observe it.
+#[derive(Default)]
+pub(super) struct Progress(Mutex<ProgressState>);
 
 #[derive(Clone, Copy, Default)]
 struct ProgressState {
@@ -51,9 +54,9 @@ struct ProgressState {
     processed: Option<Timestamp>,
 }
 
-impl Progress {
-    pub(super) fn new(id: ApplicationId) -> Self {
-        Self { id, since: Instant::now(), state: Mutex::default() }
+impl Reader {
+    pub(super) fn new(id: ReaderId) -> Self {
+        Self { id, since: Instant::now() }
     }
 
     /// Whether the application has been observed for so short a time that an answer may wait until its shards were all probed once: a
@@ -61,9 +64,11 @@ impl Progress {
     fn is_new(&self, now: Instant) -> bool {
         now.duration_since(self.since) < FIRST_ANSWER
     }
+}
 
+impl Progress {
     fn state(&self) -> MutexGuard<'_, ProgressState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Since when records count for an application that begins at the newest one.
@@ -92,6 +97,7 @@ pub(super) struct Reading<'a, S> {
     pub(super) source: &'a ApplicationSource,
     pub(super) stream: Arc<Stream<S>>,
     pub(super) table: Arc<CheckpointTable>,
+    pub(super) reader: Arc<Reader>,
     pub(super) progress: Arc<Progress>,
     pub(super) round: Round,
 }
@@ -109,6 +115,18 @@ struct Shards<S> {
     listing: Arc<Listing>,
 }
 
+impl<S: Service> Shards<S> {
+    /// From when on a list must be, so that it can settle what excludes the present one.
+    fn list_needed_since(&self, leases: &[Lease], failures: &HashMap<ShardId, Failure>) -> Option<Instant> {
+        let unfinished = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
+        let unlisted = unfinished.filter(|lease| self.listing.get(&lease.shard).is_none()).map(|lease| &lease.shard);
+        let refused = failures.iter().filter(|(_, failure)| failure.disputes_list()).map(|(shard, _)| shard);
+        let contradiction = Contradiction::find(leases, |shard| self.listing.get(shard));
+        let contradicted = contradiction.map(|contradiction| contradiction.shard().clone());
+        self.of.list_needed_since(&self.listing, unlisted.chain(refused).cloned(), contradicted)
+    }
+}
+
 /// Whether a list of shards was made to agree with what else is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settled {
@@ -121,7 +139,8 @@ impl<S: Service> Reading<'_, S> {
     pub(super) async fn observe(&self, mut arrival: Arrival) -> Result<Observation, SourceError> {
         let (described, rows) = tokio::join!(self.stream.describe(self.round.until), self.rows());
         let (described, rows) = (described.map_err(|failure| self.not_described(failure))?, rows?);
-        let written = rows.as_ref().map(|rows| self.written(&rows.rows, &described)).transpose()?;
+        let written = rows.as_ref().map(|rows| self.written(rows.rows(), &described)).transpose()?;
+        let table = rows.map(|rows| rows.reading);
         let checkpoints = match &written {
             None => Checkpoints::NoTable,
             Some(written) if written.leases.is_empty() => Checkpoints::None,
@@ -132,7 +151,8 @@ impl<S: Service> Reading<'_, S> {
         let mut shards = self.shards(&described).await?;
         let retention = described.description.as_ref().map(|description| description.retention);
         let reads_apart = described.description.as_ref().map_or(Duration::ZERO, |description| description.reads_apart);
-        let interval = reads_apart.max(self.source.probe_interval);
+        // rounds begin a little early or late, and a whole one is not waited for because of that
+        let interval = reads_apart.max(self.source.probe_interval) * 9 / 10;
         let mut failures = HashMap::new();
         let (survey, at) = loop {
             let settled = self.settle(&mut shards, &leases, &mut failures).await?;
@@ -148,17 +168,22 @@ impl<S: Service> Reading<'_, S> {
                 records_since: self.round.begun_at.minus(RECORDS_LAST),
                 listed: shards.listing.at,
                 retention: retention.unwrap_or(LONGEST_RETENTION),
+                checkpoints: match table {
+                    Some(table) if !table.ago.is_zero() => CheckpointsOf::AnEarlierRound,
+                    _ => CheckpointsOf::ThisRound,
+                },
             };
             let surveyed = self.survey(&shards, &leases, &rules, interval, &mut arrival, &mut failures).await;
             // a probe may have found the end of a shard that is listed as open, or no shard at all
-            let disputed = self.list_needed_since(&shards, &leases, &failures).is_some();
+            let disputed = shards.list_needed_since(&leases, &failures).is_some();
             if settled == Settled::NoNewerList || !disputed || Instant::now() >= self.round.until {
                 break surveyed;
             }
         };
         self.check(&survey, failures)?;
         self.progress.processed(at.minus(survey.age()), checkpoints);
-        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, retention, seen: at }))
+        let seen = at;
+        Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, table, retention, seen }))
     }
 
     /// The numbers of DynamoDB Streams hold no time that bounds an age between two probes, so each turn is used.
@@ -171,12 +196,8 @@ impl<S: Service> Reading<'_, S> {
         }
     }
 
-    async fn rows(&self) -> Result<Option<Arc<TableRead>>, SourceError> {
-        let store = &self.source.store;
-        let rows = self
-            .table
-            .rows(self.service, store, f64::from(self.source.lease_table_read_units.get()), &self.round)
-            .await;
+    async fn rows(&self) -> Result<Option<TableRows>, SourceError> {
+        let rows = self.table.rows(self.service, self.source, &self.round).await;
         rows.map_err(|failure| failure.into_error(self.not_written()))
     }
 
@@ -204,8 +225,11 @@ impl<S: Service> Reading<'_, S> {
         };
         let layout = &self.source.store.layout;
         let leases = leases_of(rows, layout, of).map_err(|error| {
-            let remedy = error.remedy();
-            SourceError::new(SourceErrorKind::Broken, self.not_written()).because(error).remedy(remedy)
+            let (kind, remedy) = match &error {
+                RowError::FormerStream { .. } => (SourceErrorKind::Missing, error.remedy()),
+                _ => (SourceErrorKind::Broken, error.remedy()),
+            };
+            SourceError::new(kind, self.not_written()).because(error).remedy(remedy)
         })?;
         Ok(Written { leases, workers: workers_of(rows, layout) })
     }
@@ -236,7 +260,7 @@ impl<S: Service> Reading<'_, S> {
         failures: &mut HashMap<ShardId, Failure>,
     ) -> Result<Settled, SourceError> {
         let contradiction = |shards: &Shards<S>| Contradiction::find(leases, |shard| shards.listing.get(shard));
-        if let Some(since) = self.list_needed_since(shards, leases, failures) {
+        if let Some(since) = shards.list_needed_since(leases, failures) {
             match shards.of.newer_listing(since, self.round.until).await {
                 Ok(listing) => {
                     *shards = self.accepted(Shards { of: shards.of.clone(), listing }).await?;
@@ -253,21 +277,6 @@ impl<S: Service> Reading<'_, S> {
             None => Ok(Settled::Yes),
             Some(contradiction) => Err(self.contradicted(&contradiction)),
         }
-    }
-
-    /// From when on a list must be, so that it can settle what excludes the present one.
-    fn list_needed_since(
-        &self,
-        shards: &Shards<S>,
-        leases: &[Lease],
-        failures: &HashMap<ShardId, Failure>,
-    ) -> Option<Instant> {
-        let unfinished = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
-        let unlisted = unfinished.filter(|lease| shards.listing.get(&lease.shard).is_none()).map(|lease| &lease.shard);
-        let refused = failures.iter().filter(|(_, failure)| failure.disputes_list()).map(|(shard, _)| shard);
-        let contradiction = Contradiction::find(leases, |shard| shards.listing.get(shard));
-        let contradicted = contradiction.map(|contradiction| contradiction.shard().clone());
-        shards.of.list_needed_since(&shards.listing, unlisted.chain(refused).cloned(), contradicted)
     }
 
     /// Probes until the answer is as exact as it can be in this round.
@@ -294,7 +303,7 @@ impl<S: Service> Reading<'_, S> {
             let survey = prober.survey(|probes| Survey::new(shards.listing.shards(), leases, probes, rules, now));
             let open: Vec<_> = survey.wanted.iter().filter(|wanted| !asked.contains(&wanted.shard)).cloned().collect();
             // what was wanted in an earlier round is of no interest any more
-            prober.request(self.progress.id, &open, &like);
+            prober.request(self.reader.id, &open, &like);
             if open.is_empty() || Instant::now() >= self.round.until {
                 return (survey, now);
             }
@@ -320,16 +329,15 @@ impl<S: Service> Reading<'_, S> {
     /// Whether the survey is an answer: a failed probe of a shard that matters is an error, and so is an age that nothing bounds.
     /// Without a turn an age is an upper bound, which says so.
     fn check(&self, survey: &Survey, mut failures: HashMap<ShardId, Failure>) -> Result<(), SourceError> {
+        let new = self.reader.is_new(self.round.begun);
+        let lacking = |wanted: &Wanted| wanted.need == Need::Unknown || (new && wanted.need == Need::First);
         for wanted in &survey.wanted {
-            let bounded = !matches!(wanted.need, Need::Unknown | Need::First);
-            let passed_over = |failure: &Failure| failure.kind == FailureKind::Throttled && bounded;
+            let passed_over = |failure: &Failure| failure.kind == FailureKind::Throttled && !lacking(wanted);
             if let Some(failure) = failures.remove(&wanted.shard).filter(|failure| !passed_over(failure)) {
                 return Err(failure.into_error(format!("could not read shard {} for {}", wanted.shard, self.source)));
             }
         }
-        let new = self.progress.is_new(self.round.begun);
-        let lacking = |wanted: &&Wanted| wanted.need == Need::Unknown || (new && wanted.need == Need::First);
-        let lacking = survey.wanted.iter().filter(lacking).count();
+        let lacking = survey.wanted.iter().filter(|wanted| lacking(wanted)).count();
         if lacking == 0 {
             return Ok(());
         }

@@ -60,7 +60,7 @@ impl Scope {
         Self { api, of: of.into() }
     }
 
-    /// The least time between two calls: a fifth of an account's limit for `DescribeStreamSummary` (20 per second), two fifths for
+    /// The least time between two calls: an eighth of an account's limit for `DescribeStreamSummary` (20 per second), two fifths for
     /// `DescribeStream` of a DynamoDB stream (10 per second, and one page of each list takes one), a little more than a second between
     /// reads of a Kinesis shard.
     const fn spacing(&self) -> Duration {
@@ -68,7 +68,6 @@ impl Scope {
             // two that a busy machine lets go at once are still below it
             UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(400),
             UpstreamApi::StreamsDescribeStream => Duration::from_millis(250),
-            UpstreamApi::DynamoDbDescribeTable => Duration::from_millis(50),
             UpstreamApi::KinesisGetRecords | UpstreamApi::KinesisGetShardIterator => READS_APART,
             UpstreamApi::StreamsGetRecords | UpstreamApi::StreamsGetShardIterator => STREAMS_READS_APART,
             _ => Duration::from_millis(50),

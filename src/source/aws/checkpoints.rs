@@ -8,45 +8,70 @@ use tokio::time::timeout_at;
 use super::failure::{Failure, FailureKind};
 use super::round::Round;
 use super::service::Service;
-use super::shared::Shared;
+use super::shared::{Fetched, Shared};
 use super::tables::TableRead;
-use crate::trigger::CheckpointStore;
+use crate::lag::TableReading;
+use crate::lag::streams::Row;
+use crate::trigger::ApplicationSource;
 
 /// However large a table is, it is read this often.
-const LONGEST_INTERVAL: Duration = Duration::from_mins(10);
+const LONGEST_INTERVAL: Duration = Duration::from_mins(60);
+/// While reads of a table are throttled, the last rows are used for this long.
+const USED_WHILE_THROTTLED: Duration = Duration::from_secs(60);
 
 /// A checkpoint table.
 #[derive(Default)]
 pub(super) struct CheckpointTable(Arc<Shared<TableRead>>);
 
+/// The rows of a checkpoint table, and how they were read.
+pub(super) struct TableRows {
+    read: Arc<TableRead>,
+    pub(super) reading: TableReading,
+}
+
 impl CheckpointTable {
-    /// The rows of this round. Those of an earlier one where reading them again would cost more than `read_units` of DynamoDB's read
-    /// units per second; `None` where there is no such table.
+    /// The rows of this round. Those of an earlier one where reading them again would cost more than `leaseTableReadUnits`, or is
+    /// throttled; `None` where there is no such table.
     pub(super) async fn rows<S: Service>(
         &self,
         service: &Arc<S>,
-        store: &CheckpointStore,
-        read_units: f64,
+        source: &ApplicationSource,
         round: &Round,
-    ) -> Result<Option<Arc<TableRead>>, Failure> {
+    ) -> Result<Option<TableRows>, Failure> {
+        let most_units = f64::from(source.lease_table_read_units.get());
         let latest = self.0.latest();
-        if let Some(latest) = latest.filter(|latest| round.begun < latest.begun + interval(&latest.value, read_units)) {
-            return Ok(Some(latest.value));
+        let since = |fetched: &Fetched<TableRead>| round.begun.saturating_duration_since(fetched.begun);
+        let rows = |fetched: Fetched<TableRead>| {
+            let (read_units, every) = (fetched.value.read_units, interval(&fetched.value, most_units));
+            TableRows { reading: TableReading { ago: since(&fetched), every, read_units }, read: fetched.value }
+        };
+        if let Some(latest) = latest.clone().filter(|latest| since(latest) < interval(&latest.value, most_units)) {
+            return Ok(Some(rows(latest)));
         }
-        let (service, store) = (service.clone(), store.clone());
-        let rows = self.0.get(round.begun, || async move { service.rows(&store).await });
-        match timeout_at(round.until, rows).await {
-            Ok(Ok(rows)) => Ok(Some(rows.value)),
-            Ok(Err(failure)) if failure.kind == FailureKind::Missing => Ok(None),
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(Failure::new(FailureKind::TimedOut, "the table is still being read")),
-        }
+        let (service, store) = (service.clone(), source.store.clone());
+        let read = self.0.get(round.begun, || async move { service.rows(&store).await });
+        let failure = match timeout_at(round.until, read).await {
+            Ok(Ok(read)) => return Ok(Some(rows(read))),
+            Ok(Err(failure)) if failure.kind == FailureKind::Missing => return Ok(None),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::new(FailureKind::TimedOut, "the table is still being read"),
+        };
+        let usable = |latest: &Fetched<TableRead>| {
+            failure.kind == FailureKind::Throttled
+                && since(latest) < interval(&latest.value, most_units) + USED_WHILE_THROTTLED
+        };
+        latest.filter(usable).map(|latest| Some(rows(latest))).ok_or(failure)
+    }
+}
+
+impl TableRows {
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.read.rows
     }
 }
 
 /// The time from one read of a table to the next.
-fn interval(rows: &TableRead, read_units: f64) -> Duration {
-    let seconds = rows.read_units / read_units;
-    let interval = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_INTERVAL);
+fn interval(read: &TableRead, most_units: f64) -> Duration {
+    let interval = Duration::try_from_secs_f64(read.read_units / most_units).unwrap_or(LONGEST_INTERVAL);
     interval.min(LONGEST_INTERVAL)
 }

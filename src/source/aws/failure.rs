@@ -64,6 +64,12 @@ impl Failure {
         Self { kind, text: text.into(), remedy: None }
     }
 
+    /// Adds what to do, where the kind alone does not say so.
+    pub(super) const fn advising(mut self, remedy: &'static str) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+
     /// Says what was attempted, and what to do where nothing nearer to the cause has said so.
     pub(super) fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
         Self { text: format!("{attempt}: {}", self.text), remedy: self.remedy.or(remedy), ..self }

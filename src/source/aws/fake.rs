@@ -12,7 +12,7 @@ use super::page::{FirstRecord, Page, ShardsPage};
 use super::service::{Address, Description, Service};
 use super::tables::TableRead;
 use crate::lag::streams::tests::number;
-use crate::lag::streams::{Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+use crate::lag::streams::{AgeBasis, Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
 use crate::lag::{ApplicationObservation, Observation, SourceError};
 use crate::trigger::{CheckpointStore, SourceRef, StreamName, Trigger};
 
@@ -274,6 +274,13 @@ impl Scene {
 
     /// So many applications on one stream; all see the same rows, each in a table of its own.
     pub(super) fn new(dynamodb: bool, more: &[(&str, &str)], applications: usize) -> Self {
+        let names: Vec<_> = (0..applications).map(|number| format!("application-{number}")).collect();
+        let keys = |name| [&[("applicationName", name)], more].concat();
+        Self::observed(dynamodb, &names.iter().map(|name| keys(name)).collect::<Vec<_>>())
+    }
+
+    /// One stream, observed by triggers with these keys.
+    pub(super) fn observed(dynamodb: bool, triggers: &[Vec<(&str, &str)>]) -> Self {
         let world = World {
             dynamodb,
             created: T0 - 80_000_000,
@@ -291,19 +298,12 @@ impl Scene {
         let fake = Arc::new(Fake { begun: Instant::now(), world: Mutex::new(world) });
         let (source, name) =
             if dynamodb { ("aws-dynamodb-streams", "tableName") } else { ("aws-kinesis-stream", "streamName") };
-        let source = |number: usize| {
-            let application = format!("application-{number}");
-            let base = [
-                ("source", source),
-                (name, "orders"),
-                ("scaleOn", "age"),
-                ("awsRegion", "r"),
-                ("applicationName", &application),
-            ];
+        let source = |more: &Vec<(&str, &str)>| {
+            let base = [("source", source), (name, "orders"), ("scaleOn", "age"), ("awsRegion", "eu-west-1")];
             let metadata = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
             Arc::new(Trigger::parse(&metadata.collect()).expect("good metadata").source)
         };
-        let sources = (0..applications).map(source).collect();
+        let sources = triggers.iter().map(source).collect();
         Self { account: Arc::new(Account::new(fake.clone())), fake, sources }
     }
 
@@ -329,6 +329,13 @@ impl Scene {
     pub(super) async fn age(&self) -> f64 {
         let outcome = self.round().await.remove(0);
         outcome.unwrap_or_else(|error| panic!("{}", error.chain())).survey.age().as_secs_f64()
+    }
+
+    /// What the age is derived from.
+    pub(super) async fn basis(&self) -> Option<AgeBasis> {
+        let outcome = self.round().await.remove(0);
+        let survey = outcome.unwrap_or_else(|error| panic!("{}", error.chain())).survey;
+        survey.oldest().map(|(_, _, basis)| basis)
     }
 
     /// The error, in words.

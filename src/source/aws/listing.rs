@@ -13,8 +13,10 @@ use crate::lag::streams::{Shard, ShardId, ShardState, Timestamp};
 
 /// A list is read again after this long, and as soon as a checkpoint or the end of a shard disagrees with it.
 const LISTED_EVERY: Duration = Duration::from_secs(60);
-/// A list is used without waiting for the next one until it is so old.
-const USED_AT_ONCE: Duration = Duration::from_secs(120);
+/// The next list is waited for this long; it is then used in the next round, while the older one is not too old.
+const NEXT_LIST_TIMEOUT: Duration = Duration::from_secs(1);
+/// A list is used until it is so old without a word about the next one.
+const USED_WITHOUT_NEXT: Duration = Duration::from_secs(120);
 /// An older list is none, although the next one cannot be read.
 const OLDEST_LIST: Duration = Duration::from_mins(10);
 /// Kinesis lets the token of a page live for five minutes.
@@ -102,9 +104,8 @@ impl<S: Service> ShardList<S> {
             Some(latest) if age(latest) < LISTED_EVERY => return Ok(latest.clone()),
             _ => self.read(now - LISTED_EVERY),
         };
-        if let Some(latest) = latest.as_ref().filter(|latest| age(latest) < USED_AT_ONCE) {
-            return Ok(latest.clone());
-        }
+        let recent = latest.as_ref().is_some_and(|latest| age(latest) < USED_WITHOUT_NEXT);
+        let until = if recent { until.min(now + NEXT_LIST_TIMEOUT) } else { until };
         let failure = match timeout_at(until, next).await {
             Ok(Ok(list)) => return Ok(list),
             Ok(Err(failure)) => failure,
@@ -125,6 +126,7 @@ impl<S: Service> ShardList<S> {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let listed = pages.as_ref().map_or(0, |pages| pages.shards.len());
         Failure::new(FailureKind::TimedOut, format!("the list is still being read, {listed} shards so far"))
+            .advising("a long list takes more than one round; the reading goes on")
     }
 
     fn read(

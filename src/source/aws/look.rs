@@ -67,14 +67,14 @@ impl<S: Service> Look<'_, S> {
 
     async fn look_from(&self, begin: &Position) -> Result<Looked, Failure> {
         match begin {
-            Position::Within(number, 0) => {
+            Position::Within(number, 0) if matches!(self.stream, Address::Kinesis(_)) => {
                 let looked = self.follow(self.iterator(begin).await?, 0).await?;
                 let nothing = matches!(looked.probe.found, Found::Tip | Found::End);
                 // a worker may have died behind the first of several user records
                 let part = if nothing { self.rest_of(number, 0).await?.ok() } else { None };
                 Ok(part.unwrap_or(looked))
             }
-            Position::Within(number, part) => match self.rest_of(number, *part).await? {
+            Position::Within(number, part) if *part > 0 => match self.rest_of(number, *part).await? {
                 Ok(rest) => Ok(rest),
                 Err(Some(next)) => self.follow(next, 0).await,
                 Err(None) => self.follow(self.iterator(&Position::After(number.clone())).await?, 0).await,

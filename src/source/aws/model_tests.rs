@@ -114,12 +114,11 @@ impl Planted {
         let now = self.ms();
         let lag = |seconds: u64| self.arrived(shard, now - seconds * 1000);
         match self.plan.doing {
-            Doing::Quiet => self.arrived(shard, now),
             Doing::Busy => lag(3),
             Doing::Lagging => lag(100 + u64::from(application) * 60),
             Doing::Standing => self.arrived(shard, T0 - 200_000 - u64::from(application) * 90_000),
             Doing::OneLags if application == 0 => lag(100),
-            Doing::OneLags => self.arrived(shard, now),
+            Doing::Quiet | Doing::OneLags => self.arrived(shard, now),
         }
     }
 

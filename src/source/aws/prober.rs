@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::failure::{Failure, FailureKind};
 use super::look::{KeptIterator, Look, Looked};
 use super::service::{Address, Service};
-use super::turns::{ApplicationId, Request, Turns, per_turn};
+use super::turns::{ReaderId, Request, Turns, per_turn};
 use crate::lag::streams::{Found, Position, Probes, ShardId, Survey, Wanted};
 
 /// More iterators of one shard are not kept: one for each position where nothing was found.
@@ -74,7 +74,7 @@ impl<S: Service> Prober<S> {
     }
 
     /// Replaces what `application` wants to know.
-    pub(super) fn request(&self, application: ApplicationId, wanted: &[Wanted], like: &Request) {
+    pub(super) fn request(&self, application: ReaderId, wanted: &[Wanted], like: &Request) {
         let (mut state, now) = (self.state(), Instant::now());
         for known in state.shards.values_mut() {
             known.turns.withdraw(application);
@@ -93,20 +93,19 @@ impl<S: Service> Prober<S> {
     ) -> Option<impl Future<Output = Result<(), Failure>> + Send + use<S>> {
         let mut state = self.state();
         let known = state.shards.get_mut(shard)?;
-        let outcome = match known.visit.as_ref().filter(|visit| is_under_way(visit)) {
-            Some(visit) => visit.clone(),
-            None => {
-                known.turns.next(shard, Instant::now())?;
-                let (publish, outcome) = watch::channel(None);
-                let (prober, shard) = (self.clone(), shard.clone());
-                tokio::spawn(async move {
-                    let result = prober.probe_all(&shard).await;
-                    // those who waited may be gone
-                    publish.send_replace(Some(result));
-                });
-                known.visit = Some(outcome.clone());
-                outcome
-            }
+        let outcome = if let Some(visit) = known.visit.as_ref().filter(|visit| is_under_way(visit)) {
+            visit.clone()
+        } else {
+            known.turns.next(shard, Instant::now())?;
+            let (publish, outcome) = watch::channel(None);
+            let (prober, shard) = (self.clone(), shard.clone());
+            tokio::spawn(async move {
+                let result = prober.probe_all(&shard).await;
+                // those who waited may be gone
+                publish.send_replace(Some(result));
+            });
+            known.visit = Some(outcome.clone());
+            outcome
         };
         Some(async move {
             let panicked = || Failure::new(FailureKind::Other, "the task that probes the shard panicked");
@@ -133,7 +132,7 @@ impl<S: Service> Prober<S> {
 
     /// The next position to probe and the iterator that goes on from there. Where there is none the visit ends, under the same lock:
     /// a later request begins another one.
-    fn next(&self, shard: &ShardId) -> Option<(ApplicationId, Request, Option<KeptIterator>)> {
+    fn next(&self, shard: &ShardId) -> Option<(ReaderId, Request, Option<KeptIterator>)> {
         self.with(shard, |known| {
             let Some((application, request)) = known.turns.next(shard, Instant::now()) else {
                 known.visit = None;
@@ -144,7 +143,7 @@ impl<S: Service> Prober<S> {
         })
     }
 
-    fn add(&self, shard: &ShardId, of: (ApplicationId, &Request), looked: Looked) {
+    fn add(&self, shard: &ShardId, of: (ReaderId, &Request), looked: Looked) {
         let mut state = self.state();
         let State { probes, shards } = &mut *state;
         let (now, at) = (Instant::now(), looked.probe.at);

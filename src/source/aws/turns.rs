@@ -17,9 +17,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 /// First probes of new applications are paid back by later turns, this many at most.
 const MOST_DEBT: i32 = 8;
 
-/// One application on a stream.
+/// One source that is observed on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct ApplicationId(pub(super) u64);
+pub(super) struct ReaderId(pub(super) u64);
 
 /// What one application wants to know of a shard.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ pub(super) struct Request {
 /// The requests for one shard, and what they may still cost.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    requests: HashMap<ApplicationId, Request>,
-    served: HashMap<ApplicationId, Instant>,
+    requests: HashMap<ReaderId, Request>,
+    served: HashMap<ReaderId, Instant>,
     /// When a position was last probed behind which nothing had been found before.
     quiet_at: Option<Instant>,
     bounded: Option<Balance>,
@@ -64,7 +64,7 @@ pub(super) const fn per_turn(address: &Address) -> i32 {
 
 impl Turns {
     /// Replaces what `application` wants to know. The first request of a round may begin another turn.
-    pub(super) fn request(&mut self, application: ApplicationId, request: Request, now: Instant, per_turn: i32) {
+    pub(super) fn request(&mut self, application: ReaderId, request: Request, now: Instant, per_turn: i32) {
         let left = match self.bounded {
             None => Some(per_turn),
             Some(balance) if balance.is_over(&request) => Some((balance.left + per_turn).min(per_turn)),
@@ -77,21 +77,21 @@ impl Turns {
     }
 
     /// What `application` wanted to know is of no interest any more.
-    pub(super) fn withdraw(&mut self, application: ApplicationId) {
+    pub(super) fn withdraw(&mut self, application: ReaderId) {
         self.requests.remove(&application);
     }
 
     /// The next position to probe, if any may be probed now.
-    pub(super) fn next(&self, shard: &ShardId, now: Instant) -> Option<(ApplicationId, Request)> {
+    pub(super) fn next(&self, shard: &ShardId, now: Instant) -> Option<(ReaderId, Request)> {
         let of = |need: &[Need]| self.requests.iter().filter(|(_, request)| need.contains(&request.need)).collect();
-        let chosen = self.lowest(shard, of(&[Need::Unknown, Need::First]));
+        let chosen = Self::lowest(shard, of(&[Need::Unknown, Need::First]));
         let quiet = || {
             let due = |request: &Request| self.quiet_at.is_none_or(|at| now.duration_since(at) >= request.interval);
             let due: Vec<_> = of(&[Need::Quiet]).into_iter().filter(|(_, request)| due(request)).collect();
-            self.lowest(shard, due)
+            Self::lowest(shard, due)
         };
         let bounded = || {
-            let all: Vec<(&ApplicationId, &Request)> = of(&[Need::Bounded]);
+            let all: Vec<(&ReaderId, &Request)> = of(&[Need::Bounded]);
             let may = all.into_iter().filter(|(id, request)| self.may_probe(**id, request, now));
             may.max_by_key(|(id, request)| (self.urgency(**id, request, now), **id))
         };
@@ -100,11 +100,7 @@ impl Turns {
     }
 
     /// A probe from the lowest position may serve the others too.
-    fn lowest<'a>(
-        &self,
-        shard: &ShardId,
-        requests: Vec<(&'a ApplicationId, &'a Request)>,
-    ) -> Option<(&'a ApplicationId, &'a Request)> {
+    fn lowest<'a>(shard: &ShardId, requests: Vec<(&'a ReaderId, &'a Request)>) -> Option<(&'a ReaderId, &'a Request)> {
         let before = |one: &Request, other: &Request| {
             one.position != other.position
                 && one.position.is_at_or_before(&other.position, shard, Timestamp::from_unix_ms(u64::MAX))
@@ -115,14 +111,14 @@ impl Turns {
         })
     }
 
-    fn may_probe(&self, id: ApplicationId, request: &Request, now: Instant) -> bool {
+    fn may_probe(&self, id: ReaderId, request: &Request, now: Instant) -> bool {
         let served = self.served.get(&id);
         let in_turn = self.bounded.is_some_and(|balance| balance.left > 0 && served.is_none_or(|at| *at < balance.at));
         in_turn || served.is_some_and(|at| now.duration_since(*at) >= STARVED_AFTER.max(request.interval))
     }
 
     /// The wider the bound and the longer the wait, the more urgent; one that was never probed comes first.
-    fn urgency(&self, id: ApplicationId, request: &Request, now: Instant) -> u128 {
+    fn urgency(&self, id: ReaderId, request: &Request, now: Instant) -> u128 {
         let waited = self.served.get(&id).map(|at| now.duration_since(*at));
         waited.map_or(u128::MAX, |waited| request.width.as_millis().saturating_mul(waited.as_millis()))
     }
@@ -130,7 +126,7 @@ impl Turns {
     /// The probe that `application` requested has succeeded: it takes a turn, and every request that `answered` holds for is served.
     pub(super) fn succeeded(
         &mut self,
-        (application, request): (ApplicationId, &Request),
+        (application, request): (ReaderId, &Request),
         now: Instant,
         answered: impl Fn(&Position) -> bool,
     ) {
@@ -156,16 +152,15 @@ impl Turns {
     }
 
     /// The probe that `application` requested has failed: it took no turn, and is not tried again in this round.
-    pub(super) fn failed(&mut self, application: ApplicationId) {
+    pub(super) fn failed(&mut self, application: ReaderId) {
         self.requests.remove(&application);
     }
 }
 
 impl Balance {
-    /// Whether a request of this round begins another turn. Rounds begin a little early or late, and half of an interval is not waited
-    /// for because of that.
+    /// Whether a request of this round begins another turn.
     fn is_over(self, request: &Request) -> bool {
-        request.round > self.round && request.round.duration_since(self.round) >= request.interval * 9 / 10
+        request.round > self.round && request.round.duration_since(self.round) >= request.interval
     }
 }
 
@@ -205,7 +200,7 @@ mod tests {
                     interval: SECOND,
                     round: self.round,
                 };
-                self.turns.request(ApplicationId(*id), request, self.round, 1);
+                self.turns.request(ReaderId(*id), request, self.round, 1);
             }
             let mut probed = Vec::new();
             while let Some((id, request)) = self.turns.next(&self.shard, self.round) {
@@ -213,7 +208,7 @@ mod tests {
                 probed.push(id.0);
             }
             for (id, ..) in requests {
-                self.turns.withdraw(ApplicationId(*id));
+                self.turns.withdraw(ReaderId(*id));
             }
             probed
         }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::failure::FailureKind;
 use super::fake::{Op, Scene};
 use crate::lag::SourceErrorKind;
+use crate::lag::streams::AgeBasis;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const FIRST: &str = "shardId-000000000000";
@@ -322,4 +323,50 @@ async fn a_large_checkpoint_table_is_read_as_often_as_its_size_allows() {
     scene.ages(32).await;
     // 550 units every 110 s
     assert_eq!(scene.world().calls(Op::Rows), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_age_by_checkpoints_of_an_earlier_round_is_an_upper_bound() {
+    let scene = Scene::kinesis(&[]);
+    let shard = scene.world().open(FIRST, &[]);
+    let arrived = scene.fake.ago(400);
+    scene.world().put(&shard, arrived, 1);
+    scene.world().lease(&shard, "TRIM_HORIZON", 0);
+    scene.world().read_units = 550.0;
+    assert_eq!(scene.basis().await, Some(AgeBasis::Record));
+    sleep(S(10)).await;
+    assert_eq!(scene.basis().await, Some(AgeBasis::EarlierCheckpoint));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_reads_of_a_table_are_throttled_its_last_rows_are_used_for_a_minute() {
+    let scene = Scene::kinesis(&[]);
+    let shard = scene.world().open(FIRST, &[]);
+    scene.world().lease(&shard, "TRIM_HORIZON", 0);
+    assert_about(scene.age().await, 0.0);
+    scene.world().failing = vec![(Op::Rows, FailureKind::Throttled); 20];
+    assert_eq!(scene.ages(5).await, [0.0; 5]);
+    sleep(S(20)).await;
+    assert!(scene.error().await.contains("could not read the checkpoints"));
+}
+
+// === several triggers on one application ===
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_with_a_lower_threshold_gets_the_probes_that_it_needs() {
+    let trigger = |threshold| vec![("applicationName", "application-0"), ("ageThreshold", threshold)];
+    let scene = Scene::observed(false, &[trigger("1h"), trigger("10s")]);
+    let shard = scene.world().open(FIRST, &[]);
+    let (done, unread) = (scene.fake.ago(900), scene.fake.ago(300));
+    let done = scene.world().put(&shard, done, 1);
+    scene.world().put(&shard, unread, 1);
+    scene.world().lease(&shard, done.as_str(), 0);
+    for _ in 0..4 {
+        let ages: Vec<_> =
+            scene.round().await.into_iter().map(|outcome| outcome.map(|seen| seen.survey.age().as_secs())).collect();
+        assert!(ages.iter().all(Result::is_ok), "{ages:?}");
+        let expected = (scene.fake.now_ms() - unread) / 1000;
+        assert!(ages.iter().flatten().any(|age| age.abs_diff(expected) <= 1), "{ages:?}, {expected}");
+        sleep(S(10)).await;
+    }
 }

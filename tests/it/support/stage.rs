@@ -234,6 +234,7 @@ fn clicks(age: u64) -> Observation {
         survey: Survey { shards: (0..4).map(shard).collect(), wanted: Vec::new() },
         checkpoints: Checkpoints::Some,
         workers: vec![worker(0), worker(1)],
+        table: None,
         retention: Some(Duration::from_secs(86_400)),
         seen: Timestamp::from_unix_ms(1_700_000_000_000),
     })
