@@ -60,6 +60,8 @@ impl Contradiction {
             Checkpoint::TrimHorizon | Checkpoint::Latest | Checkpoint::AtTimestamp => return None,
         };
         let (checkpoint, own) = (number.origin()?, shard.first.as_ref()?.origin()?);
+        // a merged shard may be listed with the first number of a parent, which says nothing about the merged one
+        (shard.id.index() == Some(own.shard_index)).then_some(())?;
         let shard = shard.id.clone();
         if checkpoint.shard_index != own.shard_index {
             return Some(Self::OtherShard { shard, index: checkpoint.shard_index });

@@ -145,6 +145,11 @@ impl World {
         number
     }
 
+    /// Lists a shard as one whose sequence numbers begin with this one.
+    pub(super) fn set_first(&mut self, shard: &ShardId, first: SequenceNumber) {
+        self.shards.get_mut(shard).expect("a shard").first = Some(first);
+    }
+
     /// Deletes what arrived before this time.
     pub(super) fn trim(&mut self, shard: &ShardId, before: u64) {
         let shard = self.shards.get_mut(shard).expect("a shard");

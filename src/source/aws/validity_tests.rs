@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 use super::failure::FailureKind;
 use super::fake::{Op, Scene};
 use crate::lag::SourceErrorKind;
-use crate::lag::streams::AgeBasis;
+use crate::lag::streams::tests::number;
+use crate::lag::streams::{AgeBasis, ShardId};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const FIRST: &str = "shardId-000000000000";
@@ -91,6 +92,26 @@ async fn a_young_checkpoint_of_another_stream_or_shard_is_an_error_and_not_belie
         "{error}"
     );
     assert_eq!(scene.world().calls(Op::Records), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merged_shard_that_is_listed_with_its_parents_first_number_contradicts_no_checkpoint() {
+    let scene = Scene::kinesis(&[]);
+    let parent = scene.world().open(FIRST, &[]);
+    scene.world().open("shardId-000000000001", &[]);
+    let merged = scene.world().open("shardId-000000000002", &[FIRST, "shardId-000000000001"]);
+    // kinesis-local lists the first number of a parent, which has another index and another time of creation
+    let of_parent = number(0, scene.fake.ago(90_000) / 1000, scene.fake.ago(90_000) / 1000, 0, 2);
+    scene.world().set_first(&merged, of_parent);
+    let (done, unread) = (scene.fake.ago(400), scene.fake.ago(300));
+    let checkpoint = scene.world().put(&merged, done, 1);
+    scene.world().put(&merged, unread, 1);
+    for shard in [&parent, &ShardId::new("shardId-000000000001")] {
+        scene.world().lease(shard, "SHARD_END", 0);
+    }
+    scene.world().lease(&merged, checkpoint.as_str(), 0);
+    assert_about(scene.age().await, 300.0);
+    assert_eq!(scene.world().calls(Op::List), 1);
 }
 
 // === A5, A6: records that are deleted, streams that are recreated ===
