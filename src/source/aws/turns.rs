@@ -39,8 +39,6 @@ pub(super) struct Request {
 pub(super) struct Turns {
     requests: HashMap<ReaderId, Request>,
     served: HashMap<ReaderId, Instant>,
-    /// When a position was last probed behind which nothing had been found before.
-    quiet_at: Option<Instant>,
     bounded: Option<Balance>,
 }
 
@@ -85,11 +83,8 @@ impl Turns {
     pub(super) fn next(&self, shard: &ShardId, now: Instant) -> Option<(ReaderId, Request)> {
         let of = |need: &[Need]| self.requests.iter().filter(|(_, request)| need.contains(&request.need)).collect();
         let chosen = Self::lowest(shard, of(&[Need::Unknown, Need::First]));
-        let quiet = || {
-            let due = |request: &Request| self.quiet_at.is_none_or(|at| now.duration_since(at) >= request.interval);
-            let due: Vec<_> = of(&[Need::Quiet]).into_iter().filter(|(_, request)| due(request)).collect();
-            Self::lowest(shard, due)
-        };
+        // these need no turn: each is requested once its last probe is an interval old, and one probe serves those behind it
+        let quiet = || Self::lowest(shard, of(&[Need::Quiet]));
         let bounded = || {
             let all: Vec<(&ReaderId, &Request)> = of(&[Need::Bounded]);
             let may = all.into_iter().filter(|(id, request)| self.may_probe(**id, request, now));
@@ -130,13 +125,8 @@ impl Turns {
         now: Instant,
         answered: impl Fn(&Position) -> bool,
     ) {
-        match request.need {
-            Need::Quiet => self.quiet_at = Some(now),
-            Need::Bounded | Need::First | Need::Unknown => {
-                if let Some(balance) = &mut self.bounded {
-                    balance.left = (balance.left - 1).max(-MOST_DEBT);
-                }
-            }
+        if let Some(balance) = self.bounded.as_mut().filter(|_| request.need != Need::Quiet) {
+            balance.left = (balance.left - 1).max(-MOST_DEBT);
         }
         self.requests.remove(&application);
         self.served.retain(|_, at| now.duration_since(*at) < FORGOTTEN_AFTER);
@@ -171,6 +161,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
     const WIDE: Duration = Duration::from_secs(1000);
+    const LATE: Timestamp = Timestamp::from_unix_ms(u64::MAX);
 
     fn at(number: u32) -> Position {
         Position::After(SequenceNumber::parse(&number.to_string()).expect("digits"))
@@ -189,7 +180,8 @@ mod tests {
             Self { turns: Turns::default(), shard, round: Instant::now() }
         }
 
-        /// The applications that are probed in the next round, in which these are requested; nothing serves more than one.
+        /// The applications that are probed in the next round, in which these are requested; a quiet probe serves those
+        /// that follow it, and no other serves more than one.
         fn next(&mut self, requests: &[(u64, u32, Need, Duration)]) -> Vec<u64> {
             self.round += SECOND * 10;
             for (id, position, need, width) in requests {
@@ -204,7 +196,11 @@ mod tests {
             }
             let mut probed = Vec::new();
             while let Some((id, request)) = self.turns.next(&self.shard, self.round) {
-                self.turns.succeeded((id, &request), self.round, |_| false);
+                // a tip behind one position is one behind those that follow
+                let served = |position: &Position| {
+                    request.need == Need::Quiet && request.position.is_at_or_before(position, &self.shard, LATE)
+                };
+                self.turns.succeeded((id, &request), self.round, served);
                 probed.push(id.0);
             }
             for (id, ..) in requests {
@@ -260,6 +256,23 @@ mod tests {
         let requests = [(1, 1, Need::Bounded, WIDE), (2, 9, Need::Quiet, SECOND), (3, 8, Need::Quiet, SECOND)];
         for _ in 0..3 {
             assert_eq!(rounds.next(&requests), [3, 1]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_application_is_probed_although_another_was_just_before() {
+        let mut rounds = Rounds::new();
+        for (id, position) in [(2, 9), (1, 1)] {
+            // both are read in rounds of their own, and their intervals are longer than the time between these
+            let request = Request {
+                position: at(position),
+                need: Need::Quiet,
+                width: SECOND,
+                interval: SECOND * 30,
+                round: rounds.round,
+            };
+            rounds.turns.request(ReaderId(id), request, rounds.round, 1);
+            assert_eq!(rounds.next(&[]), [id]);
         }
     }
 }

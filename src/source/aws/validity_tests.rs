@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::failure::FailureKind;
 use super::fake::{Op, Scene};
@@ -258,6 +258,25 @@ async fn a_quiet_stream_whose_parent_was_read_to_its_end_stays_at_zero() {
     scene.world().open("shardId-000000000002", &[]);
     assert_about(scene.age().await, 0.0);
     assert_eq!(scene.ages(15).await, [0.0; 15]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_stream_stays_at_zero_whenever_rounds_begin() {
+    for dynamodb in [false, true] {
+        for beyond in (0..800).step_by(50) {
+            let scene = Scene::new(dynamodb, &[("probeInterval", "10s")], 1);
+            let shard = scene.world().open(FIRST, &[]);
+            scene.world().lease(&shard, "TRIM_HORIZON", 0);
+            // the rows of a table that is large enough are not read in each round
+            scene.world().read_units = 550.0;
+            scene.world().latency = Duration::from_millis(400);
+            for round in 0..12 {
+                let begun = Instant::now();
+                assert_eq!(scene.age().await, 0.0, "round {round}, {beyond} ms later than the interval");
+                sleep_until(begun + S(10) + Duration::from_millis(beyond)).await;
+            }
+        }
+    }
 }
 
 // === A10: LATEST ===
