@@ -84,6 +84,21 @@ async fn a_twenty_first_summary_within_a_second_is_throttled() {
 }
 
 #[tokio::test]
+async fn an_eleventh_description_of_a_tables_stream_within_a_second_is_throttled() {
+    let aws = ScriptedAws::start().await;
+    aws.create_table("app", "id");
+    let arn = aws.create_table_stream("app", NOON);
+    aws.keep_aws_limits();
+    let mut last = 200;
+    while aws.busiest_second("DescribeStream", None) < 11 {
+        assert_eq!((last, aws.calls_over_limits()), (200, 0));
+        last = ask(&aws, STREAMS, "DescribeStream", json!({"StreamArn": arn})).await.0;
+        good(&aws, DYNAMODB, "DescribeTable", json!({"TableName": "app"})).await;
+    }
+    assert_eq!((last, aws.calls_over_limits()), (400, 1));
+}
+
+#[tokio::test]
 #[should_panic(expected = "2 calls of DescribeStreamSummary about anything in a second, not 1")]
 async fn a_rate_that_is_too_high_fails_the_test() {
     let (aws, _) = one_shard().await;

@@ -1,5 +1,6 @@
 //! Tables of DynamoDB: what tests do to them, and their operations.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::errors::Refusal;
 use super::expression::{self, Item};
+use super::item_size::{PAGE_BYTES, item_bytes, read_units};
 use super::{ACCOUNT, Answer, REGION, ScriptedAws, World};
 
 pub(super) struct Table {
@@ -15,12 +17,15 @@ pub(super) struct Table {
     /// By hash key, as JSON. AWS has another order, which nothing may rely on.
     items: BTreeMap<String, Item>,
     pub(super) stream_arn: Option<String>,
+    /// What all reads of the table have cost.
+    read_units: Cell<f64>,
 }
 
 impl ScriptedAws {
     /// Creates a table with a hash key of text and no range key.
     pub fn create_table(&self, name: &str, hash_key: &str) {
-        let table = Table { hash_key: hash_key.to_owned(), items: BTreeMap::new(), stream_arn: None };
+        let (hash_key, items, read_units) = (hash_key.to_owned(), BTreeMap::new(), Cell::new(0.0));
+        let table = Table { hash_key, items, stream_arn: None, read_units };
         assert!(self.world().tables.insert(name.to_owned(), table).is_none(), "there is a table {name}");
     }
 
@@ -36,6 +41,11 @@ impl ScriptedAws {
     pub fn delete_item(&self, table: &str, hash_key: &str) {
         let gone = self.world().tables.get_mut(table).unwrap().items.remove(&json!({"S": hash_key}).to_string());
         assert!(gone.is_some(), "there is no item {hash_key}");
+    }
+
+    /// The read units that all `Scan` and `Query` calls on this table have consumed so far.
+    pub fn read_units(&self, table: &str) -> f64 {
+        self.world().tables[table].read_units.get()
     }
 }
 
@@ -56,7 +66,14 @@ impl World {
         let asked = table.items.range((from, Bound::Unbounded)).map(|(_, item)| item);
         let asked = asked.filter(|item| hash_key.is_none_or(|key| item[&table.hash_key] == *key));
         let size = self.page_size(call, usize::MAX, "Limit");
-        let scanned: Vec<&Item> = asked.take(size).collect();
+        let (mut scanned, mut bytes) = (Vec::new(), 0);
+        for item in asked {
+            if scanned.len() == size || bytes >= PAGE_BYTES {
+                break;
+            }
+            bytes += item_bytes(item);
+            scanned.push(item);
+        }
         let mut items = Vec::new();
         for item in &scanned {
             if expression::keeps(call, item)? {
@@ -65,8 +82,13 @@ impl World {
         }
         let mut answer = json!({"Count": items.len(), "ScannedCount": scanned.len(), "Items": items});
         // As on AWS, a page that is full names its last item even if nothing follows it.
-        if let Some(last) = scanned.last().filter(|_| scanned.len() == size) {
+        if let Some(last) = scanned.last().filter(|_| scanned.len() == size || bytes >= PAGE_BYTES) {
             answer["LastEvaluatedKey"] = json!({&table.hash_key: last[&table.hash_key]});
+        }
+        let units = read_units(bytes, call.input["ConsistentRead"] == true);
+        table.read_units.set(table.read_units.get() + units);
+        if matches!(call.text("ReturnConsumedCapacity"), Some("TOTAL" | "INDEXES")) {
+            answer["ConsumedCapacity"] = json!({"TableName": call.resource, "CapacityUnits": units});
         }
         Ok(answer)
     }

@@ -15,12 +15,18 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Where a shard is: they are numbered, and a stream may have ten thousand.
+    fn index(&self, id: &str) -> Option<usize> {
+        self.shards.binary_search_by(|shard| shard.id.as_str().cmp(id)).ok()
+    }
+
     pub(super) fn shard(&self, id: &str) -> Option<&Shard> {
-        self.shards.iter().find(|shard| shard.id == id)
+        Some(&self.shards[self.index(id)?])
     }
 
     fn shard_mut(&mut self, id: &str) -> &mut Shard {
-        self.shards.iter_mut().find(|shard| shard.id == id).unwrap()
+        let index = self.index(id).unwrap();
+        &mut self.shards[index]
     }
 
     /// Adds a shard and says its id.

@@ -48,6 +48,11 @@ impl ScriptedAws {
         self.world().log.of(operation, Some(about)).count()
     }
 
+    /// How many calls were over the limits of AWS, after [`keep_aws_limits`](Self::keep_aws_limits).
+    pub fn calls_over_limits(&self) -> usize {
+        self.world().log.0.iter().filter(|logged| !logged.within_limits).count()
+    }
+
     /// The most calls of this operation that came in any one second, about one thing if one is given.
     pub fn busiest_second(&self, operation: &str, about: Option<&str>) -> usize {
         let world = self.world();

@@ -8,6 +8,7 @@ mod clock;
 mod dynamodb;
 mod errors;
 mod expression;
+mod item_size;
 mod kinesis;
 mod kinesis_api;
 mod kinesis_json;

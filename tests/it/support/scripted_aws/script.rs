@@ -130,6 +130,8 @@ impl World {
             "GetRecords" | "GetShardIterator" => (&*call.operation, shard, 5),
             "DescribeStreamSummary" => ("DescribeStreamSummary", None, 20),
             "DescribeStream" => ("DescribeStream", None, 10),
+            // all of the control plane together
+            "DescribeTable" => ("DescribeTable", None, 2500),
             "ListShards" => ("ListShards", Some(call.resource.clone()), 1000),
             _ => return true,
         };
