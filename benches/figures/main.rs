@@ -15,6 +15,7 @@ mod ages;
 mod aws_services;
 #[path = "../../tests/it/support/certificates.rs"]
 mod certificates;
+mod checkpoint_tables;
 mod churn;
 #[path = "../../tests/it/support/driver.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
@@ -26,10 +27,13 @@ mod law;
 mod load;
 mod page;
 mod process;
+mod push;
+mod readings;
 mod rounds;
 #[path = "../../tests/it/support/scripted_aws/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests use all of it")]
 mod scripted_aws;
+mod shared_streams;
 mod source;
 mod streams;
 mod table;
@@ -45,12 +49,18 @@ mod truth;
 mod world;
 mod worlds;
 
+use std::pin::Pin;
+
+use tokio::task::JoinSet;
+
+use process::runtime;
 use table::Table;
 
 type Measure = fn(&mut Table);
+type MeasureBeside = fn() -> Pin<Box<dyn Future<Output = Table> + Send>>;
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 14] = [
+const MEASURES: [(&str, Measure); 16] = [
     // first: what it weighs must not lie where others have been
     ("law", law::measure),
     ("throughput", throughput::measure),
@@ -63,9 +73,21 @@ const MEASURES: [(&str, Measure); 14] = [
     ("leases", streams::leases),
     ("stream-load", load::streams),
     ("law-load", load::catch_up),
+    ("many-shards", shared_streams::many_shards),
     ("page", page::measure),
+    ("page-load", page::load),
     ("worlds", worlds::measure),
     ("ages", ages::measure),
+];
+
+/// Minutes of little work, whose figures depend on no processor: side by side.
+const SIDE_BY_SIDE: [(&str, MeasureBeside); 6] = [
+    ("quiet", || Box::pin(shared_streams::quiet())),
+    ("lagging", || Box::pin(shared_streams::lagging())),
+    ("two-applications", || Box::pin(shared_streams::two_applications())),
+    ("many-tables", || Box::pin(checkpoint_tables::many_tables())),
+    ("read-units", || Box::pin(checkpoint_tables::read_units())),
+    ("silent-push", || Box::pin(push::silent_source())),
 ];
 
 /// Measured only by name.
@@ -77,12 +99,18 @@ fn main() {
         return role.run();
     }
     let named: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let selected = |name: &str| named.is_empty() || named.iter().any(|named| named == name);
     let mut table = Table::default();
     for (name, measure) in MEASURES {
-        if named.is_empty() || named.iter().any(|named| named == name) {
+        if selected(name) {
             measure(&mut table);
         }
     }
+    runtime().block_on(async {
+        let measures = SIDE_BY_SIDE.into_iter().filter(|(name, _)| selected(name));
+        let measured: JoinSet<Table> = measures.map(|(_, measure)| measure()).collect();
+        measured.join_all().await.into_iter().for_each(|of| table.append(of));
+    });
     for (name, measure) in LONG {
         if named.iter().any(|named| named == name) {
             measure(&mut table);

@@ -1,18 +1,23 @@
-//! The status page of 1,000 targets.
+//! The status page of 1,000 targets, and what answers to KEDA take beside pages that are reloaded without a pause.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keda_stream_scaler::admin::{Readiness, serve};
+use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
+use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use keda_stream_scaler::limits::Limits;
 use keda_stream_scaler::sampler::{Asker, Sampler};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
-use crate::process::runtime;
+use crate::process::{Role, caller_runtime, runtime};
 use crate::source::{Scripted, scaled_object};
 use crate::table::{Goal, Table};
 
@@ -53,4 +58,95 @@ pub fn measure(table: &mut Table) {
     let name = "the status page of 1,000 targets that 10,000 ScaledObjects ask about";
     table.add(format!("{name}: time"), took.as_secs_f64() * 1000.0, "ms", Goal::Below(50.0));
     table.add(format!("{name}: size"), bytes as f64 / 1000.0, "KB", Goal::Below(500.0));
+}
+
+/// What of `GetMetrics` KEDA makes for 1,500 ScaledObjects by its defaults: three calls per 30 s each.
+const CALLS_PER_SECOND: u32 = 150;
+
+/// Turns with and without a loop of reloads.
+pub fn load(table: &mut Table) {
+    const TARGETS: usize = 1500;
+    const TURN: Duration = Duration::from_secs(8);
+    const TURNS: usize = 3;
+    let scaler = Role::ScalerWithPages.start("");
+    let (grpc, http) = scaler.address.split_once(' ').unwrap();
+    let objects: Vec<_> = (0..TARGETS).map(|number| scaled_object(number, TARGETS, "b:9092", &[])).collect();
+    let reloading = Reloading::start(http);
+    let mut p99 = Vec::new();
+    caller_runtime().block_on(async {
+        let client = ExternalScalerClient::connect(grpc.to_owned()).await.unwrap();
+        for about in &objects {
+            client.clone().is_active(about.clone()).await.unwrap();
+        }
+        for _ in 0..TURNS {
+            let without = p99_of_calls(&client, &objects, TURN).await;
+            reloading.on.store(true, Ordering::Relaxed);
+            p99.push((without, p99_of_calls(&client, &objects, TURN).await));
+            reloading.on.store(false, Ordering::Relaxed);
+            // the last page ends
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let median = |of: fn(&(f64, f64)) -> f64| {
+        let mut all: Vec<_> = p99.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all[TURNS / 2]
+    };
+    let name = "GetMetrics p99, 1,500 targets";
+    table.add(format!("{name}: alone, median of 3"), median(|p99| p99.0), "ms", Goal::Reported);
+    table.add(format!("{name}: beside a loop of page reloads, median of 3"), median(|p99| p99.1), "ms", Goal::Reported);
+    table.add(format!("{name}: with against without, median of 3"), median(|p99| p99.1 / p99.0), "", Goal::AtMost(1.5));
+    let pages = reloading.pages.load(Ordering::Relaxed) as f64 / (TURN.as_secs_f64() * TURNS as f64);
+    table.add(format!("{name}: pages per second in the loop"), pages, "", Goal::Reported);
+}
+
+/// A thread that loads pages one after the other, while it is on.
+struct Reloading {
+    on: Arc<AtomicBool>,
+    pages: Arc<AtomicUsize>,
+}
+
+impl Reloading {
+    fn start(http: &str) -> Self {
+        let (on, pages): (Arc<AtomicBool>, Arc<AtomicUsize>) = (Arc::default(), Arc::default());
+        let (is_on, loaded, http) = (on.clone(), pages.clone(), http.to_owned());
+        std::thread::spawn(move || {
+            caller_runtime().block_on(async {
+                let client = reqwest::Client::builder().no_proxy().build().unwrap();
+                let load =
+                    async |path: &str| client.get(format!("{http}{path}")).send().await.unwrap().text().await.unwrap();
+                loop {
+                    if is_on.load(Ordering::Relaxed) {
+                        let list = load("/").await;
+                        let target = list.split('"').find(|part| part.starts_with("/targets/")).unwrap();
+                        load(target).await;
+                        load("/samples").await;
+                        loaded.fetch_add(3, Ordering::Relaxed);
+                    } else {
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            });
+        });
+        Self { on, pages }
+    }
+}
+
+/// Each call is timed from when it was due, in milliseconds.
+async fn p99_of_calls(client: &ExternalScalerClient<Channel>, objects: &[ScaledObjectRef], during: Duration) -> f64 {
+    let (begun, mut calls) = (Instant::now(), JoinSet::new());
+    for number in 0..CALLS_PER_SECOND * u32::try_from(during.as_secs()).unwrap() {
+        let due = begun + Duration::from_secs(1) * number / CALLS_PER_SECOND;
+        sleep_until(due).await;
+        let about = objects[number as usize % objects.len()].clone();
+        let request = GetMetricsRequest { scaled_object_ref: Some(about), metric_name: "kafka-orders".into() };
+        let mut client = client.clone();
+        calls.spawn(async move {
+            client.get_metrics(request).await.unwrap();
+            due.elapsed()
+        });
+    }
+    let mut took = calls.join_all().await;
+    took.sort_unstable();
+    took[took.len() * 99 / 100].as_secs_f64() * 1000.0
 }

@@ -5,10 +5,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use keda_stream_scaler::app;
 use keda_stream_scaler::keda::proto::external_scaler_server::ExternalScaler;
 use keda_stream_scaler::keda::proto::{
     GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, MetricValue, ScaledObjectRef,
@@ -17,6 +17,7 @@ use keda_stream_scaler::keda::{CallerLimits, Limits, serve, serve_service};
 use keda_stream_scaler::sampler::Sampler;
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::tls::{self, Files, Tls};
+use keda_stream_scaler::{admin, app, limits};
 use rdkafka::mocking::MockCluster;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ const VARIABLE: &str = "FIGURES_ROLE";
 pub enum Role {
     /// The scaler's own service over a scripted source; a line on stdin makes the source fall silent.
     Scaler,
+    /// The same with the pages for operators on a thread of their own, as `serve` runs them: the gRPC address, then the HTTP one.
+    ScalerWithPages,
     /// The same over TLS; stdin's first line is a directory with tls.crt, tls.key and ca.crt.
     TlsScaler,
     /// The same server and contract with constant answers.
@@ -56,6 +59,7 @@ impl Role {
     pub fn of_this_process() -> Option<Self> {
         match std::env::var(VARIABLE).ok()?.as_str() {
             "scaler" => Some(Self::Scaler),
+            "scaler-with-pages" => Some(Self::ScalerWithPages),
             "tls-scaler" => Some(Self::TlsScaler),
             "no-op" => Some(Self::NoOp),
             "brokers" => Some(Self::Brokers),
@@ -67,6 +71,7 @@ impl Role {
     const fn name(self) -> &'static str {
         match self {
             Self::Scaler => "scaler",
+            Self::ScalerWithPages => "scaler-with-pages",
             Self::TlsScaler => "tls-scaler",
             Self::NoOp => "no-op",
             Self::Brokers => "brokers",
@@ -96,6 +101,7 @@ impl Role {
         match self {
             Self::Brokers => brokers(&first_line),
             Self::Scaler => measured_runtime().block_on(scaler()),
+            Self::ScalerWithPages => measured_runtime().block_on(scaler_with_pages()),
             Self::TlsScaler => measured_runtime().block_on(tls_scaler(Path::new(&first_line))),
             Self::NoOp => measured_runtime().block_on(no_op()),
             Self::Reader => measured_runtime().block_on(rounds::read(&first_line)),
@@ -184,6 +190,12 @@ fn read_line() -> String {
     line.trim().to_owned()
 }
 
+fn bound() -> std::net::TcpListener {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
 async fn listener() -> TcpListener {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
@@ -203,6 +215,26 @@ async fn scaler() {
     });
     let sampler = Sampler::new(source, metrics.sampler.clone());
     serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
+        .await
+        .unwrap();
+}
+
+async fn scaler_with_pages() {
+    let metrics = Arc::new(Metrics::new("0", "none"));
+    let sampler = Sampler::new(Scripted::default(), metrics.sampler.clone());
+    let (shown, counted) = (sampler.clone(), metrics.clone());
+    let (grpc, http) = (bound(), bound());
+    println!("http://{} http://{}", grpc.local_addr().unwrap(), http.local_addr().unwrap());
+    std::thread::spawn(move || {
+        measured_runtime().block_on(async move {
+            let (http, connections) =
+                (TcpListener::from_std(http).unwrap(), limits::Limits::default().http_connections);
+            let ready = admin::Readiness::new(CancellationToken::new());
+            admin::serve(http, shown, counted, connections, ready, None).await.unwrap();
+        });
+    });
+    let grpc = TcpListener::from_std(grpc).unwrap();
+    serve(grpc, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
         .await
         .unwrap();
 }

@@ -22,15 +22,20 @@ struct Figure {
 #[derive(Clone, Copy)]
 pub enum Goal {
     AtLeast(f64),
+    AtMost(f64),
     Below(f64),
     Equals(f64),
+    /// Measured for the documentation.
+    Reported,
 }
 
 impl Goal {
     fn met(self, value: f64) -> bool {
         match self {
             Self::AtLeast(goal) => value >= goal,
+            Self::AtMost(goal) => value <= goal,
             Self::Below(goal) => value < goal,
+            Self::Reported => true,
             Self::Equals(goal) => (value - goal).abs() < f64::EPSILON,
         }
     }
@@ -38,7 +43,9 @@ impl Goal {
     fn in_words(self, unit: &str) -> String {
         match self {
             Self::AtLeast(goal) => format!("at least {goal} {unit}"),
+            Self::AtMost(goal) => format!("at most {goal} {unit}"),
             Self::Below(goal) => format!("below {goal} {unit}"),
+            Self::Reported => String::from("none"),
             Self::Equals(goal) => format!("{goal} {unit}"),
         }
         .trim_end()
@@ -51,6 +58,11 @@ impl Table {
         let measure = measure.into();
         println!("{measure}: {value:.3} {unit}");
         self.0.push(Figure { measure, value, unit, goal: goal.in_words(unit), met: goal.met(value) });
+    }
+
+    /// Adds the figures of another table.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     pub fn print_and_write(&self) {
