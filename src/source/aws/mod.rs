@@ -12,15 +12,11 @@ mod clock;
 pub(super) mod credentials;
 mod dynamodb_streams;
 mod failure;
-#[cfg(test)]
-mod fake;
 pub(super) mod identity;
 mod kinesis;
 pub(super) mod leases;
 mod listing;
 mod look;
-#[cfg(test)]
-mod model_tests;
 mod page;
 pub(super) mod probe;
 mod prober;
@@ -30,9 +26,9 @@ mod service;
 mod shared;
 mod stream;
 mod tables;
-mod turns;
 #[cfg(test)]
-mod validity_tests;
+mod tests;
+mod turns;
 
 use std::sync::Arc;
 

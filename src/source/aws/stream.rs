@@ -86,7 +86,8 @@ impl<S: Service> Stream<S> {
                 let before = self.description.latest().map(|latest| latest.value);
                 let description = match timeout_at(until, self.read_description(now - KINESIS_DESCRIBED_EVERY)).await {
                     Ok(Ok(described)) => Some(described.value),
-                    Ok(Err(failure)) if failure.kind != FailureKind::Throttled => return Err(failure),
+                    Ok(Err(failure)) if !failure.is_passing() => return Err(failure),
+                    // no age needs it
                     Ok(Err(_)) | Err(_) => before,
                 };
                 Ok(Described { address, description })

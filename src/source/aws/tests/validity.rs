@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::failure::FailureKind;
 use super::fake::{Op, Scene};
 use crate::lag::SourceErrorKind;
 use crate::lag::streams::tests::number;
 use crate::lag::streams::{AgeBasis, ShardId};
+use crate::source::aws::failure::FailureKind;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const FIRST: &str = "shardId-000000000000";

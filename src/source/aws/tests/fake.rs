@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::account::Account;
-use super::failure::{Failure, FailureKind};
-use super::page::{FirstRecord, Page, ShardsPage};
-use super::service::{Address, Description, Service};
-use super::tables::TableRead;
 use crate::lag::streams::tests::number;
 use crate::lag::streams::{AgeBasis, Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
 use crate::lag::{ApplicationObservation, Observation, SourceError};
+use crate::source::aws::account::Account;
+use crate::source::aws::failure::{Failure, FailureKind};
+use crate::source::aws::page::{FirstRecord, Page, ShardsPage};
+use crate::source::aws::service::{Address, Description, Service};
+use crate::source::aws::tables::TableRead;
 use crate::trigger::{CheckpointStore, SourceRef, StreamName, Trigger};
 
 /// When each test begins, in milliseconds since 1970.
