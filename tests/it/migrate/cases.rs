@@ -50,7 +50,7 @@ async fn every_good_row_of_the_case_tables_becomes_a_trigger_with_the_built_ins_
             [before, [("source".to_owned(), source.to_owned())].into()].into_iter().flatten().collect();
         // a key that nobody knows is no problem for KEDA
         before.remove("shardcount");
-        let ours = ["ageThreshold", "leaseTableReadUnits"];
+        let ours = ["ageThreshold", "leaseTableReadUnits", "pollInterval", "stallWindow"];
         let of_another_source = |key: &str| key == "topic" && source.starts_with("aws");
         before.retain(|key, _| !(of_another_source(key) || ours.contains(&key.as_str())));
         let Ok(_) = Trigger::parse(&before) else {
