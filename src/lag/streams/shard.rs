@@ -73,7 +73,8 @@ impl Shard {
     /// Every record of the shard arrived after this time, if that can be told.
     pub(super) fn begun(&self, now: Timestamp) -> Option<Timestamp> {
         let numbered = self.first.as_ref().and_then(|first| first.arrived_after(&self.id, now));
-        numbered.or_else(|| self.id.created())
+        // a time that lies ahead is no time of creation
+        numbered.or_else(|| self.id.created().filter(|created| *created <= now))
     }
 }
 

@@ -16,6 +16,9 @@ const EACH_EXACT_ABOVE: Duration = Duration::from_secs(10);
 /// An age that is known to this is not probed to be known better: times inside sequence numbers are whole seconds.
 const EXACT_ENOUGH: Duration = Duration::from_secs(1);
 
+/// The service's clock is known to this; its times are not asked about before they are surely past.
+const CLOCKS_APART: Duration = Duration::from_secs(2);
+
 /// What decides how exactly ages are known.
 #[derive(Clone, Copy, Debug)]
 pub struct AgeRules {
@@ -61,16 +64,16 @@ pub enum Backlog {
     CaughtUp,
     /// The oldest unread record, if there is one, is so old.
     Unread {
-        /// Since it arrived; an upper bound unless told by the record itself.
+        /// Since it arrived; an upper bound unless it is that of the record itself.
         age: Duration,
-        /// What told it.
+        /// What it is derived from.
         basis: AgeBasis,
     },
     /// The lease is of a shard that has expired or never was.
     NoSuchShard,
 }
 
-/// What told an age.
+/// What an age is derived from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AgeBasis {
@@ -119,6 +122,8 @@ pub struct Survey {
 pub struct Wanted {
     /// The shard to probe.
     pub shard: ShardId,
+    /// Whether it is listed as open.
+    pub state: ShardState,
     /// Where the application is.
     pub position: Position,
     /// Why.
@@ -142,7 +147,7 @@ pub enum Need {
 
 /// What is known of the age of one shard that is being read.
 struct Estimate<'a> {
-    shard: &'a ShardId,
+    shard: &'a Shard,
     position: Position,
     lowest: Duration,
     highest: Duration,
@@ -243,16 +248,14 @@ impl<'a> Estimate<'a> {
         let unread = of_shard.and_then(|known| known.unread_since(position, rules.records_since));
         let unread = unread.filter(|_| rules.checkpoints == CheckpointsOf::ThisRound);
         let lowest = unread.map_or(Duration::ZERO, |arrived| now.since(arrived)).min(bounded);
-        let estimate = |lowest, highest, basis, state| Self {
-            shard: &shard.id,
-            position: position.clone(),
-            lowest,
-            highest,
-            basis,
-            state,
-        };
+        let estimate =
+            |lowest, highest, basis, state| Self { shard, position: position.clone(), lowest, highest, basis, state };
         let nothing = |state| estimate(Duration::ZERO, Duration::ZERO, None, state);
         let bound = |need| estimate(lowest, bounded, Some(limit_basis), ProbeState::Wanted(need));
+        // a consumer that begins then has nothing to read yet, and the service refuses to look into the future
+        if matches!(position, Position::At(time) if time.plus(CLOCKS_APART) >= now) {
+            return nothing(ProbeState::Empty);
+        }
         let Some(probe) = of_shard.and_then(|known| known.answer(position, &shard.id)) else {
             let unknown = !probed && matches!(limit_basis, AgeBasis::Retention | AgeBasis::Beginning);
             return bound(if unknown {
@@ -361,6 +364,10 @@ fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<Wanted> {
         AgeFrom::Auto(AgesOf::Each) => EACH_EXACT_ABOVE,
         AgeFrom::Probe | AgeFrom::SequenceNumber => Duration::ZERO,
     };
+    let quiet_above = match from {
+        AgeFrom::Auto(AgesOf::Oldest { exact_above }) => exact_above / 4,
+        _ => above,
+    };
     let mut wanted: Vec<_> = estimates
         .into_iter()
         .filter_map(|estimate| match estimate.state {
@@ -368,13 +375,17 @@ fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<Wanted> {
             ProbeState::Current | ProbeState::Empty | ProbeState::Ended => None,
         })
         .filter(|(need, estimate)| {
-            let matters = estimate.highest > above || idle || from == AgeFrom::Probe;
+            // a quiet shard beside busy ones would seem ever older, until the threshold
+            let seems_old =
+                estimate.highest > quiet_above.max(known) && matches!(estimate.state, ProbeState::WasEmpty(_));
+            let matters = estimate.highest > above || seems_old || idle || from == AgeFrom::Probe;
             *need == Need::Unknown || (matters && (estimate.width() >= EXACT_ENOUGH || estimate.lowest.is_zero()))
         })
         .collect();
     wanted.sort_by_key(|(_, estimate)| std::cmp::Reverse(estimate.highest));
     let wanted = wanted.into_iter().map(|(need, estimate)| Wanted {
-        shard: estimate.shard.clone(),
+        shard: estimate.shard.id.clone(),
+        state: estimate.shard.state,
         width: estimate.width(),
         position: estimate.position,
         need,

@@ -9,14 +9,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::checkpoints::{CheckpointTable, TableRows};
 use super::failure::{Failure, FailureKind};
+use super::kinesis::LONGEST_RETENTION;
 use super::listing::Listing;
 use super::round::{Arrival, Round};
 use super::service::Service;
-use super::stream::{Described, Incarnation, Stream};
+use super::stream::{Described, Dispute, Incarnation, ListNeeded, Stream, Wait};
 use super::turns::{ReaderId, Request};
 use crate::lag::streams::{
     AgeRules, Beginning, Checkpoint, CheckpointsOf, Contradiction, Lease, Need, Position, Row, RowError, RowsOf,
-    ShardId, Survey, Timestamp, Wanted, Worker, leases_of, workers_of,
+    ShardId, ShardState, Survey, Timestamp, Wanted, Worker, leases_of, workers_of,
 };
 use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName};
@@ -24,11 +25,11 @@ use crate::trigger::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, Stream
 /// The shards that are probed side by side for one application: often the first ones make the others needless.
 const FIRST_BATCH: usize = 8;
 /// The most that are, where they are not.
-const LARGEST_BATCH: usize = 128;
+const LARGEST_BATCH: usize = 1024;
+/// A list that no answer depends on is waited for this long.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// A record that was found is looked up again after this long: it may have been deleted.
 const RECORDS_LAST: Duration = Duration::from_secs(60);
-/// No stream keeps records for longer.
-const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
 /// In rounds that begin this soon after a source was first observed, an answer waits until every shard was probed once. The round after
 /// that has an answer.
@@ -116,14 +117,17 @@ struct Shards<S> {
 }
 
 impl<S: Service> Shards<S> {
-    /// From when on a list must be, so that it can settle what excludes the present one.
-    fn list_needed_since(&self, leases: &[Lease], failures: &HashMap<ShardId, Failure>) -> Option<Instant> {
+    /// Which list can settle what disagrees with the present one.
+    fn list_needed(&self, leases: &[Lease], failures: &HashMap<ShardId, Failure>) -> Option<ListNeeded> {
         let unfinished = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
-        let unlisted = unfinished.filter(|lease| self.listing.get(&lease.shard).is_none()).map(|lease| &lease.shard);
+        let unlisted = unfinished.map(|lease| &lease.shard).filter(|shard| self.listing.get(shard).is_none());
         let refused = failures.iter().filter(|(_, failure)| failure.disputes_list()).map(|(shard, _)| shard);
         let contradiction = Contradiction::find(leases, |shard| self.listing.get(shard));
-        let contradicted = contradiction.map(|contradiction| contradiction.shard().clone());
-        self.of.list_needed_since(&self.listing, unlisted.chain(refused).cloned(), contradicted)
+        let contradicted = contradiction.iter().map(Contradiction::shard);
+        let disputes = (unlisted.map(|shard| (shard, Dispute::Unlisted)))
+            .chain(refused.map(|shard| (shard, Dispute::Refused)))
+            .chain(contradicted.map(|shard| (shard, Dispute::Contradicted)));
+        self.of.list_needed(&self.listing, disputes.map(|(shard, dispute)| (shard.clone(), dispute)))
     }
 }
 
@@ -153,6 +157,7 @@ impl<S: Service> Reading<'_, S> {
         let reads_apart = described.description.as_ref().map_or(Duration::ZERO, |description| description.reads_apart);
         // rounds begin a little early or late, and a whole one is not waited for because of that
         let interval = reads_apart.max(self.source.probe_interval) * 9 / 10;
+        let current_since = self.round.begun_at.minus(interval);
         let mut failures = HashMap::new();
         let (survey, at) = loop {
             let settled = self.settle(&mut shards, &leases, &mut failures).await?;
@@ -164,7 +169,7 @@ impl<S: Service> Reading<'_, S> {
                     InitialPosition::Latest => Beginning::Latest { seen },
                 },
                 seen,
-                current_since: self.round.begun_at.minus(interval),
+                current_since,
                 records_since: self.round.begun_at.minus(RECORDS_LAST),
                 listed: shards.listing.at,
                 retention: retention.unwrap_or(LONGEST_RETENTION),
@@ -175,13 +180,14 @@ impl<S: Service> Reading<'_, S> {
             };
             let surveyed = self.survey(&shards, &leases, &rules, interval, &mut arrival, &mut failures).await;
             // a probe may have found the end of a shard that is listed as open, or no shard at all
-            let disputed = shards.list_needed_since(&leases, &failures).is_some();
+            let disputed = shards.list_needed(&leases, &failures).is_some();
             if settled == Settled::NoNewerList || !disputed || Instant::now() >= self.round.until {
                 break surveyed;
             }
         };
         self.check(&survey, failures)?;
-        self.progress.processed(at.minus(survey.age()), checkpoints);
+        // a shard that was found empty an interval ago may have got records since
+        self.progress.processed(at.minus(survey.age()).min(current_since), checkpoints);
         let seen = at;
         Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, table, retention, seen }))
     }
@@ -260,13 +266,18 @@ impl<S: Service> Reading<'_, S> {
         failures: &mut HashMap<ShardId, Failure>,
     ) -> Result<Settled, SourceError> {
         let contradiction = |shards: &Shards<S>| Contradiction::find(leases, |shard| shards.listing.get(shard));
-        if let Some(since) = shards.list_needed_since(leases, failures) {
-            match shards.of.newer_listing(since, self.round.until).await {
-                Ok(listing) => {
+        if let Some(ListNeeded { since, wait }) = shards.list_needed(leases, failures) {
+            let until = match wait {
+                Wait::Shortly => self.round.until.min(Instant::now() + SHORT_WAIT),
+                Wait::UntilTheEnd => self.round.until,
+            };
+            match shards.of.newer_listing(since, until).await {
+                Ok(listing) if !Arc::ptr_eq(&listing, &shards.listing) => {
                     *shards = self.accepted(Shards { of: shards.of.clone(), listing }).await?;
                     failures.retain(|_, failure| !failure.disputes_list());
                 }
                 // the older list is better than no answer, unless the checkpoints contradict it
+                Ok(_) => return Ok(Settled::NoNewerList),
                 Err(failure) if failure.is_passing() && contradiction(shards).is_none() => {
                     return Ok(Settled::NoNewerList);
                 }
@@ -292,6 +303,7 @@ impl<S: Service> Reading<'_, S> {
         let prober = &shards.of.prober;
         let like = Request {
             position: Position::TrimHorizon,
+            state: ShardState::Open,
             need: Need::Unknown,
             width: Duration::ZERO,
             interval,
@@ -314,7 +326,7 @@ impl<S: Service> Reading<'_, S> {
             let (first, rest): (Vec<_>, Vec<_>) = open.iter().partition(unknown);
             let next: Vec<_> = first.into_iter().chain(rest).take(needed).map(|wanted| wanted.shard.clone()).collect();
             let visits = next.iter().filter_map(|shard| {
-                let visit = prober.visit(shard)?;
+                let visit = prober.visit(shard, self.reader.id)?;
                 Some(async move { (shard.clone(), visit.await) })
             });
             let visits: Vec<_> = visits.collect();
@@ -343,7 +355,7 @@ impl<S: Service> Reading<'_, S> {
         }
         let shards = survey.shards.len();
         let attempt = format!("{lacking} of {shards} shards are not read yet for {}", self.source);
-        Err(SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("the reading goes on"))
+        Err(SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("ask again: the scaler keeps what it has read"))
     }
 
     fn not_listed(&self, failure: Failure) -> SourceError {

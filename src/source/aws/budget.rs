@@ -20,6 +20,7 @@ const READS_APART: Duration = Duration::from_millis(1050);
 const STREAMS_READS_APART: Duration = Duration::from_millis(250);
 /// With more scopes than this the unused ones are forgotten.
 const MANY_SCOPES: usize = 10_000;
+const SWEPT_EVERY: Duration = Duration::from_secs(60);
 
 /// What a limit of AWS is about: an API, and the stream, shard or table where the limit is not the account's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +32,14 @@ pub(super) struct Scope {
 
 /// The calls of every scope of one account and region.
 #[derive(Debug, Default)]
-pub(super) struct Budget(Mutex<HashMap<Scope, Arc<Lane>>>);
+pub(super) struct Budget(Mutex<Lanes>);
+
+#[derive(Debug, Default)]
+struct Lanes {
+    by_scope: HashMap<Scope, Arc<Lane>>,
+    /// When unused scopes were last forgotten.
+    swept: Option<Instant>,
+}
 
 /// The calls of one scope, one after another.
 #[derive(Debug)]
@@ -79,10 +87,12 @@ impl Budget {
     fn lane(&self, scope: &Scope) -> Arc<Lane> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if lanes.len() > MANY_SCOPES {
-            lanes.retain(|_, lane| now.duration_since(lane.rest().used) < FORGET_AFTER);
+        if lanes.by_scope.len() > MANY_SCOPES && lanes.swept.is_none_or(|swept| now.duration_since(swept) > SWEPT_EVERY)
+        {
+            lanes.swept = Some(now);
+            lanes.by_scope.retain(|_, lane| now.duration_since(lane.rest().used) < FORGET_AFTER);
         }
-        let lane = lanes.entry(scope.clone()).or_insert_with(|| {
+        let lane = lanes.by_scope.entry(scope.clone()).or_insert_with(|| {
             let rest = Rest { pause: None, until: now, used: now };
             Arc::new(Lane { next: tokio::sync::Mutex::new(now), rest: Mutex::new(rest) })
         });

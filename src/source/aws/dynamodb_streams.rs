@@ -8,7 +8,7 @@ use aws_smithy_types::DateTime;
 use super::budget::Scope;
 use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
-use super::page::{FirstRecord, Page, ShardsPage, timestamp};
+use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
 use crate::telemetry::UpstreamApi;
 
@@ -42,8 +42,10 @@ pub(super) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, 
 /// A page of the shards that are listed, closed ones included.
 pub(super) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Result<ShardsPage, Failure> {
     let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
+    let mut requested = Requested::now(aws);
     let page = aws
         .call_when_due(scope, |clients| {
+            requested = Requested::now(aws);
             clients.streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send()
         })
         .await?;
@@ -51,7 +53,7 @@ pub(super) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Resul
         return Err(Failure::new(FailureKind::Other, "no stream in the answer"));
     };
     let shards = stream.shards.unwrap_or_default().iter().filter_map(shard).collect();
-    Ok(ShardsPage { shards, next: stream.last_evaluated_shard_id })
+    Ok(ShardsPage { requested, shards, next: stream.last_evaluated_shard_id })
 }
 
 fn shard(shard: &SdkShard) -> Option<Shard> {
@@ -101,13 +103,13 @@ pub(super) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String
         })
         .await?;
     let records = answer.records.unwrap_or_default();
-    let first = match records.first().map(|record| record.dynamodb.as_ref()) {
-        None => None,
-        Some(change) => Some(FirstRecord {
+    let records = records.iter().map(|record| {
+        let change = record.dynamodb.as_ref();
+        Ok(PageRecord {
             number: change.and_then(|change| SequenceNumber::parse(change.sequence_number.as_deref()?)),
             arrived: timestamp(change.and_then(|change| change.approximate_creation_date_time.as_ref()))?,
             user_records: 1,
-        }),
-    };
-    Ok(Page { at, first, next: answer.next_shard_iterator, behind: None })
+        })
+    });
+    Ok(Page { at, records: records.collect::<Result<_, Failure>>()?, next: answer.next_shard_iterator, behind: None })
 }

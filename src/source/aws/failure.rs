@@ -112,6 +112,18 @@ impl Failure {
         }
     }
 
+    /// Whether a probe failed for its position, or for once: others of the same shard may well succeed.
+    pub(super) const fn is_of_position(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Invalid
+                | FailureKind::FormerStream
+                | FailureKind::Trimmed
+                | FailureKind::ExpiredIterator
+                | FailureKind::Other
+        )
+    }
+
     /// Whether a call about a listed shard failed so that the list may be of another stream, or old.
     pub(super) const fn disputes_list(&self) -> bool {
         matches!(self.kind, FailureKind::Missing | FailureKind::FormerStream | FailureKind::Invalid)

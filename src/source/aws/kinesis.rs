@@ -9,7 +9,7 @@ use super::aggregated::user_records;
 use super::budget::Scope;
 use super::clients::Aws;
 use super::failure::{Failure, FailureKind};
-use super::page::{FirstRecord, Page, ShardsPage, timestamp};
+use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
@@ -25,15 +25,18 @@ fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
 /// A page of the shards that hold records, closed ones included.
 pub(super) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
+    let mut requested = Requested::now(aws);
     let page = aws
         .call(scope, |clients| {
+            requested = Requested::now(aws);
             // a token stands for the stream that it came with
             let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
             let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
             request.set_next_token(token).send()
         })
         .await?;
-    Ok(ShardsPage { shards: page.shards.unwrap_or_default().iter().map(shard).collect(), next: page.next_token })
+    let shards = page.shards.unwrap_or_default().iter().map(shard).collect();
+    Ok(ShardsPage { requested, shards, next: page.next_token })
 }
 
 fn shard(shard: &SdkShard) -> Shard {
@@ -52,6 +55,8 @@ fn shard(shard: &SdkShard) -> Shard {
 const ORDINARY_KIB: u64 = 1024;
 /// A shard gives so many kilobytes a second to all who poll it together.
 const SHARD_KIB_A_SECOND: u64 = 2048;
+/// No stream keeps records for longer.
+pub(super) const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 /// Whatever size of records a stream reports, its shards are read this often.
 const LONGEST_APART: Duration = Duration::from_secs(60);
 
@@ -60,8 +65,8 @@ const LONGEST_APART: Duration = Duration::from_secs(60);
 pub(super) struct Summary {
     /// How long it keeps records.
     pub(super) retention: Duration,
-    /// The least time between two reads of a shard. Where records may be larger than is ordinary, the largest must cost the stream's
-    /// consumers no more than a fifth of what the shard gives.
+    /// The least time between two reads of a shard. Where records may be larger than is ordinary, the two of a page must cost the
+    /// stream's consumers no more than a fifth of what the shard gives.
     pub(super) reads_apart: Duration,
     /// When it was created; another stream of the same name has another time.
     pub(super) created: Option<Timestamp>,
@@ -82,11 +87,14 @@ pub(super) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary
     let created = created.and_then(|time| u64::try_from(time).ok()).map(Timestamp::from_unix_ms);
     let largest = summary.and_then(|summary| summary.max_record_size_in_kib).and_then(|kib| u64::try_from(kib).ok());
     let larger = largest.filter(|kib| *kib > ORDINARY_KIB).unwrap_or(0);
-    let reads_apart = Duration::from_millis(larger.saturating_mul(5 * 1000) / SHARD_KIB_A_SECOND).min(LONGEST_APART);
+    let reads_apart =
+        Duration::from_millis(larger.saturating_mul(2 * 5 * 1000) / SHARD_KIB_A_SECOND).min(LONGEST_APART);
     match u64::try_from(hours) {
-        Ok(hours) if hours > 0 => {
-            Ok(Summary { retention: Duration::from_secs(hours.saturating_mul(3600)), reads_apart, created })
-        }
+        Ok(hours) if hours > 0 => Ok(Summary {
+            retention: Duration::from_secs(hours.saturating_mul(3600)).min(LONGEST_RETENTION),
+            reads_apart,
+            created,
+        }),
         _ => Err(Failure::new(FailureKind::Other, format!("a retention of {hours} hours"))),
     }
 }
@@ -106,7 +114,7 @@ pub(super) async fn iterator(
             let request = request.shard_id(shard.as_str());
             match position {
                 Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-                Position::After(number) | Position::Within(number, 0) => request
+                Position::After(number) => request
                     .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                     .starting_sequence_number(number.as_str()),
                 Position::Within(number, _) => request
@@ -123,12 +131,13 @@ pub(super) async fn iterator(
     answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
 }
 
-/// The first record behind an iterator.
+/// The first records behind an iterator.
 pub(super) async fn page(
     aws: &Aws,
     stream: &KinesisStream,
     shard: &ShardId,
     iterator: String,
+    limit: i32,
 ) -> Result<Page, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisGetRecords, format!("{stream}/{shard}"));
     let mut at = aws.now();
@@ -137,17 +146,17 @@ pub(super) async fn page(
             at = aws.now();
             // the iterator stands for the stream, and only its ARN is taken beside it
             let request = clients.kinesis.get_records().set_stream_arn(named(stream).1);
-            request.shard_iterator(iterator).limit(1).send()
+            request.shard_iterator(iterator).limit(limit).send()
         })
         .await?;
-    let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).unwrap_or(0);
-    let first = match answer.records.first() {
-        None => None,
-        Some(record) => Some(FirstRecord {
+    // without it an empty page does not say that the tip is reached
+    let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).map(Duration::from_millis);
+    let records = answer.records.iter().map(|record| {
+        Ok(PageRecord {
             number: SequenceNumber::parse(&record.sequence_number),
             arrived: timestamp(record.approximate_arrival_timestamp.as_ref())?,
             user_records: user_records(record.data.as_ref()),
-        }),
-    };
-    Ok(Page { at, first, next: answer.next_shard_iterator, behind: Some(Duration::from_millis(behind)) })
+        })
+    });
+    Ok(Page { at, records: records.collect::<Result<_, Failure>>()?, next: answer.next_shard_iterator, behind })
 }

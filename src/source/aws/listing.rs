@@ -7,16 +7,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Failure, FailureKind};
+use super::page::Requested;
 use super::service::{Address, Service};
 use super::shared::{Fetched, Shared};
 use crate::lag::streams::{Shard, ShardId, ShardState, Timestamp};
 
 /// A list is read again after this long, and as soon as a checkpoint or the end of a shard disagrees with it.
 const LISTED_EVERY: Duration = Duration::from_secs(60);
-/// The next list is waited for this long; it is then used in the next round, while the older one is not too old.
+/// The next list is waited for this long where there is an older one, which is then used.
 const NEXT_LIST_TIMEOUT: Duration = Duration::from_secs(1);
-/// A list is used until it is so old without a word about the next one.
-const USED_WITHOUT_NEXT: Duration = Duration::from_secs(120);
 /// An older list is none, although the next one cannot be read.
 const OLDEST_LIST: Duration = Duration::from_mins(10);
 /// Kinesis lets the token of a page live for five minutes.
@@ -24,6 +23,9 @@ const PAGES_LAST: Duration = Duration::from_mins(4);
 /// A Kinesis stream has some ten thousand shards at most; a table has some thousand partitions, each of which closes a shard a few
 /// times per day.
 const MOST_SHARDS: usize = 100_000;
+
+/// A list of this many pages is none.
+const MOST_PAGES: usize = 10_000;
 
 /// Every shard that holds records, closed ones included.
 #[derive(Debug)]
@@ -46,8 +48,9 @@ pub(super) struct ShardList<S> {
 }
 
 struct Pages {
-    begun: Instant,
-    at: Timestamp,
+    /// When the first of them was requested.
+    begun: Requested,
+    count: usize,
     shards: Vec<Shard>,
     next: Option<String>,
 }
@@ -56,10 +59,15 @@ struct Pages {
 
 impl Listing {
     fn new(pages: Pages) -> Self {
-        let Pages { begun, at, mut shards, .. } = pages;
+        let mut listed = HashSet::new();
+        // a shard that moves from one page to the next is listed twice
+        let mut shards: Vec<_> = pages.shards.into_iter().filter(|shard| listed.insert(shard.id.clone())).collect();
+        for Shard { id, parents, .. } in &mut shards {
+            parents.retain(|parent| parent != id);
+        }
         close_parents(&mut shards);
         let index = shards.iter().enumerate().map(|(index, shard)| (shard.id.clone(), index)).collect();
-        Self { shards, index, begun, at }
+        Self { shards, index, begun: pages.begun.at, at: pages.begun.service_time }
     }
 
     pub(super) fn shards(&self) -> &[Shard] {
@@ -95,31 +103,31 @@ impl<S: Service> ShardList<S> {
         Self { service, address, list: Arc::default(), pages: Arc::default() }
     }
 
-    /// The newest list; waits for one until `until` where there is none that is new enough.
-    pub(super) async fn get(&self, until: Instant) -> Result<Fetched<Listing>, Failure> {
+    /// The newest list; where there is none, waits for one until `until`.
+    pub(super) async fn get(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
         let now = Instant::now();
-        let latest = self.list.latest();
-        let age = |fetched: &Fetched<Listing>| now.duration_since(fetched.begun);
-        let next = match &latest {
-            Some(latest) if age(latest) < LISTED_EVERY => return Ok(latest.clone()),
-            _ => self.read(now - LISTED_EVERY),
-        };
-        let recent = latest.as_ref().is_some_and(|latest| age(latest) < USED_WITHOUT_NEXT);
-        let until = if recent { until.min(now + NEXT_LIST_TIMEOUT) } else { until };
-        let failure = match timeout_at(until, next).await {
-            Ok(Ok(list)) => return Ok(list),
+        let latest = self.list.latest().map(|latest| latest.value);
+        let latest = latest.filter(|latest| now.duration_since(latest.begun) < OLDEST_LIST);
+        if let Some(latest) = latest.as_ref().filter(|latest| now.duration_since(latest.begun) < LISTED_EVERY) {
+            return Ok(latest.clone());
+        }
+        let until = if latest.is_some() { until.min(now + NEXT_LIST_TIMEOUT) } else { until };
+        let failure = match timeout_at(until, self.read(now - LISTED_EVERY)).await {
+            Ok(Ok(list)) => return Ok(list.value),
             Ok(Err(failure)) => failure,
             Err(_) => self.under_way(),
         };
-        match latest.filter(|latest| failure.is_passing() && age(latest) < OLDEST_LIST) {
-            Some(latest) => Ok(latest),
-            None => Err(failure),
-        }
+        latest.filter(|_| failure.is_passing()).ok_or(failure)
     }
 
-    /// A list whose reading began at `since` or later.
-    pub(super) async fn newer(&self, since: Instant, until: Instant) -> Result<Fetched<Listing>, Failure> {
-        timeout_at(until, self.read(since)).await.unwrap_or_else(|_| Err(self.under_way()))
+    /// A list that began to be read at `since` or later.
+    pub(super) async fn newer(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
+        {
+            let mut kept = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.take_if(|pages| pages.begun.at < since);
+        }
+        let read = timeout_at(until, self.read(since)).await.unwrap_or_else(|_| Err(self.under_way()));
+        read.map(|list| list.value)
     }
 
     fn under_way(&self) -> Failure {
@@ -146,12 +154,10 @@ pub(super) async fn list<S: Service>(service: &S, stream: &Address) -> Result<Li
 /// Reads page by page; a page that fails is where the next attempt goes on.
 async fn read<S: Service>(service: &S, address: &Address, pages: &Mutex<Option<Pages>>) -> Result<Listing, Failure> {
     let kept = || pages.lock().unwrap_or_else(PoisonError::into_inner);
-    let begun = Pages { begun: Instant::now(), at: service.now(), shards: Vec::new(), next: None };
-    let earlier = kept().take().filter(|pages| pages.begun.elapsed() < PAGES_LAST);
-    *kept() = Some(earlier.unwrap_or(begun));
+    kept().take_if(|pages| pages.begun.at.elapsed() > PAGES_LAST);
     loop {
         let next = kept().as_ref().and_then(|pages| pages.next.clone());
-        let page = match service.shards(address, next).await {
+        let page = match service.shards(address, next.clone()).await {
             Ok(page) => page,
             Err(failure) => {
                 if !failure.is_passing() {
@@ -161,13 +167,17 @@ async fn read<S: Service>(service: &S, address: &Address, pages: &Mutex<Option<P
             }
         };
         let mut kept = kept();
-        let pages =
-            kept.get_or_insert(Pages { begun: Instant::now(), at: service.now(), shards: Vec::new(), next: None });
+        let pages = kept.get_or_insert(Pages { begun: page.requested, count: 0, shards: Vec::new(), next: None });
+        let stands = page.next.is_some() && page.next == next;
+        pages.count += 1;
         pages.shards.extend(page.shards);
         pages.next = page.next;
-        if pages.shards.len() > MOST_SHARDS {
+        if stands || pages.shards.len() > MOST_SHARDS || pages.count > MOST_PAGES {
             kept.take();
-            return Err(Failure::new(FailureKind::Other, format!("more than {MOST_SHARDS} shards")));
+            return Err(Failure::new(
+                FailureKind::Invalid,
+                format!("the list of shards does not end, or has over {MOST_SHARDS}"),
+            ));
         }
         if pages.next.is_none()
             && let Some(pages) = kept.take()

@@ -5,12 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
-use super::page::Page;
+use super::page::{Page, PageRecord};
 use super::service::{Address, Service};
-use crate::lag::streams::{Found, Position, Probe, SequenceNumber, ShardId, Timestamp};
+use crate::lag::streams::{Found, Position, Probe, ShardId, ShardState, Timestamp};
 
-/// Empty pages are followed this far in one look.
+/// Empty pages of a DynamoDB stream are followed this far; a later one that is empty too says that the tip is reached.
 const MOST_PAGES: usize = 5;
+/// A look that goes on from an earlier one follows so many of them.
+const LATER_PAGES: usize = 2;
 /// Kinesis lets an iterator live for five minutes, DynamoDB Streams for fifteen.
 const ITERATOR_LASTS: Duration = Duration::from_secs(240);
 
@@ -44,6 +46,8 @@ pub(super) struct Look<'a, S> {
     pub(super) service: &'a S,
     pub(super) stream: &'a Address,
     pub(super) shard: &'a ShardId,
+    /// As it is listed: a closed shard ends, and has no tip.
+    pub(super) state: ShardState,
     pub(super) position: &'a Position,
 }
 
@@ -51,60 +55,33 @@ impl<S: Service> Look<'_, S> {
     /// Looks for the first record behind the position. None is between there and `kept`.
     pub(super) async fn look(&self, kept: Option<KeptIterator>) -> Result<Looked, Failure> {
         if let Some(kept) = kept {
-            match self.follow(kept.text, kept.pages).await {
+            match self.follow(kept.text, kept.pages, LATER_PAGES).await {
                 Err(failure) if matches!(failure.kind, FailureKind::ExpiredIterator | FailureKind::Trimmed) => {}
                 looked => return looked,
             }
         }
         match self.look_from(self.position).await {
             // what the checkpoint stands before is deleted: what is unread begins with the oldest record that is left
-            Err(failure) if failure.kind == FailureKind::Trimmed && *self.position != Position::TrimHorizon => {
-                self.look_from(&Position::TrimHorizon).await
-            }
+            Err(failure) if failure.kind == FailureKind::Trimmed => self.look_from(&Position::TrimHorizon).await,
             looked => looked,
         }
     }
 
     async fn look_from(&self, begin: &Position) -> Result<Looked, Failure> {
-        match begin {
-            Position::Within(number, 0) if matches!(self.stream, Address::Kinesis(_)) => {
-                let looked = self.follow(self.iterator(begin).await?, 0).await?;
-                let nothing = matches!(looked.probe.found, Found::Tip | Found::End);
-                // a worker may have died behind the first of several user records
-                let part = if nothing { self.rest_of(number, 0).await?.ok() } else { None };
-                Ok(part.unwrap_or(looked))
-            }
-            Position::Within(number, part) if *part > 0 => match self.rest_of(number, *part).await? {
-                Ok(rest) => Ok(rest),
-                Err(Some(next)) => self.follow(next, 0).await,
-                Err(None) => self.follow(self.iterator(&Position::After(number.clone())).await?, 0).await,
-            },
-            _ => self.follow(self.iterator(begin).await?, 0).await,
-        }
+        let iterator = self.service.iterator(self.stream, self.shard, begin).await?;
+        self.follow(iterator, 0, MOST_PAGES).await
     }
 
-    /// The record with this number, where user records of it are left behind the one with the index `part`; else the iterator that
-    /// goes on behind it, where the record is still there.
-    async fn rest_of(&self, number: &SequenceNumber, part: u64) -> Result<Result<Looked, Option<String>>, Failure> {
-        let at = Position::Within(number.clone(), part.max(1));
-        let page = self.page(self.iterator(&at).await?).await?;
-        let Some(first) = page.first.filter(|first| first.number.as_ref() == Some(number)) else {
-            return Ok(Err(None));
-        };
-        if first.user_records <= part.saturating_add(1) {
-            return Ok(Err(page.next));
-        }
-        Ok(Ok(self.looked(page.at, Found::Record { number: first.number, arrived: first.arrived }, None)))
-    }
-
-    async fn follow(&self, mut text: String, mut pages: usize) -> Result<Looked, Failure> {
+    async fn follow(&self, mut text: String, mut pages: usize, most: usize) -> Result<Looked, Failure> {
+        // the record of the checkpoint itself may be the first one
+        let limit = if matches!(self.position, Position::Within(..)) { 2 } else { 1 };
         let mut read = 0;
         loop {
-            let page = self.page(text).await?;
+            let page = self.service.page(self.stream, self.shard, text, limit).await?;
             (read, pages) = (read + 1, pages + 1);
             let at = page.at;
-            let (found, next) = match judge(page, pages) {
-                Judged::Undecided { next, .. } if read < MOST_PAGES => {
+            let (found, next) = match self.judge(page, pages) {
+                Judged::Undecided { next, .. } if read < most => {
                     text = next;
                     continue;
                 }
@@ -115,18 +92,36 @@ impl<S: Service> Look<'_, S> {
         }
     }
 
+    /// What the last of `pages` pages says, if nothing was behind the position on those before it.
+    fn judge(&self, page: Page, pages: usize) -> Judged {
+        let first = page.records.into_iter().find(|record| !self.is_processed(record));
+        match (first, page.next) {
+            (Some(first), _) => Judged::Found(Found::Record { number: first.number, arrived: first.arrived }, None),
+            (None, None) => Judged::Found(Found::End, None),
+            (None, Some(next)) if self.is_tip(page.behind, pages) => Judged::Found(Found::Tip, Some(next)),
+            (None, Some(next)) => Judged::Undecided { behind: page.behind, next },
+        }
+    }
+
+    /// DynamoDB Streams does not report how far it is to the tip: one empty page says nothing, several say that it is reached.
+    fn is_tip(&self, behind: Option<Duration>, pages: usize) -> bool {
+        let reached = match self.stream {
+            Address::Kinesis(_) => behind == Some(Duration::ZERO),
+            Address::DynamoDb(_) => pages >= MOST_PAGES,
+        };
+        reached && self.state == ShardState::Open
+    }
+
+    /// Whether a record is the one of the checkpoint, and no user record of it is left.
+    fn is_processed(&self, record: &PageRecord) -> bool {
+        let Position::Within(number, part) = self.position else { return false };
+        record.number.as_ref() == Some(number) && record.user_records <= part.saturating_add(1)
+    }
+
     fn looked(&self, at: Timestamp, found: Found, next: Option<(String, usize)>) -> Looked {
         let position = self.position.clone();
         let kept = |(text, pages)| KeptIterator { position: self.position.clone(), text, made: Instant::now(), pages };
         Looked { probe: Probe { position, at, found }, iterator: next.map(kept) }
-    }
-
-    async fn iterator(&self, position: &Position) -> Result<String, Failure> {
-        self.service.iterator(self.stream, self.shard, position).await
-    }
-
-    async fn page(&self, iterator: String) -> Result<Page, Failure> {
-        self.service.page(self.stream, self.shard, iterator).await
     }
 }
 
@@ -137,16 +132,4 @@ enum Judged {
         behind: Option<Duration>,
         next: String,
     },
-}
-
-/// What the last of `pages` pages says, if all before it were empty.
-fn judge(page: Page, pages: usize) -> Judged {
-    match (page.first, page.next) {
-        (Some(first), _) => Judged::Found(Found::Record { number: first.number, arrived: first.arrived }, None),
-        (None, None) => Judged::Found(Found::End, None),
-        (None, Some(next)) if page.behind == Some(Duration::ZERO) => Judged::Found(Found::Tip, Some(next)),
-        // DynamoDB Streams does not report how far it is to the tip: one empty page says nothing, several say that it is reached
-        (None, Some(next)) if page.behind.is_none() && pages >= MOST_PAGES => Judged::Found(Found::Tip, Some(next)),
-        (None, Some(next)) => Judged::Undecided { behind: page.behind, next },
-    }
 }

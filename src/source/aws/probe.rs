@@ -288,10 +288,10 @@ impl Calls<'_> {
     async fn read(&self, stream: &StreamName, shard: &ShardId, iterator: String) -> Result<String, Failure> {
         let arn = self.arn.as_deref().unwrap_or_default();
         let page = match stream {
-            StreamName::Kinesis(stream) => kinesis::page(&self.aws, stream, shard, iterator).await,
+            StreamName::Kinesis(stream) => kinesis::page(&self.aws, stream, shard, iterator, 1).await,
             StreamName::DynamoDb(_) => dynamodb_streams::page(&self.aws, arn, shard, iterator).await,
         };
-        Ok(match page?.first {
+        Ok(match page?.records.first() {
             Some(first) => {
                 format!("a record that arrived {} s ago", self.aws.now().since(first.arrived).as_secs())
             }

@@ -27,21 +27,23 @@ pub(super) struct Prober<S> {
 #[derive(Default)]
 struct State {
     probes: Probes,
-    shards: HashMap<ShardId, ShardState>,
+    shards: HashMap<ShardId, KnownShard>,
 }
 
 #[derive(Default)]
-struct ShardState {
+struct KnownShard {
     turns: Turns,
     iterators: Vec<KeptIterator>,
     /// The task that probes the shard until no request is left that may be probed now.
-    visit: Option<VisitOutcome>,
+    visit: Option<Visit>,
+    /// What kept a request of each reader from being served.
+    failures: HashMap<ReaderId, Failure>,
     /// Since when the shard is known to have ended, whatever the list says.
     ended: Option<Instant>,
 }
 
-/// How a visit of a shard ended: with the failure that ended it, if one did; `None` while it is under way.
-type VisitOutcome = watch::Receiver<Option<Result<(), Failure>>>;
+/// Counts the probes of a visit; its sender is dropped when the visit ends.
+type Visit = watch::Receiver<u32>;
 
 // === impl Prober ===
 
@@ -73,61 +75,91 @@ impl<S: Service> Prober<S> {
         state.shards.retain(|shard, _| keep(shard));
     }
 
-    /// Replaces what `application` wants to know.
-    pub(super) fn request(&self, application: ReaderId, wanted: &[Wanted], like: &Request) {
+    /// Replaces what `reader` wants to know.
+    pub(super) fn request(&self, reader: ReaderId, wanted: &[Wanted], like: &Request) {
         let (mut state, now) = (self.state(), Instant::now());
         for known in state.shards.values_mut() {
-            known.turns.withdraw(application);
+            known.failures.remove(&reader);
+            known.turns.withdraw(reader);
         }
-        for Wanted { shard, position, need, width } in wanted {
-            let request = Request { position: position.clone(), need: *need, width: *width, ..like.clone() };
+        for Wanted { shard, state: listed, position, need, width } in wanted {
+            let position = position.clone();
+            let request = Request { position, state: *listed, need: *need, width: *width, ..like.clone() };
             let known = state.shards.entry(shard.clone()).or_default();
-            known.turns.request(application, request, now, per_turn(&self.address));
+            known.turns.request(reader, request, now, per_turn(&self.address));
         }
     }
 
-    /// Probes a shard where one of its requests may be probed now, or waits for the task that does; `None` where none may be.
+    /// Sees to it that a shard is probed where one of its requests may be probed now, and waits until that of `reader` is served, has
+    /// failed or has no turn; `None` where none may be probed.
     pub(super) fn visit(
         self: &Arc<Self>,
         shard: &ShardId,
+        reader: ReaderId,
     ) -> Option<impl Future<Output = Result<(), Failure>> + Send + use<S>> {
         let mut state = self.state();
         let known = state.shards.get_mut(shard)?;
-        let outcome = if let Some(visit) = known.visit.as_ref().filter(|visit| is_under_way(visit)) {
+        let visit = if let Some(visit) = known.visit.as_ref().filter(|visit| visit.has_changed().is_ok()) {
             visit.clone()
         } else {
             known.turns.next(shard, Instant::now())?;
-            let (publish, outcome) = watch::channel(None);
+            let (progress, visit) = watch::channel(0);
             let (prober, shard) = (self.clone(), shard.clone());
-            tokio::spawn(async move {
-                let result = prober.probe_all(&shard).await;
-                // those who waited may be gone
-                publish.send_replace(Some(result));
-            });
-            known.visit = Some(outcome.clone());
-            outcome
+            tokio::spawn(async move { prober.probe_all(&shard, &progress).await });
+            known.visit = Some(visit.clone());
+            visit
         };
-        Some(async move {
-            let panicked = || Failure::new(FailureKind::Other, "the task that probes the shard panicked");
-            let mut outcome = outcome;
-            let result = outcome.wait_for(Option::is_some).await.map_err(|_| panicked())?;
-            result.clone().unwrap_or_else(|| Err(panicked()))
-        })
+        let (prober, shard) = (self.clone(), shard.clone());
+        Some(async move { prober.served(&shard, reader, visit).await })
     }
 
-    async fn probe_all(&self, shard: &ShardId) -> Result<(), Failure> {
-        while let Some((application, request, iterator)) = self.next(shard) {
-            let Ok(_room) = self.room.acquire().await else { return Ok(()) };
-            let (service, stream, position) = (&*self.service, &self.address, &request.position);
-            match (Look { service, stream, shard, position }).look(iterator).await {
-                Ok(looked) => self.add(shard, (application, &request), looked),
+    async fn served(&self, shard: &ShardId, reader: ReaderId, mut visit: Visit) -> Result<(), Failure> {
+        loop {
+            let ended = visit.has_changed().is_err();
+            visit.borrow_and_update();
+            let outcome = self.with(shard, |known| {
+                let failure = known.failures.remove(&reader);
+                // a visit that ends by itself is not the present one any more
+                let panicked = ended && known.visit.as_ref().is_some_and(|present| present.same_channel(&visit));
+                match failure {
+                    Some(failure) => Some(Err(failure)),
+                    None if panicked => {
+                        Some(Err(Failure::new(FailureKind::Other, "the task that probes the shard panicked")))
+                    }
+                    None => (ended || !known.turns.requested(reader)).then_some(Ok(())),
+                }
+            });
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            // an error says that the visit has ended, which the next turn of the loop sees
+            let _ = visit.changed().await;
+        }
+    }
+
+    /// Probes until no request is left that may be probed now. A failure of one position concerns its reader only.
+    async fn probe_all(&self, shard: &ShardId, progress: &watch::Sender<u32>) {
+        while let Some((reader, request, iterator)) = self.next(shard) {
+            let Ok(_room) = self.room.acquire().await else { return };
+            let (service, stream, state) = (&*self.service, &self.address, request.state);
+            let position = &request.position;
+            match (Look { service, stream, shard, state, position }).look(iterator).await {
+                Ok(looked) => self.add(shard, (reader, &request), looked),
+                Err(failure) if failure.is_of_position() => self.with(shard, |known| {
+                    known.turns.withdraw(reader);
+                    known.failures.insert(reader, failure);
+                }),
                 Err(failure) => {
-                    self.with(shard, |known| known.turns.failed(application));
-                    return Err(failure);
+                    self.with(shard, |known| {
+                        let waiting = known.turns.withdraw_all();
+                        known.failures.extend(waiting.map(|reader| (reader, failure.clone())));
+                        known.visit = None;
+                    });
+                    return;
                 }
             }
+            progress.send_modify(|probes| *probes += 1);
         }
-        Ok(())
     }
 
     /// The next position to probe and the iterator that goes on from there. Where there is none the visit ends, under the same lock:
@@ -162,12 +194,7 @@ impl<S: Service> Prober<S> {
         }
     }
 
-    fn with<T>(&self, shard: &ShardId, change: impl FnOnce(&mut ShardState) -> T) -> T {
+    fn with<T>(&self, shard: &ShardId, change: impl FnOnce(&mut KnownShard) -> T) -> T {
         change(self.state().shards.entry(shard.clone()).or_default())
     }
-}
-
-/// A task that panicked has dropped its side of the channel.
-fn is_under_way(visit: &VisitOutcome) -> bool {
-    visit.borrow().is_none() && visit.has_changed().is_ok()
 }

@@ -65,12 +65,13 @@ pub(super) trait Service: Send + Sync + 'static {
         position: &Position,
     ) -> impl Future<Output = Result<String, Failure>> + Send;
 
-    /// The first record behind an iterator.
+    /// The first records behind an iterator: of a DynamoDB stream one, of a Kinesis stream `limit`.
     fn page(
         &self,
         stream: &Address,
         shard: &ShardId,
         iterator: String,
+        limit: i32,
     ) -> impl Future<Output = Result<Page, Failure>> + Send;
 
     /// Every row of a checkpoint table.
@@ -119,9 +120,9 @@ impl Service for Aws {
         }
     }
 
-    async fn page(&self, stream: &Address, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+    async fn page(&self, stream: &Address, shard: &ShardId, iterator: String, limit: i32) -> Result<Page, Failure> {
         match stream {
-            Address::Kinesis(name) => kinesis::page(self, name, shard, iterator).await,
+            Address::Kinesis(name) => kinesis::page(self, name, shard, iterator, limit).await,
             Address::DynamoDb(arn) => dynamodb_streams::page(self, arn, shard, iterator).await,
         }
     }

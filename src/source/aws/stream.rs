@@ -23,6 +23,8 @@ const DYNAMODB_DESCRIBED_EVERY: Duration = Duration::from_secs(20);
 /// A first reading waits this long for the retention. Hundreds of streams at once must wait for their turn to request it, and only
 /// few ages need it.
 const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// The last description of a table is used this long while a newer one cannot be read.
+const OLDEST_DESCRIPTION: Duration = Duration::from_mins(10);
 /// While a list and a checkpoint or the end of a shard exclude each other, the shards are listed this often.
 const LISTED_AGAIN_EVERY: Duration = Duration::from_secs(15);
 
@@ -57,8 +59,10 @@ pub(super) struct Incarnation<S> {
 struct Known {
     created: Option<Timestamp>,
     listing: Option<Arc<Listing>>,
-    /// Since when checkpoints disagree with the list about these shards.
-    disputed: HashMap<ShardId, Instant>,
+    /// Another stream has the name now.
+    gone: bool,
+    /// Since when the list is disputed about these shards.
+    disputed: HashMap<(ShardId, Dispute), Instant>,
 }
 
 // === impl Stream ===
@@ -87,15 +91,22 @@ impl<S: Service> Stream<S> {
                 let description = match timeout_at(until, self.read_description(now - KINESIS_DESCRIBED_EVERY)).await {
                     Ok(Ok(described)) => Some(described.value),
                     Ok(Err(failure)) if !failure.is_passing() => return Err(failure),
-                    // no age needs it
+                    // an age without the retention is no less exact
                     Ok(Err(_)) | Err(_) => before,
                 };
                 Ok(Described { address, description })
             }
             StreamName::DynamoDb(_) => {
+                let before = self.description.latest();
+                let before = before.filter(|before| now.duration_since(before.begun) < OLDEST_DESCRIPTION);
+                let until = if before.is_some() { until.min(now + DESCRIPTION_TIMEOUT) } else { until };
                 let described = timeout_at(until, self.read_description(now - DYNAMODB_DESCRIBED_EVERY)).await;
                 let late = || Failure::new(FailureKind::TimedOut, "the table's description is still being read");
-                let description = described.map_err(|_| late())??.value;
+                let description = match (described.unwrap_or_else(|_| Err(late())), before) {
+                    (Ok(described), _) => described.value,
+                    (Err(failure), Some(before)) if failure.is_passing() => before.value,
+                    (Err(failure), _) => return Err(failure),
+                };
                 Ok(Described { address: description.address.clone(), description: Some(description) })
             }
         }
@@ -167,44 +178,74 @@ impl<S: Service> Incarnation<S> {
 
     /// The list of shards; one that is new enough, or the older one where the next cannot be read.
     pub(super) async fn listing(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
-        self.list.get(until).await.map(|list| list.value)
+        self.list.get(until).await
     }
 
     /// A list that began to be read at `since` or later.
     pub(super) async fn newer_listing(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
-        self.list.newer(since, until).await.map(|list| list.value)
+        self.list.newer(since, until).await
     }
 
     /// Takes `listing` as the present one; false where it is the list of another stream.
     pub(super) fn accept(&self, listing: &Arc<Listing>) -> bool {
         let mut known = self.known();
-        match &known.listing {
-            Some(before) if listing.begun <= before.begun => true,
-            before => {
-                let same = before.as_ref().is_none_or(|before| listing.is_of_same_stream(before));
-                self.prober.retain(|shard| listing.get(shard).is_some());
-                known.listing = Some(listing.clone());
-                same
-            }
+        let newest = known.listing.as_ref().is_none_or(|before| listing.begun > before.begun);
+        if newest && !known.gone {
+            known.gone = known.listing.as_ref().is_some_and(|before| !listing.is_of_same_stream(before));
+            self.prober.retain(|shard| listing.get(shard).is_some());
+            known.listing = Some(listing.clone());
         }
+        !known.gone
     }
 
-    /// From when on a list must be, so that it can say more than `listing` about the shards that `disputed` are; `None` where no list
-    /// can. A shard that is not listed is looked up once; one that is listed as open although it has ended, until it is not.
-    pub(super) fn list_needed_since(
+    /// Which list can say more than `listing` about `disputes`, if one can. A shard is looked up once for each reason; where a checkpoint
+    /// contradicts the list, or an ended shard is listed as open, until it does not.
+    pub(super) fn list_needed(
         &self,
         listing: &Listing,
-        unlisted: impl Iterator<Item = ShardId>,
-        contradicted: Option<ShardId>,
-    ) -> Option<Instant> {
+        disputes: impl Iterator<Item = (ShardId, Dispute)>,
+    ) -> Option<ListNeeded> {
         let now = Instant::now();
         let mut known = self.known();
         known.disputed.retain(|_, since| now.duration_since(*since) < DISPUTED_FOR);
-        let mut since_first = |shard: ShardId| *known.disputed.entry(shard).or_insert(now);
-        let unlisted: Vec<_> = unlisted.map(&mut since_first).collect();
-        let contradicted = contradicted.map(since_first);
+        let again = |since: Instant| since.max(now - LISTED_AGAIN_EVERY);
         let ended = self.prober.ended(|shard| listing.get(shard).is_some_and(|shard| shard.state == ShardState::Open));
-        let again = contradicted.into_iter().chain(ended).map(|since| since.max(now - LISTED_AGAIN_EVERY));
-        unlisted.into_iter().chain(again).filter(|since| listing.begun < *since).max()
+        let needed = disputes.map(|(shard, dispute)| {
+            let since = *known.disputed.entry((shard, dispute)).or_insert(now);
+            match dispute {
+                Dispute::Unlisted => ListNeeded { wait: Wait::Shortly, since },
+                Dispute::Refused => ListNeeded { wait: Wait::UntilTheEnd, since },
+                Dispute::Contradicted => ListNeeded { wait: Wait::UntilTheEnd, since: again(since) },
+            }
+        });
+        let ended = ended.map(|since| ListNeeded { wait: Wait::UntilTheEnd, since: again(since) });
+        needed.chain(ended).filter(|needed| listing.begun < needed.since).max()
     }
+}
+
+/// Why a list may be old, or that of another stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Dispute {
+    /// A shard has a lease that is not finished, and is not listed.
+    Unlisted,
+    /// A shard is listed, and the service refuses to read it.
+    Refused,
+    /// A shard is listed, and a checkpoint contradicts what is listed.
+    Contradicted,
+}
+
+/// A list that began to be read at `since` or later. The one that is waited for longer is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ListNeeded {
+    pub(super) wait: Wait,
+    pub(super) since: Instant,
+}
+
+/// How long a round waits for a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wait {
+    /// There is an answer without it.
+    Shortly,
+    /// There is none.
+    UntilTheEnd,
 }

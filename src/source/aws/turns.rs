@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::service::Address;
-use crate::lag::streams::{Need, Position, ShardId, Timestamp};
+use crate::lag::streams::{Need, Position, ShardId, ShardState, Timestamp};
 
 /// An application whose position was not probed for this long gets a probe of its own.
 const STARVED_AFTER: Duration = Duration::from_secs(60);
@@ -25,6 +25,8 @@ pub(super) struct ReaderId(pub(super) u64);
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) position: Position,
+    /// Whether the shard is listed as open.
+    pub(super) state: ShardState,
     pub(super) need: Need,
     /// The difference between the highest and the lowest possible age.
     pub(super) width: Duration,
@@ -61,8 +63,8 @@ pub(super) const fn per_turn(address: &Address) -> i32 {
 }
 
 impl Turns {
-    /// Replaces what `application` wants to know. The first request of a round may begin another turn.
-    pub(super) fn request(&mut self, application: ReaderId, request: Request, now: Instant, per_turn: i32) {
+    /// Replaces what `reader` wants to know. The first request of a round may begin another turn.
+    pub(super) fn request(&mut self, reader: ReaderId, request: Request, now: Instant, per_turn: i32) {
         let left = match self.bounded {
             None => Some(per_turn),
             Some(balance) if balance.is_over(&request) => Some((balance.left + per_turn).min(per_turn)),
@@ -71,12 +73,12 @@ impl Turns {
         if let Some(left) = left {
             self.bounded = Some(Balance { at: now, round: request.round, left });
         }
-        self.requests.insert(application, request);
+        self.requests.insert(reader, request);
     }
 
-    /// What `application` wanted to know is of no interest any more.
-    pub(super) fn withdraw(&mut self, application: ReaderId) {
-        self.requests.remove(&application);
+    /// What `reader` wanted to know is of no interest any more.
+    pub(super) fn withdraw(&mut self, reader: ReaderId) {
+        self.requests.remove(&reader);
     }
 
     /// The next position to probe, if any may be probed now.
@@ -118,19 +120,19 @@ impl Turns {
         waited.map_or(u128::MAX, |waited| request.width.as_millis().saturating_mul(waited.as_millis()))
     }
 
-    /// The probe that `application` requested has succeeded: it takes a turn, and every request that `answered` holds for is served.
+    /// The probe that `reader` requested has succeeded: it takes a turn, and every request that `answered` holds for is served.
     pub(super) fn succeeded(
         &mut self,
-        (application, request): (ReaderId, &Request),
+        (reader, request): (ReaderId, &Request),
         now: Instant,
         answered: impl Fn(&Position) -> bool,
     ) {
         if let Some(balance) = self.bounded.as_mut().filter(|_| request.need != Need::Quiet) {
             balance.left = (balance.left - 1).max(-MOST_DEBT);
         }
-        self.requests.remove(&application);
+        self.requests.remove(&reader);
         self.served.retain(|_, at| now.duration_since(*at) < FORGOTTEN_AFTER);
-        self.served.insert(application, now);
+        self.served.insert(reader, now);
         let served = &mut self.served;
         self.requests.retain(|id, waiting| {
             let answered = answered(&waiting.position);
@@ -141,9 +143,14 @@ impl Turns {
         });
     }
 
-    /// The probe that `application` requested has failed: it took no turn, and is not tried again in this round.
-    pub(super) fn failed(&mut self, application: ReaderId) {
-        self.requests.remove(&application);
+    /// Whether `reader` waits for an answer.
+    pub(super) fn requested(&self, reader: ReaderId) -> bool {
+        self.requests.contains_key(&reader)
+    }
+
+    /// None of the requests is of interest any more; those who made them.
+    pub(super) fn withdraw_all(&mut self) -> impl Iterator<Item = ReaderId> + use<> {
+        std::mem::take(&mut self.requests).into_keys()
     }
 }
 
@@ -187,6 +194,7 @@ mod tests {
             for (id, position, need, width) in requests {
                 let request = Request {
                     position: at(*position),
+                    state: ShardState::Open,
                     need: *need,
                     width: *width,
                     interval: SECOND,
@@ -266,6 +274,7 @@ mod tests {
             // both are read in rounds of their own, and their intervals are longer than the time between these
             let request = Request {
                 position: at(position),
+                state: ShardState::Open,
                 need: Need::Quiet,
                 width: SECOND,
                 interval: SECOND * 30,

@@ -11,7 +11,7 @@ use crate::lag::streams::{AgeBasis, Attribute, Position, Row, SequenceNumber, Sh
 use crate::lag::{ApplicationObservation, Observation, SourceError};
 use crate::source::aws::account::Account;
 use crate::source::aws::failure::{Failure, FailureKind};
-use crate::source::aws::page::{FirstRecord, Page, ShardsPage};
+use crate::source::aws::page::{Page, PageRecord, Requested, ShardsPage};
 use crate::source::aws::service::{Address, Description, Service};
 use crate::source::aws::tables::TableRead;
 use crate::trigger::{CheckpointStore, SourceRef, StreamName, Trigger};
@@ -63,6 +63,12 @@ pub(super) struct World {
     pub(super) silent: HashSet<Op>,
     /// Calls that fail once each, in this order.
     pub(super) failing: Vec<(Op, FailureKind)>,
+    /// Calls that fail once each, after so many more have succeeded.
+    pub(super) failing_after: Vec<(Op, usize, FailureKind)>,
+    /// A checkpoint that the service refuses.
+    pub(super) refused: Option<String>,
+    /// The only row, shard and checkpoint, of tables that do not have the rows of all.
+    pub(super) own_rows: HashMap<String, (String, String)>,
     calls: HashMap<Op, usize>,
     numbered: u64,
 }
@@ -98,7 +104,16 @@ impl Fake {
             let mut world = self.world();
             *world.calls.entry(op).or_default() += 1;
             let failing = world.failing.iter().position(|(of, _)| *of == op);
-            let failure = failing.map(|index| world.failing.remove(index).1);
+            let mut failure = failing.map(|index| world.failing.remove(index).1);
+            if let Some(index) = world.failing_after.iter().position(|(of, ..)| *of == op) {
+                match &mut world.failing_after[index] {
+                    (_, 0, kind) => {
+                        failure = Some(*kind);
+                        world.failing_after.remove(index);
+                    }
+                    (_, left, _) => *left -= 1,
+                }
+            }
             (world.latency, world.silent.contains(&op), failure)
         };
         sleep(if silent { Duration::from_secs(4) } else { latency }).await;
@@ -150,6 +165,12 @@ impl World {
         self.shards.get_mut(shard).expect("a shard").first = Some(first);
     }
 
+    /// Lists a shard with these parents.
+    pub(super) fn set_parents(&mut self, shard: &ShardId, parents: &[&str]) {
+        let parents = parents.iter().map(|parent| ShardId::new(parent)).collect();
+        self.shards.get_mut(shard).expect("a shard").parents = parents;
+    }
+
     /// Deletes what arrived before this time.
     pub(super) fn trim(&mut self, shard: &ShardId, before: u64) {
         let shard = self.shards.get_mut(shard).expect("a shard");
@@ -197,6 +218,7 @@ impl Service for Arc<Fake> {
     }
 
     async fn shards(&self, _stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
+        let requested = Requested::now(self);
         self.answer(Op::List).await?;
         let world = self.world();
         let from: usize = next.map_or(0, |next| next.parse().expect("a number"));
@@ -208,19 +230,25 @@ impl Service for Arc<Fake> {
         };
         let shards: Vec<_> = world.shards.iter().skip(from).take(world.page_size).map(shard).collect();
         let next = from + shards.len();
-        Ok(ShardsPage { shards, next: (next < world.shards.len()).then(|| next.to_string()) })
+        Ok(ShardsPage { requested, shards, next: (next < world.shards.len()).then(|| next.to_string()) })
     }
 
     async fn iterator(&self, _stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {
         self.answer(Op::Iterator).await?;
         let world = self.world();
+        if let (Position::After(number) | Position::Within(number, _), Some(refused)) = (position, &world.refused)
+            && number.as_str() == refused
+        {
+            return Err(Failure::new(FailureKind::Invalid, "ValidationException"));
+        }
         let Some(known) = world.shards.get(shard) else { return Err(Failure::new(FailureKind::Missing, "no shard")) };
         let first =
             |keep: &dyn Fn(&FakeRecord) -> bool| known.records.iter().position(keep).unwrap_or(known.records.len());
         let from = match position {
             Position::TrimHorizon => known.trimmed,
             Position::At(time) => first(&|record| record.arrived >= time.unix_ms()),
-            Position::After(number) | Position::Within(number, 0) => first(&|record| record.number > *number),
+            Position::After(number) => first(&|record| record.number > *number),
+            Position::Within(number, _) if world.dynamodb => first(&|record| record.number > *number),
             Position::Within(number, _) => first(&|record| record.number >= *number),
         };
         if from < known.trimmed && world.dynamodb {
@@ -230,7 +258,7 @@ impl Service for Arc<Fake> {
         Ok(format!("{} {}", from.max(known.trimmed), known.empty_pages))
     }
 
-    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String, limit: i32) -> Result<Page, Failure> {
         let at = self.now();
         self.answer(Op::Records).await?;
         let world = self.world();
@@ -239,22 +267,34 @@ impl Service for Arc<Fake> {
         let (from, empty): (usize, usize) = (from.parse().expect("a number"), empty.parse().expect("a number"));
         let behind = |pages: u64| (!world.dynamodb).then(|| Duration::from_secs(pages));
         if empty > 0 {
-            return Ok(Page { at, first: None, next: Some(format!("{from} {}", empty - 1)), behind: behind(1) });
+            return Ok(Page {
+                at,
+                records: Vec::new(),
+                next: Some(format!("{from} {}", empty - 1)),
+                behind: behind(1),
+            });
         }
         let from = from.max(known.trimmed);
-        let first = known.records.get(from).map(|record| FirstRecord {
+        let limit = usize::try_from(limit).expect("small");
+        let records = known.records.iter().skip(from).take(limit).map(|record| PageRecord {
             number: Some(record.number.clone()),
             arrived: Timestamp::from_unix_ms(record.arrived),
             user_records: record.user_records,
         });
-        let next = from + usize::from(first.is_some());
+        let records: Vec<_> = records.collect();
+        let next = from + records.len();
         let ended = !known.open && next >= known.records.len();
-        Ok(Page { at, first, next: (!ended).then(|| format!("{next} 0")), behind: behind(0) })
+        Ok(Page { at, records, next: (!ended).then(|| format!("{next} 0")), behind: behind(0) })
     }
 
-    async fn rows(&self, _store: &CheckpointStore) -> Result<TableRead, Failure> {
+    async fn rows(&self, store: &CheckpointStore) -> Result<TableRead, Failure> {
         self.answer(Op::Rows).await?;
         let world = self.world();
+        if let Some((shard, checkpoint)) = world.own_rows.get(&*store.table) {
+            let texts = [("leaseKey", shard), ("checkpoint", checkpoint)];
+            let row = texts.map(|(name, text)| (name.to_owned(), Attribute::Text(text.clone()))).into();
+            return Ok(TableRead { rows: vec![row], read_units: world.read_units });
+        }
         let Some(rows) = &world.rows else { return Err(Failure::new(FailureKind::Missing, "no table")) };
         let row = |(shard, (checkpoint, sub_sequence)): (&String, &(String, u64))| -> Row {
             let texts = [
@@ -297,6 +337,9 @@ impl Scene {
             latency: Duration::from_millis(10),
             silent: HashSet::new(),
             failing: Vec::new(),
+            failing_after: Vec::new(),
+            refused: None,
+            own_rows: HashMap::new(),
             calls: HashMap::new(),
             numbered: 0,
         };
@@ -314,6 +357,12 @@ impl Scene {
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.fake.world()
+    }
+
+    /// The same world, seen by a scaler that has just started.
+    pub(super) fn again(&self) -> Self {
+        let account = Arc::new(Account::new(self.fake.clone()));
+        Self { account, fake: self.fake.clone(), sources: self.sources.clone() }
     }
 
     /// What a round reports of each application.

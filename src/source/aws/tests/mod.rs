@@ -3,4 +3,5 @@
 mod fake;
 mod model;
 mod planted;
+mod sharing;
 mod validity;

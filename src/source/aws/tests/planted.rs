@@ -11,7 +11,7 @@ use crate::lag::streams::tests::number;
 use crate::lag::streams::{Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
 use crate::source::aws::budget::{Budget, Scope, call_in_turn};
 use crate::source::aws::failure::{Failure, FailureKind};
-use crate::source::aws::page::{FirstRecord, Page, ShardsPage};
+use crate::source::aws::page::{Page, PageRecord, Requested, ShardsPage};
 use crate::source::aws::service::{Address, Description, Service};
 use crate::source::aws::tables::TableRead;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
@@ -193,6 +193,7 @@ impl Service for Arc<Planted> {
     }
 
     async fn shards(&self, _stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
+        let requested = Requested::now(self);
         let slow = if self.fails(Fault::SlowList, 3) { Duration::from_secs(4) } else { Duration::ZERO };
         sleep(self.plan.latency + slow).await;
         let from: u32 = next.map_or(0, |next| next.parse().expect("a number"));
@@ -204,6 +205,7 @@ impl Service for Arc<Planted> {
             first: (self.plan.kind == Kind::Kinesis).then(|| number(index, CREATED / 1000, CREATED / 1000, 0, 2)),
         };
         Ok(ShardsPage {
+            requested,
             shards: (from..to).map(shard).collect(),
             next: (to < self.plan.shards).then(|| to.to_string()),
         })
@@ -224,7 +226,7 @@ impl Service for Arc<Planted> {
         self.call(api, shard.to_string(), || Ok(format!("{from} {empty}"))).await
     }
 
-    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String, _limit: i32) -> Result<Page, Failure> {
         let index = self.index(shard);
         let mut at = self.now();
         let answer = || {
@@ -242,14 +244,19 @@ impl Service for Arc<Planted> {
             let kinesis = self.plan.kind == Kind::Kinesis;
             if empty > 0 {
                 let behind = kinesis.then_some(Duration::from_secs(1));
-                return Ok(Page { at, first: None, next: Some(format!("{from} {}", empty - 1)), behind });
+                return Ok(Page { at, records: Vec::new(), next: Some(format!("{from} {}", empty - 1)), behind });
             }
-            let first = (from < self.arrived(index, self.ms())).then(|| FirstRecord {
+            let first = (from < self.arrived(index, self.ms())).then(|| PageRecord {
                 number: Some(self.number(index, from)),
                 arrived: Timestamp::from_unix_ms(Planted::arrival(index, from)),
                 user_records: 1,
             });
-            Ok(Page { at, first, next: Some(format!("{from} 0")), behind: kinesis.then_some(Duration::ZERO) })
+            Ok(Page {
+                at,
+                records: first.into_iter().collect(),
+                next: Some(format!("{from} 0")),
+                behind: kinesis.then_some(Duration::ZERO),
+            })
         };
         let api = match self.plan.kind {
             Kind::Kinesis => UpstreamApi::KinesisGetRecords,

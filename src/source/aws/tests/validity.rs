@@ -272,7 +272,7 @@ async fn a_quiet_stream_stays_at_zero_whenever_rounds_begin() {
             scene.world().latency = Duration::from_millis(400);
             for round in 0..12 {
                 let begun = Instant::now();
-                assert_eq!(scene.age().await, 0.0, "round {round}, {beyond} ms later than the interval");
+                assert!(scene.age().await < 0.001, "round {round}, {beyond} ms later than the interval");
                 sleep_until(begun + S(10) + Duration::from_millis(beyond)).await;
             }
         }
