@@ -40,6 +40,8 @@ mod proto;
 mod push;
 mod reading_time;
 mod readme;
+mod real_recreated;
+mod real_shared;
 mod real_stores;
 mod real_streams;
 mod replay;

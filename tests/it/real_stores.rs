@@ -8,7 +8,8 @@ use aws_sdk_dynamodb::types::{
 
 use crate::support::aws_services::{Clients, aws_services};
 use crate::support::kafka::unique;
-use crate::support::truth::{Scaler, Truth};
+use crate::support::scaler::Scaler;
+use crate::support::truth::{Records as _, Truth};
 
 const GROUP: &str = "orders-app";
 

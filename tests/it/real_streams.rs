@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::aws_services::aws_services;
 use crate::support::kafka::unique;
-use crate::support::truth::{CHECKPOINTS_APART, Compared, RECORD_TAKES, ROUND, Scaler, Truth};
+use crate::support::scaler::Scaler;
+use crate::support::truth::{CHECKPOINTS_APART, Compared, RECORD_TAKES, ROUND, Records as _, Truth};
 
 const SECOND: Duration = Duration::from_secs(1);
 

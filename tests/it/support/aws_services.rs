@@ -3,6 +3,7 @@
 //! Everything runs under `run-while-stdin-is-open.sh`: it ends with the test process, however that ends. The servers are started
 //! once and shared; tests use streams, tables and applications of their own.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -36,8 +37,18 @@ pub struct AwsServices {
     dynamodb: String,
     control: String,
     directory: PathBuf,
-    _running: [Child; 2],
+    running: [Child; 2],
 }
+
+/// One address for both servers, and the requests that went through it.
+pub struct Endpoint {
+    pub address: String,
+    pub requests: Requests,
+}
+
+/// How many requests were sent, by operation.
+#[derive(Clone, Default)]
+pub struct Requests(Arc<Mutex<HashMap<String, usize>>>);
 
 /// A consumer: KCL's, or the DynamoDB Streams adapter's.
 pub struct Consumer {
@@ -56,12 +67,19 @@ pub struct Clients {
 /// The servers, started where they are not.
 pub fn aws_services() -> &'static AwsServices {
     static SERVICES: OnceLock<AwsServices> = OnceLock::new();
-    SERVICES.get_or_init(AwsServices::start)
+    SERVICES.get_or_init(|| AwsServices::start(run_directory()))
+}
+
+/// Servers for one test, which others neither load nor roll.
+pub fn separate_aws_services(name: &str) -> AwsServices {
+    let directory = run_directory().join(name);
+    fs::create_dir_all(&directory).unwrap();
+    AwsServices::start(directory)
 }
 
 impl AwsServices {
-    fn start() -> Self {
-        let (programs, directory) = (programs(), run_directory());
+    fn start(directory: PathBuf) -> Self {
+        let programs = programs();
         let [kinesis, dynamodb, control] = free_ports();
         let module = programs.join("kinesis/node_modules/kinesis-local");
         let mut server = guarded(&directory.join("kinesis.pid"));
@@ -87,18 +105,19 @@ impl AwsServices {
             dynamodb: address(dynamodb),
             control: address(control),
             directory,
-            _running: [kinesis_server, dynamodb_server],
+            running: [kinesis_server, dynamodb_server],
         }
     }
 
     /// One address for both servers, as `awsEndpoint` wants it; it ends with the test's runtime.
-    pub async fn endpoint(&self) -> String {
-        let servers = (self.kinesis.clone(), self.dynamodb.clone(), reqwest::Client::new());
+    pub async fn endpoint(&self) -> Endpoint {
+        let requests = Requests::default();
+        let servers = (self.kinesis.clone(), self.dynamodb.clone(), reqwest::Client::new(), requests.clone());
         let router = Router::new().fallback(forward).with_state(servers);
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        format!("http://{address}")
+        Endpoint { address: format!("http://{address}"), requests }
     }
 
     pub async fn clients(&self) -> Clients {
@@ -121,15 +140,15 @@ impl AwsServices {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    /// A consumer of a Kinesis stream.
+    /// A consumer of a Kinesis stream that starts at the oldest record.
     pub fn kcl(&self, application: &str, stream: &str, worker: &str) -> Consumer {
-        self.consumer(
-            "kcl",
-            "KclConsumer",
-            application,
-            worker,
-            &[("STREAM", stream), ("KINESIS_ENDPOINT", &self.kinesis)],
-        )
+        self.kcl_from("TRIM_HORIZON", application, stream, worker)
+    }
+
+    /// A consumer of a Kinesis stream that starts at `position`.
+    pub fn kcl_from(&self, position: &str, application: &str, stream: &str, worker: &str) -> Consumer {
+        let settings = [("STREAM", stream), ("KINESIS_ENDPOINT", &self.kinesis), ("INITIAL_POSITION", position)];
+        self.consumer("kcl", "KclConsumer", application, worker, &settings)
     }
 
     /// A consumer of a table's stream.
@@ -191,6 +210,23 @@ impl Consumer {
     }
 }
 
+impl Drop for AwsServices {
+    fn drop(&mut self) {
+        for server in &mut self.running {
+            // the guard kills the server when its stdin closes
+            drop(server.stdin.take());
+            server.wait().unwrap();
+        }
+    }
+}
+
+impl Requests {
+    /// The requests of one operation, such as `GetRecords`.
+    pub fn count(&self, operation: &str) -> usize {
+        self.0.lock().unwrap().get(operation).copied().unwrap_or_default()
+    }
+}
+
 impl Drop for Consumer {
     fn drop(&mut self) {
         // the guard kills the consumer when its stdin closes
@@ -217,14 +253,16 @@ pub fn run_directory() -> PathBuf {
     directory
 }
 
-type Servers = (String, String, reqwest::Client);
+type Servers = (String, String, reqwest::Client, Requests);
 
 async fn forward(
-    State((kinesis, dynamodb, http)): State<Servers>,
+    State((kinesis, dynamodb, http, requests)): State<Servers>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<axum::body::Body> {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    *requests.0.lock().unwrap().entry(operation).or_default() += 1;
     let server = if target.starts_with("Kinesis_") { kinesis } else { dynamodb };
     let mut request = http.post(server).body(body);
     for (name, value) in &headers {

@@ -1,19 +1,14 @@
 //! How far behind a real consumer is: what the scaler says, and what is true.
 
-use std::collections::{HashMap, HashSet};
-use std::io::Write as _;
-use std::sync::{Arc, Mutex};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::ScalingType;
 use aws_smithy_types::Blob;
-use keda_stream_scaler::lag::{Observation, Observe as _};
-use keda_stream_scaler::source::{Connections, Sources};
-use keda_stream_scaler::telemetry::UpstreamMetrics;
-use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::aws_services::{Clients, Consumer, aws_services};
+use super::scaler::{Scaler, age_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A consumer that takes this long for a record, and writes a checkpoint every ten.
@@ -21,65 +16,6 @@ pub const RECORD_TAKES: Duration = Duration::from_millis(200);
 pub const CHECKPOINTS_APART: Duration = Duration::from_secs(2);
 /// Checkpoints are shared for a second, and shards are read once a second.
 pub const ROUND: Duration = Duration::from_millis(1200);
-
-/// What the scaler says of one trigger, round by round.
-pub struct Scaler {
-    sources: Sources,
-    trigger: Trigger,
-}
-
-impl Scaler {
-    pub async fn new(source: &str, more: &[(&str, &str)]) -> Self {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "metadata: [{{namespaces: ['*'], awsEndpoints: ['http://127.0.0.1:*']}}]").unwrap();
-        let sources = Sources::new(Connections::read(file.path()).unwrap(), UpstreamMetrics::default());
-        let endpoint = aws_services().endpoint().await;
-        let base = [
-            ("source", source),
-            ("awsRegion", "us-east-1"),
-            ("awsEndpoint", &endpoint),
-            ("awsAccessKeyIDFromEnv", "test"),
-            ("awsSecretAccessKeyFromEnv", "test"),
-        ];
-        let all = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let trigger = Trigger::parse(&all.collect::<HashMap<_, _>>()).unwrap();
-        Self { sources, trigger }
-    }
-
-    pub async fn observe(&self) -> Observation {
-        let source = Arc::new(self.trigger.source.clone());
-        let backend = self.sources.admit("shop", &source).unwrap();
-        let outcome = Arc::new(Mutex::new(None));
-        let into = outcome.clone();
-        let report = Arc::new(move |_: &_, observed| *into.lock().unwrap() = Some(observed));
-        self.sources.observe(&backend, vec![source], report).await;
-        let outcome = outcome.lock().unwrap().take();
-        outcome.expect("the source is reported").unwrap()
-    }
-
-    pub async fn age(&self) -> Duration {
-        match self.observe().await {
-            Observation::Application(application) => application.survey.age(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub async fn open_shards(&self) -> u64 {
-        match self.observe().await {
-            Observation::Shards(shards) => shards.open,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Waits until nothing is unread.
-    pub async fn wait_until_caught_up(&self) {
-        let begun = Instant::now();
-        while self.age().await > Duration::ZERO {
-            assert!(begun.elapsed() < SECOND * 60, "{:?}", self.observe().await);
-            sleep(ROUND).await;
-        }
-    }
-}
 
 /// An age and what it should be. While the scaler reads, the truth moves.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +39,41 @@ impl Compared {
     /// By how much more.
     pub const fn above(&self) -> Duration {
         self.ours.saturating_sub(self.most)
+    }
+
+    /// Whether nothing was unread while it was measured.
+    pub const fn is_caught_up(&self) -> bool {
+        self.most.is_zero()
+    }
+}
+
+/// An application, and what the scaler and its consumers report about it.
+pub struct Application<'a> {
+    pub scaler: &'a Scaler,
+    pub consumers: Vec<&'a Consumer>,
+    /// The application started behind this many records, and never reads them.
+    pub skipped: usize,
+}
+
+/// Records that a test has put.
+pub trait Records {
+    async fn put(&mut self, count: usize);
+
+    /// How long ago the oldest record arrived that an application has not processed, at least and at most.
+    fn unread(&self, consumers: &[&Consumer], skipped: usize) -> (Duration, Duration);
+
+    /// What the scaler says of each application in one round, and what is true.
+    async fn compare_all(&self, applications: &[&Application<'_>]) -> Vec<Compared> {
+        let bounds = |application: &&Application<'_>| self.unread(&application.consumers, application.skipped);
+        let before: Vec<_> = applications.iter().map(bounds).collect();
+        let scalers: Vec<_> = applications.iter().map(|application| application.scaler).collect();
+        let outcomes = Scaler::observe_together(&scalers).await;
+        let after: Vec<_> = applications.iter().map(bounds).collect();
+        let compared = outcomes.into_iter().zip(before.into_iter().zip(after)).map(|(outcome, (before, after))| {
+            let ours = age_of(&outcome.unwrap_or_else(|error| panic!("{}", error.chain())));
+            Compared { ours, least: before.0.min(after.0), most: before.1.max(after.1) }
+        });
+        compared.collect()
     }
 }
 
@@ -135,14 +106,36 @@ impl Truth {
         }
     }
 
-    pub async fn put(&mut self, count: usize) {
-        for _ in 0..count {
-            let key = format!("key-{}", self.put.len());
-            let at = Instant::now();
-            let request = self.clients.kinesis.put_record().stream_name(&self.stream).partition_key(key);
-            let answer = request.data(Blob::new("a record")).send().await.unwrap();
-            self.put.push((answer.sequence_number, at, Instant::now()));
+    /// Splits one shard in the middle of its hash keys.
+    pub async fn split(&self, shard: &str) {
+        let shards = self.clients.kinesis.list_shards().stream_name(&self.stream).send().await.unwrap().shards.unwrap();
+        let range = shards.into_iter().find(|one| one.shard_id == shard).unwrap().hash_key_range.unwrap();
+        let [from, to] = [&range.starting_hash_key, &range.ending_hash_key].map(|key| key.parse::<u128>().unwrap());
+        let middle = (from + (to - from) / 2).to_string();
+        let split = self.clients.kinesis.split_shard().stream_name(&self.stream).shard_to_split(shard);
+        split.new_starting_hash_key(middle).send().await.unwrap();
+        self.wait_until_active().await;
+    }
+
+    /// Merges two adjacent shards.
+    pub async fn merge(&self, one: &str, other: &str) {
+        let merge = self.clients.kinesis.merge_shards().stream_name(&self.stream).shard_to_merge(one);
+        merge.adjacent_shard_to_merge(other).send().await.unwrap();
+        self.wait_until_active().await;
+    }
+
+    /// Deletes the stream and creates it again under its name; what was put is gone.
+    pub async fn recreate(&mut self, shards: i32) {
+        let clients = &self.clients.kinesis;
+        clients.delete_stream().stream_name(&self.stream).send().await.unwrap();
+        let begun = Instant::now();
+        while clients.describe_stream_summary().stream_name(&self.stream).send().await.is_ok() {
+            assert!(begun.elapsed() < SECOND * 20, "the stream is not deleted");
+            sleep(SECOND / 10).await;
         }
+        clients.create_stream().stream_name(&self.stream).shard_count(shards).send().await.unwrap();
+        self.wait_until_active().await;
+        self.put.clear();
     }
 
     /// As many shards as that, from now on.
@@ -188,23 +181,45 @@ impl Truth {
 
     /// What the scaler says now, and what is true.
     pub async fn compare(&self, scaler: &Scaler, consumers: &[&Consumer]) -> Compared {
-        let before = self.bounds(consumers);
+        let before = self.unread(consumers, 0);
         let ours = scaler.age().await;
-        let after = self.bounds(consumers);
+        let after = self.unread(consumers, 0);
         Compared { ours, least: before.0.min(after.0), most: before.1.max(after.1) }
+    }
+
+    /// The records that were put.
+    pub fn len(&self) -> usize {
+        self.put.len()
     }
 
     /// How long ago, at most, the oldest record arrived that no consumer has done.
     pub fn oldest_undone(&self, consumers: &[&Consumer]) -> Duration {
-        self.bounds(consumers).1
+        self.unread(consumers, 0).1
+    }
+}
+
+impl Records for Truth {
+    async fn put(&mut self, count: usize) {
+        for _ in 0..count {
+            let key = format!("key-{}", self.put.len());
+            let at = Instant::now();
+            let request = self.clients.kinesis.put_record().stream_name(&self.stream).partition_key(key);
+            let answer = request.data(Blob::new("a record")).send().await.unwrap();
+            self.put.push((answer.sequence_number, at, Instant::now()));
+        }
     }
 
-    /// The same, at least and at most: a record arrives after it was sent and before that is answered.
-    fn bounds(&self, consumers: &[&Consumer]) -> (Duration, Duration) {
-        let done: Vec<_> = consumers.iter().flat_map(|consumer| consumer.events("done")).collect();
-        let numbers: HashSet<_> = done.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-        let mut undone = self.put.iter().filter(|(number, ..)| !numbers.contains(number.as_str()));
+    /// A record arrives after it was sent and before that is answered.
+    fn unread(&self, consumers: &[&Consumer], skipped: usize) -> (Duration, Duration) {
+        let done = processed(consumers);
+        let mut undone = self.put.iter().skip(skipped).filter(|(number, ..)| !done.contains(number));
         let Some((_, sent, answered)) = undone.next() else { return (Duration::ZERO, Duration::ZERO) };
         (answered.elapsed(), sent.elapsed())
     }
+}
+
+/// The sequence numbers of the records that were processed.
+pub fn processed(consumers: &[&Consumer]) -> HashSet<String> {
+    let done = consumers.iter().flat_map(|consumer| consumer.events("done"));
+    done.filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect()
 }
