@@ -180,6 +180,34 @@ async fn a_stream_that_is_recreated_under_its_name_keeps_nothing_of_the_former_o
     assert_eq!(scene.ages(3).await, [0.0; 3]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_missing_shard_shows_at_once_that_its_stream_was_recreated_although_it_was_looked_up_before() {
+    let scene = Scene::kinesis(&[("ageThreshold", "1s")]);
+    let parent = scene.world().open(FIRST, &[]);
+    scene.world().lease(&parent, "TRIM_HORIZON", 0);
+    assert_about(scene.age().await, 0.0);
+    // the consumer lists the child before the scaler does
+    let child = scene.world().open("shardId-000000000001", &[FIRST]);
+    let now = scene.fake.now_ms();
+    let done = scene.world().put(&child, now, 1);
+    scene.world().lease(&parent, "SHARD_END", 0);
+    scene.world().lease(&child, done.as_str(), 0);
+    sleep(S(5)).await;
+    scene.age().await;
+    assert_eq!(scene.world().calls(Op::List), 2);
+    sleep(S(10)).await;
+    let now = scene.fake.now_ms();
+    scene.world().recreate(now);
+    scene.world().open(FIRST, &[]);
+    let error = scene.error().await;
+    assert!(error.contains("says SHARD_END") && error.contains("lists shardId-000000000000 as open"), "{error}");
+    for _ in 0..6 {
+        sleep(S(10)).await;
+        scene.error().await;
+    }
+    assert!(scene.world().calls(Op::List) <= 10, "{}", scene.world().calls(Op::List));
+}
+
 // === A7: empty pages ===
 
 #[tokio::test(start_paused = true)]
