@@ -5,7 +5,7 @@ use std::time::Duration;
 use keda_stream_scaler::lag::{Observation, SourceError};
 use tokio::time::{Instant, sleep};
 
-use crate::support::aws_services::{AwsServices, Clients, Consumer, aws_services, separate_aws_services};
+use crate::support::aws_services::{AwsServices, Clients, Consumer, aws_services, unrolled_aws_services};
 use crate::support::kafka::unique;
 use crate::support::scaler::{Scaler, age_of};
 use crate::support::table::Table;
@@ -244,12 +244,10 @@ async fn replace_stream_of_table(services: &AwsServices, replaced: Replaced) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_whose_stream_is_replaced_has_the_age_of_the_new_one() {
-    let services = separate_aws_services("replaced-stream");
-    replace_stream_of_table(&services, Replaced::Stream).await;
+    replace_stream_of_table(unrolled_aws_services(), Replaced::Stream).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_recreated_has_the_age_of_its_new_stream() {
-    let services = separate_aws_services("recreated-table");
-    replace_stream_of_table(&services, Replaced::Table).await;
+    replace_stream_of_table(unrolled_aws_services(), Replaced::Table).await;
 }

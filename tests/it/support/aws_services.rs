@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct AwsServices {
     dynamodb: String,
     control: String,
     directory: PathBuf,
-    running: [Child; 2],
+    _running: [Child; 2],
 }
 
 /// One address for both servers, and the requests that went through it.
@@ -70,11 +71,14 @@ pub fn aws_services() -> &'static AwsServices {
     SERVICES.get_or_init(|| AwsServices::start(run_directory()))
 }
 
-/// Servers for one test, which others neither load nor roll.
-pub fn separate_aws_services(name: &str) -> AwsServices {
-    let directory = run_directory().join(name);
-    fs::create_dir_all(&directory).unwrap();
-    AwsServices::start(directory)
+/// Other servers, on which no test rolls the shards of all tables.
+pub fn unrolled_aws_services() -> &'static AwsServices {
+    static SERVICES: OnceLock<AwsServices> = OnceLock::new();
+    SERVICES.get_or_init(|| {
+        let directory = run_directory().join("unrolled");
+        fs::create_dir_all(&directory).unwrap();
+        AwsServices::start(directory)
+    })
 }
 
 impl AwsServices {
@@ -105,7 +109,7 @@ impl AwsServices {
             dynamodb: address(dynamodb),
             control: address(control),
             directory,
-            running: [kinesis_server, dynamodb_server],
+            _running: [kinesis_server, dynamodb_server],
         }
     }
 
@@ -210,16 +214,6 @@ impl Consumer {
     }
 }
 
-impl Drop for AwsServices {
-    fn drop(&mut self) {
-        for server in &mut self.running {
-            // the guard kills the server when its stdin closes
-            drop(server.stdin.take());
-            server.wait().unwrap();
-        }
-    }
-}
-
 impl Requests {
     /// The requests of one operation, such as `GetRecords`.
     pub fn count(&self, operation: &str) -> usize {
@@ -303,8 +297,17 @@ pub fn wait_until_open(port: u16, logs: &Path) {
     }
 }
 
+/// Ports that nobody listens on. They are below those that connections and listeners get by chance, so that none of these takes
+/// one before its server has started.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    // all at once, so that they differ
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = 10_000 + std::process::id() % 2_000 * 10;
+    [(); N].map(|()| {
+        loop {
+            let port = u16::try_from(first + NEXT.fetch_add(1, Ordering::Relaxed)).unwrap();
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
