@@ -69,7 +69,7 @@ release-files: ## Everything that a release consists of but the image, in target
 release-version-is: # VERSION=x.y.z: fails where crate, chart or image say another version
 	release/version-is.sh $(VERSION)
 
-bench: $(KAFKA_LIBS)/.pom ## Measure the figures; prints a table and writes target/bench/results.json
+bench: $(KAFKA_LIBS)/.pom ## Measure the figures, for a quarter of an hour; prints a table and writes target/bench/results.json
 	cargo bench --locked --bench figures
 
 $(KAFKA_LIBS)/.pom: tests/services/kafka/pom.xml

@@ -75,17 +75,20 @@ pub async fn read_units() -> Table {
         sleep(STEP).await;
         reads.iter_mut().for_each(|reads| reads.look(&aws));
     }
+    let minutes = begun.elapsed().as_secs_f64() / 60.0;
     let mut table = Table::default();
     for (target, (leases, reads)) in LEASES.into_iter().zip(&reads).enumerate() {
         let [units, apart] = reads.units_per_second_and_interval();
         let name = format!("a lease table of {leases} rows");
         table.add(format!("{name}: DynamoDB read units per second"), units, "", Goal::AtMost(5.0));
         table.add(format!("{name}: interval between reads"), apart, "s", Goal::Reported);
+        let calls = aws.calls_of("GetRecords", &format!("stream-{leases}")) as f64 / f64::from(leases) / minutes;
+        table.add(format!("{name}: GetRecords per shard and minute"), calls, "", Goal::Reported);
         let polled = polls.polled().into_iter().filter(|polled| polled.target == target);
         let greatest = polled.filter_map(|polled| polled.age.ok()).max().unwrap_or(Duration::MAX);
         table.add(format!("{name}: greatest age while caught up"), greatest.as_secs_f64(), "s", Goal::Reported);
     }
-    table.add("lease tables of 100, 1,000 and 10,000 rows: errors", polls.errors() as f64, "", Goal::Equals(0.0));
+    table.add("lease tables of 100, 1,000 and 10,000 rows: errors", polls.errors(), "", Goal::Equals(0.0));
     working.iter().for_each(JoinHandle::abort);
     table
 }

@@ -140,9 +140,14 @@ impl Polls {
         polled.iter().find(|polled| polled.target == target && polled.age.is_ok()).map(|polled| polled.at)
     }
 
-    /// How many readings failed so far, and how many polls got an error after the first age of their target; the first one is
-    /// printed. Polls before that wait for 2.5 s at most, whatever the reading takes.
-    pub fn errors(&self) -> usize {
+    /// How many readings failed so far.
+    pub fn failed_readings(&self) -> u64 {
+        self.sampler.view().iter().flat_map(|view| view.errors.by_kind()).map(|(_, count)| count).sum()
+    }
+
+    /// How many polls got an error after the first age of their target; the first one is printed. Polls before that wait for 2.5 s
+    /// at most, whatever the reading takes.
+    pub fn failed_polls(&self) -> usize {
         let first: Vec<_> = (0..self.tasks.len()).map(|target| self.first_age(target)).collect();
         let polled = self.polled();
         let late = polled.iter().filter(|polled| first[polled.target].is_some_and(|first| polled.at > first));
@@ -150,9 +155,12 @@ impl Polls {
         if let Some((polled, error)) = failed.first() {
             println!("target {} after {:.1} s: {error}", polled.target, polled.at.as_secs_f64());
         }
-        let view = self.sampler.view();
-        let readings: u64 = view.iter().flat_map(|view| view.errors.by_kind()).map(|(_, count)| count).sum();
-        failed.len() + usize::try_from(readings).unwrap()
+        failed.len()
+    }
+
+    /// Both.
+    pub fn errors(&self) -> f64 {
+        self.failed_readings() as f64 + self.failed_polls() as f64
     }
 }
 
