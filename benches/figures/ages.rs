@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::aws_services::aws_services;
 use crate::kafka::unique;
 use crate::process::runtime;
+use crate::scaler::Scaler;
 use crate::table::{Goal, Table};
-use crate::truth::{CHECKPOINTS_APART, Compared, RECORD_TAKES, ROUND, Scaler, Truth};
+use crate::truth::{CHECKPOINTS_APART, Compared, RECORD_TAKES, ROUND, Records as _, Truth};
 
 /// What the truth itself is uncertain by: when the consumer's log is read.
 const BELOW: Duration = Duration::from_millis(200);

@@ -30,6 +30,9 @@ mod process;
 mod push;
 mod readings;
 mod rounds;
+#[path = "../../tests/it/support/scaler.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod scaler;
 #[path = "../../tests/it/support/scripted_aws/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests use all of it")]
 mod scripted_aws;
