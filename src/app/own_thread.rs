@@ -29,7 +29,7 @@ where
                 () = ended.cancelled() => Ok(()),
             }
         });
-        // what still runs on its blocking threads holds nobody up
+        // the end does not wait for what still runs on its blocking threads
         runtime.shutdown_background();
         served
     };

@@ -285,7 +285,7 @@ fn recordings(directory: &Path) -> io::Result<Vec<PathBuf>> {
 fn number(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(&format!(".{ENDING}"))?;
     let (key, number) = name.split_once('-')?;
-    // whoever made a file with a larger number, it was no scaler
+    // a file with a larger number was not made by a scaler
     (key.len() == 16).then(|| number.parse().ok().filter(|number| *number <= LARGEST_NUMBER))?
 }
 

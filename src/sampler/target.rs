@@ -150,7 +150,7 @@ impl Schedule {
         self.in_flight = true;
     }
 
-    /// Brings the next reading forward to what this interval needs; tells whether that changed anything.
+    /// Brings the next reading forward to what this interval needs; returns whether that changed anything.
     pub(super) fn hasten(&mut self, interval: Duration, now: Instant, grid: &Grid) -> bool {
         // until its first reading it is due at once
         let due = self.last_due.map_or(self.next_due, |last| grid.regular(last, interval, now));

@@ -101,7 +101,7 @@ const fn age_basis_in_words(basis: AgeBasis) -> &'static str {
         AgeBasis::EarlierCheckpoint => "at most, by the last checkpoint that was read",
         AgeBasis::SequenceNumber => "at most, by the time inside the checkpoint",
         AgeBasis::EarlierRead => "at most, by an earlier read",
-        AgeBasis::EmptyPages => "at most, as the service tells behind empty pages",
+        AgeBasis::EmptyPages => "at most, as the service reports behind empty pages",
         AgeBasis::Beginning => "at most, by the beginning of what is to be read",
         AgeBasis::Retention => "at most, by the stream's retention",
     }

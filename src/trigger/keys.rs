@@ -369,7 +369,7 @@ pub const KEYS: &[Key] = &[
         Text("text"),
         Nothing,
         Application,
-        "An attribute that tells the application's rows of a custom store from others",
+        "An attribute that separates the application's rows of a custom store from others",
     ),
     key(
         "filterValue",

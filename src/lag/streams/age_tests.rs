@@ -279,7 +279,7 @@ fn an_idle_application_is_looked_at_again_when_the_last_look_is_old() {
     let (mut probes, from) =
         (Probes::default(), AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) }));
     world.now += 86_400_000;
-    assert_eq!(world.survey(from, &mut probes).1, 2, "nothing tells how old an unread record could be");
+    assert_eq!(world.survey(from, &mut probes).1, 2, "nothing bounds the age of an unread record");
     assert_eq!(world.survey(from, &mut probes).1, 0, "just read");
     world.now += 1000;
     let (survey, count) = world.survey(from, &mut probes);

@@ -28,7 +28,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest wait for a turn of a call that no reading waits for: some hundred lists that one account's limit holds up.
 const LONG_TURN_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// One account and region, asked as one identity.
+/// One account and region, called as one identity.
 pub(super) struct Aws {
     identity: AwsIdentity,
     clients: OnceCell<Clients>,

@@ -60,7 +60,7 @@ struct Exchange {
 impl Exchange {
     /// How far the service's clock is ahead, where its answer says `date_ms` and `before` was known.
     ///
-    /// The service took its time somewhere between the two moments and cut it to the second. A quick answer tells the difference;
+    /// The service took its time somewhere between the two moments and cut it to the second. A quick answer shows the difference;
     /// a slow one only whether a known difference can still be right.
     fn ahead(self, date_ms: i64, before: i64) -> i64 {
         let least = date_ms.saturating_sub(self.received_ms);

@@ -11,7 +11,7 @@ use crate::lag::streams::{Found, Position, Probe, ShardId, ShardState, Timestamp
 
 /// Empty pages of a DynamoDB stream are followed this far; a later one that is empty too says that the tip is reached.
 const MOST_PAGES: usize = 5;
-/// A look that goes on from an earlier one follows so many of them.
+/// A look that continues an earlier one follows this many of them.
 const LATER_PAGES: usize = 2;
 /// Kinesis lets an iterator live for five minutes, DynamoDB Streams for fifteen.
 const ITERATOR_LASTS: Duration = Duration::from_secs(240);

@@ -1,4 +1,4 @@
-//! Kinesis, DynamoDB Streams and checkpoint tables of one account and region, asked as one identity.
+//! Kinesis, DynamoDB Streams and checkpoint tables of one account and region, called as one identity.
 //!
 //! Everything that is read is shared by all who ask: the shards of a stream, the rows of a table, what a look into a shard told.
 

@@ -19,7 +19,7 @@ const MOST_ITERATORS: usize = 16;
 pub(super) struct Prober<S> {
     service: Arc<S>,
     address: Address,
-    /// So many probes of one account are made at once.
+    /// Limits the probes of one account that are made at once.
     room: Arc<Semaphore>,
     state: Mutex<State>,
 }
