@@ -11,8 +11,6 @@ use crate::lag::streams::{Found, Position, Probe, ShardId, ShardState, Timestamp
 
 /// Empty pages of a DynamoDB stream are followed this far; a later one that is empty too says that the tip is reached.
 const MOST_PAGES: usize = 5;
-/// A look that continues an earlier one follows this many of them.
-const LATER_PAGES: usize = 2;
 /// Kinesis lets an iterator live for five minutes, DynamoDB Streams for fifteen.
 const ITERATOR_LASTS: Duration = Duration::from_secs(240);
 
@@ -55,7 +53,7 @@ impl<S: Service> Look<'_, S> {
     /// Looks for the first record behind the position. None is between there and `kept`.
     pub(super) async fn look(&self, kept: Option<KeptIterator>) -> Result<Looked, Failure> {
         if let Some(kept) = kept {
-            match self.follow(kept.text, kept.pages, LATER_PAGES).await {
+            match self.follow(kept.text, kept.pages).await {
                 Err(failure) if matches!(failure.kind, FailureKind::ExpiredIterator | FailureKind::Trimmed) => {}
                 looked => return looked,
             }
@@ -69,10 +67,10 @@ impl<S: Service> Look<'_, S> {
 
     async fn look_from(&self, begin: &Position) -> Result<Looked, Failure> {
         let iterator = self.service.iterator(self.stream, self.shard, begin).await?;
-        self.follow(iterator, 0, MOST_PAGES).await
+        self.follow(iterator, 0).await
     }
 
-    async fn follow(&self, mut text: String, mut pages: usize, most: usize) -> Result<Looked, Failure> {
+    async fn follow(&self, mut text: String, mut pages: usize) -> Result<Looked, Failure> {
         // the record of the checkpoint itself may be the first one
         let limit = if matches!(self.position, Position::Within(..)) { 2 } else { 1 };
         let mut read = 0;
@@ -81,7 +79,7 @@ impl<S: Service> Look<'_, S> {
             (read, pages) = (read + 1, pages + 1);
             let at = page.at;
             let (found, next) = match self.judge(page, pages) {
-                Judged::Undecided { next, .. } if read < most => {
+                Judged::Undecided { next, .. } if read < MOST_PAGES => {
                     text = next;
                     continue;
                 }
