@@ -11,7 +11,7 @@ use super::service::Address;
 use crate::lag::streams::{Need, Position, ShardId, ShardState, Timestamp};
 
 /// An application whose position was not probed for this long gets a probe of its own.
-const STARVED_AFTER: Duration = Duration::from_secs(60);
+const STARVED_AFTER: Duration = Duration::from_mins(5);
 /// What applications got is remembered this long.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 /// First probes of new applications are paid back by later turns, this many at most.
@@ -256,6 +256,15 @@ mod tests {
         let moving = new.map(|(id, position, _, width)| (id, position + 100, Need::Bounded, width));
         let probes: Vec<_> = (0..6).map(|_| rounds.next(&moving).len()).collect();
         assert_eq!(probes, [0, 0, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn twenty_applications_that_lag_cost_what_one_costs() {
+        let mut rounds = Rounds::new();
+        let requests: Vec<_> =
+            (1..=20).map(|id| (id, u32::try_from(id).expect("small"), Need::Bounded, WIDE)).collect();
+        let probes: usize = (0..18).map(|_| rounds.next(&requests).len()).sum();
+        assert_eq!(probes, 18, "one in each round");
     }
 
     #[tokio::test(start_paused = true)]
