@@ -130,7 +130,10 @@ impl Turns {
         if let Some(balance) = self.bounded.as_mut().filter(|_| request.need != Need::Quiet) {
             balance.left = (balance.left - 1).max(-MOST_DEBT);
         }
-        self.requests.remove(&reader);
+        // the reader may have moved on meanwhile, and wants to know another position
+        if self.requests.get(&reader).is_some_and(|waiting| waiting.position == request.position) {
+            self.requests.remove(&reader);
+        }
         self.served.retain(|_, at| now.duration_since(*at) < FORGOTTEN_AFTER);
         self.served.insert(reader, now);
         let served = &mut self.served;
