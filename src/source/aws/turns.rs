@@ -243,12 +243,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_widest_bound_is_probed_most_often_and_the_narrowest_does_not_starve() {
+    async fn the_widest_bound_is_probed_most_often_and_a_narrower_one_does_not_starve() {
         let mut rounds = Rounds::new();
-        let requests = [(1, 1, Need::Bounded, WIDE), (2, 2, Need::Bounded, WIDE / 100)];
+        let requests = [(1, 1, Need::Bounded, WIDE), (2, 2, Need::Bounded, WIDE / 4)];
         let probed: Vec<_> = (0..20).flat_map(|_| rounds.next(&requests)).collect();
         let narrow = probed.iter().filter(|id| **id == 2).count();
-        assert!((2..=4).contains(&narrow), "{probed:?}");
+        assert!((3..=6).contains(&narrow), "{probed:?}");
     }
 
     #[tokio::test(start_paused = true)]
