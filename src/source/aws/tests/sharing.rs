@@ -157,3 +157,16 @@ async fn a_shard_that_is_listed_as_its_own_parent_is_read() {
     scene.world().put(&shard, arrived, 1);
     assert_about(scene.age().await, 300.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_row_of_kcl_costs_one_read_of_its_shard_in_each_round_from_the_first_on() {
+    let scene = Scene::kinesis(&[]);
+    let shard = scene.world().open(FIRST, &[]);
+    let arrived = scene.fake.ago(5_000);
+    let done = scene.world().put(&shard, arrived, 1);
+    scene.world().lease(&shard, done.as_str(), 0);
+    assert_about(scene.age().await, 0.0);
+    assert_eq!(scene.ages(8).await, [0.0; 8]);
+    let world = scene.world();
+    assert_eq!((world.calls(Op::Iterator), world.calls(Op::Records)), (1, 9));
+}
