@@ -23,10 +23,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Credentials that take longer are none.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
-/// The longest wait for a turn of a call that a reading waits for.
-const TURN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest wait for a turn of a call that no reading waits for: some hundred lists that one account's limit holds up.
-const LONG_TURN_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a call waits for its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TurnWait {
+    /// A reading waits for the answer: 5 s.
+    Reading,
+    /// No reading waits for the answer: 5 min, for some hundred lists at the limit of one account.
+    Background,
+}
+
+impl TurnWait {
+    const fn longest(self) -> Duration {
+        match self {
+            Self::Reading => Duration::from_secs(5),
+            Self::Background => Duration::from_mins(5),
+        }
+    }
+}
 
 /// One account and region, called as one identity.
 pub(super) struct Aws {
@@ -57,34 +70,7 @@ impl Aws {
     /// Makes a call in its turn. The SDK tries nothing twice: throttling is to be noticed, not to be answered by more calls.
     pub(super) async fn call<'a, T, E, R, F>(
         &'a self,
-        scope: Scope,
-        call: impl FnOnce(&'a Clients) -> F,
-    ) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, SdkError<E, R>>>,
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: fmt::Debug + 'static,
-    {
-        self.call_within(TURN_TIMEOUT, scope, call).await
-    }
-
-    /// The same for a call that no reading waits for: it waits for its turn until the turn comes.
-    pub(super) async fn call_when_due<'a, T, E, R, F>(
-        &'a self,
-        scope: Scope,
-        call: impl FnOnce(&'a Clients) -> F,
-    ) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, SdkError<E, R>>>,
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: fmt::Debug + 'static,
-    {
-        self.call_within(LONG_TURN_TIMEOUT, scope, call).await
-    }
-
-    async fn call_within<'a, T, E, R, F>(
-        &'a self,
-        turn_timeout: Duration,
+        wait: TurnWait,
         scope: Scope,
         call: impl FnOnce(&'a Clients) -> F,
     ) -> Result<T, Failure>
@@ -99,7 +85,7 @@ impl Aws {
             .map_err(|_| Failure::new(FailureKind::TimedOut, "no AWS credentials in time"))??;
         // futures of the SDK are tens of kilobytes, and everything that waits for one would be too
         let call = Box::pin(async { call(clients).await.map_err(|error| Failure::of(&error)) });
-        call_in_turn(&self.budget, &scope, turn_timeout, call, &self.metrics).await
+        call_in_turn(&self.budget, &scope, wait.longest(), call, &self.metrics).await
     }
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_dynamodbstreams::types::{Shard as SdkShard, ShardIteratorType};
 use aws_smithy_types::DateTime;
 
 use super::budget::Scope;
-use super::clients::Aws;
+use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
 use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
@@ -32,7 +32,9 @@ pub(super) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure
 /// The table's stream.
 pub(super) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, Failure> {
     let scope = Scope::account(UpstreamApi::DynamoDbDescribeTable);
-    let answer = aws.call_when_due(scope, |clients| clients.dynamodb.describe_table().table_name(table).send()).await?;
+    let answer = aws
+        .call(TurnWait::Background, scope, |clients| clients.dynamodb.describe_table().table_name(table).send())
+        .await?;
     let Some(table) = answer.table else { return Ok(TableStream { arn: None, view: None }) };
     let specified = table.stream_specification.filter(|stream| stream.stream_enabled);
     let view = specified.and_then(|stream| stream.stream_view_type).map(|view| view.as_str().to_owned());
@@ -44,7 +46,7 @@ pub(super) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Resul
     let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
     let mut requested = Requested::now(aws);
     let page = aws
-        .call_when_due(scope, |clients| {
+        .call(TurnWait::Background, scope, |clients| {
             requested = Requested::now(aws);
             clients.streams.describe_stream().stream_arn(arn).set_exclusive_start_shard_id(after).send()
         })
@@ -74,7 +76,7 @@ fn shard(shard: &SdkShard) -> Option<Shard> {
 pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetShardIterator, format!("{arn}/{shard}"));
     let answer = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             let request = clients.streams.get_shard_iterator().stream_arn(arn).shard_id(shard.as_str());
             match position {
                 Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
@@ -97,7 +99,7 @@ pub(super) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String
     let scope = Scope::of(UpstreamApi::StreamsGetRecords, format!("{arn}/{shard}"));
     let mut at = aws.now();
     let answer = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             at = aws.now();
             clients.streams.get_records().shard_iterator(iterator).limit(1).send()
         })

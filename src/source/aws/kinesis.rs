@@ -7,7 +7,7 @@ use aws_smithy_types::DateTime;
 
 use super::aggregated::user_records;
 use super::budget::Scope;
-use super::clients::Aws;
+use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
 use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
@@ -27,7 +27,7 @@ pub(super) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<Stri
     let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
     let mut requested = Requested::now(aws);
     let page = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             requested = Requested::now(aws);
             // a token stands for the stream that it came with
             let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
@@ -53,7 +53,7 @@ fn shard(shard: &SdkShard) -> Shard {
 
 /// The largest record of a stream that was not made for larger ones.
 const ORDINARY_KIB: u64 = 1024;
-/// A shard gives so many kilobytes a second to all who poll it together.
+/// The kilobytes a second that a shard gives to all its readers together.
 const SHARD_KIB_A_SECOND: u64 = 2048;
 /// No stream keeps records for longer.
 pub(super) const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
@@ -76,7 +76,7 @@ pub(super) struct Summary {
 pub(super) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary, Failure> {
     let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
     let answer = aws
-        .call_when_due(scope, |clients| {
+        .call(TurnWait::Background, scope, |clients| {
             let (name, arn) = named(stream);
             clients.kinesis.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send()
         })
@@ -108,7 +108,7 @@ pub(super) async fn iterator(
 ) -> Result<String, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisGetShardIterator, format!("{stream}/{shard}"));
     let answer = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             let (name, arn) = named(stream);
             let request = clients.kinesis.get_shard_iterator().set_stream_name(name).set_stream_arn(arn);
             let request = request.shard_id(shard.as_str());
@@ -142,7 +142,7 @@ pub(super) async fn page(
     let scope = Scope::of(UpstreamApi::KinesisGetRecords, format!("{stream}/{shard}"));
     let mut at = aws.now();
     let answer = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             at = aws.now();
             // the iterator stands for the stream, and only its ARN is taken beside it
             let request = clients.kinesis.get_records().set_stream_arn(named(stream).1);

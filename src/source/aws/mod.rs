@@ -1,6 +1,7 @@
 //! Kinesis, DynamoDB Streams and checkpoint tables of one account and region, called as one identity.
 //!
-//! Everything that is read is shared by all who ask: the shards of a stream, the rows of a table, what a look into a shard told.
+//! Whatever is read is shared by all readings that need it: the shards of a stream, the rows of a table, what a probe of a
+//! shard found.
 
 mod account;
 mod aggregated;

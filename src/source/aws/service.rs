@@ -21,7 +21,7 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// What tells apart the streams that one table has had: the end of the ARN.
+    /// The end of the ARN, in which the streams that one table has had differ.
     pub(super) fn label(&self) -> Option<&str> {
         match self {
             Self::Kinesis(_) => None,

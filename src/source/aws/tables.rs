@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 
 use super::budget::Scope;
-use super::clients::Aws;
+use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
 use crate::lag::streams::{Attribute, Row, WORKER, WORKER_ATTRIBUTES};
 use crate::telemetry::UpstreamApi;
@@ -189,7 +189,7 @@ async fn scan(aws: &Aws, store: &CheckpointStore, after: Option<Item>) -> Result
     let filter = placeholders.filter(&store.layout);
     let (names, values) = placeholders.into_maps();
     let page = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             clients
                 .dynamodb
                 .scan()
@@ -223,7 +223,7 @@ async fn query(
     let condition = format!("{} = {}", placeholders.name(&partition.attribute), placeholders.text(&partition.value));
     let (names, values) = placeholders.into_maps();
     let page = aws
-        .call(scope, |clients| {
+        .call(TurnWait::Reading, scope, |clients| {
             clients
                 .dynamodb
                 .query()

@@ -44,7 +44,7 @@ pub(super) struct Turns {
     bounded: Option<Balance>,
 }
 
-/// Probes of positions whose age is already bounded: so many in each turn.
+/// The number of probes in each turn for positions whose age is already bounded.
 #[derive(Clone, Copy, Debug)]
 struct Balance {
     /// When the turn began, and the round that began it.

@@ -42,7 +42,7 @@ pub(super) struct FakeShard {
     open: bool,
     first: Option<SequenceNumber>,
     records: Vec<FakeRecord>,
-    /// So many of the records are deleted.
+    /// The number of records that are deleted, the oldest first.
     trimmed: usize,
     empty_pages: usize,
 }
@@ -63,7 +63,7 @@ pub(super) struct World {
     pub(super) silent: HashSet<Op>,
     /// Calls that fail once each, in this order.
     pub(super) failing: Vec<(Op, FailureKind)>,
-    /// Calls that fail once each, after so many more have succeeded.
+    /// Calls that fail once each, after this number of calls has succeeded.
     pub(super) failing_after: Vec<(Op, usize, FailureKind)>,
     /// A checkpoint that the service refuses.
     pub(super) refused: Option<String>,
@@ -152,7 +152,7 @@ impl World {
         id
     }
 
-    /// Puts a record that arrived at this time, with so many user records in it.
+    /// Puts a record that arrived at this time, with this number of user records in it.
     pub(super) fn put(&mut self, shard: &ShardId, arrived: u64, user_records: u64) -> SequenceNumber {
         let number = self.number(shard, arrived);
         let record = FakeRecord { number: number.clone(), arrived, user_records };
@@ -177,7 +177,7 @@ impl World {
         shard.trimmed = shard.records.iter().filter(|record| record.arrived < before).count();
     }
 
-    /// Each new iterator over this shard gives so many empty pages first.
+    /// Each new iterator over this shard gives this number of empty pages first.
     pub(super) fn set_empty_pages(&mut self, shard: &ShardId, pages: usize) {
         self.shards.get_mut(shard).expect("a shard").empty_pages = pages;
     }
@@ -317,7 +317,7 @@ impl Scene {
         Self::new(true, more, 1)
     }
 
-    /// So many applications on one stream; all see the same rows, each in a table of its own.
+    /// This number of applications on one stream; all see the same rows, each in a table of its own.
     pub(super) fn new(dynamodb: bool, more: &[(&str, &str)], applications: usize) -> Self {
         let names: Vec<_> = (0..applications).map(|number| format!("application-{number}")).collect();
         let keys = |name| [&[("applicationName", name)], more].concat();

@@ -153,7 +153,7 @@ impl Planted {
         (0..self.plan.shards).find(|index| self.shard_id(*index) == *shard).expect("a planted shard")
     }
 
-    /// Whether the planted fault happens now: so many times.
+    /// Whether the planted fault happens now; it happens `times` times at most.
     fn fails(&self, fault: Fault, times: usize) -> bool {
         self.plan.fault == fault && self.faults.fetch_add(1, Ordering::Relaxed) < times
     }
