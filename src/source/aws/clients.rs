@@ -23,6 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Credentials that take longer are none.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// How long a call waits for its turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TurnWait {

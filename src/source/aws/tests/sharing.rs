@@ -38,7 +38,7 @@ async fn a_position_that_is_refused_is_an_error_of_its_own_application_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_whose_pages_are_older_than_a_dispute_is_read_anew_and_no_round_spins() {
+async fn no_round_spins_where_a_list_of_kept_pages_is_older_than_a_dispute() {
     let scene = Scene::kinesis(&[]);
     for index in 0..4 {
         let shard = scene.world().open(&format!("shardId-{index:012}"), &[]);
@@ -55,6 +55,28 @@ async fn a_list_whose_pages_are_older_than_a_dispute_is_read_anew_and_no_round_s
     sleep(S(5)).await;
     assert_about(scene.age().await, 0.0);
     assert_eq!(scene.ages(3).await, [0.0; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_whose_pages_are_older_than_a_dispute_is_read_anew() {
+    let scene = Scene::kinesis(&[]);
+    for index in 0..4 {
+        let shard = scene.world().open(&format!("shardId-{index:012}"), &[]);
+        scene.world().lease(&shard, "TRIM_HORIZON", 0);
+    }
+    scene.world().page_size = 2;
+    assert_about(scene.age().await, 0.0);
+    let unlisted = crate::lag::streams::ShardId::new;
+    // a first page is read for this dispute and kept, the second one fails
+    scene.world().lease(&unlisted("shardId-000000000098"), "TRIM_HORIZON", 0);
+    scene.world().failing_after.push((Op::List, 1, FailureKind::Throttled));
+    sleep(S(10)).await;
+    assert_about(scene.age().await, 0.0);
+    let before = scene.world().calls(Op::List);
+    scene.world().lease(&unlisted("shardId-000000000099"), "TRIM_HORIZON", 0);
+    sleep(S(10)).await;
+    assert_about(scene.age().await, 0.0);
+    assert_eq!(scene.world().calls(Op::List) - before, 2, "both pages, and not the rest of the former list first");
 }
 
 #[tokio::test(start_paused = true)]
