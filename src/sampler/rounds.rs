@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
 
 use super::Inner;
@@ -24,7 +24,7 @@ use crate::scaling::RetentionRisk;
 use crate::telemetry::{panic_text, payload_text, round_span};
 use crate::trigger::SourceRef;
 
-/// New targets that come within this time share a round.
+/// New targets that come within this time share a round, and so the calls that serve several of them.
 const GATHER: Duration = Duration::from_millis(10);
 
 /// A round that has not ended may not hold up the others; this many at most run side by side for one backend.
@@ -134,6 +134,7 @@ fn random() -> u64 {
 /// Runs until nobody wants to know about the backend any more.
 pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, of: Arc<BackendLoop>) {
     let mut rounds = JoinSet::new();
+    sleep(GATHER).await;
     loop {
         if !inner.observer.is_current(&backend) {
             of.disband();
@@ -152,7 +153,7 @@ pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, o
         let look_again = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
         tokio::select! {
             () = sleep_until(look_again) => {}
-            () = of.wake.notified() => tokio::time::sleep(GATHER).await,
+            () = of.wake.notified() => sleep(GATHER).await,
             Some(ended) = rounds.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(panic = panic_text(error), backend = ?backend, "a sampling round panicked");

@@ -158,6 +158,21 @@ async fn a_passing_failure_is_tried_again_within_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_targets_of_a_backend_share_their_round() {
+    let (source, sampler) = sampler();
+    let mut asked = tokio::task::JoinSet::new();
+    for number in 0..5 {
+        let sampler = sampler.clone();
+        asked.spawn(async move {
+            sleep(Duration::from_millis(number)).await;
+            ask(&sampler, &trigger(&format!("g{number}"), &[])).await.unwrap()
+        });
+    }
+    asked.join_all().await;
+    assert_eq!(source.rounds(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thousand_new_targets_are_read_in_few_rounds_once_each() {
     let (source, sampler) = sampler();
     let mut asked = tokio::task::JoinSet::new();
