@@ -172,6 +172,15 @@ mod tests {
     }
 
     #[test]
+    fn a_rare_renewal_is_remembered_over_some_quick_ones() {
+        let mut renewals = Renewals::fold(None, &survey("w", 0), at(0));
+        for (counter, second) in [(1, 100), (2, 110), (3, 120)] {
+            renewals = Renewals::fold(Some(&renewals), &survey("w", counter), at(second));
+        }
+        assert_eq!(renewals.0[0].life(), Duration::from_secs(3 * 64), "100 s, less a fifth twice");
+    }
+
+    #[test]
     fn a_worker_that_was_dead_for_hours_and_came_back_is_judged_by_its_renewals() {
         let mut renewals = Renewals::fold(None, &survey("w", 0), at(0));
         for (counter, second) in [(1, 10), (2, 20), (3, 30_000), (4, 30_010)] {

@@ -98,14 +98,15 @@ impl ShardProbes {
         self.0.iter().filter_map(|probe| probe.floor(position, shard)).max()
     }
 
-    /// When the oldest record arrived that is known to be unread at `position`, by probes since `since`.
-    pub(super) fn unread_since(&self, position: &Position, since: Timestamp) -> Option<Timestamp> {
+    /// When the oldest record arrived that is known to be unread at `position`, by probes since `since`, and that arrived after `kept`:
+    /// others may have been deleted.
+    pub(super) fn unread_since(&self, position: &Position, since: Timestamp, kept: Timestamp) -> Option<Timestamp> {
         let recent = self.0.iter().filter(|probe| probe.at >= since);
         let unread = recent.filter_map(|probe| match &probe.found {
             Found::Record { number: Some(number), arrived } => position.is_before(number, *arrived).then_some(*arrived),
             _ => None,
         });
-        unread.min()
+        unread.filter(|arrived| *arrived > kept).min()
     }
 
     /// Whether nothing is unread behind `position`, and never will be.

@@ -245,7 +245,8 @@ impl<'a> Estimate<'a> {
         let Limit { time, basis: limit_basis, probed } = Limit::of(shard, position, probes, rules, now);
         let bounded = now.since(time);
         let of_shard = probes.get(&shard.id);
-        let unread = of_shard.and_then(|known| known.unread_since(position, rules.records_since));
+        let kept = now.minus(rules.retention);
+        let unread = of_shard.and_then(|known| known.unread_since(position, rules.records_since, kept));
         let unread = unread.filter(|_| rules.checkpoints == CheckpointsOf::ThisRound);
         let lowest = unread.map_or(Duration::ZERO, |arrived| now.since(arrived)).min(bounded);
         let estimate =

@@ -16,6 +16,9 @@ use crate::source::aws::service::{Address, Description, Service};
 use crate::source::aws::tables::TableRead;
 use crate::trigger::{CheckpointStore, SourceRef, StreamName, Trigger};
 
+/// Kinesis lets an iterator live this long, and DynamoDB Streams longer.
+const ITERATOR_LIVES_MS: u64 = 300_000;
+
 /// When each test begins, in milliseconds since 1970.
 pub(super) const T0: u64 = 1_795_000_000_000;
 
@@ -55,6 +58,8 @@ pub(super) struct World {
     pub(super) created: u64,
     pub(super) retention: Duration,
     pub(super) shards: BTreeMap<ShardId, FakeShard>,
+    /// Those of a table's former stream, which can still be read by its ARN.
+    former: BTreeMap<ShardId, FakeShard>,
     /// The rows of the checkpoint table by shard, `None` where there is no table.
     pub(super) rows: Option<BTreeMap<String, (String, u64)>>,
     pub(super) read_units: f64,
@@ -189,8 +194,14 @@ impl World {
 
     /// The stream is deleted, and one of the same name and without shards is created now.
     pub(super) fn recreate(&mut self, now: u64) {
-        self.shards.clear();
+        self.former = std::mem::take(&mut self.shards);
+        self.former.values_mut().for_each(|shard| shard.open = false);
         self.created = now;
+    }
+
+    fn shards_of(&self, stream: &Address) -> &BTreeMap<ShardId, FakeShard> {
+        let present = stream.label().is_none_or(|label| label == self.created.to_string());
+        if present { &self.shards } else { &self.former }
     }
 }
 
@@ -217,7 +228,7 @@ impl Service for Arc<Fake> {
         Ok(Description { address, created, retention: world.retention, reads_apart: Duration::ZERO })
     }
 
-    async fn shards(&self, _stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
+    async fn shards(&self, stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
         let requested = Requested::now(self);
         self.answer(Op::List).await?;
         let world = self.world();
@@ -228,12 +239,13 @@ impl Service for Arc<Fake> {
             state: if shard.open { ShardState::Open } else { ShardState::Closed },
             first: shard.first.clone(),
         };
-        let shards: Vec<_> = world.shards.iter().skip(from).take(world.page_size).map(shard).collect();
+        let all = world.shards_of(stream);
+        let shards: Vec<_> = all.iter().skip(from).take(world.page_size).map(shard).collect();
         let next = from + shards.len();
-        Ok(ShardsPage { requested, shards, next: (next < world.shards.len()).then(|| next.to_string()) })
+        Ok(ShardsPage { requested, shards, next: (next < all.len()).then(|| next.to_string()) })
     }
 
-    async fn iterator(&self, _stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+    async fn iterator(&self, stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {
         self.answer(Op::Iterator).await?;
         let world = self.world();
         if let (Position::After(number) | Position::Within(number, _), Some(refused)) = (position, &world.refused)
@@ -241,7 +253,8 @@ impl Service for Arc<Fake> {
         {
             return Err(Failure::new(FailureKind::Invalid, "ValidationException"));
         }
-        let Some(known) = world.shards.get(shard) else { return Err(Failure::new(FailureKind::Missing, "no shard")) };
+        let no_shard = || Failure::new(FailureKind::Missing, "no shard");
+        let known = world.shards_of(stream).get(shard).ok_or_else(no_shard)?;
         let first =
             |keep: &dyn Fn(&FakeRecord) -> bool| known.records.iter().position(keep).unwrap_or(known.records.len());
         let from = match position {
@@ -255,22 +268,26 @@ impl Service for Arc<Fake> {
             return Err(Failure::new(FailureKind::Trimmed, "TrimmedDataAccessException"));
         }
         // Kinesis goes on at the oldest record that is left
-        Ok(format!("{} {}", from.max(known.trimmed), known.empty_pages))
+        Ok(format!("{} {} {}", from.max(known.trimmed), known.empty_pages, self.now_ms()))
     }
 
-    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String, limit: i32) -> Result<Page, Failure> {
+    async fn page(&self, stream: &Address, shard: &ShardId, iterator: String, limit: i32) -> Result<Page, Failure> {
         let at = self.now();
         self.answer(Op::Records).await?;
         let world = self.world();
-        let known = world.shards.get(shard).ok_or_else(|| Failure::new(FailureKind::Missing, "no shard"))?;
-        let (from, empty) = iterator.split_once(' ').expect("two numbers");
-        let (from, empty): (usize, usize) = (from.parse().expect("a number"), empty.parse().expect("a number"));
+        let known = world.shards_of(stream).get(shard).ok_or_else(|| Failure::new(FailureKind::Missing, "no shard"))?;
+        let numbers: Vec<u64> = iterator.split(' ').map(|number| number.parse().expect("a number")).collect();
+        let [from, empty, made] = numbers[..] else { panic!("{iterator}") };
+        if self.now_ms() - made > ITERATOR_LIVES_MS {
+            return Err(Failure::new(FailureKind::ExpiredIterator, "ExpiredIteratorException"));
+        }
+        let (now, from) = (self.now_ms(), usize::try_from(from).expect("small"));
         let behind = |pages: u64| (!world.dynamodb).then(|| Duration::from_secs(pages));
         if empty > 0 {
             return Ok(Page {
                 at,
                 records: Vec::new(),
-                next: Some(format!("{from} {}", empty - 1)),
+                next: Some(format!("{from} {} {now}", empty - 1)),
                 behind: behind(1),
             });
         }
@@ -284,7 +301,7 @@ impl Service for Arc<Fake> {
         let records: Vec<_> = records.collect();
         let next = from + records.len();
         let ended = !known.open && next >= known.records.len();
-        Ok(Page { at, records, next: (!ended).then(|| format!("{next} 0")), behind: behind(0) })
+        Ok(Page { at, records, next: (!ended).then(|| format!("{next} 0 {now}")), behind: behind(0) })
     }
 
     async fn rows(&self, store: &CheckpointStore) -> Result<TableRead, Failure> {
@@ -331,6 +348,7 @@ impl Scene {
             created: T0 - 80_000_000,
             retention: Duration::from_secs(86_400),
             shards: BTreeMap::new(),
+            former: BTreeMap::new(),
             rows: None,
             read_units: 0.5,
             page_size: 1000,
@@ -357,6 +375,17 @@ impl Scene {
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.fake.world()
+    }
+
+    /// The stream that the first trigger observes.
+    pub(super) fn stream(&self) -> StreamName {
+        let SourceRef::Application(application) = &*self.sources[0] else { panic!("{}", self.sources[0]) };
+        application.stream.stream.clone()
+    }
+
+    /// From now on the triggers of `other` are observed here too.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.sources.extend(other.sources.iter().cloned());
     }
 
     /// The same world, seen by a scaler that has just started.

@@ -5,16 +5,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::fake::{Op, Scene};
+use super::{FIRST, S, assert_about};
 use crate::source::aws::failure::FailureKind;
 
-const S: fn(u64) -> Duration = Duration::from_secs;
-const FIRST: &str = "shardId-000000000000";
 const SECOND: &str = "shardId-000000000001";
-
-#[track_caller]
-fn assert_about(age: f64, expected: f64) {
-    assert!((expected - 0.01..expected + 1.0).contains(&age), "{age} s, {expected} s expected");
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_position_that_is_refused_is_an_error_of_its_own_application_only() {

@@ -1,22 +1,15 @@
-//! What a remembered fact holds for: streams that are quiet, trimmed, resharded, recreated or switched off and on.
+//! What a remembered fact holds for: streams that are quiet, trimmed or resharded.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fake::{Op, Scene};
+use super::{FIRST, S, assert_about};
 use crate::lag::SourceErrorKind;
 use crate::lag::streams::tests::number;
 use crate::lag::streams::{AgeBasis, ShardId};
 use crate::source::aws::failure::FailureKind;
-
-const S: fn(u64) -> Duration = Duration::from_secs;
-const FIRST: &str = "shardId-000000000000";
-
-#[track_caller]
-fn assert_about(age: f64, expected: f64) {
-    assert!((expected - 0.01..expected + 1.0).contains(&age), "{age} s, {expected} s expected");
-}
 
 // === T3: a silent service ===
 
@@ -114,7 +107,7 @@ async fn a_merged_shard_that_is_listed_with_its_parents_first_number_contradicts
     assert_eq!(scene.world().calls(Op::List), 1);
 }
 
-// === A5, A6: records that are deleted, streams that are recreated ===
+// === A5, A6: records that are deleted ===
 
 #[tokio::test(start_paused = true)]
 async fn an_unread_record_counts_until_it_is_deleted_and_no_longer() {
@@ -150,6 +143,20 @@ async fn an_age_is_never_above_a_retention_that_was_shortened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_has_passed_retention_since_it_was_found_is_looked_up_again() {
+    let scene = Scene::kinesis(&[]);
+    scene.world().retention = S(3_600);
+    let shard = scene.world().open(FIRST, &[]);
+    scene.world().lease(&shard, "TRIM_HORIZON", 0);
+    let old = scene.fake.ago(3_580);
+    scene.world().put(&shard, old, 1);
+    assert_about(scene.age().await, 3_580.0);
+    scene.world().trim(&shard, u64::MAX);
+    sleep(S(30)).await;
+    assert_about(scene.age().await, 0.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_checkpoint_before_deleted_changes_means_from_the_oldest_that_is_left() {
     let scene = Scene::dynamodb(&[]);
     let shard = scene.world().open(FIRST, &[]);
@@ -163,57 +170,12 @@ async fn a_checkpoint_before_deleted_changes_means_from_the_oldest_that_is_left(
     assert_about(scene.age().await, 40_000.0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stream_that_is_recreated_under_its_name_keeps_nothing_of_the_former_one() {
-    let scene = Scene::kinesis(&[]);
-    let shard = scene.world().open(FIRST, &[]);
-    scene.world().lease(&shard, "TRIM_HORIZON", 0);
-    let old = scene.fake.ago(5_000);
-    scene.world().put(&shard, old, 1);
-    assert_about(scene.age().await, 5_000.0);
-    sleep(S(10)).await;
-    let now = scene.fake.now_ms();
-    scene.world().recreate(now);
-    scene.world().open(FIRST, &[]);
-    sleep(S(125)).await;
-    assert_about(scene.age().await, 0.0);
-    assert_eq!(scene.ages(3).await, [0.0; 3]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_missing_shard_shows_at_once_that_its_stream_was_recreated_although_it_was_looked_up_before() {
-    let scene = Scene::kinesis(&[("ageThreshold", "1s")]);
-    let parent = scene.world().open(FIRST, &[]);
-    scene.world().lease(&parent, "TRIM_HORIZON", 0);
-    assert_about(scene.age().await, 0.0);
-    // the consumer lists the child before the scaler does
-    let child = scene.world().open("shardId-000000000001", &[FIRST]);
-    let now = scene.fake.now_ms();
-    let done = scene.world().put(&child, now, 1);
-    scene.world().lease(&parent, "SHARD_END", 0);
-    scene.world().lease(&child, done.as_str(), 0);
-    sleep(S(5)).await;
-    scene.age().await;
-    assert_eq!(scene.world().calls(Op::List), 2);
-    sleep(S(10)).await;
-    let now = scene.fake.now_ms();
-    scene.world().recreate(now);
-    scene.world().open(FIRST, &[]);
-    let error = scene.error().await;
-    assert!(error.contains("says SHARD_END") && error.contains("lists shardId-000000000000 as open"), "{error}");
-    for _ in 0..6 {
-        sleep(S(10)).await;
-        scene.error().await;
-    }
-    assert!(scene.world().calls(Op::List) <= 10, "{}", scene.world().calls(Op::List));
-}
-
 // === A7: empty pages ===
 
 #[tokio::test(start_paused = true)]
 async fn four_empty_pages_of_an_open_shard_are_never_two_minutes_of_zero() {
-    for pages in 1..=4 {
-        let scene = Scene::dynamodb(&[]);
+    for (pages, dynamodb) in (1..=4).flat_map(|pages| [(pages, true), (pages, false)]) {
+        let scene = Scene::new(dynamodb, &[], 1);
         let shard = scene.world().open(FIRST, &[]);
         let arrived = scene.fake.ago(900);
         scene.world().put(&shard, arrived, 1);
@@ -307,6 +269,31 @@ async fn a_quiet_stream_stays_at_zero_whenever_rounds_begin() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_round_that_begins_a_little_early_reads_anew() {
+    let scene = Scene::kinesis(&[("probeInterval", "10s")]);
+    let shard = scene.world().open(FIRST, &[]);
+    scene.world().lease(&shard, "TRIM_HORIZON", 0);
+    for _ in 0..8 {
+        assert_about(scene.age().await, 0.0);
+        sleep(Duration::from_millis(9_500)).await;
+    }
+    assert_eq!(scene.world().calls(Op::Records), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_iterator_that_has_expired_between_rounds_is_made_anew_before_it_is_used() {
+    let scene = Scene::kinesis(&[("pollInterval", "10m"), ("probeInterval", "10m")]);
+    let shard = scene.world().open(FIRST, &[]);
+    scene.world().lease(&shard, "TRIM_HORIZON", 0);
+    for _ in 0..3 {
+        assert_about(scene.age().await, 0.0);
+        sleep(S(600)).await;
+    }
+    let world = scene.world();
+    assert_eq!((world.calls(Op::Iterator), world.calls(Op::Records)), (3, 3));
+}
+
 // === A10: LATEST ===
 
 #[tokio::test(start_paused = true)]
@@ -333,6 +320,21 @@ async fn where_the_table_of_an_application_at_latest_is_deleted_only_what_came_s
     assert_about(scene.age().await, 10.0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_beginning_of_an_application_at_latest_is_kept_between_the_longest_intervals() {
+    let mut scene = Scene::kinesis(&[("initialPosition", "LATEST"), ("pollInterval", "10m")]);
+    let shard = scene.world().open(FIRST, &[]);
+    assert_about(scene.age().await, 0.0);
+    sleep(S(300)).await;
+    let now = scene.fake.now_ms();
+    scene.world().put(&shard, now, 1);
+    sleep(S(300)).await;
+    // what is new makes room for itself
+    scene.add(&Scene::kinesis(&[("initialPosition", "LATEST"), ("applicationName", "another")]));
+    let ages = scene.round().await.into_iter().map(|outcome| outcome.expect("an answer").survey.age());
+    assert_about(ages.max().expect("two").as_secs_f64(), 300.0);
+}
+
 // === A11: user records that are packed into one ===
 
 #[tokio::test(start_paused = true)]
@@ -355,28 +357,6 @@ async fn a_packed_record_of_which_a_part_is_processed_is_unread() {
     scene.world().put(&shard, arrived + 100_000, 1);
     scene.world().lease(&shard, packed.as_str(), 2);
     assert_about(scene.age().await, 300.0);
-}
-
-// === A12: a table's stream that is switched off and on ===
-
-#[tokio::test(start_paused = true)]
-async fn a_tables_stream_that_is_switched_off_and_on_is_noticed_within_half_a_minute() {
-    let scene = Scene::dynamodb(&[]);
-    let shard = scene.world().open(FIRST, &[]);
-    scene.world().lease(&shard, "TRIM_HORIZON", 0);
-    assert_about(scene.age().await, 0.0);
-    sleep(S(10)).await;
-    let now = scene.fake.now_ms();
-    scene.world().recreate(now);
-    let other = scene.world().open("shardId-000000000007", &[]);
-    scene.world().put(&other, now, 1);
-    let ages = scene.ages(3).await;
-    assert!(ages[2] >= 30.0, "{ages:?}");
-    assert_eq!(
-        scene.world().calls(Op::List),
-        3,
-        "the first, the second stream's, and one for the lease of the former one"
-    );
 }
 
 // === A15: the cost of a large table ===
