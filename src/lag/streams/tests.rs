@@ -344,3 +344,18 @@ fn an_odd_row_of_a_worker_is_passed_over_and_its_leases_count() {
         leases_of(&rows, &StoreLayout::kcl(), RowsOf::Kinesis { stream: "orders", created: None }).expect("leases");
     assert_eq!(leases.len(), 1);
 }
+
+#[test]
+fn a_time_is_before_a_number_only_where_the_time_inside_the_number_says_so() {
+    let (shard, now) = (ShardId::new("shardId-000000000000"), Timestamp::from_unix_ms(2_000_000));
+    let at = |seconds: u64| Position::At(Timestamp::from_unix_ms(seconds * 1000));
+    let arrived = |seconds| number(0, 900, seconds, 1, 2);
+    for (time, seconds, before) in [(1000, 1001, true), (1000, 1000, true), (1000, 999, false)] {
+        for position in [Position::After(arrived(seconds)), Position::Within(arrived(seconds), 0)] {
+            assert_eq!(at(time).is_at_or_before(&position, &shard, now), before, "{time}, {position:?}");
+            assert!(!position.is_at_or_before(&at(time), &shard, now), "a number is before no time");
+        }
+    }
+    let without_time = Position::After(SequenceNumber::parse("111000000000000000000001").expect("digits"));
+    assert!(!at(1).is_at_or_before(&without_time, &shard, now));
+}

@@ -1,7 +1,6 @@
 //! Streams that are deleted and created again under their name, and tables whose stream is switched off and on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
