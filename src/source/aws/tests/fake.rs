@@ -383,9 +383,9 @@ impl Scene {
         application.stream.stream.clone()
     }
 
-    /// From now on the triggers of `other` are observed here too.
+    /// From now on the triggers of `other` are observed here too, and first.
     pub(super) fn add(&mut self, other: &Self) {
-        self.sources.extend(other.sources.iter().cloned());
+        self.sources.splice(0..0, other.sources.iter().cloned());
     }
 
     /// The same world, seen by a scaler that has just started.

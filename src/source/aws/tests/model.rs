@@ -7,13 +7,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::planted::{Doing, Fault, Kind, Plan, Planted};
-use crate::lag::streams::AgeBasis;
+use super::planted::{Doing, Fault, Kind, Plan, Planted, Positions};
+use crate::lag::streams::{AgeBasis, Backlog, ShardReport};
 use crate::lag::{ApplicationObservation, Observation, SourceError};
 use crate::source::aws::account::Account;
 use crate::trigger::{SourceRef, Trigger};
 
 const INTERVAL: Duration = Duration::from_secs(10);
+const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// What a round answered, and when it ended.
 struct Answered {
@@ -39,7 +40,7 @@ impl Model {
             let metadata = [
                 ("source", source),
                 (name, "orders"),
-                ("scaleOn", "age"),
+                ("scaleOn", plan.scale_on),
                 ("awsRegion", "eu-west-1"),
                 ("applicationName", &application),
             ];
@@ -68,21 +69,45 @@ impl Model {
         Answered { outcomes, took: begun.elapsed() }
     }
 
-    /// The true age of an application, at this time and by the checkpoints that it had last written when its table was read.
-    fn truth(&self, application: usize, at: u64) -> Duration {
+    /// The true ages of an application by shard, at this time and by the checkpoints that it had last written when its table was read.
+    fn truths(&self, application: usize, at: u64) -> Vec<Duration> {
         let written = self.planted.written.lock().expect("whole");
         let processed = &written[&u32::try_from(application).expect("few")];
         let ages = (0..).zip(processed).map(|(shard, processed)| {
-            let unread = *processed < self.planted.arrived(shard, at);
-            if unread { at.saturating_sub(Planted::arrival(shard, *processed)) } else { 0 }
+            let unread = processed.whole < self.planted.arrived(shard, at);
+            MS(if unread { at.saturating_sub(Planted::arrival(shard, processed.whole)) } else { 0 })
         });
-        Duration::from_millis(ages.max().unwrap_or(0))
+        ages.collect()
+    }
+
+    /// The true age of an application.
+    fn truth(&self, application: usize, at: u64) -> Duration {
+        self.truths(application, at).into_iter().max().unwrap_or_default()
     }
 
     fn reads_of_busiest(&self) -> usize {
         self.planted.reads.lock().expect("whole").values().map(Vec::len).max().unwrap_or(0)
     }
 }
+
+fn age(shard: &ShardReport) -> (Duration, Option<AgeBasis>) {
+    match shard.backlog {
+        Backlog::Unread { age, basis } => (age, Some(basis)),
+        Backlog::CaughtUp => (Duration::ZERO, None),
+        ref other => panic!("{}: {other:?}", shard.shard),
+    }
+}
+
+const PLAN: Plan = Plan {
+    kind: Kind::Kinesis,
+    doing: Doing::Quiet,
+    fault: Fault::None,
+    positions: Positions::Number,
+    scale_on: "age",
+    applications: 1,
+    shards: 1,
+    latency: Duration::from_millis(15),
+};
 
 /// Some rounds of a plan, each checked against the truth; the greatest number of reads of a shard in them.
 async fn check(plan: Plan, rounds: u32) -> usize {
@@ -108,15 +133,17 @@ async fn check(plan: Plan, rounds: u32) -> usize {
                 }
             };
             answered[application] = true;
-            let (truth, survey) = (model.truth(application, observed.seen.unix_ms()), observed.survey);
-            let (age, basis) = survey.oldest().map_or((Duration::ZERO, None), |(_, age, basis)| (age, Some(basis)));
-            // what has come since the last probe of a quiet shard is not known yet
-            assert!(age + took + interval >= truth, "{plan:?}: {age:?} is below the truth, {truth:?}");
-            if basis == Some(AgeBasis::Record) {
-                assert!(age.abs_diff(truth) <= MS(5), "{plan:?}: {age:?} is called exact, {truth:?}");
-            }
-            if truth.is_zero() && plan.fault == Fault::None && plan.doing == Doing::Quiet {
-                assert_eq!(age, Duration::ZERO, "{plan:?}: round {round}: nothing is unread");
+            let truths = model.truths(application, observed.seen.unix_ms());
+            for (shard, truth) in observed.survey.shards.iter().zip(truths) {
+                let (age, basis) = age(shard);
+                // what has come since the last probe of a quiet shard is not known yet
+                assert!(age + took + interval >= truth, "{plan:?}: {age:?} is below the truth, {truth:?}");
+                if basis == Some(AgeBasis::Record) {
+                    assert!(age.abs_diff(truth) <= MS(5), "{plan:?}: {age:?} is called exact, {truth:?}");
+                }
+                if truth.is_zero() && plan.fault == Fault::None && plan.doing == Doing::Quiet {
+                    assert_eq!(age, Duration::ZERO, "{plan:?}: round {round}: nothing is unread");
+                }
             }
         }
     }
@@ -131,16 +158,13 @@ async fn check(plan: Plan, rounds: u32) -> usize {
     model.reads_of_busiest()
 }
 
-const MS: fn(u64) -> Duration = Duration::from_millis;
-
 /// T1: each of these never ended before.
 #[tokio::test(start_paused = true)]
 async fn quiet_streams_have_an_age_whatever_their_size_latency_and_number_of_applications() {
     let plans = [(2, 1, 15), (6, 4, 15), (1, 100, 100), (1, 400, 15), (1, 16, 500), (1, 700, 15), (2, 700, 500)];
     for (applications, shards, latency) in plans {
         for kind in [Kind::Kinesis, Kind::DynamoDb] {
-            let plan =
-                Plan { kind, doing: Doing::Quiet, fault: Fault::None, applications, shards, latency: MS(latency) };
+            let plan = Plan { kind, applications, shards, latency: MS(latency), ..PLAN };
             let reads = check(plan, 6).await;
             let most = if kind == Kind::Kinesis { 6 } else { 5 + 2 };
             assert!(reads <= most, "{plan:?}: {reads} reads of one shard in a minute");
@@ -151,14 +175,7 @@ async fn quiet_streams_have_an_age_whatever_their_size_latency_and_number_of_app
 /// The cost of many applications is that of their shards.
 #[tokio::test(start_paused = true)]
 async fn applications_that_lag_and_move_share_one_read_of_a_shard_in_a_round() {
-    let plan = Plan {
-        kind: Kind::Kinesis,
-        doing: Doing::Lagging,
-        fault: Fault::None,
-        applications: 4,
-        shards: 4,
-        latency: MS(15),
-    };
+    let plan = Plan { doing: Doing::Lagging, applications: 4, shards: 4, ..PLAN };
     let reads = check(plan, 9).await;
     assert!(reads <= 10, "{reads} reads of one shard in 90 s");
 }
@@ -166,9 +183,7 @@ async fn applications_that_lag_and_move_share_one_read_of_a_shard_in_a_round() {
 /// T2: the one got errors for as long as anybody looked; later an age 142 s too high.
 #[tokio::test(start_paused = true)]
 async fn two_applications_on_one_dynamodb_stream_both_get_their_age() {
-    let (kind, doing, fault) = (Kind::DynamoDb, Doing::OneLags, Fault::None);
-    let plan = Plan { kind, doing, fault, applications: 2, shards: 2, latency: MS(15) };
-    let model = Model::new(plan);
+    let model = Model::new(Plan { kind: Kind::DynamoDb, doing: Doing::OneLags, applications: 2, shards: 2, ..PLAN });
     for round in 0..30 {
         sleep_until(model.planted.begun + INTERVAL * round).await;
         let Answered { outcomes, .. } = model.round().await;
@@ -185,7 +200,7 @@ async fn two_applications_on_one_dynamodb_stream_both_get_their_age() {
 #[tokio::test(start_paused = true)]
 async fn a_read_that_fails_once_costs_one_round_and_no_other_shard() {
     let (kind, doing, fault) = (Kind::DynamoDb, Doing::Standing, Fault::ReadFails);
-    let model = Model::new(Plan { kind, doing, fault, applications: 1, shards: 4, latency: MS(15) });
+    let model = Model::new(Plan { kind, doing, fault, shards: 4, ..PLAN });
     let error = model.round().await.outcomes.remove(0).expect_err("a read fails");
     assert!(error.chain().contains("InternalFailure"), "{}", error.chain());
     sleep(MS(300)).await;
@@ -215,12 +230,14 @@ fn plans() -> impl Strategy<Value = Plan> {
         1 => Just(Fault::SlowTable),
         1 => Just(Fault::EmptyPages),
     ];
+    let positions = prop_oneof![Just(Positions::Number), Just(Positions::OfKcl), Just(Positions::Packed)];
+    let scale_on = prop_oneof![2 => Just("age"), 1 => Just("catchUp")];
     let shards = prop_oneof![8 => 1..20_u32, 2 => 20..200_u32, 1 => 200..700_u32];
-    (kind, doing, fault, 1..=6_u32, shards, 1..=500_u64).prop_map(
-        |(kind, doing, fault, applications, shards, latency)| {
+    (kind, doing, fault, (positions, scale_on), 1..=6_u32, shards, 1..=500_u64).prop_map(
+        |(kind, doing, fault, (positions, scale_on), applications, shards, latency)| {
             // every probe is simulated
             let applications = if shards > 200 { applications.min(2) } else { applications };
-            Plan { kind, doing, fault, applications, shards, latency: MS(latency) }
+            Plan { kind, doing, fault, positions, scale_on, applications, shards, latency: MS(latency) }
         },
     )
 }

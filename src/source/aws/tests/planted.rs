@@ -62,14 +62,39 @@ pub(super) enum Fault {
     EmptyPages,
 }
 
+/// How positions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Positions {
+    /// A sequence number alone.
+    Number,
+    /// As KCL writes that of a record that is not packed.
+    OfKcl,
+    /// Each record of Kinesis holds three user records, of which the last processed one may have some left.
+    Packed,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
     pub(super) doing: Doing,
     pub(super) fault: Fault,
+    pub(super) positions: Positions,
+    /// The trigger's `scaleOn`.
+    pub(super) scale_on: &'static str,
     pub(super) applications: u32,
     pub(super) shards: u32,
     pub(super) latency: Duration,
+}
+
+/// What an application has processed of a shard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processed {
+    /// The number of records, the last one included where only a part of it is processed.
+    pub(super) records: u64,
+    /// The user records of the last one that are processed, less one.
+    last: u64,
+    /// The number of records that are processed wholly.
+    pub(super) whole: u64,
 }
 
 /// The service.
@@ -81,7 +106,7 @@ pub(super) struct Planted {
     pub(super) reads: Mutex<HashMap<ShardId, Vec<Instant>>>,
     faults: AtomicUsize,
     /// The positions that each application's last rows held, by shard.
-    pub(super) written: Mutex<HashMap<u32, Vec<u64>>>,
+    pub(super) written: Mutex<HashMap<u32, Vec<Processed>>>,
 }
 
 impl Planted {
@@ -117,8 +142,20 @@ impl Planted {
         by.checked_sub(T0 - 3_600_000).map_or(0, |since| since / Self::gap(shard) + 1)
     }
 
-    /// The records of a shard that an application has processed.
-    fn processed(&self, application: u32, shard: u32) -> u64 {
+    fn processed(&self, application: u32, shard: u32) -> Processed {
+        let records = self.reached(application, shard);
+        let (user_records, all) = (self.user_records(), records == self.arrived(shard, self.ms()));
+        let last = if all { user_records - 1 } else { records % user_records };
+        Processed { records, last, whole: if last + 1 == user_records { records } else { records.saturating_sub(1) } }
+    }
+
+    /// How many user records a record holds.
+    fn user_records(&self) -> u64 {
+        if (self.plan.kind, self.plan.positions) == (Kind::Kinesis, Positions::Packed) { 3 } else { 1 }
+    }
+
+    /// The records of a shard of which an application has processed some.
+    fn reached(&self, application: u32, shard: u32) -> u64 {
         let now = self.ms();
         let lag = |seconds: u64| self.arrived(shard, now - seconds * 1000);
         match self.plan.doing {
@@ -140,6 +177,10 @@ impl Planted {
         };
         self.numbers.lock().expect("whole").insert(format!("{shard}/{number}"), record);
         number
+    }
+
+    fn record(&self, shard: u32, number: &SequenceNumber) -> u64 {
+        self.numbers.lock().expect("whole")[&format!("{shard}/{number}")]
     }
 
     pub(super) fn shard_id(&self, shard: u32) -> ShardId {
@@ -215,8 +256,9 @@ impl Service for Arc<Planted> {
         let index = self.index(shard);
         let from = match position {
             Position::TrimHorizon => 0,
-            Position::After(number) => self.numbers.lock().expect("whole")[&format!("{index}/{number}")] + 1,
-            Position::At(_) | Position::Within(..) => panic!("no application is at {position:?}"),
+            Position::After(number) => self.record(index, number) + 1,
+            Position::Within(number, _) => self.record(index, number) + u64::from(self.plan.kind == Kind::DynamoDb),
+            Position::At(_) => panic!("no application is at {position:?}"),
         };
         let empty = if self.plan.fault == Fault::EmptyPages { 4 } else { 0 };
         let api = match self.plan.kind {
@@ -226,7 +268,7 @@ impl Service for Arc<Planted> {
         self.call(api, shard.to_string(), || Ok(format!("{from} {empty}"))).await
     }
 
-    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String, _limit: i32) -> Result<Page, Failure> {
+    async fn page(&self, _stream: &Address, shard: &ShardId, iterator: String, limit: i32) -> Result<Page, Failure> {
         let index = self.index(shard);
         let mut at = self.now();
         let answer = || {
@@ -246,15 +288,16 @@ impl Service for Arc<Planted> {
                 let behind = kinesis.then_some(Duration::from_secs(1));
                 return Ok(Page { at, records: Vec::new(), next: Some(format!("{from} {}", empty - 1)), behind });
             }
-            let first = (from < self.arrived(index, self.ms())).then(|| PageRecord {
-                number: Some(self.number(index, from)),
-                arrived: Timestamp::from_unix_ms(Planted::arrival(index, from)),
-                user_records: 1,
-            });
+            let until = self.arrived(index, self.ms()).min(from + u64::try_from(limit).expect("positive"));
+            let record = |record| PageRecord {
+                number: Some(self.number(index, record)),
+                arrived: Timestamp::from_unix_ms(Planted::arrival(index, record)),
+                user_records: self.user_records(),
+            };
             Ok(Page {
                 at,
-                records: first.into_iter().collect(),
-                next: Some(format!("{from} 0")),
+                records: (from..until).map(record).collect(),
+                next: Some(format!("{} 0", from.max(until))),
                 behind: kinesis.then_some(Duration::ZERO),
             })
         };
@@ -271,14 +314,16 @@ impl Service for Arc<Planted> {
             if application == 0 && self.fails(Fault::SlowTable, 9) { Duration::from_secs(3) } else { Duration::ZERO };
         sleep(self.plan.latency + slow).await;
         let processed: Vec<_> = (0..self.plan.shards).map(|shard| self.processed(application, shard)).collect();
-        let row = |(shard, processed): (u32, &u64)| -> Row {
-            let checkpoint = match processed.checked_sub(1) {
+        let row = |(shard, processed): (u32, &Processed)| -> Row {
+            let checkpoint = match processed.records.checked_sub(1) {
                 None => "TRIM_HORIZON".to_owned(),
                 Some(last) => self.number(shard, last).to_string(),
             };
             let text = |text: String| Attribute::Text(text);
             let key = ("leaseKey".to_owned(), text(self.shard_id(shard).to_string()));
-            [key, ("checkpoint".to_owned(), text(checkpoint))].into()
+            let part = (self.plan.positions != Positions::Number)
+                .then(|| ("checkpointSubSequenceNumber".to_owned(), text(processed.last.to_string())));
+            [key, ("checkpoint".to_owned(), text(checkpoint))].into_iter().chain(part).collect()
         };
         let rows = (0..).zip(&processed).map(row).collect();
         self.written.lock().expect("whole").insert(application, processed);
