@@ -8,7 +8,6 @@ mod group;
 mod log;
 mod requests;
 mod server;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

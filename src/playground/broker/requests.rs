@@ -1,12 +1,12 @@
-//! What each request means. `None` is a request that makes no sense.
+//! What each request means.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::group::{Join, Joined};
-use super::wire::{Reader, Writer};
 use super::{Cluster, Group, Topic, code};
+use crate::source::kafka::protocol::{Encoding, Reader, Writer};
 
 /// The only broker.
 const NODE: i32 = 1;
@@ -23,7 +23,7 @@ pub(super) async fn answer(
     request: &mut Reader<'_>,
     cluster: &Cluster,
     answer: &mut Writer,
-) -> Option<()> {
+) -> anyhow::Result<()> {
     match api {
         0 => produce(request, cluster, answer),
         1 => fetch(request, cluster, answer).await,
@@ -37,64 +37,64 @@ pub(super) async fn answer(
         13 => leave_group(request, cluster, answer),
         14 => sync_group(request, cluster, answer).await,
         15 => describe_groups(request, cluster, answer),
-        _ => None,
+        _ => anyhow::bail!("request {api} has no answer here"),
     }
 }
 
 // === topics ===
 
-fn metadata(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let asked = request.compact_asked(|request| {
-        let topic = (request.u128()?, request.compact_text()?);
+fn metadata(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let asked = request.nullable_list(|request| {
+        let topic = (request.uuid()?, request.nullable_text()?.unwrap_or_default().to_owned());
         request.tags()?;
-        Some(topic)
+        Ok(topic)
     })?;
     let topics = cluster.topics();
-    let asked = asked.or(|| topics.iter().map(|(name, topic)| (topic.id, name.clone())).collect());
-    answer.tags().i32(0);
-    answer.compact_list(&[cluster.address], |answer, address| {
-        answer.i32(NODE).compact_text(&address.ip().to_string()).i32(address.port().into()).compact_null().tags();
+    let asked = asked.unwrap_or_else(|| topics.iter().map(|(name, topic)| (topic.id, name.clone())).collect());
+    answer.i32(0);
+    answer.list(&[cluster.address], |answer, address| {
+        answer.i32(NODE).text(&address.ip().to_string()).i32(address.port().into()).nullable_text(None).tags();
     });
-    answer.compact_text("playground").i32(NODE);
-    answer.compact_list(&asked, |answer, (id, name)| {
+    answer.text("playground").i32(NODE);
+    answer.list(&asked, |answer, (id, name)| {
         let found = topics.get_key_value(name).or_else(|| topics.iter().find(|(_, topic)| topic.id == *id));
         if let Some((name, topic)) = found {
-            answer.i16(code::NONE).compact_text(name).u128(topic.id).flag(false);
+            answer.i16(code::NONE).text(name).uuid(topic.id).flag(false);
             let partitions: Vec<_> = (0..).zip(&topic.partitions).map(|(partition, _)| partition).collect();
-            answer.compact_list(&partitions, |answer, partition| {
+            answer.list(&partitions, |answer, partition| {
                 answer.i16(code::NONE).i32(*partition).i32(NODE).i32(LEADER_EPOCH);
                 for nodes in [&[NODE][..], &[NODE], &[]] {
-                    answer.compact_list(nodes, |answer, node| {
+                    answer.list(nodes, |answer, node| {
                         answer.i32(*node);
                     });
                 }
                 answer.tags();
             });
         } else {
-            answer.i16(code::UNKNOWN_TOPIC_OR_PARTITION).compact_text(name).u128(*id).flag(false);
-            answer.compact_list::<()>(&[], |_, ()| {});
+            answer.i16(code::UNKNOWN_TOPIC_OR_PARTITION).text(name).uuid(*id).flag(false);
+            answer.list::<()>(&[], |_, ()| {});
         }
         answer.i32(UNTOLD).tags();
     });
     answer.tags();
-    Some(())
+    Ok(())
 }
 
-fn produce(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let (_transaction, _acks, _timeout) = (request.text()?, request.i16()?, request.i32()?);
+fn produce(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let (_transaction, _acks, _timeout) = (request.nullable_text()?, request.i16()?, request.i32()?);
     let now = Instant::now();
     let topics = request.list(|request| {
-        let name = request.text()?;
+        let name = request.text()?.to_owned();
         let partitions = request.list(|request| {
-            let (partition, batch) = (request.i32()?, request.bytes()?);
+            let (partition, batch) = (request.i32()?, request.nullable_bytes()?.unwrap_or_default());
             let mut topics = cluster.topics();
             let appended = match topics.get_mut(&name).and_then(|topic| topic.log_mut(partition)) {
                 Some(log) => log.append(batch, now).ok_or(code::CORRUPT_MESSAGE),
                 None => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
             };
-            Some((partition, appended))
+            Ok((partition, appended))
         })?;
-        Some((name, partitions))
+        Ok((name, partitions))
     })?;
     answer.list(&topics, |answer, (name, partitions)| {
         answer.text(name).list(partitions, |answer, (partition, appended)| {
@@ -104,19 +104,19 @@ fn produce(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> 
         });
     });
     answer.i32(0);
-    Some(())
+    Ok(())
 }
 
-async fn fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+async fn fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let (_replica, most_wait, _least, _most) = (request.i32()?, request.i32()?, request.i32()?, request.i32()?);
     let _isolation = request.i8()?;
     let asked = request.list(|request| {
-        let name = request.text()?;
-        Some((name, request.list(|request| Some((request.i32()?, request.i64()?, request.i32()?)))?))
+        let name = request.text()?.to_owned();
+        Ok((name, request.list(|request| Ok((request.i32()?, request.i64()?, request.i32()?)))?))
     })?;
     let until = Instant::now() + Duration::from_millis(u64::try_from(most_wait).unwrap_or_default());
     loop {
-        let (mut found, mut anything) = (Writer::default(), false);
+        let (mut found, mut anything) = (Writer::new(Encoding::Plain), false);
         found.i32(0).list(&asked, |found, (name, partitions)| {
             let topics = cluster.topics();
             found.text(name).list(partitions, |found, (partition, offset, most)| {
@@ -136,20 +136,20 @@ async fn fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer)
         });
         let now = Instant::now();
         if anything || now >= until {
-            answer.0.extend(found.0);
-            return Some(());
+            answer.append(&found);
+            return Ok(());
         }
         sleep_until(until.min(now + BEAT)).await;
     }
 }
 
-fn list_offsets(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+fn list_offsets(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     const EARLIEST: i64 = -2;
     const LATEST: i64 = -1;
     let (_replica, _isolation) = (request.i32()?, request.i8()?);
     let asked = request.list(|request| {
-        let name = request.text()?;
-        Some((name, request.list(|request| Some((request.i32()?, request.i32()?, request.i64()?)))?))
+        let name = request.text()?.to_owned();
+        Ok((name, request.list(|request| Ok((request.i32()?, request.i32()?, request.i64()?)))?))
     })?;
     let topics = cluster.topics();
     answer.i32(0).list(&asked, |answer, (name, partitions)| {
@@ -164,7 +164,7 @@ fn list_offsets(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer
             answer.i32(*partition).i16(code).i64(-1).i64(offset).i32(LEADER_EPOCH);
         });
     });
-    Some(())
+    Ok(())
 }
 
 impl Topic {
@@ -179,17 +179,17 @@ impl Topic {
 
 // === offsets of groups ===
 
-fn offset_commit(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let (name, generation, member) = (request.text()?, request.i32()?, request.text()?);
-    let _instance = request.text()?;
+fn offset_commit(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let (name, generation, member) = (request.text()?.to_owned(), request.i32()?, request.text()?.to_owned());
+    let _instance = request.nullable_text()?;
     let topics = request.list(|request| {
-        let topic = request.text()?;
+        let topic = request.text()?.to_owned();
         let partitions = request.list(|request| {
             let (partition, offset, _epoch) = (request.i32()?, request.i64()?, request.i32()?);
-            request.text()?;
-            Some((partition, offset))
+            request.nullable_text()?;
+            Ok((partition, offset))
         })?;
-        Some((topic, partitions))
+        Ok((topic, partitions))
     })?;
     let mut groups = cluster.groups();
     let group = groups.entry(name).or_default();
@@ -202,84 +202,89 @@ fn offset_commit(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Write
             answer.i32(*partition).i16(refusal.unwrap_or(code::NONE));
         });
     });
-    Some(())
+    Ok(())
 }
 
-fn offset_fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let name = request.text()?;
-    let asked = request.asked(|request| Some((request.text()?, request.list(Reader::i32)?)))?;
+fn offset_fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let name = request.text()?.to_owned();
+    let asked = request.nullable_list(|request| Ok((request.text()?.to_owned(), request.list(Reader::i32)?)))?;
     let groups = cluster.groups();
     let group = groups.get(&name);
-    let asked = asked.or(|| group.map(Group::all_committed).unwrap_or_default());
+    let asked = asked.unwrap_or_else(|| group.map(Group::all_committed).unwrap_or_default());
     answer.i32(0).list(&asked, |answer, (topic, partitions)| {
         answer.text(topic).list(partitions, |answer, partition| {
             let committed = group.and_then(|group| group.committed(topic, *partition));
-            answer.i32(*partition).i64(committed.unwrap_or(-1)).i32(-1).null_text().i16(code::NONE);
+            answer.i32(*partition).i64(committed.unwrap_or(-1)).i32(-1).nullable_text(None).i16(code::NONE);
         });
     });
     answer.i16(code::NONE);
-    Some(())
+    Ok(())
 }
 
 // === groups ===
 
-fn find_coordinator(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
+fn find_coordinator(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let _group = request.text()?;
     let address = cluster.address;
-    answer.i32(0).i16(code::NONE).null_text();
+    answer.i32(0).i16(code::NONE).nullable_text(None);
     answer.i32(NODE).text(&address.ip().to_string()).i32(address.port().into());
-    Some(())
+    Ok(())
 }
 
-async fn join_group(client_id: &str, request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let name = request.text()?;
-    let mut milliseconds = || Some(Duration::from_millis(u64::try_from(request.i32()?).ok()?));
+async fn join_group(
+    client_id: &str,
+    request: &mut Reader<'_>,
+    cluster: &Cluster,
+    answer: &mut Writer,
+) -> anyhow::Result<()> {
+    let name = request.text()?.to_owned();
+    let mut milliseconds = || request.i32().map(|number| Duration::from_millis(number.try_into().unwrap_or_default()));
     let (session, rebalance) = (milliseconds()?, milliseconds()?);
-    let (member, _type) = (request.text()?, request.text()?);
-    let protocols = request.list(|request| Some((request.text()?, request.bytes()?.to_vec())))?;
+    let (member, _type) = (request.text()?.to_owned(), request.text()?);
+    let protocols = request.list(|request| Ok((request.text()?.to_owned(), request.bytes()?.to_vec())))?;
     let join = Join { member, client_id: client_id.to_owned(), session, rebalance, protocols };
     let waiting = cluster.groups().entry(name).or_default().join(join, Instant::now());
     // a group drops who is not to wait any more: then the connection ends
-    let Joined { code, generation, protocol, leader, member, members } = waiting.await.ok()?;
+    let Joined { code, generation, protocol, leader, member, members } = waiting.await?;
     answer.i32(0).i16(code).i32(generation).text(&protocol).text(&leader).text(&member);
     answer.list(&members, |answer, (name, said)| {
         answer.text(name).bytes(said);
     });
-    Some(())
+    Ok(())
 }
 
-async fn sync_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let (name, generation, member) = (request.text()?, request.i32()?, request.text()?);
-    let assignments = request.list(|request| Some((request.text()?, request.bytes()?.to_vec())))?;
+async fn sync_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let (name, generation, member) = (request.text()?.to_owned(), request.i32()?, request.text()?.to_owned());
+    let assignments = request.list(|request| Ok((request.text()?.to_owned(), request.bytes()?.to_vec())))?;
     let waiting = cluster.groups().entry(name).or_default().sync(&member, generation, assignments, Instant::now());
-    let synced = waiting.await.ok()?;
+    let synced = waiting.await?;
     let code = synced.as_ref().err().copied().unwrap_or(code::NONE);
     answer.i32(0).i16(code).bytes(&synced.unwrap_or_default());
-    Some(())
+    Ok(())
 }
 
-fn heartbeat(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let (name, generation, member) = (request.text()?, request.i32()?, request.text()?);
+fn heartbeat(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let (name, generation, member) = (request.text()?.to_owned(), request.i32()?, request.text()?.to_owned());
     let code = match cluster.groups().get_mut(&name) {
         Some(group) => group.heartbeat(&member, generation, Instant::now()),
         None => code::UNKNOWN_MEMBER_ID,
     };
     answer.i32(0).i16(code);
-    Some(())
+    Ok(())
 }
 
-fn leave_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let (name, member) = (request.text()?, request.text()?);
+fn leave_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let (name, member) = (request.text()?.to_owned(), request.text()?.to_owned());
     let code = match cluster.groups().get_mut(&name) {
         Some(group) => group.leave(&member, Instant::now()),
         None => code::UNKNOWN_MEMBER_ID,
     };
     answer.i32(0).i16(code);
-    Some(())
+    Ok(())
 }
 
-fn describe_groups(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> Option<()> {
-    let names = request.list(Reader::text)?;
+fn describe_groups(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
+    let names = request.list(|request| request.text().map(str::to_owned))?;
     let groups = cluster.groups();
     answer.i32(0).list(&names, |answer, name| {
         let group = groups.get(name);
@@ -289,7 +294,7 @@ fn describe_groups(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Wri
         answer.list(&members, |answer, (name, member)| {
             answer
                 .text(name)
-                .null_text()
+                .nullable_text(None)
                 .text(&member.client_id)
                 .text("/127.0.0.1")
                 .bytes(&[])
@@ -297,5 +302,5 @@ fn describe_groups(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Wri
         });
         answer.i32(UNTOLD);
     });
-    Some(())
+    Ok(())
 }

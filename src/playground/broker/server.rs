@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::wire::{Reader, Writer};
 use super::{Cluster, code, requests};
+use crate::source::kafka::protocol::{Encoding, Reader, Writer};
 
 /// A longer request is none of ours.
 const LONGEST: usize = 16 << 20;
@@ -36,6 +37,9 @@ const VERSIONS: [(i16, i16); 13] = [
     (API_VERSIONS, 3),
 ];
 
+/// Those whose version is a flexible one.
+const FLEXIBLE: [i16; 1] = [3];
+
 /// Serves until it is aborted, which ends the connections too.
 pub(super) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) {
     let mut connections = JoinSet::new();
@@ -57,36 +61,39 @@ pub(super) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) {
     }
 }
 
-/// Until the client hangs up, or says what makes no sense: `None`.
-async fn converse(mut stream: TcpStream, cluster: Arc<Cluster>) -> Option<()> {
-    stream.set_nodelay(true).ok()?;
+/// Until the client hangs up, or says what makes no sense.
+async fn converse(mut stream: TcpStream, cluster: Arc<Cluster>) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
     loop {
-        let length = usize::try_from(stream.read_i32().await.ok()?).ok().filter(|length| *length <= LONGEST)?;
+        let length = usize::try_from(stream.read_i32().await?)?;
+        ensure!(length <= LONGEST, "a request of {length} bytes");
         let mut frame = vec![0; length];
-        stream.read_exact(&mut frame).await.ok()?;
-        let mut request = Reader(&frame);
+        stream.read_exact(&mut frame).await?;
+        let mut request = Reader::new(&frame, Encoding::Plain);
         let (api, version, correlation) = (request.i16()?, request.i16()?, request.i32()?);
-        let client_id = request.text()?;
-        let mut answer = Writer::default();
-        answer.i32(0).i32(correlation);
+        let client_id = request.nullable_text()?.unwrap_or_default();
+        let mut answer = Writer::new(Encoding::Plain);
+        answer.i32(correlation);
         if api == API_VERSIONS {
             api_versions(version, &mut answer);
-        } else if VERSIONS.contains(&(api, version)) {
-            requests::answer(api, &client_id, &mut request, &cluster, &mut answer).await?;
         } else {
-            return None;
+            ensure!(VERSIONS.contains(&(api, version)), "request {api} in version {version}");
+            if FLEXIBLE.contains(&api) {
+                request.set_encoding(Encoding::Flexible);
+                request.tags()?;
+                answer.set_encoding(Encoding::Flexible).tags();
+            }
+            requests::answer(api, client_id, &mut request, &cluster, &mut answer).await?;
         }
-        let length = i32::try_from(answer.0.len() - 4).ok()?;
-        answer.0[..4].copy_from_slice(&length.to_be_bytes());
-        stream.write_all(&answer.0).await.ok()?;
+        stream.write_all(&answer.finish_frame()?).await?;
     }
 }
 
 /// The one request whose version a client cannot know: to another one the answer is an error in version 0, with what there is.
 fn api_versions(version: i16, answer: &mut Writer) {
     if version == 3 {
-        answer.i16(code::NONE);
-        answer.compact_list(&VERSIONS, |answer, (api, version)| {
+        answer.set_encoding(Encoding::Flexible).i16(code::NONE);
+        answer.list(&VERSIONS, |answer, (api, version)| {
             answer.i16(*api).i16(*version).i16(*version).tags();
         });
         answer.i32(0).tags();

@@ -14,6 +14,7 @@ mod job;
 pub mod librdkafka;
 mod native;
 mod properties;
+pub mod protocol;
 mod reach;
 mod token;
 mod topics;

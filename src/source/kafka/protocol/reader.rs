@@ -1,0 +1,220 @@
+//! Reads the fields of a message, and never beyond its bytes.
+
+use super::Encoding;
+
+/// Bytes that are not the message that was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {at} of {length}")]
+pub struct Malformed {
+    what: &'static str,
+    at: usize,
+    length: usize,
+}
+
+/// What is left of a message.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    left: &'a [u8],
+    length: usize,
+    encoding: Encoding,
+}
+
+impl<'a> Reader<'a> {
+    /// Nothing is read yet.
+    #[must_use]
+    pub const fn new(message: &'a [u8], encoding: Encoding) -> Self {
+        Self { left: message, length: message.len(), encoding }
+    }
+
+    /// The rest of the message is encoded so; its header may be encoded otherwise.
+    pub const fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+    }
+
+    /// The end of the message.
+    ///
+    /// # Errors
+    /// When there are bytes left: then they mean something that nobody has read.
+    pub fn finish(self) -> Result<(), Malformed> {
+        if self.left.is_empty() { Ok(()) } else { Err(self.malformed("bytes behind the last field")) }
+    }
+
+    fn malformed(&self, what: &'static str) -> Malformed {
+        Malformed { what, at: self.length - self.left.len(), length: self.length }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let short = self.malformed("the end, within a field");
+        let (taken, rest) = self.left.split_at_checked(count).ok_or(short)?;
+        self.left = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let short = self.malformed("the end, within a number");
+        let (taken, rest) = self.left.split_first_chunk().ok_or(short)?;
+        self.left = rest;
+        Ok(*taken)
+    }
+
+    /// A boolean.
+    ///
+    /// # Errors
+    /// When the message ends before it.
+    pub fn flag(&mut self) -> Result<bool, Malformed> {
+        self.array().map(|[byte]| byte != 0)
+    }
+
+    /// A number of 8 bits.
+    ///
+    /// # Errors
+    /// When the message ends within it.
+    pub fn i8(&mut self) -> Result<i8, Malformed> {
+        self.array().map(i8::from_be_bytes)
+    }
+
+    /// A number of 16 bits.
+    ///
+    /// # Errors
+    /// When the message ends within it.
+    pub fn i16(&mut self) -> Result<i16, Malformed> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    /// A number of 32 bits.
+    ///
+    /// # Errors
+    /// When the message ends within it.
+    pub fn i32(&mut self) -> Result<i32, Malformed> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    /// A number of 64 bits.
+    ///
+    /// # Errors
+    /// When the message ends within it.
+    pub fn i64(&mut self) -> Result<i64, Malformed> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    /// A UUID.
+    ///
+    /// # Errors
+    /// When the message ends within it.
+    pub fn uuid(&mut self) -> Result<u128, Malformed> {
+        self.array().map(u128::from_be_bytes)
+    }
+
+    /// Text that is not null.
+    ///
+    /// # Errors
+    /// When it is null or no UTF-8, or the message ends within it.
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
+        let null = self.malformed("null, where there must be text");
+        self.nullable_text()?.ok_or(null)
+    }
+
+    /// Text.
+    ///
+    /// # Errors
+    /// When it is no UTF-8, or the message ends within it.
+    pub fn nullable_text(&mut self) -> Result<Option<&'a str>, Malformed> {
+        let length = match self.encoding {
+            Encoding::Plain => i32::from(self.i16()?),
+            Encoding::Flexible => self.compact_length()?,
+        };
+        let Some(bytes) = self.sized(length)? else { return Ok(None) };
+        let text = std::str::from_utf8(bytes);
+        text.map(Some).map_err(|_| self.malformed("text that is no UTF-8 before the field"))
+    }
+
+    /// Bytes that are not null.
+    ///
+    /// # Errors
+    /// When they are null, or the message ends within them.
+    pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let null = self.malformed("null, where there must be bytes");
+        self.nullable_bytes()?.ok_or(null)
+    }
+
+    /// Bytes.
+    ///
+    /// # Errors
+    /// When the message ends within them.
+    pub fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        let length = self.length()?;
+        self.sized(length)
+    }
+
+    /// A list that is not null.
+    ///
+    /// # Errors
+    /// When it is null or longer than the message, or one of its items is malformed.
+    pub fn list<T>(&mut self, each: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+        let null = self.malformed("null, where there must be a list");
+        self.nullable_list(each)?.ok_or(null)
+    }
+
+    /// A list.
+    ///
+    /// # Errors
+    /// When it is longer than the message, or one of its items is malformed.
+    pub fn nullable_list<T>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<Vec<T>>, Malformed> {
+        let Ok(count) = usize::try_from(self.length()?) else { return Ok(None) };
+        // an item has one byte at least
+        if count > self.left.len() {
+            return Err(self.malformed("a list that is longer than the message"));
+        }
+        (0..count).map(|_| each(self)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Passes over the tagged fields that end a structure of a flexible message.
+    ///
+    /// # Errors
+    /// When the message ends within them.
+    pub fn tags(&mut self) -> Result<(), Malformed> {
+        if self.encoding == Encoding::Plain {
+            return Ok(());
+        }
+        for _ in 0..self.varint()? {
+            self.varint()?;
+            let size = self.varint()?;
+            self.take(usize::try_from(size).unwrap_or(usize::MAX))?;
+        }
+        Ok(())
+    }
+
+    /// What follows a length; nothing where that is negative.
+    fn sized(&mut self, length: i32) -> Result<Option<&'a [u8]>, Malformed> {
+        usize::try_from(length).ok().map(|length| self.take(length)).transpose()
+    }
+
+    fn length(&mut self) -> Result<i32, Malformed> {
+        match self.encoding {
+            Encoding::Plain => self.i32(),
+            Encoding::Flexible => self.compact_length(),
+        }
+    }
+
+    /// One more than the length, so that 0 is null.
+    fn compact_length(&mut self) -> Result<i32, Malformed> {
+        let too_long = self.malformed("a length that is too large");
+        i32::try_from(i64::from(self.varint()?) - 1).map_err(|_| too_long)
+    }
+
+    /// Seven bits a byte, the lowest first.
+    fn varint(&mut self) -> Result<u32, Malformed> {
+        let mut number = 0;
+        for shift in (0..35).step_by(7) {
+            let [byte] = self.array()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return u32::try_from(number).map_err(|_| self.malformed("a number of more than 32 bits before"));
+            }
+        }
+        Err(self.malformed("a number without an end before"))
+    }
+}

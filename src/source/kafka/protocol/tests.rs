@@ -1,0 +1,137 @@
+//! Fields, and messages that are not what they should be.
+
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+const BOTH: [Encoding; 2] = [Encoding::Plain, Encoding::Flexible];
+
+#[test]
+fn what_is_written_is_read_again_in_both_encodings() {
+    for encoding in BOTH {
+        let long = "x".repeat(300);
+        let mut writer = Writer::new(encoding);
+        writer.flag(true).i8(-1).i16(-2).i32(3).i64(-4).uuid(5).text(&long).nullable_text(None).bytes(b"six").tags();
+        writer.list(&["a", "b"], |writer, item| {
+            writer.text(item).tags();
+        });
+        writer.nullable_list::<()>(None, |_, ()| {});
+        let bytes = writer.finish().expect("short");
+        let mut reader = Reader::new(&bytes, encoding);
+        assert_eq!((reader.flag(), reader.i8(), reader.i16()), (Ok(true), Ok(-1), Ok(-2)));
+        assert_eq!((reader.i32(), reader.i64(), reader.uuid()), (Ok(3), Ok(-4), Ok(5)));
+        assert_eq!((reader.text(), reader.nullable_text(), reader.bytes()), (Ok(&*long), Ok(None), Ok(&b"six"[..])));
+        reader.tags().expect("none");
+        let item = |reader: &mut Reader<'_>| {
+            let text = reader.text()?.to_owned();
+            reader.tags().map(|()| text)
+        };
+        assert_eq!(reader.list(item), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(reader.nullable_list(Reader::i32), Ok(None));
+        reader.finish().expect("the end");
+    }
+}
+
+#[test]
+fn a_length_is_not_believed_before_the_bytes_are_there() {
+    let huge = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1];
+    let mut reader = Reader::new(&huge, Encoding::Plain);
+    assert_eq!(
+        reader.list(Reader::i8).expect_err("huge").to_string(),
+        "a list that is longer than the message at byte 4 of 8"
+    );
+    assert!(Reader::new(&huge, Encoding::Plain).bytes().is_err());
+    for huge in [&[0xff, 0xff, 0xff, 0xff, 0x0f, 1][..], &[0xff; 9], &[0x80; 9], &[]] {
+        assert!(Reader::new(huge, Encoding::Flexible).list(Reader::i8).is_err(), "{huge:?}");
+        assert!(Reader::new(huge, Encoding::Flexible).text().is_err(), "{huge:?}");
+        assert!(Reader::new(huge, Encoding::Flexible).tags().is_err(), "{huge:?}");
+    }
+}
+
+#[test]
+fn null_is_no_text_no_bytes_and_no_list() {
+    for (null, encoding) in [(&[0xff; 4][..], Encoding::Plain), (&[0; 4], Encoding::Flexible)] {
+        assert!(Reader::new(null, encoding).text().is_err());
+        assert!(Reader::new(null, encoding).bytes().is_err());
+        assert!(Reader::new(null, encoding).list(Reader::i8).is_err());
+        assert_eq!(Reader::new(null, encoding).nullable_text(), Ok(None));
+    }
+}
+
+#[test]
+fn tagged_fields_are_passed_over_whatever_they_hold() {
+    let tagged = [2, 0, 3, 9, 9, 9, 5, 0, 42];
+    let mut reader = Reader::new(&tagged, Encoding::Flexible);
+    reader.tags().expect("two");
+    assert_eq!(reader.i8(), Ok(42));
+}
+
+#[test]
+fn a_text_that_the_protocol_cannot_hold_is_not_cut() {
+    let mut writer = Writer::new(Encoding::Plain);
+    writer.text(&"x".repeat(40_000));
+    assert_eq!(writer.finish_frame(), Err(TooLong));
+}
+
+/// What is made of an answer whose frame is `bytes`.
+async fn answered(bytes: &[u8]) -> Result<(ErrorCode, Vec<ApiRange>), ExchangeError> {
+    let (mut here, mut there) = tokio::io::duplex(4096);
+    there.write_all(bytes).await.expect("room");
+    let asked = tokio::spawn(async move { exchange(&mut here, "me", &ApiVersions, 0).await });
+    let mut request = [0; 16];
+    there.read_exact(&mut request).await.expect("a request");
+    assert_eq!(request, [0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 18, 0, 2, b'm', b'e'], "as Kafka's definition has it");
+    drop(there);
+    asked.await.expect("no panic")
+}
+
+const GOOD: [u8; 20] = [0, 0, 0, 16, 0, 0, 0, 18, 0, 0, 0, 0, 0, 1, 0, 3, 0, 0, 0, 9];
+
+#[tokio::test]
+async fn an_answer_that_is_right_is_read() {
+    let range = ApiRange { key: ApiKey(3), versions: 0..=9 };
+    assert_eq!(answered(&GOOD).await.expect("an answer"), (ErrorCode::NONE, vec![range]));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_short_long_or_to_another_question_is_an_error() {
+    let told = |outcome: Result<_, ExchangeError>| outcome.expect_err("an error").to_string();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = GOOD;
+        bytes[at] = byte;
+        bytes
+    };
+    assert_eq!(told(answered(&GOOD[..12]).await), "the connection broke");
+    assert_eq!(told(answered(&changed(3, 15)).await), "the answer is not Kafka's");
+    assert_eq!(told(answered(&changed(0, 0x7f)).await), "an answer of 2130706448 bytes is not Kafka's");
+    assert_eq!(told(answered(&changed(0, 0xff)).await), "an answer of -16777200 bytes is not Kafka's");
+    assert_eq!(told(answered(&changed(7, 19)).await), "the answer is to request 19, which was not sent");
+    assert_eq!(told(answered(&changed(10, 0x7f)).await), "the answer is not Kafka's");
+    let trailing = [&[0, 0, 0, 17][..], &GOOD[4..], &[0]].concat();
+    let error = answered(&trailing).await.expect_err("a byte too many");
+    let ExchangeError::Malformed(malformed) = error else { panic!("{error}") };
+    assert_eq!(malformed.to_string(), "bytes behind the last field at byte 16 of 17");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(0x7f), Just(0xff), any::<u8>()], 0..64),
+        version in 0..=3_i16,
+        flexible in any::<bool>(),
+    ) {
+        let encoding = if flexible { Encoding::Flexible } else { Encoding::Plain };
+        let mut reader = Reader::new(&bytes, encoding);
+        let _ = ApiVersions::read(version, &mut reader.clone());
+        let _ = SaslHandshake::read(version, &mut reader.clone());
+        let _ = reader.list(|reader| {
+            reader.nullable_text()?;
+            reader.nullable_bytes()?;
+            reader.nullable_list(Reader::i64)?;
+            reader.tags()
+        });
+    }
+}
