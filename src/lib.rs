@@ -1,5 +1,7 @@
 //! A KEDA external scaler that answers from the measured backlog of stream consumers.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod app;
 pub mod cli;

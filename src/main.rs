@@ -1,5 +1,7 @@
 //! The `keda-stream-scaler` command.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -19,6 +19,7 @@ use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::tls::{self, Files, Tls};
 use keda_stream_scaler::{admin, app, limits};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::RDKafkaApiKey;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -256,6 +257,8 @@ async fn no_op() {
 
 fn brokers(first_line: &str) {
     let cluster = MockCluster::new(3).unwrap();
+    // a byte too many is behind its answers in the versions after
+    cluster.apiversion(RDKafkaApiKey::Metadata, Some(0), Some(8)).unwrap();
     let (topics, partitions) = first_line.split_once(' ').unwrap();
     for number in 0..topics.parse().unwrap() {
         cluster.create_topic(&format!("orders-{number}"), partitions.parse().unwrap(), 3).unwrap();

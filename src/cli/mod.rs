@@ -20,13 +20,15 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{COMMIT, VERSION};
 use crate::source::Connections;
 use crate::trigger::parse_duration;
 
+/// What `--version` says.
+const RELEASE: &str = concat!(env!("CARGO_PKG_VERSION"), "\ncommit ", env!("STREAM_SCALER_COMMIT"));
+
 /// KEDA external scaler that knows how far stream consumers are behind.
 #[derive(Debug, Parser)]
-#[command(version = version(), disable_help_subcommand = true, max_term_width = 120, after_help = "Examples:
+#[command(version = RELEASE, disable_help_subcommand = true, max_term_width = 120, after_help = "Examples:
   keda-stream-scaler validate scaledobject.yaml
   keda-stream-scaler explain --connections connections.yaml scaledobject.yaml
   keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml
@@ -78,13 +80,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// The connections file; where there is none, whoever runs the command asks on their own behalf.
 fn read_connections(file: Option<&Path>) -> anyhow::Result<Connections> {
     Ok(file.map(Connections::read).transpose()?.unwrap_or_else(Connections::unrestricted))
-}
-
-fn version() -> &'static str {
-    let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
-    let text = format!("{VERSION}\ncommit {COMMIT}\nlibrdkafka {librdkafka}");
-    // lives as long as the process, which asks once
-    Box::leak(text.into_boxed_str())
 }
 
 /// Runs the command that the process was started with.

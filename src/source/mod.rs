@@ -7,8 +7,10 @@ mod aws;
 mod connections;
 pub mod kafka;
 mod metadata_rules;
+pub mod network;
 mod pattern;
 pub mod probe;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

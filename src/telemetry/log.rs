@@ -28,7 +28,7 @@ pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
 /// Starts logging for the whole process, and what makes spans for traces.
 ///
 /// # Errors
-/// When `filter` is not a filter such as `info` or `info,librdkafka=debug`, or logging was started before.
+/// When `filter` is not a filter such as `info` or `info,keda_stream_scaler=debug`, or logging was started before.
 pub fn init(filter: &str, format: LogFormat, traces: Option<&Traces>) -> Result<LogFilter, String> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     // colours are for terminals, not for files and collectors

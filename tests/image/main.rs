@@ -122,7 +122,7 @@ async fn the_image_is_small_and_serves_without_any_privilege() {
     assert!(binary < MOST_OF_BINARY && image < MOST_OF_IMAGE, "{binary} {image}");
 
     let version = printed(script("run.sh").args([IMAGE, "--version"]));
-    assert!(version.contains(env!("CARGO_PKG_VERSION")) && version.contains("librdkafka"), "{version}");
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
 
     let pod = Pod::start();
     println!("listening after {} ms, the container's making included", pod.ready_after.as_millis());

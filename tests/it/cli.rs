@@ -32,10 +32,10 @@ spec:
 ";
 
 #[tokio::test]
-async fn the_version_names_commit_and_librdkafka() {
+async fn the_version_names_its_commit() {
     let Ended { code, stdout, .. } = run(&["--version"]).await;
     assert_eq!(code, Some(0));
-    for word in [concat!("keda-stream-scaler ", env!("CARGO_PKG_VERSION")), "commit ", "librdkafka 2."] {
+    for word in [concat!("keda-stream-scaler ", env!("CARGO_PKG_VERSION")), "commit "] {
         assert!(stdout.contains(word), "{stdout}");
     }
 }

@@ -79,16 +79,6 @@ fn every_file_can_be_read_at_a_sitting() {
     }
 }
 
-#[test]
-fn unsafe_code_is_in_one_file() {
-    let files: Vec<_> = sources()
-        .into_iter()
-        .filter(|(_, text)| text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe ")))
-        .map(|(file, _)| file)
-        .collect();
-    assert_eq!(files.len(), 1, "{files:?}");
-}
-
 /// Hand-written sources with their text.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();

@@ -100,18 +100,18 @@ async fn what_is_refused_says_why() {
         (
             json!({"bootstrapServers": cluster.listener("WRONGHOST"), "tls": "enable", "ca": ca}),
             SourceErrorKind::Unreachable,
-            "certificate verify failed",
+            "certificate is only valid for DnsName(\"elsewhere.invalid\")",
         ),
         (
             json!({"bootstrapServers": cluster.listener("MTLS"), "tls": "enable", "ca": ca}),
             SourceErrorKind::Unreachable,
-            "alert",
+            "it wants a client certificate; give the connection cert and key",
         ),
         (
             json!({"bootstrapServers": cluster.bootstrap_servers(), "tls": "enable", "ca": ca}),
             SourceErrorKind::Unreachable,
             // the broker may answer with what is no TLS, or hang up first
-            "SSL",
+            "no TLS with 127.0.0.1",
         ),
         (
             json!({
@@ -119,7 +119,7 @@ async fn what_is_refused_says_why() {
                 "key": cluster.certificate("alice-encrypted.key"), "keyPassword": "wrong",
             }),
             SourceErrorKind::Denied,
-            "could not set up a Kafka client",
+            "keyPassword does not open key",
         ),
         (
             json!({"bootstrapServers": sasl, "sasl": "gssapi", "username": "u", "password": "p", "realm": "r", "kerberosConfig": "c"}),
@@ -165,7 +165,7 @@ async fn a_plain_client_of_a_sasl_port_is_an_error_in_time() {
     let trigger =
         trigger(&[("bootstrapServers", &cluster.listener("SASL")), ("consumerGroup", GROUP), ("topic", TOPIC)]);
     let error = Observer::new().decision(&trigger).await.unwrap_err();
-    assert!(matches!(error.kind(), SourceErrorKind::Unreachable | SourceErrorKind::TimedOut), "{}", error.chain());
+    assert_eq!(error.kind(), SourceErrorKind::Unreachable, "{}", error.chain());
 }
 
 // === OAUTHBEARER ===

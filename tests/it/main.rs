@@ -10,6 +10,7 @@
 
 mod aws_identity;
 mod aws_rights;
+mod batched;
 mod catch_up;
 mod churn;
 mod cli;
@@ -32,7 +33,6 @@ mod metrics;
 mod metrics_export;
 mod migrate;
 mod monitoring;
-mod native;
 mod pace;
 mod playground;
 mod process;

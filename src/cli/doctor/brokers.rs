@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::network::{handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Finding, Looked, Step, StepName, look};
+use crate::source::network::{Address, Connected, Duplex, connect};
 use crate::source::probe::kafka::KafkaProbe;
-use crate::source::probe::listener::{ApiVersions, ListenerError, Login, api_versions, login_by};
-use crate::source::probe::network::{Address, Connected, Duplex, connect};
+use crate::source::probe::listener::{Listener, ListenerError, Login};
 use crate::source::probe::tls::{HandshakeError, Presented, Session, Terms, first_certificate, handshake};
 
 /// KEDA's and a connection's words for the mechanisms, in Kafka's own.
@@ -20,17 +20,6 @@ const MECHANISMS: [(&str, &str); 5] = [
 
 /// Brokers are asked on this port where none is named.
 pub(super) const USUAL_PORT: u16 = 9092;
-
-/// How far the way to a broker goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Up to a login.
-    Open,
-    /// To a certificate that is not trusted here, or to a key that cannot be read here: the client of the readings may do better.
-    Doubtful,
-    /// It ends before.
-    Closed,
-}
 
 /// A connection to a broker, where the scaler would make one.
 pub(super) async fn reach_broker(probe: &KafkaProbe, addresses: &[SocketAddr]) -> Looked<Connected> {
@@ -53,15 +42,15 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Every layer up to the login.
-    pub(super) async fn steps(&self) -> (Vec<Step>, Way) {
+    /// Every layer up to the login, and whether the way to that is open.
+    pub(super) async fn steps(&self) -> (Vec<Step>, bool) {
         let on = self.address.to_string();
         let mut steps = Vec::new();
-        let way = self.layers(&on, &mut steps).await;
-        (steps, way.unwrap_or(Way::Closed))
+        let open = self.layers(&on, &mut steps).await.is_some();
+        (steps, open)
     }
 
-    async fn layers(&self, on: &str, steps: &mut Vec<Step>) -> Option<Way> {
+    async fn layers(&self, on: &str, steps: &mut Vec<Step>) -> Option<()> {
         let mut note = |(step, found)| {
             steps.push(step);
             found
@@ -71,7 +60,7 @@ impl Asking<'_> {
         steps.push(step);
         let Connected { stream, to, .. } = connected?;
         let mut client_certificate = None;
-        let mut stream: Box<dyn Duplex> = match &self.terms {
+        let stream: Box<dyn Duplex> = match &self.terms {
             None => Box::new(stream),
             Some(terms) => {
                 let shaken = handshake(stream, &self.address.host, terms, now());
@@ -80,21 +69,18 @@ impl Asking<'_> {
                 steps.push(step);
                 let Session { stream, presented } = session?;
                 if failed {
-                    return Some(Way::Doubtful);
+                    return None;
                 }
                 client_certificate = Some(presented);
                 Box::new(stream)
             }
         };
-        let (step, versions) = look(StepName::Protocol, on, self.protocol(&mut stream, to, client_certificate)).await;
+        let (step, listener) = look(StepName::Protocol, on, self.protocol(stream, to, client_certificate)).await;
         steps.push(step);
-        if versions.is_none() && self.has_unread_key() {
-            return Some(Way::Doubtful);
-        }
-        versions?;
-        let (step, login) = look(StepName::Mechanism, on, self.mechanism(&mut stream)).await;
+        let listener = listener?;
+        let (step, login) = look(StepName::Mechanism, on, self.mechanism(&listener)).await;
         steps.push(step);
-        login.map(|()| Way::Open)
+        login
     }
 
     async fn judged(
@@ -113,18 +99,13 @@ impl Asking<'_> {
         }
     }
 
-    async fn protocol(
-        &self,
-        stream: &mut Box<dyn Duplex>,
-        to: SocketAddr,
-        tls: Option<Presented>,
-    ) -> Looked<ApiVersions> {
-        let why = match api_versions(stream).await {
-            Ok(versions) => {
-                let version = versions
+    async fn protocol(&self, stream: Box<dyn Duplex>, to: SocketAddr, tls: Option<Presented>) -> Looked<Listener> {
+        let why = match Listener::greet(stream).await {
+            Ok(listener) => {
+                let version = listener
                     .at_least()
                     .map_or("Kafka before 2.8".to_owned(), |least| format!("Kafka {least} or newer"));
-                return Ok((Finding::ok(format!("{version}, {} kinds of requests", versions.kinds())), versions));
+                return Ok((Finding::ok(format!("{version}, {} kinds of requests", listener.kinds())), listener));
             }
             Err(why) => why,
         };
@@ -158,25 +139,14 @@ impl Asking<'_> {
         let own = first_certificate(own).map_or("a certificate that cannot be read".to_owned(), |own| {
             format!("{}, issued by {}, until {}", own.subject, own.issuer, own.until)
         });
-        if self.has_unread_key() {
-            let seen = format!(
-                "the key of {own} is encrypted, so it was not presented here, and the listener broke off ({alert})"
-            );
-            return Finding::failed(seen, "see the login, which decrypts it");
-        }
         let seen = format!("the listener broke off ({alert}): it does not take the client certificate {own}");
         Finding::failed(seen, format!("give the connection a cert and key that it takes{by}"))
     }
 
-    /// Whether there is a client certificate that could not be presented, because its key is encrypted.
-    fn has_unread_key(&self) -> bool {
-        self.probe.client_certificate().is_some() && self.terms.as_ref().is_some_and(|terms| !terms.has_identity())
-    }
-
-    async fn mechanism(&self, stream: &mut Box<dyn Duplex>) -> Looked<()> {
+    async fn mechanism(&self, listener: &Listener) -> Looked<()> {
         let wanted = self.probe.mechanism();
         // any mechanism makes a listener tell those that it has
-        let login = login_by(stream, wanted.unwrap_or("PLAIN")).await;
+        let login = listener.login_by(wanted.unwrap_or("PLAIN")).await;
         match (wanted, login) {
             (_, Err(why)) => Err(Finding::failed(why.to_string(), "look at the broker's log")),
             (None, Ok(Login::NotWanted)) => Ok((Finding::ok("this listener wants no login"), ())),
@@ -201,7 +171,7 @@ impl Asking<'_> {
 
     async fn speaks_plainly(&self, to: SocketAddr) -> bool {
         match connect(&[to]).await {
-            Ok(mut connected) => api_versions(&mut connected.stream).await.is_ok(),
+            Ok(connected) => Listener::greet(connected.stream).await.is_ok(),
             Err(_) => false,
         }
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::aws;
-use super::brokers::{Asking, USUAL_PORT, Way, reach_broker};
+use super::brokers::{Asking, USUAL_PORT, reach_broker};
 use super::network::{look_up, now, presented};
 use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said};
 use crate::lag::SourceErrorKind;
 use crate::source::kafka::transport::{Broker, Topic};
+use crate::source::network::Address;
 use crate::source::probe::aws::rights_on_msk;
-use crate::source::probe::kafka::{Brokers, Client, Group, KafkaProbe};
-use crate::source::probe::network::Address;
+use crate::source::probe::kafka::{Client, Group, KafkaProbe};
 use crate::source::probe::tls::{Terms, first_certificate, handshake};
 use crate::trigger::{AbsentTopics, KafkaSource, TopicSelection};
 
@@ -65,19 +65,12 @@ fn credentials(probe: &KafkaProbe) -> Looked<Client> {
 
 // === the way to a login ===
 
-async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> anyhow::Result<Option<Brokers>> {
-    let (mut steps, way) = ways(probe).await;
-    // the client of the readings has the last word on certificates and keys
-    let taken = way == Way::Doubtful && !client.needs_token() && client.brokers().await.is_ok();
-    if taken {
-        for step in &mut steps {
-            step.excuse("the Kafka client takes it all the same");
-        }
-    }
+async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> anyhow::Result<Option<Vec<Broker>>> {
+    let (steps, open) = ways(probe).await;
     for step in steps {
         checkup.add(step)?;
     }
-    if way == Way::Closed || (way == Way::Doubtful && !taken) {
+    if !open {
         checkup.skip(&[StepName::Login], "no broker can be reached")?;
         return Ok(None);
     }
@@ -88,26 +81,26 @@ async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> a
     checkup.look(StepName::Login, "", login(probe, client)).await
 }
 
-/// The steps to every broker that is to be asked first, and the best way that was found.
-async fn ways(probe: &KafkaProbe) -> (Vec<Step>, Way) {
+/// The steps to every broker that is to be asked first, and whether the way to one of them is open.
+async fn ways(probe: &KafkaProbe) -> (Vec<Step>, bool) {
     let terms = probe.terms();
     let asked = join_all(probe.bootstrap_servers().iter().map(|server| way(probe, terms.clone(), server))).await;
-    let best = [Way::Open, Way::Doubtful].into_iter().find(|way| asked.iter().any(|(_, found)| found == way));
+    let any = asked.iter().any(|(_, open)| *open);
     let mut steps: Vec<_> = asked.into_iter().flat_map(|(steps, _)| steps).collect();
-    if best == Some(Way::Open) {
+    if any {
         for step in &mut steps {
             step.excuse("another broker answers");
         }
     }
-    (steps, best.unwrap_or(Way::Closed))
+    (steps, any)
 }
 
-async fn way(probe: &KafkaProbe, terms: Option<Terms>, server: &str) -> (Vec<Step>, Way) {
+async fn way(probe: &KafkaProbe, terms: Option<Terms>, server: &str) -> (Vec<Step>, bool) {
     if let Some(address) = Address::parse(server, USUAL_PORT) {
         return Asking { probe, terms, address }.steps().await;
     }
     let finding = Finding::failed("this is no host and port", "write it as host:port");
-    (vec![Step::new(StepName::Resolve, server, finding, Duration::ZERO)], Way::Closed)
+    (vec![Step::new(StepName::Resolve, server, finding, Duration::ZERO)], false)
 }
 
 async fn token(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> anyhow::Result<bool> {
@@ -129,15 +122,12 @@ async fn token(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> an
     Ok(fetched.await?.is_some())
 }
 
-async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Brokers> {
+async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Vec<Broker>> {
     let who = probe.username().map_or_else(String::new, |name| format!("as {name}; "));
     match client.brokers().await {
-        Ok(Brokers::All(brokers)) => {
+        Ok(brokers) => {
             let ids: Vec<_> = brokers.iter().map(|broker| broker.id.0.to_string()).collect();
-            Ok((Finding::ok(format!("{who}brokers {}", ids.join(", "))), Brokers::All(brokers)))
-        }
-        Ok(Brokers::SentTo(broker, error)) => {
-            Ok((Finding::ok(format!("{who}sent on to broker {}", broker.id.0)), Brokers::SentTo(broker, error)))
+            Ok((Finding::ok(format!("{who}brokers {}", ids.join(", "))), brokers))
         }
         Err(error) if error.kind() == SourceErrorKind::Denied => {
             let remedy = "correct username and password, and check that the cluster has that user for this mechanism";
@@ -150,11 +140,7 @@ async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Brokers> {
 // === the brokers' own names ===
 
 /// Whether every broker can be reached where it says that it is.
-async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &Brokers) -> anyhow::Result<bool> {
-    let (brokers, unreached) = match brokers {
-        Brokers::All(brokers) => (brokers.as_slice(), None),
-        Brokers::SentTo(broker, error) => (std::slice::from_ref(broker), Some(error)),
-    };
+async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker]) -> anyhow::Result<bool> {
     let asked: Vec<_> =
         probe.bootstrap_servers().iter().filter_map(|server| Address::parse(server, USUAL_PORT)).collect();
     let terms = probe.terms();
@@ -164,13 +150,11 @@ async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &Brokers
             let address = Address { host: broker.host.clone(), port: broker.port };
             let on = format!("broker {} at {address}", broker.id.0);
             look(StepName::Advertised, &on, async {
-                if unreached.is_none() && asked.contains(&address) {
+                if asked.contains(&address) {
                     return Ok((Finding::ok("as in bootstrapServers"), ()));
                 }
                 let found = found_at(probe, &address, terms).await;
-                let found = found.map_err(|finding| misled(broker, &address, finding))?;
-                // the client of the readings did not get there, whatever this look says
-                unreached.map_or(Ok(found), |error| Err(Finding::of(error)))
+                found.map_err(|finding| misled(broker, &address, finding))
             })
             .await
         }

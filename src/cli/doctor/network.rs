@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::report::{Finding, Looked};
+use crate::source::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
 use crate::source::probe::Certificate;
-use crate::source::probe::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
 use crate::source::probe::tls::{Distrust, HandshakeError, Presented, Terms, handshake};
 
 /// A certificate that ends sooner is about to be forgotten.

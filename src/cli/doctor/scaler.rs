@@ -17,7 +17,7 @@ use super::report::{Checkup, Finding, Looked, StepName};
 use crate::cli::manifest::{TriggerKind, TriggerText};
 use crate::keda::proto::external_scaler_client::ExternalScalerClient;
 use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
-use crate::source::probe::network::Address;
+use crate::source::network::Address;
 use crate::source::probe::tls::{Terms, authorities, handshake};
 use crate::trigger::{ClientIdentity, Secret};
 

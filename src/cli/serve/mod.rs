@@ -29,7 +29,7 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   keda-stream-scaler serve
-  keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,librdkafka=debug
+  keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,keda_stream_scaler=debug
   keda-stream-scaler serve --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt   # KEDA must show a certificate
   keda-stream-scaler serve --record /var/lib/stream-scaler   # for keda-stream-scaler replay
   keda-stream-scaler serve --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0   # free ports, see the log

@@ -12,11 +12,11 @@ use super::application::{Progress, Reader, Reading};
 use super::checkpoints::CheckpointTable;
 use super::round::{Arrival, Gate, Round};
 use super::service::Service;
-use super::shared::Registry;
 use super::stream::Stream;
 use super::turns::ReaderId;
 use crate::lag::streams::ShardState;
 use crate::lag::{Observation, Report, ShardsObservation, SourceError};
+use crate::source::shared::Registry;
 use crate::trigger::{ApplicationSource, CheckpointStore, SourceRef, StreamName, StreamSource};
 
 /// The probes of one account that are made at once.

@@ -8,10 +8,10 @@ use tokio::time::timeout_at;
 use super::failure::{Failure, FailureKind};
 use super::round::Round;
 use super::service::Service;
-use super::shared::{Fetched, Shared};
 use super::tables::TableRead;
 use crate::lag::TableReading;
 use crate::lag::streams::Row;
+use crate::source::shared::{Fetched, Shared};
 use crate::trigger::ApplicationSource;
 
 /// However large a table is, it is read this often.
@@ -21,7 +21,7 @@ const USED_WHILE_THROTTLED: Duration = Duration::from_secs(60);
 
 /// A checkpoint table.
 #[derive(Default)]
-pub(super) struct CheckpointTable(Arc<Shared<TableRead>>);
+pub(super) struct CheckpointTable(Arc<Shared<TableRead, Failure>>);
 
 /// The rows of a checkpoint table, and how they were read.
 pub(super) struct TableRows {

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::source::shared::Panicked;
 use crate::telemetry::UpstreamOutcome;
 
 /// Why a call gave nothing.
@@ -225,6 +226,12 @@ impl Failure {
             ),
         };
         SourceError::new(kind, attempt).because(self.text).remedy(self.remedy.unwrap_or(remedy))
+    }
+}
+
+impl From<Panicked> for Failure {
+    fn from(Panicked: Panicked) -> Self {
+        Self::new(FailureKind::Other, "the task that reads it panicked")
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::{Failure, FailureKind};
 use super::page::Requested;
 use super::service::{Address, Service};
-use super::shared::{Fetched, Shared};
 use crate::lag::streams::{Shard, ShardId, ShardState, Timestamp};
+use crate::source::shared::{Fetched, Shared};
 
 /// A list is read again after this long, and as soon as a checkpoint or the end of a shard disagrees with it.
 const LISTED_EVERY: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub(super) struct Listing {
 pub(super) struct ShardList<S> {
     service: Arc<S>,
     address: Address,
-    list: Arc<Shared<Listing>>,
+    list: Arc<Shared<Listing, Failure>>,
     /// The pages of a list that could not be read to its end.
     pages: Arc<Mutex<Option<Pages>>>,
 }

@@ -24,7 +24,6 @@ mod prober;
 pub(super) mod rights;
 mod round;
 mod service;
-mod shared;
 mod stream;
 mod tables;
 #[cfg(test)]

@@ -12,8 +12,8 @@ use super::failure::{Failure, FailureKind};
 use super::listing::{Listing, ShardList};
 use super::prober::Prober;
 use super::service::{Address, Description, Service};
-use super::shared::{Fetched, Shared};
 use crate::lag::streams::{ShardId, ShardState, Timestamp};
+use crate::source::shared::{Fetched, Shared};
 use crate::trigger::StreamName;
 
 /// Retention and size of records are changed by hand, and seldom.
@@ -36,7 +36,7 @@ pub(super) struct Stream<S> {
     service: Arc<S>,
     name: StreamName,
     room: Arc<Semaphore>,
-    description: Arc<Shared<Description>>,
+    description: Arc<Shared<Description, Failure>>,
     present: Mutex<Option<Arc<Incarnation<S>>>>,
 }
 

@@ -6,9 +6,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::batched::Batched;
 use super::cluster::Cluster;
-use super::librdkafka::Librdkafka;
-use super::properties::Properties;
 use super::reach::Reach;
 use super::token::{Fetched, TokenSource};
 use crate::lag::{Report, SourceError, SourceErrorKind};
@@ -23,7 +22,7 @@ const SHORTEST_REFRESH: Duration = Duration::from_secs(2);
 
 /// Reads the groups of one cluster with one identity.
 pub struct KafkaClient {
-    cluster: Arc<Cluster<Librdkafka>>,
+    cluster: Arc<Cluster<Batched>>,
     _refresh: Option<AbortOnDropHandle<()>>,
 }
 
@@ -63,34 +62,25 @@ pub(in crate::source) fn open<S: AsRef<str>>(
     security: &KafkaSecurity,
     reach: Reach,
     metrics: &UpstreamMetrics,
-) -> Result<(Librdkafka, Option<TokenSource>), SourceError> {
-    let refused = |cause: String| {
-        SourceError::new(SourceErrorKind::Denied, "could not set up a Kafka client")
+) -> Result<(Batched, Option<TokenSource>), SourceError> {
+    let transport = Batched::new(bootstrap_servers, security, reach, metrics)?;
+    let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(|cause| {
+        SourceError::new(SourceErrorKind::Denied, "could not set up a client for tokens")
             .because(cause)
             .remedy("correct the connection")
-    };
-    let properties = Properties::new(bootstrap_servers, security, &system_roots());
-    let properties = properties.map_err(|error| refused(error.to_string()))?;
-    let transport = Librdkafka::within(reach, properties.into_inner(), metrics.clone());
-    let transport = transport.map_err(|error| refused(error.to_string()))?;
-    let tokens = TokenSource::new(&security.sasl, &security.tls, metrics).map_err(refused)?;
+    })?;
     Ok((transport, tokens))
 }
 
 /// Renews the token at four fifths of its life.
-async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Librdkafka>>) {
+async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Batched>>) {
     let mut failing = false;
     loop {
         #[expect(clippy::disallowed_methods, reason = "a token's life is told in the time of day")]
         let now = SystemTime::now();
-        let set = match tokens.fetch(now).await {
+        let pause = match tokens.fetch(now).await {
             Ok(Fetched { token, lifetime }) => {
-                cluster.transport().set_token(token).map(|()| lifetime).map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error),
-        };
-        let pause = match set {
-            Ok(lifetime) => {
+                cluster.transport().set_token(token);
                 if std::mem::take(&mut failing) {
                     tracing::info!("tokens are issued again");
                 }
@@ -100,9 +90,7 @@ async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Librdkafka>>)
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error, "could not get a token");
                 }
-                if let Err(refused) = cluster.transport().set_token_failure(&error) {
-                    tracing::warn!(error = %refused, "could not tell the client that there is no token");
-                }
+                cluster.transport().set_token_failure(&error);
                 TOKEN_RETRY
             }
         };

@@ -2,30 +2,32 @@
 //!
 //! ```text
 //! client ─▶ cluster: a round ─▶ transport: rows ─▶ job: an observation
-//!    └ token                       └ librdkafka ─▶ native (all unsafe code)
+//!    └ token                       └ batched ─▶ brokers ─▶ dial ─▶ protocol
 //! ```
 
+mod batched;
+mod brokers;
 mod client;
 mod cluster;
+mod dial;
 mod ends;
 mod group_rows;
 mod group_topics;
 mod job;
-pub mod librdkafka;
-mod native;
-mod properties;
 pub mod protocol;
 mod reach;
+mod tls;
 mod token;
 mod topics;
 mod topology;
 pub mod transport;
 
+pub use batched::Batched;
 pub use client::KafkaClient;
 pub(in crate::source) use client::{open, system_roots};
 pub use cluster::Cluster;
 pub(in crate::source) use job::failed;
-pub use properties::{Properties, Unsupported};
 pub(in crate::source) use reach::OUT_OF_REACH;
 pub use reach::Reach;
+pub(in crate::source) use tls::private_key;
 pub(in crate::source) use token::{Fetched, TokenSource};

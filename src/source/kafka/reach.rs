@@ -2,10 +2,7 @@
 //!
 //! Decided where the connection is made: a name can lead anywhere, and so can the addresses that a broker tells of the others.
 
-use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use socket2::{SockAddr, SockRef};
 
 /// Which addresses a client connects to; the greater reach is the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,29 +22,9 @@ impl Reach {
     }
 }
 
-/// What a refused connection is called by the system.
-pub(super) const REFUSED: c_int = libc::EACCES;
-/// The same in librdkafka's words.
-pub(super) const REFUSED_TEXT: &str = "Permission denied";
-
 /// Why, for whoever reads that.
 pub(in crate::source) const OUT_OF_REACH: &str =
     "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers tell";
-
-/// Begins to connect where that is another host; the answer is 0 or the system's number of an error, as librdkafka wants it.
-pub(super) fn connect_to_other_host(socket: &SockRef<'_>, to: &SockAddr) -> c_int {
-    if to.as_socket().is_none_or(|to| !Reach::OtherHosts.includes(to.ip())) {
-        return REFUSED;
-    }
-    match socket.connect(to) {
-        Ok(()) => 0,
-        Err(error) => match error.raw_os_error() {
-            // the socket does not block: librdkafka waits for the rest
-            Some(libc::EINPROGRESS) => 0,
-            code => code.unwrap_or(REFUSED),
-        },
-    }
-}
 
 /// Whether an address is of this machine or link, or of no single host.
 fn is_here(address: IpAddr) -> bool {

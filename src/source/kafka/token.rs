@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::librdkafka::OauthToken;
+use super::protocol::OauthToken;
 use crate::source::aws::credentials::provider;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::trigger::{AwsCredentials, Credentials, Sasl, Secret, Tls};
@@ -82,7 +82,7 @@ impl TokenSource {
         match self {
             Self::Oauth { http, endpoint, client, scopes, extensions, metrics } => {
                 let call = metrics.begin(UpstreamApi::OauthToken);
-                let fetched = oauth(http, endpoint, client, scopes, extensions, now).await;
+                let fetched = oauth(http, endpoint, client, scopes, extensions).await;
                 let outcome = if fetched.is_ok() { UpstreamOutcome::Ok } else { UpstreamOutcome::Error };
                 call.ended(outcome);
                 fetched
@@ -112,7 +112,6 @@ async fn oauth(
     client: &Credentials,
     scopes: &[String],
     extensions: &[(String, String)],
-    now: SystemTime,
 ) -> Result<Fetched, String> {
     let failed =
         |error: reqwest::Error| format!("could not get a token from {endpoint}: {}", chain(&error.without_url()));
@@ -127,18 +126,13 @@ async fn oauth(
         return Err(format!("could not get a token from {endpoint}: it answered {status}"));
     }
     let answer: TokenAnswer = answer.json().await.map_err(failed)?;
-    Ok(answer.fetched(&client.username, extensions, now))
+    Ok(answer.fetched(extensions))
 }
 
 impl TokenAnswer {
-    fn fetched(self, principal: &str, extensions: &[(String, String)], now: SystemTime) -> Fetched {
+    fn fetched(self, extensions: &[(String, String)]) -> Fetched {
         let lifetime = self.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs).min(LONGEST_LIFETIME);
-        let token = OauthToken {
-            value: Secret::new(self.access_token),
-            principal: principal.to_owned(),
-            expires_unix_ms: milliseconds(now + lifetime),
-            extensions: extensions.to_vec(),
-        };
+        let token = OauthToken { value: Secret::new(self.access_token), extensions: extensions.to_vec() };
         Fetched { token, lifetime }
     }
 }
@@ -169,12 +163,7 @@ fn msk_token(region: &str, key: &AwsKey, now: SystemTime) -> Result<Fetched, Str
     let (instructions, _) = signed.into_parts();
     let signed = instructions.params().iter().map(|(name, value)| format!("&{name}={}", percent_encoded(value)));
     let query = format!("{url}{}&User-Agent=keda-stream-scaler", signed.collect::<String>());
-    let token = OauthToken {
-        value: Secret::new(BASE64_URL_SAFE_NO_PAD.encode(query)),
-        principal: "aws-msk-iam".to_owned(),
-        expires_unix_ms: milliseconds(now + lifetime),
-        extensions: Vec::new(),
-    };
+    let token = OauthToken { value: Secret::new(BASE64_URL_SAFE_NO_PAD.encode(query)), extensions: Vec::new() };
     Ok(Fetched { token, lifetime })
 }
 
@@ -186,11 +175,6 @@ fn suffix(region: &str) -> &'static str {
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn milliseconds(at: SystemTime) -> i64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -240,7 +224,7 @@ mod tests {
         assert_eq!(parameters["X-Amz-Expires"], "900");
         assert_eq!(parameters["User-Agent"], "keda-stream-scaler");
         assert_eq!(parameters["X-Amz-Signature"], "26794ad200e10e2e7b4c6228b6953ca4aaa8dfc38515ae16882689fcb5f066a9");
-        assert_eq!(fetched.token.expires_unix_ms, 1_700_000_900_000);
+        assert_eq!(fetched.lifetime, MSK_LIFETIME);
     }
 
     #[test]
@@ -251,7 +235,7 @@ mod tests {
         assert_eq!(parameters["X-Amz-Expires"], "300");
         assert_eq!(parameters["X-Amz-Security-Token"], "a%2Fsession%2Btoken%3D%3D");
         assert_eq!(parameters["X-Amz-Signature"], "9706cc260d3adbad90c7413f2efb740b6e7bed63d9f90261fb5950eec49d2862");
-        assert_eq!((fetched.lifetime, fetched.token.expires_unix_ms), (Duration::from_secs(300), 1_700_000_300_000));
+        assert_eq!(fetched.lifetime, Duration::from_secs(300));
     }
 
     #[test]
@@ -265,9 +249,8 @@ mod tests {
         ];
         for (expires_in, lifetime) in cases {
             let answer = TokenAnswer { access_token: "t".to_owned(), expires_in };
-            let fetched = answer.fetched("admin", &[], at(NOW));
+            let fetched = answer.fetched(&[]);
             assert_eq!(fetched.lifetime, lifetime, "{expires_in:?}");
-            assert_eq!(fetched.token.expires_unix_ms, milliseconds(at(NOW) + lifetime));
         }
     }
 

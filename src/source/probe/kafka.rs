@@ -8,20 +8,18 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::aws::AwsProbe;
-use super::network::Address;
 use super::tls::Terms;
 use crate::lag::{CommittedOffset, SourceError, SourceErrorKind};
 
-use crate::source::kafka::librdkafka::Librdkafka;
 use crate::source::kafka::transport::{
-    Broker, BrokerId, ClusterTransport as _, CommittedRows, GroupAsk, GroupState, PartitionsAsk, RowError, Topic,
-    TopicName, TopicsAsk,
+    Broker, ClusterTransport as _, CommittedRows, GroupAsk, GroupState, PartitionsAsk, RowError, Topic, TopicName,
+    TopicsAsk,
 };
-use crate::source::kafka::{Fetched, OUT_OF_REACH, Reach, TokenSource, failed, open};
+use crate::source::kafka::{Batched, Fetched, OUT_OF_REACH, Reach, TokenSource, failed, open};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{AwsIdentity, CertificateVerification, KafkaSecurity, Sasl, Tls};
 
-/// A login with its retries; librdkafka tells a refusal at once, but tries on for as long as it may.
+/// A login takes milliseconds.
 const LOGIN_WITHIN: Duration = Duration::from_secs(4);
 const TOKEN_WITHIN: Duration = Duration::from_secs(8);
 const TOPICS_WITHIN: Duration = Duration::from_secs(3);
@@ -38,7 +36,7 @@ pub struct KafkaProbe {
 
 /// A client of the cluster.
 pub struct Client {
-    transport: Librdkafka,
+    transport: Batched,
     tokens: Option<TokenSource>,
 }
 
@@ -49,15 +47,6 @@ pub struct Group {
     pub state: GroupState,
     /// Partitions with a commit, by topic, as far as the principal may see them.
     pub committed: BTreeMap<TopicName, usize>,
-}
-
-/// The brokers of a cluster that has let the client in.
-#[derive(Clone, Debug)]
-pub enum Brokers {
-    /// All that live.
-    All(Vec<Broker>),
-    /// The client was sent on to this one, by its own name, and did not get there: why.
-    SentTo(Broker, SourceError),
 }
 
 impl KafkaProbe {
@@ -163,7 +152,7 @@ impl Client {
         let fetched = timeout(TOKEN_WITHIN, Box::pin(tokens.fetch(now))).await;
         let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {} s", TOKEN_WITHIN.as_secs())));
         let Fetched { token, lifetime } = fetched.map_err(refused)?;
-        self.transport.set_token(token).map_err(|error| refused(error.to_string()))?;
+        self.transport.set_token(token);
         Ok(lifetime)
     }
 
@@ -171,15 +160,9 @@ impl Client {
     ///
     /// # Errors
     /// When no broker answers within four seconds.
-    pub async fn brokers(&self) -> Result<Brokers, SourceError> {
-        match self.transport.brokers(LOGIN_WITHIN).await {
-            Ok(brokers) => Ok(Brokers::All(brokers)),
-            Err(row) => {
-                let sent_to = sent_to(&row.to_string());
-                let error = failed("could not log in and ask for the brokers".to_owned(), &row);
-                sent_to.map_or_else(|| Err(error.clone()), |broker| Ok(Brokers::SentTo(broker, error.clone())))
-            }
-        }
+    pub async fn brokers(&self) -> Result<Vec<Broker>, SourceError> {
+        let brokers = self.transport.brokers(LOGIN_WITHIN).await;
+        brokers.map_err(|row| failed("could not log in and ask for the brokers".to_owned(), &row))
     }
 
     /// A topic.
@@ -215,18 +198,6 @@ impl Client {
     }
 }
 
-/// The broker that an error of librdkafka is about, where it is one that the cluster has named. librdkafka calls such a broker
-/// `ssl://host:port/7`, and one of the client's own list `ssl://host:port/bootstrap`.
-fn sent_to(text: &str) -> Option<Broker> {
-    text.split_whitespace().find_map(|word| {
-        let (name, id) = word.trim_end_matches(':').rsplit_once('/')?;
-        let id = id.parse().ok().filter(|id| *id >= 0)?;
-        let Address { host, port } =
-            Address::parse(name.rsplit("://").next()?, 0).filter(|address| address.port != 0)?;
-        Some(Broker { id: BrokerId(id), host, port })
-    })
-}
-
 fn count(rows: &CommittedRows) -> BTreeMap<TopicName, usize> {
     let mut counts = BTreeMap::new();
     for (partition, row) in rows {
@@ -239,23 +210,4 @@ fn count(rows: &CommittedRows) -> BTreeMap<TopicName, usize> {
 
 fn silent() -> RowError {
     RowError::Overdue("no answer".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broker_that_the_cluster_has_named_is_told_from_one_of_the_clients_own_list() {
-        let broker = |id, host: &str, port| Some(Broker { id: BrokerId(id), host: host.to_owned(), port });
-        let cases = [
-            ("Timed out: lost.invalid:9093/1: Failed to resolve 'lost.invalid:9093'", broker(1, "lost.invalid", 9093)),
-            ("sasl_ssl://[::1]:9093/12: SSL handshake failed", broker(12, "::1", 9093)),
-            ("ssl://b1:9093/bootstrap: SSL handshake failed", None),
-            ("1/2 brokers are down", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(sent_to(text), expected, "{text}");
-        }
-    }
 }

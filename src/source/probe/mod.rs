@@ -6,7 +6,6 @@
 mod certificate;
 pub mod kafka;
 pub mod listener;
-pub mod network;
 pub mod tls;
 
 pub use self::certificate::Certificate;

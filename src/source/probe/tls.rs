@@ -1,6 +1,4 @@
 //! A TLS handshake that takes any certificate, writes down what was presented, and judges it afterwards.
-//!
-//! The judge is webpki, that of the readings of Kafka is OpenSSL: where both differ, the login tells which one counts.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
@@ -19,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{Certificate, distinguished_name};
-use crate::source::kafka::system_roots;
+use crate::source::kafka::{private_key, system_roots};
 use crate::trigger::{ClientIdentity, Tls};
 
 /// A handshake that takes longer does not come to an end.
@@ -106,19 +104,13 @@ impl Terms {
         }
     }
 
-    /// The system's authorities and those of `ca`, and a client certificate. A key that is encrypted, or that does not belong to
-    /// its certificate, is not presented: the login, which reads it by other means, tells about it.
+    /// The system's authorities and those of `ca`, and a client certificate. One whose key cannot be used is not presented: the look at
+    /// the credentials tells about it.
     #[must_use]
     pub fn new(ca: Option<&str>, identity: Option<&ClientIdentity>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(authorities(ca).as_bytes()).flatten());
         Self { roots: Arc::new(roots), identity: identity.and_then(certified).map(Arc::new) }
-    }
-
-    /// Whether there is a client certificate that can be presented.
-    #[must_use]
-    pub const fn has_identity(&self) -> bool {
-        self.identity.is_some()
     }
 }
 
@@ -177,7 +169,7 @@ pub fn alert_of(error: &std::io::Error) -> Option<String> {
 
 fn certified(identity: &ClientIdentity) -> Option<CertifiedKey> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).flatten().collect();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.reveal().as_bytes()).ok()?;
+    let key = private_key(identity).ok()?;
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).ok()
 }
 

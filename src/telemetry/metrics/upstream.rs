@@ -18,15 +18,15 @@ const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 /// A request to a source's service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamApi {
-    /// Kafka: ids, partitions and leaders of topics.
-    KafkaDescribeTopics,
-    /// Kafka: the brokers and the names of topics.
+    /// Kafka: brokers, and ids, partitions and leaders of topics.
     KafkaMetadata,
-    /// Kafka: committed offsets of one group.
+    /// Kafka: committed offsets of groups.
     KafkaOffsetFetch,
     /// Kafka: one end of the logs of one leader.
     KafkaListOffsets,
-    /// Kafka: state and members of one group.
+    /// Kafka: the coordinators of groups.
+    KafkaFindCoordinator,
+    /// Kafka: state and members of groups.
     KafkaDescribeGroups,
     /// A token of an OAuth server.
     OauthToken,
@@ -144,10 +144,10 @@ impl UpstreamCall {
 impl UpstreamApi {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::KafkaDescribeTopics => "kafka.DescribeTopics",
             Self::KafkaMetadata => "kafka.Metadata",
             Self::KafkaOffsetFetch => "kafka.OffsetFetch",
             Self::KafkaListOffsets => "kafka.ListOffsets",
+            Self::KafkaFindCoordinator => "kafka.FindCoordinator",
             Self::KafkaDescribeGroups => "kafka.DescribeGroups",
             Self::OauthToken => "oauth.Token",
             Self::KinesisListShards => "kinesis.ListShards",

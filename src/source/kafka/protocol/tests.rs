@@ -1,7 +1,12 @@
 //! Fields, and messages that are not what they should be.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use proptest::prelude::*;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -75,43 +80,76 @@ fn a_text_that_the_protocol_cannot_hold_is_not_cut() {
 }
 
 /// What is made of an answer whose frame is `bytes`.
-async fn answered(bytes: &[u8]) -> Result<(ErrorCode, Vec<ApiRange>), ExchangeError> {
-    let (mut here, mut there) = tokio::io::duplex(4096);
-    there.write_all(bytes).await.expect("room");
-    let asked = tokio::spawn(async move { exchange(&mut here, "me", &ApiVersions, 0).await });
+async fn answered(bytes: &[u8]) -> Result<Connection, RequestError> {
+    let (here, mut there) = tokio::io::duplex(4096);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let asked = tokio::spawn(Connection::open(here, "me".into(), deadline));
     let mut request = [0; 16];
     there.read_exact(&mut request).await.expect("a request");
-    assert_eq!(request, [0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 18, 0, 2, b'm', b'e'], "as Kafka's definition has it");
+    assert_eq!(request, [0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 0, 0, 2, b'm', b'e'], "as Kafka's definition has it");
+    there.write_all(bytes).await.expect("room");
     drop(there);
     asked.await.expect("no panic")
 }
 
-const GOOD: [u8; 20] = [0, 0, 0, 16, 0, 0, 0, 18, 0, 0, 0, 0, 0, 1, 0, 3, 0, 0, 0, 9];
+const GOOD: [u8; 20] = [0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 0, 0, 0, 9];
 
 #[tokio::test]
-async fn an_answer_that_is_right_is_read() {
-    let range = ApiRange { key: ApiKey(3), versions: 0..=9 };
-    assert_eq!(answered(&GOOD).await.expect("an answer"), (ErrorCode::NONE, vec![range]));
+async fn the_newest_version_that_both_ends_know_is_used() {
+    let connection = answered(&GOOD).await.expect("a broker");
+    assert_eq!((connection.kinds(), connection.takes(ApiKey(3)), connection.takes(ApiKey(9))), (1, true, false));
+    assert_eq!(connection.version::<Metadata<'_>>(), Ok(9));
+    let none = connection.version::<OffsetFetch<'_>>().expect_err("not taken").to_string();
+    assert_eq!(none, "the broker takes no OffsetFetch that this client can write: it takes none");
 }
 
 #[tokio::test]
 async fn an_answer_that_is_short_long_or_to_another_question_is_an_error() {
-    let told = |outcome: Result<_, ExchangeError>| outcome.expect_err("an error").to_string();
+    let told = |outcome: Result<Connection, RequestError>| outcome.expect_err("an error").to_string();
     let changed = |at: usize, byte: u8| {
         let mut bytes = GOOD;
         bytes[at] = byte;
         bytes
     };
-    assert_eq!(told(answered(&GOOD[..12]).await), "the connection broke");
-    assert_eq!(told(answered(&changed(3, 15)).await), "the answer is not Kafka's");
-    assert_eq!(told(answered(&changed(0, 0x7f)).await), "an answer of 2130706448 bytes is not Kafka's");
-    assert_eq!(told(answered(&changed(0, 0xff)).await), "an answer of -16777200 bytes is not Kafka's");
-    assert_eq!(told(answered(&changed(7, 19)).await), "the answer is to request 19, which was not sent");
-    assert_eq!(told(answered(&changed(10, 0x7f)).await), "the answer is not Kafka's");
+    assert_eq!(told(answered(&GOOD[..12]).await), "the broker closed the connection");
+    assert_eq!(
+        told(answered(&changed(0, 0x7f)).await),
+        "the answer is not Kafka's: an answer of 2130706448 bytes is not Kafka's"
+    );
+    assert_eq!(told(answered(&changed(1, 0xff)).await), "the broker closed the connection");
+    assert_eq!(
+        told(answered(&changed(7, 19)).await),
+        "the answer is not Kafka's: it is to request 19, which was not made"
+    );
+    assert_eq!(
+        told(answered(&changed(10, 0x7f)).await),
+        "the answer to ApiVersions is not Kafka's: a list that is longer than the message at byte 10 of 16"
+    );
+    assert_eq!(told(answered(&changed(9, 35)).await), "the broker answers ApiVersions with UNSUPPORTED_VERSION");
     let trailing = [&[0, 0, 0, 17][..], &GOOD[4..], &[0]].concat();
-    let error = answered(&trailing).await.expect_err("a byte too many");
-    let ExchangeError::Malformed(malformed) = error else { panic!("{error}") };
-    assert_eq!(malformed.to_string(), "bytes behind the last field at byte 16 of 17");
+    assert_eq!(
+        told(answered(&trailing).await),
+        "the answer to ApiVersions is not Kafka's: bytes behind the last field at byte 16 of 17"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overdue_answer_closes_the_connection_for_everyone() {
+    let (here, mut there) = tokio::io::duplex(4096);
+    let deadline = |seconds| Instant::now() + Duration::from_secs(seconds);
+    let opened = tokio::spawn(Connection::open(here, "me".into(), deadline(1)));
+    there.read_exact(&mut [0; 16]).await.expect("a request");
+    there.write_all(&GOOD).await.expect("room");
+    let connection = opened.await.expect("no panic").expect("a broker");
+    let all = Metadata { topics: None };
+    let (soon, late) = tokio::join!(connection.ask(&all, deadline(1)), connection.ask(&all, deadline(60)));
+    for outcome in [soon, late, connection.ask(&all, deadline(1)).await] {
+        let RequestError::Closed(Closed::Overdue { request, within }) = outcome.expect_err("no answer") else {
+            panic!("another reason")
+        };
+        assert_eq!((request, within.as_secs()), ("Metadata", 1));
+    }
+    assert!(!connection.is_open());
 }
 
 proptest! {
@@ -120,13 +158,12 @@ proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(
         bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(0x7f), Just(0xff), any::<u8>()], 0..64),
-        version in 0..=3_i16,
+        version in 0..=12_i16,
         flexible in any::<bool>(),
     ) {
         let encoding = if flexible { Encoding::Flexible } else { Encoding::Plain };
         let mut reader = Reader::new(&bytes, encoding);
-        let _ = ApiVersions::read(version, &mut reader.clone());
-        let _ = SaslHandshake::read(version, &mut reader.clone());
+        every_answer(version, &reader);
         let _ = reader.list(|reader| {
             reader.nullable_text()?;
             reader.nullable_bytes()?;
@@ -134,4 +171,24 @@ proptest! {
             reader.tags()
         });
     }
+}
+
+/// Reads the rest of a message as an answer to each request.
+fn every_answer(version: i16, reader: &Reader<'_>) {
+    fn read<R: Request>(request: &R, version: i16, reader: &Reader<'_>) {
+        let _ = request.read(version, &mut reader.clone());
+    }
+    let groups = [Arc::from("g")];
+    let offsets = [GroupOffsets { group: "g".into(), topics: None }];
+    let ends =
+        ListOffsets { topics: &[], at: OffsetAt::Latest, isolation: Isolation::ReadCommitted, within: Duration::ZERO };
+    read(&ApiVersions, version, reader);
+    read(&SaslHandshake { mechanism: "PLAIN" }, version, reader);
+    read(&SaslAuthenticate { words: b"" }, version, reader);
+    read(&Metadata { topics: None }, version, reader);
+    read(&FindCoordinator { groups: &groups }, version, reader);
+    read(&OffsetFetch { groups: &offsets }, version, reader);
+    read(&ends, version, reader);
+    read(&DescribeGroups { groups: &groups }, version, reader);
+    read(&ConsumerGroupDescribe { groups: &groups }, version, reader);
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_ok};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -121,6 +121,16 @@ pub async fn connect(addresses: &[SocketAddr]) -> Result<Connected, Vec<(SocketA
         Some((stream, to)) => Ok(Connected { stream, to, failed }),
         None => Err(failed),
     }
+}
+
+/// A connection to the first of these addresses that answers, all of which are tried at once.
+///
+/// # Errors
+/// When none answers within three seconds: why one of them does not.
+pub async fn connect_to_any(addresses: &[SocketAddr]) -> Result<TcpStream, (SocketAddr, Unconnected)> {
+    let tries =
+        addresses.iter().map(|address| Box::pin(async { connect_to(*address).await.map_err(|why| (*address, why)) }));
+    select_ok(tries).await.map(|(stream, _)| stream)
 }
 
 async fn connect_to(address: SocketAddr) -> Result<TcpStream, Unconnected> {

@@ -10,8 +10,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::failure::{Failure, FailureKind};
-
 /// A failure is shared by those who come within this time after it, so that hundreds of sources make one call and not hundreds.
 const FAILURE_LASTS: Duration = Duration::from_secs(1);
 
@@ -21,12 +19,15 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(60);
 /// One thing that is read again and again, by one task at a time.
 ///
 /// A read is a task of its own: it goes on when the one who started it is gone.
-pub(super) struct Shared<T>(Mutex<State<T>>);
+pub(super) struct Shared<T, E>(Mutex<State<T, E>>);
 
-struct State<T> {
+/// The task that reads it has panicked.
+pub(super) struct Panicked;
+
+struct State<T, E> {
     good: Option<Fetched<T>>,
-    failed: Option<(Instant, Failure)>,
-    running: Option<Running<T>>,
+    failed: Option<(Instant, E)>,
+    running: Option<Running<T, E>>,
 }
 
 /// A result, and when its read began.
@@ -35,8 +36,8 @@ pub(super) struct Fetched<T> {
     pub(super) value: Arc<T>,
 }
 
-struct Running<T> {
-    ended: watch::Receiver<Option<Result<Fetched<T>, Failure>>>,
+struct Running<T, E> {
+    ended: watch::Receiver<Option<Result<Fetched<T>, E>>>,
     task: JoinHandle<()>,
 }
 
@@ -45,14 +46,14 @@ pub(super) struct Registry<K, V>(Mutex<HashMap<K, (Instant, Arc<V>)>>);
 
 // === impl Shared ===
 
-impl<T> Default for Shared<T> {
+impl<T, E> Default for Shared<T, E> {
     fn default() -> Self {
         Self(Mutex::new(State { good: None, failed: None, running: None }))
     }
 }
 
-impl<T: Send + Sync + 'static> Shared<T> {
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+impl<T: Send + Sync + 'static, E: Clone + From<Panicked> + Send + Sync + 'static> Shared<T, E> {
+    fn state(&self) -> MutexGuard<'_, State<T, E>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,9 +68,9 @@ impl<T: Send + Sync + 'static> Shared<T> {
         self: &Arc<Self>,
         since: Instant,
         fetch: Fetch,
-    ) -> impl Future<Output = Result<Fetched<T>, Failure>> + Send + 'static + use<T, F, Fetch>
+    ) -> impl Future<Output = Result<Fetched<T>, E>> + Send + 'static + use<T, E, F, Fetch>
     where
-        F: Future<Output = Result<T, Failure>> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let mut state = self.state();
         if let Some(running) = state.running.as_ref().filter(|running| running.is_under_way()) {
@@ -99,14 +100,15 @@ impl<T: Send + Sync + 'static> Shared<T> {
     }
 }
 
-async fn outcome<T>(mut ended: watch::Receiver<Option<Result<Fetched<T>, Failure>>>) -> Result<Fetched<T>, Failure> {
-    let panicked = || Failure::new(FailureKind::Other, "the task that reads it panicked");
-    let result = ended.wait_for(Option::is_some).await.map_err(|_| panicked())?;
-    result.clone().ok_or_else(panicked)?
+async fn outcome<T, E: Clone + From<Panicked>>(
+    mut ended: watch::Receiver<Option<Result<Fetched<T>, E>>>,
+) -> Result<Fetched<T>, E> {
+    let result = ended.wait_for(Option::is_some).await.map_err(|_| Panicked)?;
+    result.clone().ok_or(Panicked)?
 }
 
-impl<T> State<T> {
-    fn keep(&mut self, result: &Result<Fetched<T>, Failure>) {
+impl<T, E: Clone> State<T, E> {
+    fn keep(&mut self, result: &Result<Fetched<T>, E>) {
         match result {
             Ok(fetched) => {
                 self.good = Some(fetched.clone());
@@ -123,13 +125,13 @@ impl<T> Clone for Fetched<T> {
     }
 }
 
-impl<T> Running<T> {
+impl<T, E> Running<T, E> {
     fn is_under_way(&self) -> bool {
         self.ended.borrow().is_none() && self.ended.has_changed().is_ok()
     }
 }
 
-impl<T> Drop for Running<T> {
+impl<T, E> Drop for Running<T, E> {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -165,6 +167,15 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Failure;
+
+    impl From<Panicked> for Failure {
+        fn from(Panicked: Panicked) -> Self {
+            Self
+        }
+    }
+
     /// Counts reads, each of which takes this long.
     struct Reads(Arc<AtomicU32>, Duration);
 
@@ -180,7 +191,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn six_who_wait_for_a_slow_read_take_its_result_whatever_its_age() {
-        let (shared, reads) = (Arc::new(Shared::default()), Reads(Arc::default(), Duration::from_secs(4)));
+        let (shared, reads) =
+            (Arc::new(Shared::<u32, Failure>::default()), Reads(Arc::default(), Duration::from_secs(4)));
         let begun = Instant::now();
         let waiting = (0..6).map(|nth| {
             let (shared, read) = (shared.clone(), reads.read());
@@ -196,7 +208,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_result_is_read_again_for_those_who_need_a_newer_one() {
-        let (shared, reads) = (Arc::new(Shared::default()), Reads(Arc::default(), Duration::from_secs(1)));
+        let (shared, reads) =
+            (Arc::new(Shared::<u32, Failure>::default()), Reads(Arc::default(), Duration::from_secs(1)));
         let since = Instant::now();
         for expected in [0, 0] {
             assert_eq!(*shared.get(since, || reads.read()).await.expect("a result").value, expected);
@@ -207,8 +220,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_shared_for_a_second_and_leaves_the_good_result() {
-        let shared = Arc::new(Shared::<u32>::default());
-        let fails = || async { Err(Failure::new(FailureKind::Missing, "gone")) };
+        let shared = Arc::new(Shared::<u32, Failure>::default());
+        let fails = || async { Err(Failure) };
         let works = || async { Ok(1) };
         shared.get(Instant::now(), works).await.expect("a result");
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -221,7 +234,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_goes_on_without_the_one_who_started_it_and_a_panic_is_an_error() {
-        let (shared, reads) = (Arc::new(Shared::default()), Reads(Arc::default(), Duration::from_secs(3)));
+        let (shared, reads) =
+            (Arc::new(Shared::<u32, Failure>::default()), Reads(Arc::default(), Duration::from_secs(3)));
         drop(shared.get(Instant::now(), || reads.read()));
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(shared.latest().map(|latest| *latest.value), Some(0));

@@ -1,0 +1,221 @@
+//! Questions about groups: each goes to the group's coordinator, together with those about its other groups.
+//!
+//! Where a coordinator has moved, or is not there, its groups are looked up and asked about once more in the same round. No group waits for
+//! the coordinator of another one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep};
+
+use super::Asking;
+use super::row_error::row_error;
+use crate::source::kafka::dial::LoggedIn;
+use crate::source::kafka::protocol::{Coordinator, FindCoordinator};
+use crate::source::kafka::transport::{BrokerId, GroupId, RowError};
+use crate::telemetry::UpstreamApi;
+
+/// Groups in one request.
+const MAX_GROUPS: usize = 500;
+/// Rows in one answer.
+const MAX_ROWS: usize = 10_000;
+/// The coordinators of more groups are looked up again.
+const MOST_REMEMBERED: usize = 20_000;
+/// A cluster needs a moment to name another coordinator.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// What is asked about groups.
+pub(super) trait Question: Send + Sync + 'static {
+    /// What is wanted of a group.
+    type Of: Send + Sync + 'static;
+    /// The request.
+    const API: UpstreamApi;
+    /// What is told.
+    type Answer: Send + 'static;
+
+    /// How many rows the answer may have.
+    fn weight(of: &Self::Of) -> usize;
+
+    /// Asks a coordinator.
+    fn ask(
+        asking: &Asking,
+        connection: &LoggedIn,
+        asked: &[(GroupId, Self::Of)],
+        until: Instant,
+    ) -> impl Future<Output = Result<Answers<Self::Answer>, RowError>> + Send;
+}
+
+type Answers<V> = Vec<(GroupId, Result<V, RowError>)>;
+type Asked<Q> = Vec<(GroupId, <Q as Question>::Of)>;
+
+/// One round of a question.
+struct Round<Q: Question> {
+    asking: Arc<Asking>,
+    until: Instant,
+    rows: UnboundedSender<(GroupId, Result<Q::Answer, RowError>)>,
+}
+
+/// Asks about every group, until all have answered, the time is over or nobody listens any more.
+pub(super) async fn ask<Q: Question>(
+    asking: Arc<Asking>,
+    _question: Q,
+    asked: Asked<Q>,
+    until: Instant,
+    rows: UnboundedSender<(GroupId, Result<Q::Answer, RowError>)>,
+) {
+    let round = Round::<Q> { asking, until, rows };
+    let (known, unknown) = round.known(asked);
+    let first = async {
+        tokio::join!(round.each(known, Try::First), async {
+            let found = round.find(unknown).await;
+            round.each(found, Try::First).await;
+        });
+    };
+    tokio::select! {
+        () = first => {}
+        () = round.rows.closed() => {}
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Try {
+    First,
+    Last,
+}
+
+impl<Q: Question> Round<Q> {
+    fn tell(&self, group: GroupId, row: Result<Q::Answer, RowError>) {
+        // whether anybody listens is seen elsewhere
+        let _ = self.rows.send((group, row));
+    }
+
+    /// The groups whose coordinators are known, and the others.
+    fn known(&self, asked: Asked<Q>) -> (HashMap<BrokerId, Asked<Q>>, Asked<Q>) {
+        let (mut known, mut unknown) = (HashMap::<_, Asked<Q>>::new(), Vec::new());
+        let coordinators = self.asking.coordinators();
+        for (group, of) in asked {
+            match coordinators.get(&group) {
+                Some(broker) => known.entry(*broker).or_default().push((group, of)),
+                None => unknown.push((group, of)),
+            }
+        }
+        (known, unknown)
+    }
+
+    /// Finds the coordinators of groups; those that have none are told.
+    async fn find(&self, asked: Asked<Q>) -> HashMap<BrokerId, Asked<Q>> {
+        if asked.is_empty() {
+            return HashMap::new();
+        }
+        let groups: Vec<_> = asked.iter().map(|(group, _)| group.clone()).collect();
+        let (found, general) = match find(&self.asking, &groups, self.until).await {
+            Ok(found) => (found, RowError::Broker("the group is not in the answer".to_owned())),
+            Err(error) => (Vec::new(), error),
+        };
+        let mut errors = HashMap::new();
+        {
+            let mut coordinators = self.asking.coordinators();
+            if coordinators.len() > MOST_REMEMBERED {
+                coordinators.clear();
+            }
+            for Coordinator { group, error, broker } in found {
+                match row_error(error) {
+                    None => {
+                        self.asking.brokers.learn_one(&broker);
+                        coordinators.insert(group, BrokerId(broker.id));
+                    }
+                    Some(error) => drop(errors.insert(group, error)),
+                }
+            }
+        }
+        let (known, unknown) = self.known(asked);
+        for (group, _) in unknown {
+            let error = errors.remove(&group).unwrap_or_else(|| general.clone());
+            self.tell(group, Err(error));
+        }
+        known
+    }
+
+    /// Asks each coordinator about its groups.
+    async fn each(&self, known: HashMap<BrokerId, Asked<Q>>, attempt: Try) {
+        let chunks = known
+            .into_iter()
+            .flat_map(|(broker, asked)| chunks::<Q>(asked).into_iter().map(move |chunk| (broker, chunk)));
+        let mut asking: FuturesUnordered<_> =
+            chunks.map(|(broker, chunk)| self.chunk(broker, chunk, attempt)).collect();
+        while asking.next().await.is_some() {}
+    }
+
+    async fn chunk(&self, broker: BrokerId, asked: Asked<Q>, attempt: Try) {
+        let answers = async {
+            let connection = self.asking.connection(broker, Q::API, self.until).await?;
+            Q::ask(&self.asking, &connection, &asked, self.until).await
+        };
+        let (mut answers, general) = match answers.await {
+            Ok(answers) => {
+                (answers.into_iter().collect(), RowError::Broker("the group is not in the answer".to_owned()))
+            }
+            Err(error) => (HashMap::new(), error),
+        };
+        let mut again = Vec::new();
+        for (group, of) in asked {
+            let answer = answers.remove(&group).unwrap_or_else(|| Err(general.clone()));
+            if let Err(RowError::Moving(_) | RowError::Unreachable(_) | RowError::Overdue(_)) = &answer {
+                let mut coordinators = self.asking.coordinators();
+                if coordinators.get(&group) == Some(&broker) {
+                    coordinators.remove(&group);
+                }
+            }
+            match answer {
+                Err(RowError::Moving(_) | RowError::Unreachable(_)) if self.may_ask_again(attempt) => {
+                    again.push((group, of));
+                }
+                answer => self.tell(group, answer),
+            }
+        }
+        if !again.is_empty() {
+            sleep(RETRY_AFTER).await;
+            let found = self.find(again).await;
+            Box::pin(self.each(found, Try::Last)).await;
+        }
+    }
+
+    fn may_ask_again(&self, attempt: Try) -> bool {
+        attempt == Try::First && Instant::now() + RETRY_AFTER < self.until
+    }
+}
+
+/// Asked in as many requests as their answers need.
+fn chunks<Q: Question>(asked: Asked<Q>) -> Vec<Asked<Q>> {
+    let mut chunks: Vec<Asked<Q>> = Vec::new();
+    let mut rows = 0;
+    for (group, of) in asked {
+        let weight = Q::weight(&of);
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < MAX_GROUPS && rows + weight <= MAX_ROWS => {
+                rows += weight;
+                chunk.push((group, of));
+            }
+            _ => {
+                rows = weight;
+                chunks.push(vec![(group, of)]);
+            }
+        }
+    }
+    chunks
+}
+
+/// Asks any broker for coordinators.
+async fn find(asking: &Asking, groups: &[GroupId], until: Instant) -> Result<Vec<Coordinator>, RowError> {
+    let connection = asking.any(None, UpstreamApi::KafkaFindCoordinator, until).await?;
+    let batches =
+        connection.version::<FindCoordinator<'_>>().is_ok_and(|version| version >= FindCoordinator::BATCHES_FROM);
+    let size = if batches { MAX_GROUPS } else { 1 };
+    let requests: Vec<_> = groups.chunks(size).map(|groups| FindCoordinator { groups }).collect();
+    let found = asking.ask_each(&connection, UpstreamApi::KafkaFindCoordinator, &requests, until).await;
+    found.map(|found| found.into_iter().flatten().collect())
+}

@@ -1,0 +1,197 @@
+//! A cluster, asked in batches: one request to each broker says everything that a round wants of it.
+
+mod committed;
+mod coordinators;
+mod groups;
+mod offsets;
+mod row_error;
+mod topics;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use self::row_error::unanswered;
+use super::brokers::{Brokers, bootstrap_address};
+use super::dial::{Dialer, LoggedIn};
+use super::protocol::{OauthToken, Request};
+use super::reach::Reach;
+use super::transport::{
+    Broker, BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows,
+    TopicPartition, TopicRows, TopicsAsk,
+};
+use crate::lag::{Offset, SourceError, SourceErrorKind};
+use crate::source::network::Address;
+use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+use crate::trigger::{KafkaSecurity, Sasl};
+
+/// Requests that are under way at once over a connection to a broker that takes each for one group only.
+const AT_ONCE: usize = 50;
+
+/// One cluster, asked with one identity. Its methods must be called within a Tokio runtime.
+#[derive(Clone, Debug)]
+pub struct Batched(Arc<Asking>);
+
+/// What is known of the cluster, and how it is asked.
+struct Asking {
+    brokers: Brokers,
+    /// The coordinators of groups, as last heard of.
+    coordinators: Mutex<HashMap<GroupId, BrokerId>>,
+    metrics: UpstreamMetrics,
+}
+
+impl Batched {
+    /// A client of these brokers; it connects when it is asked.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::Denied`] when addresses, certificates or keys cannot be used at all, and for Kerberos.
+    pub fn new<S: AsRef<str>>(
+        bootstrap_servers: &[S],
+        security: &KafkaSecurity,
+        reach: Reach,
+        metrics: &UpstreamMetrics,
+    ) -> Result<Self, SourceError> {
+        let refused = |cause: String| {
+            SourceError::new(SourceErrorKind::Denied, "could not set up a Kafka client")
+                .because(cause)
+                .remedy("correct the connection")
+        };
+        if security.sasl == Sasl::Gssapi {
+            return Err(refused("sasl gssapi is not supported: there is no Kerberos here".to_owned()));
+        }
+        let bootstrap = bootstrap_servers.iter().map(|server| bootstrap_address(server.as_ref()));
+        let bootstrap = bootstrap.collect::<Result<_, _>>().map_err(refused)?;
+        let dialer = Dialer::new(security, reach).map_err(|error| refused(error.to_string()))?;
+        let brokers = Brokers::new(bootstrap, dialer);
+        Ok(Self(Arc::new(Asking { brokers, coordinators: Mutex::default(), metrics: metrics.clone() })))
+    }
+
+    /// Gives the token for connections that are made from now on.
+    pub fn set_token(&self, token: OauthToken) {
+        self.0.brokers.dialer().set_token(token);
+    }
+
+    /// Says why there is no token; it becomes the reason of rows that fail for want of one.
+    pub fn set_token_failure(&self, why: &str) {
+        self.0.brokers.dialer().set_token_failure(why);
+    }
+
+    /// The brokers that the cluster takes for living, and where they say that they are.
+    ///
+    /// # Errors
+    /// Why no broker has answered.
+    pub async fn brokers(&self, deadline: Duration) -> Result<Vec<Broker>, RowError> {
+        topics::brokers(&self.0, Instant::now() + deadline).await
+    }
+}
+
+impl Asking {
+    fn coordinators(&self) -> MutexGuard<'_, HashMap<GroupId, BrokerId>> {
+        self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to a broker, which is looked up where it is not known, for a request.
+    async fn connection(&self, id: BrokerId, api: UpstreamApi, until: Instant) -> Result<Arc<LoggedIn>, RowError> {
+        if !self.brokers.knows(id) {
+            topics::brokers(self, until).await?;
+        }
+        self.counted(api, self.brokers.connection(id, until).await)
+    }
+
+    /// A connection to any broker but the one at `except`, for a request.
+    async fn any(&self, except: Option<&Address>, api: UpstreamApi, until: Instant) -> Result<Arc<LoggedIn>, RowError> {
+        self.counted(api, self.brokers.any(except, until).await)
+    }
+
+    /// A request that nobody could be asked is one that failed.
+    fn counted<T>(&self, api: UpstreamApi, connection: Result<T, RowError>) -> Result<T, RowError> {
+        connection.inspect_err(|why| self.metrics.begin(api).ended(outcome(why)))
+    }
+
+    /// Makes a request over a connection.
+    async fn ask<R: Request>(
+        &self,
+        connection: &LoggedIn,
+        api: UpstreamApi,
+        request: &R,
+        until: Instant,
+    ) -> Result<R::Answer, RowError> {
+        let call = self.metrics.begin(api);
+        let answer = connection.ask(request, until).await.map_err(|why| unanswered(&connection.address, &why));
+        call.ended(answer.as_ref().err().map_or(UpstreamOutcome::Ok, outcome));
+        answer
+    }
+
+    /// Makes requests over a connection, some at a time; the first error counts.
+    async fn ask_each<R: Request>(
+        &self,
+        connection: &LoggedIn,
+        api: UpstreamApi,
+        requests: &[R],
+        until: Instant,
+    ) -> Result<Vec<R::Answer>, RowError> {
+        let mut asking = Vec::with_capacity(requests.len());
+        for request in requests {
+            asking.push(self.ask(connection, api, request, until));
+        }
+        stream::iter(asking).buffer_unordered(AT_ONCE).try_collect().await
+    }
+}
+
+const fn outcome(why: &RowError) -> UpstreamOutcome {
+    match why {
+        RowError::Overdue(_) => UpstreamOutcome::TimedOut,
+        RowError::Unreachable(_) => UpstreamOutcome::Unreachable,
+        RowError::Denied(_) => UpstreamOutcome::Denied,
+        RowError::Moving(_) => UpstreamOutcome::Moving,
+        RowError::Gone(_) => UpstreamOutcome::Missing,
+        RowError::Broker(_) => UpstreamOutcome::Error,
+    }
+}
+
+impl ClusterTransport for Batched {
+    async fn topics(&self, ask: TopicsAsk, deadline: Duration) -> Result<TopicRows, RowError> {
+        topics::read(&self.0, ask, Instant::now() + deadline).await
+    }
+
+    fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows> {
+        let (rows, answer) = mpsc::unbounded_channel();
+        let asked = ask.into_iter().map(|GroupAsk { group, partitions }| (group, partitions)).collect();
+        let reading = coordinators::ask(self.0.clone(), committed::Committed, asked, Instant::now() + deadline, rows);
+        tokio::spawn(reading.in_current_span());
+        answer
+    }
+
+    fn offsets(
+        &self,
+        leader: BrokerId,
+        ask: Vec<TopicPartition>,
+        at: LogPosition,
+        deadline: Duration,
+    ) -> Rows<TopicPartition, Offset> {
+        let (rows, answer) = mpsc::unbounded_channel();
+        let reading = offsets::read(self.0.clone(), leader, ask, at, Instant::now() + deadline, rows);
+        tokio::spawn(reading.in_current_span());
+        answer
+    }
+
+    fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState> {
+        let (rows, answer) = mpsc::unbounded_channel();
+        let asked = ids.into_iter().map(|group| (group, ())).collect();
+        let reading = coordinators::ask(self.0.clone(), groups::Described, asked, Instant::now() + deadline, rows);
+        tokio::spawn(reading.in_current_span());
+        answer
+    }
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").field("coordinators", &self.coordinators().len()).finish_non_exhaustive()
+    }
+}

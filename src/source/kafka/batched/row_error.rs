@@ -1,0 +1,44 @@
+//! Kafka's error codes, and requests without an answer, as the reasons why a row has no value.
+
+use crate::source::kafka::protocol::{ErrorCode, RequestError};
+use crate::source::kafka::transport::RowError;
+use crate::source::network::Address;
+
+/// The reason why there was no answer from the broker at this address.
+pub(super) fn unanswered(broker: &Address, why: &RequestError) -> RowError {
+    use crate::source::kafka::protocol::Closed;
+    let text = format!("{broker}: {why}");
+    match why {
+        RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text),
+        RequestError::Closed(_) => RowError::Unreachable(text),
+        RequestError::NoVersion(..) | RequestError::Malformed(..) | RequestError::TooLong(_) => RowError::Broker(text),
+    }
+}
+
+/// The reason that an answer gives; nothing where it gives a value.
+pub(super) fn row_error(code: ErrorCode) -> Option<RowError> {
+    let text = code.to_string();
+    Some(match code {
+        ErrorCode::NONE => return None,
+        ErrorCode::LEADER_NOT_AVAILABLE
+        | ErrorCode::NOT_LEADER_OR_FOLLOWER
+        | ErrorCode::REPLICA_NOT_AVAILABLE
+        | ErrorCode::BROKER_NOT_AVAILABLE
+        | ErrorCode::FENCED_LEADER_EPOCH
+        | ErrorCode::UNKNOWN_LEADER_EPOCH
+        | ErrorCode::OFFSET_NOT_AVAILABLE
+        | ErrorCode::KAFKA_STORAGE_ERROR
+        | ErrorCode::NOT_COORDINATOR
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::UNKNOWN_TOPIC_ID => RowError::Moving(text),
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED
+        | ErrorCode::GROUP_AUTHORIZATION_FAILED
+        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+        | ErrorCode::SASL_AUTHENTICATION_FAILED => RowError::Denied(text),
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::GROUP_ID_NOT_FOUND => RowError::Gone(text),
+        ErrorCode::NETWORK_EXCEPTION => RowError::Unreachable(text),
+        ErrorCode::REQUEST_TIMED_OUT => RowError::Overdue(text),
+        _ => RowError::Broker(text),
+    })
+}

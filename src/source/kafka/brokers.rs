@@ -1,0 +1,170 @@
+//! The brokers of a cluster, and the connections to them.
+//!
+//! Connections are made by tasks of their own, which outlive the request that wanted one: a login that takes longer than a round is
+//! there for the next round.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
+
+use super::dial::{DialError, Dialer, LoggedIn};
+use super::protocol::{BrokerNode, Connection};
+use super::transport::{BrokerId, RowError};
+use crate::source::network::Address;
+use crate::source::shared::Shared;
+
+/// Kafka's port, where a bootstrap server has none.
+const USUAL_PORT: u16 = 9092;
+
+/// Brokers that are dialed at once where any will do.
+const DIALS_AT_ONCE: usize = 8;
+
+/// The brokers that are known, by where they say that they are, and those to ask first.
+pub(super) struct Brokers {
+    dialer: Arc<Dialer>,
+    bootstrap: Vec<Address>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: BTreeMap<BrokerId, Address>,
+    connections: HashMap<Address, Arc<Shared<LoggedIn, DialError>>>,
+}
+
+impl Brokers {
+    pub(super) fn new(bootstrap: Vec<Address>, dialer: Dialer) -> Self {
+        Self { dialer: Arc::new(dialer), bootstrap, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes where brokers say that they are. Connections to where none is any more are closed when they are not used.
+    pub(super) fn learn(&self, brokers: &[BrokerNode]) {
+        let mut state = self.state();
+        state.known = brokers.iter().filter_map(|broker| Some((BrokerId(broker.id), address(broker)?))).collect();
+        let State { known, connections, .. } = &mut *state;
+        connections
+            .retain(|address, _| known.values().any(|known| known == address) || self.bootstrap.contains(address));
+    }
+
+    /// Takes where one broker says that it is.
+    pub(super) fn learn_one(&self, broker: &BrokerNode) {
+        if let Some(address) = address(broker) {
+            self.state().known.insert(BrokerId(broker.id), address);
+        }
+    }
+
+    /// Whether it is known where a broker is.
+    pub(super) fn knows(&self, id: BrokerId) -> bool {
+        self.state().known.contains_key(&id)
+    }
+
+    /// A connection to a broker.
+    pub(super) async fn connection(&self, id: BrokerId, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
+        let address = self.state().known.get(&id).cloned();
+        let address = address.ok_or_else(|| RowError::Moving(format!("the cluster has no broker {}", id.0)))?;
+        self.connect(address.clone(), deadline).await.map_err(|why| row_error(why, &address))
+    }
+
+    /// A connection to a broker that is connected, else to the first of all that lets the client in; to none at `except`.
+    pub(super) async fn any(&self, except: Option<&Address>, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
+        let addresses = self.addresses(except);
+        if let Some(connected) = addresses.iter().find_map(|address| self.connected(address)) {
+            return Ok(connected);
+        }
+        let mut dials = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            dials.push(async { (address.clone(), self.connect(address, deadline).await) });
+        }
+        let mut dials = pin!(stream::iter(dials).buffer_unordered(DIALS_AT_ONCE));
+        let mut reasons = Vec::new();
+        while let Some((address, outcome)) = dials.next().await {
+            match outcome {
+                Ok(connection) => return Ok(connection),
+                Err(why) => reasons.push((address, why)),
+            }
+        }
+        // who refuses the credentials says more than who is not there
+        reasons.sort_by_key(|(_, why)| match why {
+            Some(why) if why.is_refusal() => 0,
+            Some(_) => 1,
+            None => 2,
+        });
+        let why = reasons.into_iter().next().map(|(address, why)| row_error(why, &address));
+        Err(why.unwrap_or_else(|| RowError::Unreachable("there is no other broker".to_owned())))
+    }
+
+    /// Those that are known, and those to ask first; each once.
+    fn addresses(&self, except: Option<&Address>) -> Vec<Address> {
+        let state = self.state();
+        let mut addresses = Vec::new();
+        for address in state.known.values().chain(&self.bootstrap) {
+            if Some(address) != except && !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
+
+    fn connected(&self, address: &Address) -> Option<Arc<LoggedIn>> {
+        self.state().connections.get(address).and_then(usable)
+    }
+
+    /// The reason is `None` where there is none yet: it takes longer.
+    async fn connect(&self, address: Address, deadline: Instant) -> Result<Arc<LoggedIn>, Option<DialError>> {
+        let shared = self.state().connections.entry(address.clone()).or_default().clone();
+        if let Some(usable) = usable(&shared) {
+            return Ok(usable);
+        }
+        let dialer = self.dialer.clone();
+        let dialed = shared.get(Instant::now(), || async move { dialer.dial(address).await });
+        match timeout_at(deadline, dialed).await {
+            Err(_) => Err(None),
+            Ok(Err(why)) => Err(Some(why)),
+            Ok(Ok(dialed)) => Ok(dialed.value),
+        }
+    }
+
+    /// How connections are made.
+    pub(super) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+}
+
+/// The connection, where requests can be made over it.
+fn usable(shared: &Arc<Shared<LoggedIn, DialError>>) -> Option<Arc<LoggedIn>> {
+    let latest = shared.latest()?.value;
+    let lasts = latest.until.is_none_or(|until| Instant::now() < until);
+    (lasts && latest.connection.is_open()).then_some(latest)
+}
+
+fn address(broker: &BrokerNode) -> Option<Address> {
+    Some(Address { host: broker.host.clone(), port: u16::try_from(broker.port).ok().filter(|port| *port > 0)? })
+}
+
+/// `host:port`, or what it is instead.
+pub(super) fn bootstrap_address(server: &str) -> Result<Address, String> {
+    Address::parse(server, USUAL_PORT).ok_or_else(|| format!("{server} in bootstrapServers is no host and port"))
+}
+
+fn row_error(why: Option<DialError>, address: &Address) -> RowError {
+    match why {
+        None => RowError::Overdue(format!("{address} has not let the client in yet")),
+        Some(why) if why.is_refusal() => RowError::Denied(why.to_string()),
+        Some(why) => RowError::Unreachable(why.to_string()),
+    }
+}
+
+impl std::ops::Deref for LoggedIn {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}

@@ -1,0 +1,227 @@
+//! The way to a broker: its addresses, a connection within reach, TLS, the first words and the login.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use super::protocol::{Closed, Connection, Login, LoginError, OauthToken, RequestError, ScramHash};
+use super::reach::{OUT_OF_REACH, Reach};
+use super::tls::{UnusableTls, client_config};
+use crate::source::network::{Address, Unconnected, Unresolved, connect_to_any, resolve};
+use crate::source::shared::Panicked;
+use crate::trigger::{KafkaSecurity, Sasl, Tls};
+
+const CLIENT_ID: &str = "keda-stream-scaler";
+/// A login takes milliseconds, and some seconds on a starved machine.
+const WITHIN: Duration = Duration::from_secs(10);
+/// A connection is replaced after four fifths of its session, between requests (KIP-368).
+const SESSION_USED: (u32, u32) = (4, 5);
+
+/// How brokers of one cluster are connected to.
+pub(super) struct Dialer {
+    reach: Reach,
+    tls: Option<Arc<ClientConfig>>,
+    presents: Presents,
+    sasl: Sasl,
+    token: watch::Sender<Token>,
+}
+
+/// Whether a client certificate is presented.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presents {
+    ACertificate,
+    Nothing,
+}
+
+/// A token of an OAuth server, or why there is none.
+#[derive(Clone)]
+enum Token {
+    NotYet,
+    Failed(Arc<str>),
+    Fetched(Arc<OauthToken>),
+}
+
+/// A connection that is logged in.
+pub(super) struct LoggedIn {
+    /// The broker.
+    pub(super) address: Address,
+    pub(super) connection: Connection,
+    /// It is not used after this.
+    pub(super) until: Option<Instant>,
+}
+
+/// Why there is no connection to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum DialError {
+    /// Its name leads nowhere.
+    #[error("could not resolve {0}: {1}")]
+    Unresolved(Address, Unresolved),
+    /// It is not to be connected to.
+    #[error("{0}: {OUT_OF_REACH}")]
+    OutOfReach(Address),
+    /// It does not take the connection.
+    #[error("could not connect to {0}: {1}")]
+    Unconnected(Address, Unconnected),
+    /// There is no encrypted connection.
+    #[error("no TLS with {0}: {1}")]
+    Tls(Address, Arc<str>),
+    /// It speaks TLS, and the connection has none.
+    #[error("{0} answers in TLS: set tls: enable, or name the port of a listener without TLS")]
+    SpeaksTls(Address),
+    /// It is no Kafka broker, or does not answer.
+    #[error("{0}: {1}")]
+    Request(Address, RequestError),
+    /// It does not let the client in.
+    #[error("{0}: {1}")]
+    Login(Address, LoginError),
+    /// There is no token to log in with.
+    #[error("there is no token: {0}")]
+    NoToken(Arc<str>),
+    /// It took too long.
+    #[error("{broker} did not let the client in within {} s", WITHIN.as_secs())]
+    Late {
+        /// The broker.
+        broker: Address,
+    },
+    /// The task that connects has panicked.
+    #[error("the task that connects panicked")]
+    Panicked,
+}
+
+impl From<Panicked> for DialError {
+    fn from(Panicked: Panicked) -> Self {
+        Self::Panicked
+    }
+}
+
+impl DialError {
+    /// Whether the broker is there and refuses the credentials.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NoToken(_)
+                | Self::Login(
+                    _,
+                    LoginError::Refused { .. }
+                        | LoginError::NotOffered { .. }
+                        | LoginError::NotWanted
+                        | LoginError::Scram(_)
+                )
+        )
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(security: &KafkaSecurity, reach: Reach) -> Result<Self, UnusableTls> {
+        let tls = client_config(&security.tls)?;
+        let presents = match &security.tls {
+            Tls::On { identity: Some(_), .. } => Presents::ACertificate,
+            Tls::On { identity: None, .. } | Tls::Off => Presents::Nothing,
+        };
+        Ok(Self { reach, tls, presents, sasl: security.sasl.clone(), token: watch::Sender::new(Token::NotYet) })
+    }
+
+    pub(super) fn set_token(&self, token: OauthToken) {
+        self.token.send_replace(Token::Fetched(Arc::new(token)));
+    }
+
+    /// Says why there is no token. One that was fetched before is used until it has expired.
+    pub(super) fn set_token_failure(&self, why: &str) {
+        self.token.send_if_modified(|token| {
+            let lacks = !matches!(token, Token::Fetched(_));
+            if lacks {
+                *token = Token::Failed(why.into());
+            }
+            lacks
+        });
+    }
+
+    /// A connection to a broker, logged in.
+    pub(super) async fn dial(&self, address: Address) -> Result<LoggedIn, DialError> {
+        let deadline = Instant::now() + WITHIN;
+        let late = DialError::Late { broker: address.clone() };
+        timeout_at(deadline, self.connect(address, deadline)).await.unwrap_or(Err(late))
+    }
+
+    async fn connect(&self, address: Address, deadline: Instant) -> Result<LoggedIn, DialError> {
+        // a broker does not wait for long for one who has connected to log in
+        let login = self.login().await?;
+        let found = resolve(&address).await.map_err(|why| DialError::Unresolved(address.clone(), why))?;
+        let within: Vec<_> = found.into_iter().filter(|found| self.reach.includes(found.ip())).collect();
+        if within.is_empty() {
+            return Err(DialError::OutOfReach(address));
+        }
+        let stream = connect_to_any(&within).await;
+        let stream = stream.map_err(|(_, why)| DialError::Unconnected(address.clone(), why))?;
+        // a request is small, and waits for no other
+        let _ = stream.set_nodelay(true);
+        let opened = match &self.tls {
+            None => Connection::open(stream, CLIENT_ID.into(), deadline).await,
+            Some(config) => {
+                let no_tls = |why: String| DialError::Tls(address.clone(), why.into());
+                let name = ServerName::try_from(address.host.clone());
+                let name = name.map_err(|_| no_tls(format!("{} is no name of a host", address.host)))?;
+                let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
+                let stream = stream.map_err(|error| no_tls(told(&error)))?;
+                Connection::open(stream, CLIENT_ID.into(), deadline).await
+            }
+        };
+        let connection = opened.map_err(|why| match why {
+            RequestError::Closed(Closed::SpeaksTls) => DialError::SpeaksTls(address.clone()),
+            RequestError::Closed(Closed::Alert(alert)) => DialError::Tls(address.clone(), self.refused(&alert).into()),
+            why => DialError::Request(address.clone(), why),
+        })?;
+        let Some(login) = login else { return Ok(LoggedIn { address, connection, until: None }) };
+        let begun = Instant::now();
+        let session = login.run(&connection, deadline).await.map_err(|why| DialError::Login(address.clone(), why))?;
+        let (used, of) = SESSION_USED;
+        Ok(LoggedIn { address, connection, until: session.map(|session| begun + session * used / of) })
+    }
+
+    /// TLS 1.3 refuses a client certificate after the handshake.
+    fn refused(&self, alert: &str) -> String {
+        match self.presents {
+            Presents::Nothing => {
+                format!("it broke off ({alert}): it wants a client certificate; give the connection cert and key")
+            }
+            Presents::ACertificate => {
+                format!("it broke off ({alert}): it does not take the client certificate in cert")
+            }
+        }
+    }
+
+    /// Waits for the first token, where the login needs one.
+    async fn login(&self) -> Result<Option<Login>, DialError> {
+        Ok(match &self.sasl {
+            // Kerberos is refused before anybody dials
+            Sasl::None | Sasl::Gssapi => None,
+            Sasl::Plain(credentials) => Some(Login::Plain(credentials.clone())),
+            Sasl::ScramSha256(credentials) => Some(Login::Scram(ScramHash::Sha256, credentials.clone())),
+            Sasl::ScramSha512(credentials) => Some(Login::Scram(ScramHash::Sha512, credentials.clone())),
+            Sasl::OauthBearer { .. } | Sasl::AwsMskIam { .. } => {
+                let mut tokens = self.token.subscribe();
+                let token = tokens.wait_for(|token| !matches!(token, Token::NotYet)).await;
+                match token.as_deref() {
+                    Ok(Token::Fetched(token)) => Some(Login::OauthBearer(token.clone())),
+                    Ok(Token::Failed(why)) => return Err(DialError::NoToken(why.clone())),
+                    Ok(Token::NotYet) | Err(_) => return Err(DialError::NoToken("nobody fetches one".into())),
+                }
+            }
+        })
+    }
+}
+
+/// An error of a handshake, in words that say what is wrong.
+fn told(error: &std::io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(_)) => "the answer is not TLS: is this a listener without TLS?".to_owned(),
+        Some(rustls::Error::AlertReceived(alert)) => format!("the listener broke off: {alert:?}"),
+        Some(other) => other.to_string(),
+        None => "the listener closed the connection during the handshake".to_owned(),
+    }
+}

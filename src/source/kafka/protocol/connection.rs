@@ -1,0 +1,285 @@
+//! A connection to a broker: requests go out as they are made, and answers are told apart by their number.
+//!
+//! A broker answers in the order of the requests, so an answer that is overdue holds up all behind it: such a connection is closed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tokio_stream::StreamExt as _;
+use tokio_util::codec::FramedRead;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::frames::{self, Frames, NoFrame, frame};
+use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Request, TooLong};
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The connection is closed: why.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The broker takes no version of the request that is written here.
+    #[error("the broker takes no {0} that this client can write: it takes {1}")]
+    NoVersion(&'static str, Taken),
+    /// The answer is not one to the request.
+    #[error("the answer to {0} is not Kafka's: {1}")]
+    Malformed(&'static str, Malformed),
+    /// The request cannot be written.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+}
+
+/// The versions of a request that a broker takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken(Option<(i16, i16)>);
+
+/// Why a connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// The broker closed it.
+    #[error("the broker closed the connection")]
+    ByBroker,
+    /// It broke.
+    #[error("the connection broke: {0}")]
+    Broke(Arc<str>),
+    /// The broker ended the encrypted connection, and said why.
+    #[error("the listener broke off: {0}")]
+    Alert(Arc<str>),
+    /// The answer is TLS.
+    #[error("the answer is TLS")]
+    SpeaksTls,
+    /// What came is not Kafka's.
+    #[error("the answer is not Kafka's: {0}")]
+    NotKafka(Arc<str>),
+    /// An answer was overdue.
+    #[error("no answer to {request} within {} ms", .within.as_millis())]
+    Overdue {
+        /// Kafka's name of the request.
+        request: &'static str,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The broker did not say which requests it takes.
+    #[error("the broker answers ApiVersions with {0}")]
+    Unnegotiated(ErrorCode),
+}
+
+/// A connection over which requests are made.
+pub struct Connection {
+    client_id: Arc<str>,
+    outgoing: mpsc::UnboundedSender<Vec<u8>>,
+    open: Arc<Open>,
+    next: AtomicI32,
+    versions: HashMap<ApiKey, (i16, i16)>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// The requests that wait for their answers.
+#[derive(Default)]
+struct Open(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: HashMap<i32, oneshot::Sender<Bytes>>,
+    closed: Option<Closed>,
+}
+
+impl Open {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first reason counts. Whoever waits for an answer gets none.
+    fn close(&self, why: Closed) {
+        let mut state = self.state();
+        state.closed.get_or_insert(why);
+        state.waiting.clear();
+    }
+
+    fn closed(&self) -> Option<Closed> {
+        self.state().closed.clone()
+    }
+}
+
+impl Connection {
+    /// Makes requests over `stream`, and first asks which ones the broker takes.
+    ///
+    /// # Errors
+    /// When what answers until `deadline` is no Kafka broker.
+    pub async fn open<S: AsyncRead + AsyncWrite + Send + 'static>(
+        stream: S,
+        client_id: Arc<str>,
+        deadline: Instant,
+    ) -> Result<Self, RequestError> {
+        let (outgoing, requests) = mpsc::unbounded_channel();
+        let open = Arc::new(Open::default());
+        let task = AbortOnDropHandle::new(tokio::spawn(converse(stream, requests, open.clone())));
+        let mut connection =
+            Self { client_id, outgoing, open, next: AtomicI32::new(0), versions: HashMap::new(), _task: task };
+        let (error, ranges) = connection.ask_in(&ApiVersions, 0, deadline).await?;
+        if error != ErrorCode::NONE {
+            return Err(Closed::Unnegotiated(error).into());
+        }
+        let versions = ranges.into_iter().map(|ApiRange { key, versions }| (key, versions.into_inner()));
+        connection.versions = versions.collect();
+        Ok(connection)
+    }
+
+    /// Whether requests can still be made.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.closed().is_none()
+    }
+
+    /// How many kinds of requests the broker takes.
+    #[must_use]
+    pub fn kinds(&self) -> usize {
+        self.versions.len()
+    }
+
+    /// Whether the broker takes a request in any version.
+    #[must_use]
+    pub fn takes(&self, key: ApiKey) -> bool {
+        self.versions.contains_key(&key)
+    }
+
+    /// The newest version of a request that both ends know.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn version<R: Request>(&self) -> Result<i16, RequestError> {
+        let taken = self.versions.get(&R::KEY).copied();
+        let version = taken.map(|(least, most)| (least, most.min(*R::VERSIONS.end())));
+        let version = version.filter(|(least, most)| least <= most && R::VERSIONS.contains(most));
+        version.map(|(_, most)| most).ok_or(RequestError::NoVersion(R::NAME, Taken(taken)))
+    }
+
+    /// Makes a request in the newest version that both ends know.
+    ///
+    /// # Errors
+    /// When it has no answer by `deadline`; the connection is closed then.
+    pub async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<R::Answer, RequestError> {
+        self.ask_in(request, self.version::<R>()?, deadline).await
+    }
+
+    async fn ask_in<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        deadline: Instant,
+    ) -> Result<R::Answer, RequestError> {
+        let begun = Instant::now();
+        let correlation = self.next.fetch_add(1, Ordering::Relaxed);
+        let frame = frame(&self.client_id, request, version, correlation)?;
+        let (answered, answer) = oneshot::channel();
+        {
+            let mut state = self.open.state();
+            if let Some(closed) = &state.closed {
+                return Err(closed.clone().into());
+            }
+            state.waiting.insert(correlation, answered);
+        }
+        // where the task is gone, nobody answers, which the wait shows
+        let _ = self.outgoing.send(frame);
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => frames::read(&answer, request, version).map_err(|malformed| {
+                self.open.close(Closed::NotKafka(malformed.to_string().into()));
+                RequestError::Malformed(R::NAME, malformed)
+            }),
+            Ok(Err(_)) => Err(self.open.closed().unwrap_or(Closed::ByBroker).into()),
+            Err(_) => {
+                self.open.close(Closed::Overdue { request: R::NAME, within: begun.elapsed() });
+                Err(Closed::Overdue { request: R::NAME, within: begun.elapsed() }.into())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("closed", &self.open.closed()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("none"),
+            Some((least, most)) => write!(f, "versions {least} to {most}"),
+        }
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(
+    stream: S,
+    mut requests: mpsc::UnboundedReceiver<Vec<u8>>,
+    open: Arc<Open>,
+) {
+    let (reader, mut writer) = split(stream);
+    let writing = async {
+        while let Some(request) = requests.recv().await {
+            if let Err(error) = async {
+                writer.write_all(&request).await?;
+                writer.flush().await
+            }
+            .await
+            {
+                return Closed::of(NoFrame::Io(error));
+            }
+        }
+        Closed::ByBroker
+    };
+    let reading = async {
+        let mut answers = FramedRead::new(reader, Frames);
+        while let Some(answer) = answers.next().await {
+            let taken = answer.map_err(Closed::of).and_then(|answer| take(&open, answer));
+            if let Err(closed) = taken {
+                return closed;
+            }
+        }
+        Closed::ByBroker
+    };
+    let why = tokio::select! { why = writing => why, why = reading => why };
+    open.close(why);
+}
+
+fn take(open: &Open, answer: Bytes) -> Result<(), Closed> {
+    let not_kafka = |why: &dyn fmt::Display| Closed::NotKafka(why.to_string().into());
+    let correlation = frames::correlation(&answer).map_err(|malformed| not_kafka(&malformed))?;
+    let Some(waiting) = open.state().waiting.remove(&correlation) else {
+        return Err(not_kafka(&format_args!("it is to request {correlation}, which was not made")));
+    };
+    // whoever gave up waiting has closed the connection
+    let _ = waiting.send(answer);
+    Ok(())
+}
+
+impl Closed {
+    fn of(error: NoFrame) -> Self {
+        match error {
+            NoFrame::Io(error) => match (alert(&error), error.kind()) {
+                (Some(alert), _) => Self::Alert(alert),
+                (None, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Self::ByBroker,
+                (None, _) => Self::Broke(error.to_string().into()),
+            },
+            NoFrame::SpeaksTls => Self::SpeaksTls,
+            NoFrame::Length(_) => Self::NotKafka(error.to_string().into()),
+        }
+    }
+}
+
+/// The alert of a peer that ended an encrypted connection, if that is what the error says.
+fn alert(error: &io::Error) -> Option<Arc<str>> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => Some(format!("{alert:?}").into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! How connections to brokers are encrypted: the project's one TLS stack, with what a connection says.
+
+use std::sync::Arc;
+
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::client::system_roots;
+use crate::trigger::{CertificateVerification, ClientIdentity, Tls};
+
+/// What the keys of PKCS#8 that have a password are called in PEM.
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+
+/// Why certificates and keys cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::source) enum UnusableTls {
+    #[error("ca holds no certificate in PEM")]
+    Ca,
+    #[error("cert holds no certificate in PEM")]
+    Certificate,
+    #[error("key holds no private key in PEM that can be read: {0}; openssl pkcs8 -topk8 converts it")]
+    Key(String),
+    #[error("key has a password, and keyPassword is not given")]
+    NoPassword,
+    #[error("keyPassword does not open key")]
+    WrongPassword,
+    #[error("cert and key do not belong together: {0}")]
+    Mismatch(String),
+    #[error("TLS cannot be set up: {0}")]
+    Other(String),
+}
+
+/// The settings of TLS; nothing where the connection has none.
+pub(super) fn client_config(tls: &Tls) -> Result<Option<Arc<ClientConfig>>, UnusableTls> {
+    let Tls::On { ca, identity, verification } = tls else { return Ok(None) };
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| UnusableTls::Other(error.to_string()))?;
+    let config = match verification {
+        CertificateVerification::Full => config.with_root_certificates(roots(ca.as_deref())?),
+        CertificateVerification::Off => {
+            config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        }
+    };
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let chain: Vec<_> =
+                CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).filter_map(Result::ok).collect();
+            if chain.is_empty() {
+                return Err(UnusableTls::Certificate);
+            }
+            let config = config.with_client_auth_cert(chain, private_key(identity)?);
+            config.map_err(|error| UnusableTls::Mismatch(error.to_string()))?
+        }
+    };
+    Ok(Some(Arc::new(config)))
+}
+
+/// The system's authorities and those of `ca`.
+fn roots(ca: Option<&str>) -> Result<RootCertStore, UnusableTls> {
+    let mut roots = RootCertStore::empty();
+    let certificates = |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect::<Vec<_>>();
+    roots.add_parsable_certificates(certificates(&system_roots()));
+    if let Some(ca) = ca {
+        let (added, _) = roots.add_parsable_certificates(certificates(ca));
+        if added == 0 {
+            return Err(UnusableTls::Ca);
+        }
+    }
+    Ok(roots)
+}
+
+/// The key of a client certificate, decrypted where it has a password.
+pub(in crate::source) fn private_key(identity: &ClientIdentity) -> Result<PrivateKeyDer<'static>, UnusableTls> {
+    let pem = identity.key.reveal();
+    if !pem.contains(ENCRYPTED) {
+        return PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| UnusableTls::Key(error.to_string()));
+    }
+    let password = identity.key_password.as_ref().ok_or(UnusableTls::NoPassword)?;
+    // text may stand before the key, as openssl writes it
+    let begin = pem.find("-----BEGIN ENCRYPTED").unwrap_or_default();
+    let (_, document) = SecretDocument::from_pem(pem.get(begin..).unwrap_or_default())
+        .map_err(|error| UnusableTls::Key(error.to_string()))?;
+    let key = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes());
+    let key = key.map_err(|error| UnusableTls::Key(error.to_string()))?;
+    let key = key.decrypt(password.reveal()).map_err(|_| UnusableTls::WrongPassword)?;
+    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
+}
+
+/// Takes every certificate, as `unsafeSsl` says.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _own: &CertificateDer<'_>,
+        _others: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
