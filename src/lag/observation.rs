@@ -127,6 +127,13 @@ pub struct PartitionObservation {
 }
 
 impl GroupObservation {
+    /// The number of partitions of the topic that has most.
+    #[must_use]
+    pub fn most_partitions(&self) -> u32 {
+        let numbers = self.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.partition.0);
+        numbers.max().map_or(0, |last| last.saturating_add(1))
+    }
+
     /// Whose a partition is.
     #[must_use]
     pub fn owner(&self, partition: &PartitionObservation) -> Option<&Member> {

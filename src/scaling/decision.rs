@@ -40,6 +40,11 @@ pub enum Step {
         /// The sum of their lags.
         lag: i64,
     },
+    /// Partitions are selected that do not exist.
+    SelectedBeyond {
+        /// Their numbers: ranges with both ends.
+        ranges: Vec<(u32, u32)>,
+    },
     /// Partitions whose lag was not simply end less commit.
     Unusual {
         /// What it was counted from.

@@ -17,7 +17,7 @@ pub(super) fn decide(
     taken_at: Moment,
 ) -> Decision {
     let tally = Tally::count(policy, isolation, observation, history, taken_at);
-    let mut steps = tally.steps();
+    let mut steps = tally.steps(policy.partitions.beyond(observation.most_partitions()));
     let value = cap(policy, &tally, &mut steps);
     steps.push(Step::Activation { lag: tally.activity, threshold: policy.activation_threshold });
     Decision {
@@ -92,10 +92,13 @@ impl Tally {
         self.unusual.push((basis, 1));
     }
 
-    fn steps(&self) -> Vec<Step> {
+    fn steps(&self, beyond: Vec<(u32, u32)>) -> Vec<Step> {
         let mut steps = Vec::with_capacity(4);
         let with_lag = self.with_lag + self.standing_partitions;
         steps.push(Step::Counted { partitions: self.partitions, with_lag, lag: self.activity });
+        if !beyond.is_empty() {
+            steps.push(Step::SelectedBeyond { ranges: beyond });
+        }
         steps.extend(self.unusual.iter().map(|&(basis, partitions)| Step::Unusual { basis, partitions }));
         if self.standing_partitions > 0 {
             steps.push(Step::PersistentLagExcluded { partitions: self.standing_partitions, lag: self.standing });

@@ -247,3 +247,31 @@ proptest! {
         prop_assert!(u64::try_from(activity(&decision)).expect("not negative") <= length);
     }
 }
+
+/// K3: KEDA takes a selection of nothing for no lag.
+#[test]
+fn a_selection_without_an_existing_partition_is_an_error_and_one_beyond_them_is_told() {
+    let row = Row { committed: Some(10), start: 0, end: Some(40) };
+    for (policy, compat) in [("lag", "fixed"), ("lag", "strict"), ("catchUp", "fixed")] {
+        let decided = |limitation: &str, rows: &[Row]| {
+            let changes = [("scaleOn", policy), ("partitionLimitation", limitation)]
+                .map(|(key, value)| (key.into(), value.into()));
+            let Trigger { source, policy, .. } = trigger("kafka", compat, &changes.into());
+            let sample = Sample::after(None, &source, observation(rows), &[], at(1000));
+            decide(&policy, &source, &sample)
+        };
+        let error = decided("7,9-10", &[row; 3]).expect_err("none of them exists");
+        assert_eq!(error.kind(), SourceErrorKind::Missing);
+        assert!(error.chain().contains("partitionLimitation selects no partition of"), "{}", error.chain());
+        assert!(error.chain().contains("partitions 0 to 2"), "{}", error.chain());
+        if policy == "lag" {
+            let told = decided("0,2-4,7", &[row; 3]).expect("two of them exist");
+            let steps: Vec<_> = told.steps.iter().map(ToString::to_string).collect();
+            assert_eq!(steps[0], "60 records behind in 2 of 2 partitions");
+            assert_eq!(steps[1], "partitionLimitation selects 3-4, 7 as well, which do not exist");
+        }
+        if policy == "lag" {
+            decided("7", &[]).expect("a topic that is absent counts as empty");
+        }
+    }
+}

@@ -13,6 +13,13 @@ impl fmt::Display for Step {
                 let (records, partitions) = (counted(*lag, "record"), counted(*partitions, "partition"));
                 write!(f, "{records} behind in {with_lag} of {partitions}")
             }
+            Self::SelectedBeyond { ranges } => {
+                let ranges = ranges
+                    .iter()
+                    .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+                let ranges = ranges.collect::<Vec<_>>().join(", ");
+                write!(f, "partitionLimitation selects {ranges} as well, which do not exist")
+            }
             Self::Unusual { basis, partitions } => {
                 write!(f, "{}: {}", counted(*partitions, "partition"), basis_in_words(*basis))
             }

@@ -11,6 +11,9 @@ use super::syntax;
 
 const FROM_ENV: &str = "FromEnv";
 
+/// Keys whose entries may stand on lines of their own, as YAML allows.
+const LISTS: [&str; 3] = ["bootstrapServers", "topic", "partitionLimitation"];
+
 /// There are some fifty keys. More are no honest trigger, and each unknown one is compared with all that are known.
 const MOST_KEYS: usize = 100;
 
@@ -140,7 +143,7 @@ impl<'a> Metadata<'a> {
                 Some(owner) => {
                     if let Some(refusal) = reader.refusal(owner) {
                         self.note(name, refusal.to_owned(), About::Key);
-                    } else if reader.wants_one_line(owner) && !value.chars().all(is_printable) {
+                    } else if reader.wants_one_line(owner) && !is_plain(name, value) {
                         self.problem(name, "holds a control character");
                     }
                 }
@@ -173,6 +176,12 @@ fn beginning(text: &str) -> (&str, &'static str) {
         Some((end, _)) => (text.get(..end).unwrap_or_default(), " …"),
         None => (text, ""),
     }
+}
+
+/// Whether a value, or each entry of a list, is on one line and does nothing to a terminal.
+fn is_plain(key: &str, value: &str) -> bool {
+    let printable = |text: &str| text.chars().all(is_printable);
+    if LISTS.contains(&key) { value.split(',').map(str::trim).all(printable) } else { printable(value) }
 }
 
 /// What neither ends a line, nor tells a terminal to do something, nor turns the text around it.

@@ -25,6 +25,18 @@ impl PartitionSelection {
         }
     }
 
+    /// The ranges of those that are selected where there are only this many, and so are not there.
+    #[must_use]
+    pub fn beyond(&self, partitions: u32) -> Vec<(u32, u32)> {
+        match self {
+            Self::All => Vec::new(),
+            Self::Limited(ranges) => {
+                let beyond = ranges.iter().filter(|(_, last)| *last >= partitions);
+                beyond.map(|&(first, last)| (first.max(partitions), last)).collect()
+            }
+        }
+    }
+
     /// `1,2,3`, `1-4`, `1-4,8,10-12`. Ignored, but checked, where no topic is named.
     pub(super) fn parse(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Self {
         let Some(text) = metadata.text(KEY) else { return Self::All };

@@ -310,3 +310,25 @@ proptest! {
         prop_assert!(text.contains(&key), "{}", text);
     }
 }
+
+/// K7: YAML's folded and literal text leaves line ends and tabs between entries.
+#[test]
+fn entries_of_a_list_may_stand_on_lines_of_their_own() {
+    let parsed = |changes: &[(&str, &str)]| {
+        let base = [("source", "apache-kafka"), ("consumerGroup", "g"), ("bootstrapServers", "b:9092"), ("topic", "t")];
+        let all = base.iter().chain(changes).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Trigger::parse(&all.collect())
+    };
+    let plain =
+        parsed(&[("bootstrapServers", "b1:9092,b2:9092"), ("topic", "t1,t2"), ("partitionLimitation", "0,2-3")]);
+    let lines = parsed(&[
+        ("bootstrapServers", "b1:9092,\n\tb2:9092\n"),
+        ("topic", "t1 ,\r\n t2"),
+        ("partitionLimitation", "0,\n2-3"),
+    ]);
+    assert_eq!(lines.expect("good").source, plain.expect("good").source);
+    for (key, value) in [("topic", "t1\nt2"), ("bootstrapServers", "b1:9092\nb2:9092"), ("consumerGroup", "g,\nh")] {
+        let error = parsed(&[(key, value)]).expect_err(value).to_string();
+        assert!(error.contains("control character"), "{error}");
+    }
+}
