@@ -71,6 +71,24 @@ async fn what_two_sources_share_is_asked_once() {
     assert_eq!(ends, 1);
 }
 
+/// K11: it was "leaders are moving" for as long as anybody looked.
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_nobody_leads_says_so_and_is_right_once_somebody_does() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.depose("orders");
+    let error = Arc::new(Mutex::new(None));
+    let report: Report = {
+        let error = error.clone();
+        Arc::new(move |_, outcome| *error.lock().unwrap() = outcome.err())
+    };
+    cluster.observe(vec![source("a", "orders")], &report).await;
+    let error = error.lock().unwrap().take().expect("nobody leads it");
+    assert_eq!(error.kind(), SourceErrorKind::Unreachable);
+    assert!(error.chain().contains("names no leader of the partition; start the brokers"), "{}", error.chain());
+    script.lead("orders", 2);
+    assert_eq!(round(&cluster, &[("a", "orders")]).await["a"].1, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_coordinator_holds_up_its_group_only() {
     let (script, cluster) = cluster(&[("orders", 1), ("payments", 2)]);

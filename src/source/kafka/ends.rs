@@ -131,7 +131,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         for key in lacking {
             let (partition, position) = &key;
             let Some(leader) = self.topics.topology().leader(&partition.topic, partition.partition) else {
-                let no_leader = || RowError::Moving("the partition has no leader".into());
+                let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
                 let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
                 self.take(key, Err(error));
                 continue;

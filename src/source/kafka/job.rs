@@ -154,6 +154,10 @@ impl Failures {
 pub(in crate::source) fn failed(attempt: String, row: &RowError) -> SourceError {
     let (kind, remedy) = match row {
         RowError::Moving(_) => (SourceErrorKind::Unreachable, "leaders are moving; it is tried again at once"),
+        RowError::Leaderless(_) => (
+            SourceErrorKind::Unreachable,
+            "start the brokers that have its replicas; kafka-topics.sh --describe --unavailable-partitions names them",
+        ),
         RowError::Unreachable(_) => (
             SourceErrorKind::Unreachable,
             "check bootstrapServers, the listener's security, and that the brokers are up",
@@ -212,6 +216,7 @@ mod tests {
     fn each_kind_of_row_error_is_an_error_of_its_kind() {
         let cases = [
             (RowError::Moving("m".into()), SourceErrorKind::Unreachable),
+            (RowError::Leaderless("m".into()), SourceErrorKind::Unreachable),
             (RowError::Unreachable("m".into()), SourceErrorKind::Unreachable),
             (RowError::Overdue("m".into()), SourceErrorKind::TimedOut),
             (RowError::Denied("m".into()), SourceErrorKind::Denied),

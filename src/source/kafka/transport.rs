@@ -137,6 +137,8 @@ pub enum LogPosition {
 pub enum RowError {
     /// A leader or coordinator is moving; look it up and ask again. Coordinators have been asked twice already.
     Moving(String),
+    /// The cluster names no leader.
+    Leaderless(String),
     /// The broker could not be reached.
     Unreachable(String),
     /// No answer before the deadline.
@@ -152,6 +154,7 @@ pub enum RowError {
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Moving(text)
+        | Self::Leaderless(text)
         | Self::Unreachable(text)
         | Self::Overdue(text)
         | Self::Denied(text)

@@ -19,7 +19,7 @@ pub struct Script(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     /// The leader of each topic's only partition.
-    leaders: HashMap<String, i32>,
+    leaders: HashMap<String, Option<i32>>,
     /// Brokers and groups that answer only when their deadline is over.
     silent_brokers: Vec<i32>,
     silent_groups: Vec<String>,
@@ -43,7 +43,12 @@ impl Script {
     }
 
     pub fn lead(&self, topic: &str, broker: i32) {
-        self.state().leaders.insert(topic.to_owned(), broker);
+        self.state().leaders.insert(topic.to_owned(), Some(broker));
+    }
+
+    /// No broker leads the partition of this topic any more.
+    pub fn depose(&self, topic: &str) {
+        self.state().leaders.insert(topic.to_owned(), None);
     }
 
     pub fn silence_broker(&self, broker: i32) {
@@ -78,7 +83,7 @@ impl ClusterTransport for Script {
         let TopicsAsk::Named(names) = ask else { panic!("nobody asks for all topics here") };
         let state = self.state();
         let row = |name: &Arc<str>| match state.leaders.get(&**name) {
-            Some(leader) => Ok(Topic { id: None, partitions: vec![(PartitionId(0), Some(BrokerId(*leader)))] }),
+            Some(leader) => Ok(Topic { id: None, partitions: vec![(PartitionId(0), leader.map(BrokerId))] }),
             None => Err(RowError::Gone("no such topic".into())),
         };
         Ok(names.iter().map(|name| (name.clone(), row(name))).collect())

@@ -147,7 +147,7 @@ impl Asking {
 const fn outcome(why: &RowError) -> UpstreamOutcome {
     match why {
         RowError::Overdue(_) => UpstreamOutcome::TimedOut,
-        RowError::Unreachable(_) => UpstreamOutcome::Unreachable,
+        RowError::Unreachable(_) | RowError::Leaderless(_) => UpstreamOutcome::Unreachable,
         RowError::Denied(_) => UpstreamOutcome::Denied,
         RowError::Moving(_) => UpstreamOutcome::Moving,
         RowError::Gone(_) => UpstreamOutcome::Missing,
