@@ -71,6 +71,30 @@ async fn what_two_sources_share_is_asked_once() {
     assert_eq!(ends, 1);
 }
 
+/// K8
+#[tokio::test(start_paused = true)]
+async fn a_silent_leader_of_those_who_came_first_does_not_hold_up_those_who_come_later() {
+    let (script, cluster) = cluster(&[("orders", 1), ("payments", 2)]);
+    script.silence_broker(1);
+    script.slow_group("b", Duration::from_millis(300));
+    let reported = round(&cluster, &[("a", "orders"), ("b", "payments")]).await;
+    assert_eq!(reported["a"].1, Some(SourceErrorKind::TimedOut));
+    assert!(reported["b"].1.is_none() && reported["b"].0 < 600, "{reported:?}");
+}
+
+/// K8
+#[tokio::test(start_paused = true)]
+async fn a_silent_coordinator_of_a_group_whose_topics_are_looked_up_does_not_hold_up_those_that_name_them() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.silence_group("a");
+    let mut without_topic = scaled_object("a", &[]).scaler_metadata;
+    without_topic.remove("topic");
+    let without_topic = Arc::new(Trigger::parse(&without_topic).unwrap().source);
+    let reported = round_of(&cluster, vec![without_topic, source("b", "orders")]).await;
+    assert_eq!(reported["a"].1, Some(SourceErrorKind::TimedOut));
+    assert!(reported["b"].1.is_none() && reported["b"].0 < 300, "{reported:?}");
+}
+
 /// K11: it was "leaders are moving" for as long as anybody looked.
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_nobody_leads_says_so_and_is_right_once_somebody_does() {

@@ -6,13 +6,17 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
 use super::ends::EndsReading;
 use super::group_rows::{GroupRows, Waiting};
 use super::job::Ends;
 use super::topics::Topics;
 use super::transport::ClusterTransport;
 use crate::lag::Report;
-use crate::trigger::SourceRef;
+use crate::trigger::{KafkaSource, SourceRef, TopicSelection};
 
 /// Reads the groups of one cluster with one identity.
 pub struct Cluster<T> {
@@ -30,8 +34,13 @@ impl<T: ClusterTransport> Cluster<T> {
         &self.topics.transport
     }
 
-    /// Reads the `due` sources and reports each exactly once.
+    /// Reads the `due` sources and reports each exactly once. Those whose topics are yet to be found hold up no others.
     pub async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
+        let (named, of_group): (Vec<_>, Vec<_>) = due.into_iter().partition(|source| names_its_topics(source));
+        tokio::join!(self.read(named, report), self.read(of_group, report));
+    }
+
+    async fn read(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
         let mut waiting = Waiting::new();
         for job in self.topics.plan(due, report).await {
             if job.partitions().next().is_none() {
@@ -42,8 +51,27 @@ impl<T: ClusterTransport> Cluster<T> {
             waiting.entry(job.group.clone()).or_default().push(job);
         }
         let mut groups = GroupRows::ask(&self.topics.transport, waiting);
-        while let Some(wave) = groups.next_wave(report).await {
-            EndsReading::new(&self.topics, wave).run(report).await;
-        }
+        let (ready, mut waves) = mpsc::unbounded_channel();
+        let gather = async move {
+            while let Some(wave) = groups.next_wave(report).await {
+                // the other side reads for as long as waves come
+                let _ = ready.send(wave);
+            }
+        };
+        let read = async {
+            let mut reading = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    Some(wave) = waves.recv() => reading.push(EndsReading::new(&self.topics, wave).run(report)),
+                    Some(()) = reading.next() => {}
+                    else => break,
+                }
+            }
+        };
+        tokio::join!(gather, read);
     }
+}
+
+fn names_its_topics(source: &SourceRef) -> bool {
+    !matches!(source, SourceRef::Kafka(KafkaSource { topics: TopicSelection::OfGroup { .. }, .. }))
 }

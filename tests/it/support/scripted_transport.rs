@@ -23,6 +23,8 @@ struct State {
     /// Brokers and groups that answer only when their deadline is over.
     silent_brokers: Vec<i32>,
     silent_groups: Vec<String>,
+    /// How long the coordinators of groups take.
+    slow_groups: HashMap<String, Duration>,
     /// Groups whose coordinator tells what they committed and not who they are.
     secret_groups: Vec<(String, Secrecy)>,
     /// Brokers that say, so many times more, that they are not the leader.
@@ -59,6 +61,10 @@ impl Script {
         self.state().silent_groups.push(group.to_owned());
     }
 
+    pub fn slow_group(&self, group: &str, takes: Duration) {
+        self.state().slow_groups.insert(group.to_owned(), takes);
+    }
+
     pub fn hide_members(&self, group: &str, how: Secrecy) {
         self.state().secret_groups.push((group.to_owned(), how));
     }
@@ -93,14 +99,23 @@ impl ClusterTransport for Script {
         let (to, rows) = mpsc::unbounded_channel();
         for GroupAsk { group, partitions } in ask {
             self.note(format!("committed {group}"));
-            let PartitionsAsk::Named(partitions) = partitions else { panic!("partitions are named") };
+            let partitions = match partitions {
+                PartitionsAsk::Named(partitions) => partitions,
+                PartitionsAsk::AllCommitted => {
+                    let of =
+                        |topic: &String| TopicPartition { topic: topic.as_str().into(), partition: PartitionId(0) };
+                    self.state().leaders.keys().map(of).collect()
+                }
+            };
             let silent = self.state().silent_groups.contains(&group.to_string());
+            let takes = self.state().slow_groups.get(&*group).copied().unwrap_or_default();
             let to = to.clone();
             tokio::spawn(async move {
                 let row = if silent {
                     sleep(deadline).await;
                     Err(RowError::Overdue("the coordinator is silent".into()))
                 } else {
+                    sleep(takes).await;
                     let committed = |key| (key, Ok(CommittedOffset::At(Offset(3))));
                     Ok(partitions.into_iter().map(committed).collect())
                 };
