@@ -24,6 +24,7 @@ mod floor_plan;
 mod installing;
 mod kafka_lag;
 mod kafka_outages;
+mod kafka_protocol;
 mod kafka_security;
 mod limits;
 mod logs;
