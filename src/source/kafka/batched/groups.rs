@@ -22,8 +22,9 @@ impl Question for Described {
 
     const API: UpstreamApi = UpstreamApi::KafkaDescribeGroups;
 
+    /// A member takes some hundred bytes, and a group may have a thousand of them.
     fn weight((): &()) -> usize {
-        1
+        100
     }
 
     /// Brokers that know both protocols say of a group of the one that it is not found in the other.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 use tokio_util::codec::FramedRead;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::frames::{self, Frames, NoFrame, frame};
@@ -82,9 +83,12 @@ pub struct Connection {
     _task: AbortOnDropHandle<()>,
 }
 
-/// The requests that wait for their answers.
+/// The requests that wait for their answers, until the connection is closed.
 #[derive(Default)]
-struct Open(Mutex<State>);
+struct Open {
+    state: Mutex<State>,
+    closing: CancellationToken,
+}
 
 #[derive(Default)]
 struct State {
@@ -94,7 +98,7 @@ struct State {
 
 impl Open {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first reason counts. Whoever waits for an answer gets none.
@@ -102,6 +106,7 @@ impl Open {
         let mut state = self.state();
         state.closed.get_or_insert(why);
         state.waiting.clear();
+        self.closing.cancel();
     }
 
     fn closed(&self) -> Option<Closed> {
@@ -247,8 +252,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(
         }
         Closed::ByBroker
     };
-    let why = tokio::select! { why = writing => why, why = reading => why };
-    open.close(why);
+    tokio::select! {
+        why = writing => open.close(why),
+        why = reading => open.close(why),
+        () = open.closing.cancelled() => {}
+    }
 }
 
 fn take(open: &Open, answer: Bytes) -> Result<(), Closed> {

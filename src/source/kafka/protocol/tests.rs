@@ -150,6 +150,8 @@ async fn an_overdue_answer_closes_the_connection_for_everyone() {
         assert_eq!((request, within.as_secs()), ("Metadata", 1));
     }
     assert!(!connection.is_open());
+    let mut rest = Vec::new();
+    there.read_to_end(&mut rest).await.expect("the other end is closed");
 }
 
 proptest! {
