@@ -22,6 +22,7 @@ mod doctor_aws;
 mod doctor_scaler;
 mod floor_plan;
 mod installing;
+mod kafka_codec;
 mod kafka_lag;
 mod kafka_outages;
 mod kafka_protocol;
