@@ -101,6 +101,7 @@ pub fn three_hundred_groups(table: &mut Table) {
 pub async fn read(servers: &str) {
     const ROUNDS: u32 = 3;
     const INTERVAL: Duration = Duration::from_secs(10);
+    const COORDINATORS: f64 = 3.0;
     let metrics = Metrics::new("0", "none");
     let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
     let sampler = Sampler::new(sources, metrics.sampler.clone());
@@ -111,9 +112,9 @@ pub async fn read(servers: &str) {
     let (before, requests_before, begun) = (Usage::of("self"), requests(&metrics.upstream), Instant::now());
     sleep(INTERVAL * ROUNDS).await;
     let (after, sent) = (Usage::of("self"), requests(&metrics.upstream) - requests_before);
-    // intervals are jittered, so the rounds are told by what they cannot do without
+    // intervals are jittered, so the rounds are told by what they cannot do without: a request to each coordinator
     let fetches = metrics.upstream.count(UpstreamApi::KafkaOffsetFetch, UpstreamOutcome::Ok) as f64;
-    let rounds = (fetches / THREE_HUNDRED as f64 - 1.0).max(1.0);
+    let rounds = (fetches / COORDINATORS - 1.0).max(1.0);
     assert!(begun.elapsed() >= INTERVAL * ROUNDS);
     let requests = sent as f64 / rounds;
     let cpu = (after.cpu - before.cpu).as_secs_f64() * 1000.0 / rounds;
