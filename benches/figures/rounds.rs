@@ -112,7 +112,7 @@ pub async fn read(servers: &str) {
     let (before, requests_before, begun) = (Usage::of("self"), requests(&metrics.upstream), Instant::now());
     sleep(INTERVAL * ROUNDS).await;
     let (after, sent) = (Usage::of("self"), requests(&metrics.upstream) - requests_before);
-    // intervals are jittered, so the rounds are told by what they cannot do without: a request to each coordinator
+    // intervals are jittered, so rounds are counted by their requests to each coordinator
     let fetches = metrics.upstream.count(UpstreamApi::KafkaOffsetFetch, UpstreamOutcome::Ok) as f64;
     let rounds = (fetches / COORDINATORS - 1.0).max(1.0);
     assert!(begun.elapsed() >= INTERVAL * ROUNDS);

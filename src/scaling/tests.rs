@@ -250,7 +250,7 @@ proptest! {
 
 /// K3: KEDA takes a selection of nothing for no lag.
 #[test]
-fn a_selection_without_an_existing_partition_is_an_error_and_one_beyond_them_is_told() {
+fn a_selection_without_an_existing_partition_is_an_error_and_one_beyond_them_is_reported() {
     let row = Row { committed: Some(10), start: 0, end: Some(40) };
     for (policy, compat) in [("lag", "fixed"), ("lag", "strict"), ("catchUp", "fixed")] {
         let decided = |limitation: &str, rows: &[Row]| {
@@ -265,8 +265,8 @@ fn a_selection_without_an_existing_partition_is_an_error_and_one_beyond_them_is_
         assert!(error.chain().contains("partitionLimitation selects no partition of"), "{}", error.chain());
         assert!(error.chain().contains("partitions 0 to 2"), "{}", error.chain());
         if policy == "lag" {
-            let told = decided("0,2-4,7", &[row; 3]).expect("two of them exist");
-            let steps: Vec<_> = told.steps.iter().map(ToString::to_string).collect();
+            let decision = decided("0,2-4,7", &[row; 3]).expect("two of them exist");
+            let steps: Vec<_> = decision.steps.iter().map(ToString::to_string).collect();
             assert_eq!(steps[0], "60 records behind in 2 of 2 partitions");
             assert_eq!(steps[1], "partitionLimitation selects 3-4, 7 as well, which do not exist");
         }

@@ -167,7 +167,7 @@ impl Dialer {
                 let name = ServerName::try_from(address.host.clone());
                 let name = name.map_err(|_| no_tls(format!("{} is no name of a host", address.host)))?;
                 let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
-                let stream = stream.map_err(|error| no_tls(told(&error)))?;
+                let stream = stream.map_err(|error| no_tls(handshake_failure(&error)))?;
                 Connection::open(stream, CLIENT_ID.into(), deadline).await
             }
         };
@@ -209,15 +209,17 @@ impl Dialer {
                 match token.as_deref() {
                     Ok(Token::Fetched(token)) => Some(Login::OauthBearer(token.clone())),
                     Ok(Token::Failed(why)) => return Err(DialError::NoToken(why.clone())),
-                    Ok(Token::NotYet) | Err(_) => return Err(DialError::NoToken("nobody fetches one".into())),
+                    Ok(Token::NotYet) | Err(_) => {
+                        return Err(DialError::NoToken("the token renewal has stopped".into()));
+                    }
                 }
             }
         })
     }
 }
 
-/// An error of a handshake, in words that say what is wrong.
-fn told(error: &std::io::Error) -> String {
+/// Describes why a handshake failed.
+fn handshake_failure(error: &std::io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidMessage(_)) => "the answer is not TLS: is this a listener without TLS?".to_owned(),
         Some(rustls::Error::AlertReceived(alert)) => format!("the listener broke off: {alert:?}"),

@@ -34,7 +34,7 @@ pub(super) trait Question: Send + Sync + 'static {
     type Of: Send + Sync + 'static;
     /// The request.
     const API: UpstreamApi;
-    /// What is told.
+    /// What the coordinator reports about a group.
     type Answer: Send + 'static;
 
     /// How many rows the answer may have.
@@ -59,7 +59,7 @@ struct Round<Q: Question> {
     rows: UnboundedSender<(GroupId, Result<Q::Answer, RowError>)>,
 }
 
-/// Asks about every group, until all have answered, the time is over or nobody listens any more.
+/// Queries every group until all have answered, the deadline passes or the receiver is dropped.
 pub(super) async fn ask<Q: Question>(
     asking: Arc<Asking>,
     _question: Q,
@@ -89,7 +89,7 @@ enum Try {
 
 impl<Q: Question> Round<Q> {
     fn tell(&self, group: GroupId, row: Result<Q::Answer, RowError>) {
-        // whether anybody listens is seen elsewhere
+        // a dropped receiver ends the round in `ask`
         let _ = self.rows.send((group, row));
     }
 
@@ -106,7 +106,7 @@ impl<Q: Question> Round<Q> {
         (known, unknown)
     }
 
-    /// Finds the coordinators of groups; those that have none are told.
+    /// Finds the coordinators of groups, and reports an error for each group without one.
     async fn find(&self, asked: Asked<Q>) -> HashMap<BrokerId, Asked<Q>> {
         if asked.is_empty() {
             return HashMap::new();

@@ -109,7 +109,7 @@ impl Asking {
         self.counted(api, self.brokers.any(except, until).await)
     }
 
-    /// A request that nobody could be asked is one that failed.
+    /// Counts a request that failed for lack of a connection.
     fn counted<T>(&self, api: UpstreamApi, connection: Result<T, RowError>) -> Result<T, RowError> {
         connection.inspect_err(|why| self.metrics.begin(api).ended(outcome(why)))
     }

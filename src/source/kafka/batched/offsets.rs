@@ -29,7 +29,7 @@ pub(super) async fn read(
 ) {
     for chunk in asked.chunks(MAX_PARTITIONS) {
         for row in once(&asking, leader, chunk, at, until).await {
-            // nobody listens: the check below ends the loop
+            // a dropped receiver ends the loop below
             let _ = rows.send(row);
         }
         if rows.is_closed() {
