@@ -93,7 +93,13 @@ fn observation(reading: u32) -> Observation {
             owner: Some(MemberIndex(owner)),
         }
     });
-    let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
+    let partitions: Vec<_> = partitions.collect();
+    let topic = TopicObservation {
+        name: "orders".into(),
+        id: None,
+        partition_count: u32::try_from(partitions.len()).expect("few"),
+        partitions,
+    };
     let name = |number: u32| -> Arc<str> { format!("consumer-{number}-5f0f6b8e-8f0e-4c54-9f6e-8d1c7b1f4a10").into() };
     let members = (0..CONSUMERS).map(|number| Member { id: name(number), client_id: name(number) });
     let members = Members::Settled(members.collect());

@@ -122,7 +122,13 @@ fn consumer_group() -> Observation {
         watermarks: Watermarks { start: Offset(0), end: Offset(1000 + u64::from(number)) },
         owner: None,
     });
-    let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
+    let partitions: Vec<_> = partitions.collect();
+    let topic = TopicObservation {
+        name: "orders".into(),
+        id: None,
+        partition_count: u32::try_from(partitions.len()).expect("few"),
+        partitions,
+    };
     Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
 }
 
@@ -139,7 +145,13 @@ fn busy_group() -> Observation {
             owner: Some(MemberIndex(number % 8)),
         }
     });
-    let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
+    let partitions: Vec<_> = partitions.collect();
+    let topic = TopicObservation {
+        name: "orders".into(),
+        id: None,
+        partition_count: u32::try_from(partitions.len()).expect("few"),
+        partitions,
+    };
     let name = |number: u32| -> Arc<str> { format!("consumer-{number}-5f0f6b8e-8f0e-4c54-9f6e-8d1c7b1f4a10").into() };
     let members = (0..8).map(|number| Member { id: name(number), client_id: name(number) });
     let members = Members::Settled(members.collect());

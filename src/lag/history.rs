@@ -47,17 +47,6 @@ pub struct PartitionHistory {
     pub unchanged_since: Moment,
     /// When the commit was first seen past the end of the log, if it is now.
     pub past_end_since: Option<Moment>,
-    /// Which topic of this name the commit was made for.
-    pub commit_of: CommitOf,
-}
-
-/// Which topic a commit belongs to: a topic that is deleted and made again keeps its name, not its identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitOf {
-    /// The one that is there now.
-    ThisTopic,
-    /// One of the same name that was deleted: the offset says nothing of this log.
-    FormerTopic,
 }
 
 // === impl History ===
@@ -104,10 +93,11 @@ impl GroupHistory {
 
 impl TopicHistory {
     fn fold(past: Option<&Self>, topic: &TopicObservation, now: Moment) -> Self {
-        let made_again = past.is_some_and(|past| past.id.is_some() && topic.id.is_some() && past.id != topic.id);
+        // a recreated topic has no past
+        let past = past.filter(|past| past.id == topic.id || past.id.is_none() || topic.id.is_none());
         let partitions = topic.partitions.iter().map(|partition| {
             let before = past.and_then(|past| past.partition(partition.partition));
-            (partition.partition, PartitionHistory::fold(before, partition, made_again, now))
+            (partition.partition, PartitionHistory::fold(before, partition, now))
         });
         Self { observed: topic.name.clone(), id: topic.id, partitions: partitions.collect() }
     }
@@ -119,20 +109,14 @@ impl TopicHistory {
 }
 
 impl PartitionHistory {
-    fn fold(past: Option<&Self>, partition: &PartitionObservation, made_again: bool, now: Moment) -> Self {
+    fn fold(past: Option<&Self>, partition: &PartitionObservation, now: Moment) -> Self {
         let committed = partition.committed;
         let unchanged = past.filter(|past| past.committed == committed && committed != CommittedOffset::None);
-        let commit_of = match unchanged {
-            Some(_) if made_again => CommitOf::FormerTopic,
-            Some(past) => past.commit_of,
-            None => CommitOf::ThisTopic,
-        };
         let past_end = matches!(committed, CommittedOffset::At(offset) if offset > partition.watermarks.end);
         Self {
             committed,
             unchanged_since: unchanged.map_or(now, |past| past.unchanged_since),
             past_end_since: past_end.then(|| past.and_then(|past| past.past_end_since).unwrap_or(now)),
-            commit_of,
         }
     }
 }

@@ -15,7 +15,7 @@ mod renewals;
 pub mod streams;
 
 pub use error::{SourceError, SourceErrorKind};
-pub use history::{CommitOf, GroupHistory, History, PAST_END_GRACE, PartitionHistory};
+pub use history::{GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
 pub use observation::{
     ApplicationObservation, Checkpoints, GroupObservation, Member, MemberIndex, Members, Observation,

@@ -102,14 +102,16 @@ pub struct Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberIndex(pub u32);
 
-/// All partitions of one topic.
+/// The partitions of one topic that the source selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicObservation {
     /// Its name.
     pub name: Arc<str>,
     /// Its identity; brokers before 2.8 have none.
     pub id: Option<TopicId>,
-    /// Every partition, ordered.
+    /// How many partitions the topic has, those included that the source does not select.
+    pub partition_count: u32,
+    /// Those that the source selects, ordered.
     pub partitions: Vec<PartitionObservation>,
 }
 
@@ -130,8 +132,7 @@ impl GroupObservation {
     /// The number of partitions of the topic that has most.
     #[must_use]
     pub fn most_partitions(&self) -> u32 {
-        let numbers = self.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.partition.0);
-        numbers.max().map_or(0, |last| last.saturating_add(1))
+        self.topics.iter().map(|topic| topic.partition_count).max().unwrap_or(0)
     }
 
     /// Whose a partition is.

@@ -1,6 +1,6 @@
 //! How far behind one partition is: the rules, from the commit, the ends of the log and the past.
 
-use super::{CommitOf, CommittedOffset, Moment, PAST_END_GRACE, PartitionHistory, PartitionObservation};
+use super::{CommittedOffset, Moment, PAST_END_GRACE, PartitionHistory, PartitionObservation};
 use crate::trigger::{Compat, IsolationLevel, OffsetReset, WithoutCommit};
 
 /// What of a trigger decides the lag of a partition.
@@ -38,8 +38,6 @@ pub enum LagBasis {
     },
     /// The reset policy: there is no commit.
     NoCommit,
-    /// The reset policy: the commit belongs to a deleted topic of the same name.
-    FormerTopic,
     /// The commit lies past the end of the log; for a short while that is a race of leaders, then the reset policy counts.
     PastEnd {
         /// By how many records.
@@ -63,9 +61,6 @@ pub fn partition_lag(
         (CommittedOffset::At(committed), Compat::Fixed) => committed,
     };
     let watermarks = partition.watermarks;
-    if past.commit_of == CommitOf::FormerTopic {
-        return without_commit(partition, rules, LagBasis::FormerTopic);
-    }
     if committed > watermarks.end {
         let basis = LagBasis::PastEnd { by: committed.records_since(watermarks.end) };
         let lasting = past.past_end_since.is_some_and(|since| taken_at.since(since) >= PAST_END_GRACE);

@@ -41,7 +41,13 @@ mod tests {
             watermarks: Watermarks { start: Offset(0), end: Offset(end) },
             owner: None,
         });
-        let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
+        let partitions: Vec<_> = partitions.collect();
+        let topic = TopicObservation {
+            name: "orders".into(),
+            id: None,
+            partition_count: u32::try_from(partitions.len()).expect("few"),
+            partitions,
+        };
         Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
     }
 

@@ -34,6 +34,7 @@ struct TopicColumns {
     name: Arc<str>,
     /// Hexadecimal.
     id: Option<String>,
+    partition_count: u32,
     partition: Vec<u32>,
     start: Vec<u64>,
     end: Vec<u64>,
@@ -81,6 +82,7 @@ impl From<&TopicObservation> for TopicColumns {
         Self {
             name: topic.name.clone(),
             id: topic.id.map(|id| format!("{:x}", id.0)),
+            partition_count: topic.partition_count,
             partition: partitions().map(|partition| partition.partition.0).collect(),
             start: partitions().map(|partition| partition.watermarks.start.0).collect(),
             end: partitions().map(|partition| partition.watermarks.end.0).collect(),
@@ -94,7 +96,7 @@ impl TryFrom<TopicColumns> for TopicObservation {
     type Error = LineError;
 
     fn try_from(columns: TopicColumns) -> Result<Self, LineError> {
-        let TopicColumns { name, id, partition, start, end, committed, owner } = columns;
+        let TopicColumns { name, id, partition_count, partition, start, end, committed, owner } = columns;
         let lengths = [start.len(), end.len(), committed.len(), owner.len()];
         if lengths.iter().any(|length| *length != partition.len()) {
             return Err(LineError::Columns(format!("topic {name}")));
@@ -107,6 +109,6 @@ impl TryFrom<TopicColumns> for TopicObservation {
             watermarks: Watermarks { start: Offset(start), end: Offset(end) },
             owner: owner.map(MemberIndex),
         });
-        Ok(Self { name, id: id.transpose()?, partitions: partitions.collect() })
+        Ok(Self { name, id: id.transpose()?, partition_count, partitions: partitions.collect() })
     }
 }

@@ -136,7 +136,12 @@ mod tests {
             partition(0, CommittedOffset::At(Offset(60)), Some(MemberIndex(0))),
             partition(1, CommittedOffset::None, None),
         ];
-        let topic = TopicObservation { name: "orders".into(), id: Some(TopicId(0xabc)), partitions };
+        let topic = TopicObservation {
+            name: "orders".into(),
+            id: Some(TopicId(0xabc)),
+            partition_count: u32::try_from(partitions.len()).expect("few"),
+            partitions,
+        };
         Observation::Kafka(GroupObservation { topics: vec![topic], absent: vec!["gone".into()], members })
     }
 
@@ -208,7 +213,7 @@ mod tests {
 
     #[test]
     fn columns_of_different_lengths_are_refused() {
-        let text = r#"{"reading":{"at":1,"of":{"group":{"topics":[{"name":"t","id":null,"partition":[0,1],"start":[0],
+        let text = r#"{"reading":{"at":1,"of":{"group":{"topics":[{"name":"t","id":null,"partitionCount":2,"partition":[0,1],"start":[0],
             "end":[1,2],"committed":[0,0],"owner":[null,null]}],"absent":[],"members":"unread"}}}}"#;
         let Line::Reading { of, .. } = serde_json::from_str(text).expect("a line") else { panic!("{text}") };
         assert_eq!(Observation::try_from(of), Err(LineError::Columns("topic t".to_owned())));

@@ -259,7 +259,13 @@ mod tests {
             watermarks: Watermarks { start: Offset(0), end: Offset(end) },
             owner: None,
         };
-        let topic = TopicObservation { name: topic.into(), id: None, partitions: vec![partition(0), partition(1)] };
+        let partitions = vec![partition(0), partition(1)];
+        let topic = TopicObservation {
+            name: topic.into(),
+            id: None,
+            partition_count: u32::try_from(partitions.len()).expect("few"),
+            partitions,
+        };
         let observation = Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() });
         let sample = Sample::after(past, &trigger("10").source, observation, &[], S(at));
         assert!(matches!(sample.history, History::Kafka(_)));

@@ -6,18 +6,18 @@ use crate::lag::{
     CommittedOffset, GroupHistory, GroupObservation, LagBasis, LagRules, Moment, PartitionHistory,
     PartitionObservation, partition_lag,
 };
-use crate::trigger::{Cap, Compat, IsolationLevel, LagPolicy, PersistentLag};
+use crate::trigger::{Cap, Compat, IsolationLevel, KafkaSource, LagPolicy, PersistentLag};
 
-/// Judges a group's observation, taken at `taken_at`. The sum runs over the partitions that the trigger selects.
+/// Judges a group's observation, taken at `taken_at`.
 pub(super) fn decide(
     policy: &LagPolicy,
-    isolation: IsolationLevel,
+    source: &KafkaSource,
     observation: &GroupObservation,
     history: &GroupHistory,
     taken_at: Moment,
 ) -> Decision {
-    let tally = Tally::count(policy, isolation, observation, history, taken_at);
-    let mut steps = tally.steps(policy.partitions.beyond(observation.most_partitions()));
+    let tally = Tally::count(policy, source.isolation, observation, history, taken_at);
+    let mut steps = tally.steps(source.partitions.beyond(observation.most_partitions()));
     let value = cap(policy, &tally, &mut steps);
     steps.push(Step::Activation { lag: tally.activity, threshold: policy.activation_threshold });
     Decision {
@@ -28,7 +28,7 @@ pub(super) fn decide(
     }
 }
 
-/// Sums over the selected partitions.
+/// Sums over the partitions.
 #[derive(Default)]
 struct Tally {
     partitions: u64,
@@ -57,9 +57,6 @@ impl Tally {
         };
         let mut tally = Self::default();
         for (_, partition, past) in history.with(observation) {
-            if !policy.partitions.selects(partition.partition.0) {
-                continue;
-            }
             let lag = partition_lag(partition, past, rules, taken_at);
             tally.partitions += 1;
             tally.activity = tally.activity.saturating_add(lag.records);

@@ -20,8 +20,8 @@ pub(crate) use self::words::counted;
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
 pub use sample::Sample;
 
-use crate::lag::{GroupObservation, History, Observation, SourceError, SourceErrorKind};
-use crate::trigger::{KafkaSource, PartitionSelection, Policy, SourceRef};
+use crate::lag::{History, Observation, SourceError, SourceErrorKind};
+use crate::trigger::{Policy, SourceRef};
 
 /// Judges a sample of `source` by `policy`: the same sample gives the same decision, whenever it is asked for.
 ///
@@ -31,8 +31,7 @@ use crate::trigger::{KafkaSource, PartitionSelection, Policy, SourceRef};
 pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<Decision, SourceError> {
     match (policy, source, &sample.observation, &sample.history) {
         (Policy::Lag(policy), SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
-            selects_any(&policy.partitions, source, group)?;
-            Ok(lag_policy::decide(policy, source.isolation, group, history, sample.taken_at))
+            Ok(lag_policy::decide(policy, source, group, history, sample.taken_at))
         }
         (Policy::ShardCount(policy), SourceRef::Shards(source), Observation::Shards(shards), _) => {
             Ok(shard_count_policy::decide(policy, &source.stream, *shards))
@@ -41,11 +40,6 @@ pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<De
             Ok(age_policy::decide(policy, application))
         }
         (Policy::CatchUp(policy), ..) if let Some(flow) = &sample.flow => {
-            if let (SourceRef::Kafka(source), Observation::Kafka(group)) = (source, &sample.observation)
-                && let Some(rules) = &source.consumers
-            {
-                selects_any(&rules.partitions, source, group)?;
-            }
             sample.catch_ups.decide(policy, flow).map_err(|unknown| {
                 let error = SourceError::new(SourceErrorKind::Missing, format!("no consumers for {source}"));
                 error.because(unknown).remedy("set capacityPerConsumer, or scale on lag")
@@ -53,20 +47,4 @@ pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<De
         }
         _ => Err(SourceError::new(SourceErrorKind::Broken, format!("the reading of {source} is of another kind"))),
     }
-}
-
-/// A selection of nothing is a mistake, and no lag of zero. Where no partition exists there is nothing to select.
-fn selects_any(
-    partitions: &PartitionSelection,
-    source: &KafkaSource,
-    group: &GroupObservation,
-) -> Result<(), SourceError> {
-    let mut all = group.topics.iter().flat_map(|topic| &topic.partitions);
-    let most = group.most_partitions();
-    if most == 0 || all.any(|partition| partitions.selects(partition.partition.0)) {
-        return Ok(());
-    }
-    let attempt = format!("partitionLimitation selects no partition of group {}", source.group);
-    let error = SourceError::new(SourceErrorKind::Missing, attempt);
-    Err(error.because(format!("its topics have partitions 0 to {}", most - 1)).remedy("correct partitionLimitation"))
 }

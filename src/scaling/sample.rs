@@ -59,7 +59,13 @@ mod tests {
             watermarks: Watermarks { start: Offset(0), end: Offset(end) },
             owner: Some(MemberIndex(0)),
         };
-        let topic = TopicObservation { name: "orders".into(), id: None, partitions: vec![partition(0), partition(1)] };
+        let partitions = vec![partition(0), partition(1)];
+        let topic = TopicObservation {
+            name: "orders".into(),
+            id: None,
+            partition_count: u32::try_from(partitions.len()).expect("few"),
+            partitions,
+        };
         let members = Members::Settled(vec![Member { id: "one".into(), client_id: "one".into() }]);
         Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
     }

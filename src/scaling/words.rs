@@ -121,9 +121,6 @@ fn basis_in_words(basis: LagBasis) -> String {
             format!("retention deleted {lost} records before they were read; counted from the start of the log")
         }
         LagBasis::NoCommit => "no commit; counted by offsetResetPolicy".into(),
-        LagBasis::FormerTopic => {
-            "the commit belongs to a deleted topic of this name; counted by offsetResetPolicy".into()
-        }
         LagBasis::PastEnd { by } => format!("the commit lies {by} records past the end of the log"),
     }
 }

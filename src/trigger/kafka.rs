@@ -22,23 +22,23 @@ pub struct KafkaSource {
     pub group: Arc<str>,
     /// Its topics.
     pub topics: TopicSelection,
+    /// Which of their partitions are read.
+    pub partitions: PartitionSelection,
     /// Which end of the log counts.
     pub isolation: IsolationLevel,
     /// What a topic that is not there means.
     pub absent_topics: AbsentTopics,
     /// For `scaleOn: catchUp`: who works on what is read too, and these partitions are followed over time.
-    pub consumers: Option<PartitionRules>,
+    pub consumers: Option<ResetRules>,
 }
 
-/// Which partitions count, and what one without a valid commit counts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PartitionRules {
+/// What a partition without a valid commit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResetRules {
     /// Where consumers begin without a valid commit.
     pub offset_reset: OffsetReset,
     /// What a partition without a valid commit counts.
     pub without_commit: WithoutCommit,
-    /// Which partitions count.
-    pub partitions: PartitionSelection,
 }
 
 /// A cluster, and who asks it.
@@ -175,7 +175,8 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
     };
     let cluster = ClusterRef { connection, bootstrap_servers, dialect, security };
     let topics = topics(metadata, dialect, as_built_in);
-    Some(KafkaSource { cluster, group: group?.into(), topics, isolation, absent_topics, consumers: None })
+    let partitions = PartitionSelection::parse(metadata, dialect, compat);
+    Some(KafkaSource { cluster, group: group?.into(), topics, partitions, isolation, absent_topics, consumers: None })
 }
 
 fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> TopicSelection {
@@ -209,17 +210,16 @@ fn is_topic_name(name: &str) -> bool {
     legal && (1..=249).contains(&name.len()) && name != "." && name != ".."
 }
 
-/// Which partitions count, and what one without a valid commit counts.
-pub(super) fn partition_rules(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> PartitionRules {
+/// What a partition without a valid commit counts.
+pub(super) fn reset_rules(metadata: &Metadata<'_>) -> ResetRules {
     let without_commit = if metadata.flag("scaleToZeroOnInvalidOffset") {
         WithoutCommit::CountsZero
     } else {
         WithoutCommit::CountsByResetPolicy
     };
-    PartitionRules {
+    ResetRules {
         offset_reset: metadata.word("offsetResetPolicy", OFFSET_RESETS).unwrap_or(OffsetReset::Latest),
         without_commit,
-        partitions: PartitionSelection::parse(metadata, dialect, compat),
     }
 }
 
@@ -237,7 +237,7 @@ pub(super) fn lag_policy(
 ) -> Option<LagPolicy> {
     let threshold: Option<NonZeroU64> = positive(metadata.number("lagThreshold", DEFAULT_LAG_THRESHOLD, 1));
     let activation_threshold = activation_threshold(metadata);
-    let PartitionRules { offset_reset, without_commit, partitions } = partition_rules(metadata, dialect, compat);
+    let ResetRules { offset_reset, without_commit } = reset_rules(metadata);
     let stall_window = stall_window(metadata, poll_interval);
     let persistent_lag = if metadata.flag("excludePersistentLag") {
         PersistentLag::Excluded { stall_window }
@@ -249,7 +249,6 @@ pub(super) fn lag_policy(
         activation_threshold: activation_threshold?,
         offset_reset,
         without_commit,
-        partitions,
         cap: cap(metadata, dialect),
         persistent_lag,
         compat,

@@ -43,8 +43,8 @@ pub use self::checkpoint_store::{CheckpointStore, RowFilter, RowSelection, Shard
 use self::dialect::AwsDialect;
 pub use self::dialect::KafkaDialect;
 pub use self::kafka::{
-    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaSource, OffsetReset, PartitionRules, PersistentLag,
-    TopicSelection, WithoutCommit, WithoutCommits,
+    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaSource, OffsetReset, PersistentLag, ResetRules, TopicSelection,
+    WithoutCommit, WithoutCommits,
 };
 use self::keys::Reader;
 use self::metadata::{Metadata, Words};
@@ -125,8 +125,6 @@ pub struct LagPolicy {
     pub offset_reset: OffsetReset,
     /// What a partition without a valid commit counts.
     pub without_commit: WithoutCommit,
-    /// Which partitions count.
-    pub partitions: PartitionSelection,
     /// What bounds the value.
     pub cap: Cap,
     /// What a partition whose commit stands still counts.
@@ -228,7 +226,7 @@ impl Trigger {
         let source = kafka::source(metadata, dialect, compat);
         let (source, policy) = if scale_on == ScaleOn::CatchUp {
             has_no_built_in(metadata, compat);
-            let rules = kafka::partition_rules(metadata, dialect, Compat::Fixed);
+            let rules = kafka::reset_rules(metadata);
             let activation = kafka::activation_threshold(metadata).map(Activation::Lag);
             let source = source.map(|source| KafkaSource { consumers: Some(rules), ..source });
             (source, CatchUpPolicy::read(metadata, activation).map(Policy::CatchUp))

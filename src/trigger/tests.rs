@@ -98,7 +98,7 @@ fn seen(
     let (SourceRef::Kafka(kafka), Policy::Lag(policy)) = (&trigger.source, &trigger.policy) else { panic!("Kafka") };
     let first_word = |debug: String| debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
     match what {
-        "partitions" => match &policy.partitions {
+        "partitions" => match &kafka.partitions {
             PartitionSelection::All => "all".into(),
             PartitionSelection::Limited(ranges) => serde_json::json!(ranges),
         },
@@ -233,8 +233,8 @@ fn a_range_that_runs_backwards_is_refused_but_for_strict_apache_kafka() {
     metadata.insert("partitionLimitation".into(), "3-1".into());
     assert!(Trigger::parse(&metadata).is_err());
     metadata.insert("compat".into(), "strict".into());
-    let Policy::Lag(policy) = Trigger::parse(&metadata).expect("good").policy else { panic!("a lag policy") };
-    assert_eq!(policy.partitions, PartitionSelection::All);
+    let SourceRef::Kafka(source) = Trigger::parse(&metadata).expect("good").source else { panic!("Kafka") };
+    assert_eq!(source.partitions, PartitionSelection::All);
 }
 
 #[test]

@@ -6,16 +6,17 @@ use std::time::Duration;
 use kafka_wire::{
     self as wire, list_offsets_response as ends, metadata_response as topics, offset_fetch_response as commits,
 };
-use kafka_wire_core::{ApiVersion, Bytes, BytesMut, DecodeLimits, KafkaDecode, KafkaEncode};
+use kafka_wire_core::{ApiVersion, Bytes, BytesMut, DecodeLimits, KafkaDecode, KafkaEncode, Uuid};
 use keda_stream_scaler::source::kafka::protocol::{
-    ConsumerGroupDescribe, DescribeGroups, ErrorCode, FetchedOffset, FindCoordinator, GroupOffsets, Isolation,
-    ListOffsets, ListedOffset, Malformed, Metadata, OffsetAt, OffsetFetch, Reader, Request, SaslAuthenticate, Writer,
+    ConsumerGroupDescribe, DescribeGroups, ErrorCode, FetchedOffset, FetchedTopic, FindCoordinator, GroupOffsets,
+    Isolation, ListOffsets, ListedOffset, ListedTopic, Malformed, Metadata, OffsetAt, OffsetFetch, PartitionLeader,
+    Reader, Request, SaslAuthenticate, Writer,
 };
 use proptest::prelude::*;
 
 /// Each version of a request, as it is written here, is read by the other codec, which writes the same bytes.
 fn check<R: Request, W: KafkaDecode + KafkaEncode>(request: &R) {
-    for version in R::VERSIONS {
+    for version in *R::VERSIONS.start()..=request.newest() {
         let mut writer = Writer::new(R::encoding(version));
         request.write(version, &mut writer);
         let bytes = Bytes::from(writer.finish().unwrap());
@@ -42,26 +43,38 @@ fn groups() -> Vec<Arc<str>> {
     vec!["orders".into()]
 }
 
-fn partitions() -> Vec<(Arc<str>, Vec<i32>)> {
-    vec![("t".into(), vec![0, 7]), ("ünicode".into(), Vec::new())]
+fn listed_topics() -> Vec<ListedTopic> {
+    let topic = |name: &str, partitions| ListedTopic { name: name.into(), partitions };
+    vec![topic("t", vec![(0, 4), (7, -1)]), topic("ünicode", Vec::new())]
+}
+
+fn fetched_topics(ids: [u128; 2]) -> Vec<FetchedTopic> {
+    let topic = |(name, partitions): (&str, _), id| FetchedTopic { name: name.into(), id, partitions };
+    [("t", vec![0, 7]), ("ünicode", Vec::new())].into_iter().zip(ids).map(|(of, id)| topic(of, id)).collect()
 }
 
 #[test]
 fn requests_are_written_as_another_codec_writes_them() {
-    let (groups, partitions) = (groups(), partitions());
+    let (groups, topics) = (groups(), listed_topics());
     for topics in [None, Some(&groups[..]), Some(&[])] {
         check::<_, wire::MetadataRequest>(&Metadata { topics });
     }
     check::<_, wire::FindCoordinatorRequest>(&FindCoordinator { groups: &groups });
-    for topics in [None, Some(partitions.clone())] {
+    for (topics, newest) in [
+        (None, 9),
+        (Some(fetched_topics([0, 0])), 9),
+        (Some(fetched_topics([5, 0])), 9),
+        (Some(fetched_topics([5, 6])), 10),
+    ] {
         let groups = [GroupOffsets { group: "g".into(), topics }];
+        assert_eq!(OffsetFetch { groups: &groups }.newest(), newest);
         check::<_, wire::OffsetFetchRequest>(&OffsetFetch { groups: &groups });
     }
     for (at, isolation) in
         [(OffsetAt::Earliest, Isolation::ReadUncommitted), (OffsetAt::Latest, Isolation::ReadCommitted)]
     {
         let within = Duration::from_secs(2);
-        check::<_, wire::ListOffsetsRequest>(&ListOffsets { topics: &partitions, at, isolation, within });
+        check::<_, wire::ListOffsetsRequest>(&ListOffsets { topics: &topics, at, isolation, within });
     }
     check::<_, wire::DescribeGroupsRequest>(&DescribeGroups { groups: &groups });
     check::<_, wire::ConsumerGroupDescribeRequest>(&ConsumerGroupDescribe { groups: &groups });
@@ -74,14 +87,21 @@ fn committed(version: i16) -> Bytes {
     if version < OffsetFetch::BATCHES_FROM {
         let mut row = commits::OffsetFetchResponsePartition::default();
         (row.partition_index, row.committed_offset, row.error_code) = (3, 41, 29);
+        row.committed_leader_epoch = if version >= 5 { 6 } else { -1 };
         let mut topic = commits::OffsetFetchResponseTopic::default();
         (topic.name, topic.partitions) = ("t".into(), vec![row]);
         answer.topics = vec![topic];
     } else {
         let mut row = commits::OffsetFetchResponsePartitions::default();
         (row.partition_index, row.committed_offset, row.error_code) = (3, 41, 29);
+        row.committed_leader_epoch = 6;
         let mut topic = commits::OffsetFetchResponseTopics::default();
-        (topic.name, topic.partitions) = ("t".into(), vec![row]);
+        topic.partitions = vec![row];
+        if version >= OffsetFetch::TOPIC_IDS_FROM {
+            topic.topic_id = Uuid::from_bytes(5_u128.to_be_bytes());
+        } else {
+            topic.name = "t".into();
+        }
         let mut group = commits::OffsetFetchResponseGroup::default();
         (group.group_id, group.topics) = ("g".into(), vec![topic]);
         answer.groups = vec![group];
@@ -91,11 +111,12 @@ fn committed(version: i16) -> Bytes {
 
 #[test]
 fn committed_offsets_are_read_as_another_codec_writes_them() {
-    let groups = [GroupOffsets { group: "g".into(), topics: None }];
+    let groups = [GroupOffsets { group: "g".into(), topics: Some(fetched_topics([5, 6])) }];
     for version in OffsetFetch::VERSIONS {
         let read = answer(&OffsetFetch { groups: &groups }, version, &committed(version)).unwrap();
         let error = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
-        let row = FetchedOffset { topic: "t".into(), partition: 3, offset: 41, error };
+        let leader_epoch = if version >= 5 { 6 } else { -1 };
+        let row = FetchedOffset { topic: "t".into(), partition: 3, offset: 41, leader_epoch, error };
         assert_eq!((&*read[0].group, &read[0].offsets), ("g", &vec![row]), "{version}");
     }
 }
@@ -103,6 +124,7 @@ fn committed_offsets_are_read_as_another_codec_writes_them() {
 fn log_ends(version: i16) -> Bytes {
     let mut row = ends::ListOffsetsPartitionResponse::default();
     (row.partition_index, row.offset, row.error_code) = (3, 1 << 40, 6);
+    row.leader_epoch = if version >= 4 { 8 } else { -1 };
     let mut topic = ends::ListOffsetsTopicResponse::default();
     (topic.name, topic.partitions) = ("t".into(), vec![row]);
     let mut answer = wire::ListOffsetsResponse::default();
@@ -118,7 +140,9 @@ fn ends_of_logs_are_read_as_another_codec_writes_them() {
     for version in ListOffsets::VERSIONS {
         let read = answer(&ENDS, version, &log_ends(version)).unwrap();
         let error = ErrorCode::NOT_LEADER_OR_FOLLOWER;
-        assert_eq!(read, [ListedOffset { topic: "t".into(), partition: 3, error, offset: 1 << 40 }], "{version}");
+        let leader_epoch = if version >= 4 { 8 } else { -1 };
+        let row = ListedOffset { topic: "t".into(), partition: 3, error, offset: 1 << 40, leader_epoch };
+        assert_eq!(read, [row], "{version}");
     }
 }
 
@@ -127,6 +151,7 @@ fn cluster(version: i16) -> Bytes {
     (broker.node_id, broker.host, broker.port) = (5, "b5".into(), 9093);
     let mut partition = topics::MetadataResponsePartition::default();
     (partition.partition_index, partition.leader_id, partition.replica_nodes) = (2, -1, vec![5, 6]);
+    partition.leader_epoch = if version >= 7 { 9 } else { -1 };
     let mut topic = topics::MetadataResponseTopic::default();
     (topic.name, topic.partitions) = (Some("t".into()), vec![partition]);
     let mut answer = wire::MetadataResponse::default();
@@ -140,7 +165,8 @@ fn brokers_and_leaders_are_read_as_another_codec_writes_them() {
         let read = answer(&Metadata { topics: None }, version, &cluster(version)).unwrap();
         let broker = (read.brokers[0].id, &*read.brokers[0].host, read.brokers[0].port);
         assert_eq!(broker, (5, "b5", 9093), "{version}");
-        assert_eq!((&*read.topics[0].name, &read.topics[0].leaders), ("t", &vec![(2, -1)]), "{version}");
+        let leader = PartitionLeader { partition: 2, leader: -1, epoch: if version >= 7 { 9 } else { -1 } };
+        assert_eq!((&*read.topics[0].name, &read.topics[0].leaders), ("t", &vec![leader]), "{version}");
     }
 }
 
@@ -151,7 +177,7 @@ proptest! {
     #[test]
     fn answers_that_were_changed_on_the_way_make_no_reader_panic(
         kind in 0..3_usize,
-        version in 2..=9_i16,
+        version in 2..=10_i16,
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0_u8), Just(0x7f), Just(0xff), any::<u8>()]), 100),
     ) {
         let good = match kind {
@@ -163,7 +189,7 @@ proptest! {
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             let before = std::mem::replace(&mut bytes[at], byte);
-            let groups = [GroupOffsets { group: "g".into(), topics: None }];
+            let groups = [GroupOffsets { group: "g".into(), topics: Some(fetched_topics([5, 6])) }];
             let _ = answer(&OffsetFetch { groups: &groups }, version, &bytes);
             let _ = answer(&ENDS, version, &bytes);
             let _ = answer(&Metadata { topics: None }, version.max(4), &bytes[..at]);

@@ -75,7 +75,13 @@ async fn a_commit_past_the_end_is_a_race_until_readings_show_it_for_thirty_secon
             watermarks: Watermarks { start: Offset(0), end: Offset(900) },
             owner: None,
         };
-        let topic = TopicObservation { name: "orders".into(), id: None, partitions: vec![partition] };
+        let partitions = vec![partition];
+        let topic = TopicObservation {
+            name: "orders".into(),
+            id: None,
+            partition_count: u32::try_from(partitions.len()).expect("few"),
+            partitions,
+        };
         Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
     };
     let scene = Scene::new();

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::lag::streams::{Backlog, ShardReport};
 use crate::lag::{
-    ApplicationObservation, CommitOf, CommittedOffset, GroupHistory, GroupObservation, History, LagRules, Members,
-    Moment, Observation, Renewals, partition_lag,
+    ApplicationObservation, CommittedOffset, GroupHistory, GroupObservation, History, LagRules, Members, Moment,
+    Observation, Renewals, partition_lag,
 };
-use crate::trigger::{Compat, KafkaSource, PartitionRules, SourceRef, StreamName};
+use crate::trigger::{Compat, KafkaSource, ResetRules, SourceRef, StreamName};
 
 impl Flow {
     /// The flow after a reading of `source`; `None` where nobody wants to follow it.
@@ -25,7 +25,7 @@ impl Flow {
     ) -> Option<Self> {
         match (source, observation, history) {
             (SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
-                let rules = source.consumers.as_ref()?;
+                let rules = source.consumers?;
                 let past = past.and_then(|past| if let Self::Offsets(past) = past { Some(past) } else { None });
                 let reading = of_group(source, rules, group, history, past, now);
                 Some(Self::Offsets(OffsetFlow::fold(past, reading, now)))
@@ -41,7 +41,7 @@ impl Flow {
 
 fn of_group(
     source: &KafkaSource,
-    rules: &PartitionRules,
+    rules: ResetRules,
     group: &GroupObservation,
     history: &GroupHistory,
     past: Option<&OffsetFlow>,
@@ -53,11 +53,11 @@ fn of_group(
         isolation: source.isolation,
         compat: Compat::Fixed,
     };
-    let partitions = || history.with(group).filter(|(_, partition, _)| rules.partitions.selects(partition.partition.0));
+    let partitions = || history.with(group);
     let rows = partitions().map(|(topic, partition, past)| {
-        let committed = match (partition.committed, past.commit_of) {
-            (CommittedOffset::At(offset), CommitOf::ThisTopic) => Some(records(offset.0)),
-            (CommittedOffset::At(_), CommitOf::FormerTopic) | (CommittedOffset::None, _) => None,
+        let committed = match partition.committed {
+            CommittedOffset::At(offset) => Some(records(offset.0)),
+            CommittedOffset::None => None,
         };
         let behind = partition_lag(partition, past, rules_of_lag, now).records;
         OffsetRow {

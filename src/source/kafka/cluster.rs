@@ -4,19 +4,31 @@
 //! or coordinator holds up the sources that need it and no others. What failed makes its topic doubtful, and the next look at
 //! it begins with the topic's leaders.
 
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::ends::EndsReading;
 use super::group_rows::{GroupRows, Waiting};
 use super::job::Ends;
 use super::topics::Topics;
-use super::transport::ClusterTransport;
-use crate::lag::Report;
-use crate::trigger::{KafkaSource, SourceRef, TopicSelection};
+use super::transport::{ClusterTransport, TopicName};
+use crate::lag::{Report, SourceError};
+use crate::trigger::{SourceRef, TopicSelection};
+
+/// What comes within this time of the first goes on together; what comes later follows in a wave of its own.
+const WAVE: Duration = Duration::from_millis(250);
+/// What goes on together at most.
+const LARGEST_WAVE: usize = 5_000;
+
+/// A source, and the topics that it is about.
+pub(super) type SourceTopics = (Arc<SourceRef>, BTreeSet<TopicName>);
 
 /// Reads the groups of one cluster with one identity.
 pub struct Cluster<T> {
@@ -34,15 +46,30 @@ impl<T: ClusterTransport> Cluster<T> {
         &self.topics.transport
     }
 
-    /// Reads the `due` sources and reports each exactly once. Those whose topics are yet to be found hold up no others.
+    /// Reads the `due` sources and reports each exactly once.
     pub async fn observe(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
-        let (named, of_group): (Vec<_>, Vec<_>) = due.into_iter().partition(|source| names_its_topics(source));
-        tokio::join!(self.read(named, report), self.read(of_group, report));
+        let (mut named, mut of_groups) = (Vec::new(), Vec::new());
+        for source in due {
+            match source.as_ref() {
+                SourceRef::Kafka(kafka) => match &kafka.topics {
+                    TopicSelection::Named(names) => named.push((source.clone(), names.iter().cloned().collect())),
+                    TopicSelection::OfGroup { .. } => of_groups.push(source),
+                },
+                _ => report(&source, Err(SourceError::misdirected(&source, "a Kafka cluster"))),
+            }
+        }
+        let (found, sources) = mpsc::unbounded_channel();
+        let of_found = in_waves(sources, |wave| self.read(wave, report));
+        tokio::join!(
+            self.read(named, report),
+            self.topics.of_groups.find(self.transport(), of_groups, report, found),
+            of_found
+        );
     }
 
-    async fn read(&self, due: Vec<Arc<SourceRef>>, report: &Report) {
+    async fn read(&self, sources: Vec<SourceTopics>, report: &Report) {
         let mut waiting = Waiting::new();
-        for job in self.topics.plan(due, report).await {
+        for job in self.topics.plan(sources, report).await {
             if job.partitions().next().is_none() {
                 // every topic is absent, and counts as empty; a request for no partition would be one for all
                 report(&job.source, job.finish(&Ends::new()));
@@ -50,28 +77,21 @@ impl<T: ClusterTransport> Cluster<T> {
             }
             waiting.entry(job.group.clone()).or_default().push(job);
         }
-        let mut groups = GroupRows::ask(&self.topics.transport, waiting);
-        let (ready, mut waves) = mpsc::unbounded_channel();
-        let gather = async move {
-            while let Some(wave) = groups.next_wave(report).await {
-                // the other side reads for as long as waves come
-                let _ = ready.send(wave);
-            }
-        };
-        let read = async {
-            let mut reading = FuturesUnordered::new();
-            loop {
-                tokio::select! {
-                    Some(wave) = waves.recv() => reading.push(EndsReading::new(&self.topics, wave).run(report)),
-                    Some(()) = reading.next() => {}
-                    else => break,
-                }
-            }
-        };
-        tokio::join!(gather, read);
+        let (ready, jobs) = mpsc::unbounded_channel();
+        let read = in_waves(jobs, |wave| EndsReading::new(&self.topics, wave).run(report));
+        tokio::join!(GroupRows::ask(&self.topics, waiting).run(report, ready), read);
     }
 }
 
-fn names_its_topics(source: &SourceRef) -> bool {
-    !matches!(source, SourceRef::Kafka(KafkaSource { topics: TopicSelection::OfGroup { .. }, .. }))
+/// Runs over all items, in waves that do not wait for each other.
+async fn in_waves<V, F: Future<Output = ()>>(items: UnboundedReceiver<V>, run: impl Fn(Vec<V>) -> F) {
+    let mut waves = pin!(UnboundedReceiverStream::new(items).chunks_timeout(LARGEST_WAVE, WAVE));
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(wave) = waves.next() => running.push(run(wave)),
+            Some(()) = running.next() => {}
+            else => return,
+        }
+    }
 }

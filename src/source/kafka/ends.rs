@@ -13,8 +13,10 @@ use tokio_stream::{Stream, StreamExt as _, StreamMap};
 
 use super::job::{Ends, Job};
 use super::topics::{Refused, Topics};
-use super::transport::{BrokerId, ClusterTransport, LogPosition, RowError, TopicPartition};
-use crate::lag::{Offset, Report};
+use super::transport::{
+    BrokerId, ClusterTransport, Leader, LeaderEpoch, LogPosition, OffsetAndEpoch, RowError, TopicPartition,
+};
+use crate::lag::Report;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -27,14 +29,14 @@ const LOOK_UP_SOON: Duration = Duration::from_millis(100);
 type Key = (TopicPartition, LogPosition);
 
 /// A row, or the end of an answer.
-type Answer = Option<(Key, Result<Offset, RowError>)>;
+type Answer = Option<(Key, Result<OffsetAndEpoch, RowError>)>;
 
 pub(super) struct EndsReading<'a, T> {
     topics: &'a Topics<T>,
     open: Vec<Job>,
     ends: Ends,
     /// Who was asked last for each row.
-    asked: HashMap<Key, BrokerId>,
+    asked: HashMap<Key, Leader>,
     /// Rows that have not come yet.
     awaited: HashSet<Key>,
     answers: StreamMap<usize, Pin<Box<dyn Stream<Item = Answer> + Send>>>,
@@ -83,7 +85,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         }
     }
 
-    fn take(&mut self, key: Key, row: Result<Offset, RowError>) {
+    fn take(&mut self, key: Key, row: Result<OffsetAndEpoch, RowError>) {
         self.awaited.remove(&key);
         if row.is_err() {
             self.topics.topology().doubt(&key.0.topic);
@@ -125,7 +127,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     /// Asks for what is lacking: a leader that was not asked for it last, or one that said it was moving. Tells whether there
     /// was anybody to ask.
     fn ask(&mut self, refused: &Refused) -> bool {
-        let mut asks: HashMap<(BrokerId, LogPosition), HashSet<TopicPartition>> = HashMap::new();
+        let mut asks: HashMap<(BrokerId, LogPosition), HashMap<TopicPartition, Option<LeaderEpoch>>> = HashMap::new();
         let lacking: Vec<_> = self.lacking().collect();
         let now = Instant::now();
         for key in lacking {
@@ -139,7 +141,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
             let moving = matches!(self.ends.get(&key), Some(Err(RowError::Moving(_)))) && !self.awaited.contains(&key);
             if moving || self.asked.get(&key) != Some(&leader) {
                 self.awaited.insert(key.clone());
-                asks.entry((leader, *position)).or_default().insert(partition.clone());
+                asks.entry((leader.broker, *position)).or_default().insert(partition.clone(), leader.epoch);
                 self.asked.insert(key, leader);
             }
         }

@@ -1,28 +1,28 @@
-//! What coordinators say of the groups of a round: what each committed, and who is in those that are followed.
+//! What coordinators report about the groups of a round: what each committed, and the members of those that are followed.
 //!
-//! Both are asked for at once, and each group goes on as soon as its own answers have come: a group that says one of them late,
-//! or never, holds up nobody else.
+//! Both are requested at once, and each group goes on as soon as its own answers have come.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::job::{Job, failed};
-use super::transport::{ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, Rows};
+use super::topics::Topics;
+use super::transport::{
+    ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, Rows, TopicName,
+    TopicPartitions,
+};
 use crate::lag::Report;
 
 const DEADLINE: Duration = Duration::from_secs(3);
-
-/// Groups that answer within this time of the first go on together; later ones follow in a wave of their own.
-const WAVE: Duration = Duration::from_millis(250);
 
 /// Jobs that wait for their groups.
 pub(super) type Waiting = HashMap<GroupId, Vec<Job>>;
 
 /// The answers about the groups of a round, while they come.
-pub(super) struct GroupRows {
+pub(super) struct GroupRows<'a, T> {
+    topics: &'a Topics<T>,
     waiting: Waiting,
     committed: Rows<GroupId, CommittedRows>,
     members: Rows<GroupId, GroupState>,
@@ -34,39 +34,29 @@ enum Row {
     Members(Result<GroupState, RowError>),
 }
 
-impl GroupRows {
-    pub(super) fn ask<T: ClusterTransport>(transport: &T, waiting: Waiting) -> Self {
+impl<'a, T: ClusterTransport> GroupRows<'a, T> {
+    pub(super) fn ask(topics: &'a Topics<T>, waiting: Waiting) -> Self {
         let asks = waiting.iter().map(|(group, jobs)| {
-            let partitions: HashSet<_> = jobs.iter().flat_map(Job::partitions).collect();
-            GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(partitions.into_iter().collect()) }
+            let partitions = PartitionsAsk::Named(selected(jobs).into_values().collect());
+            GroupAsk { group: group.clone(), partitions }
         });
-        let committed = transport.committed(asks.collect(), DEADLINE);
+        let committed = topics.transport.committed(asks.collect(), DEADLINE);
         let followed = waiting.iter().filter(|(_, jobs)| jobs.iter().any(Job::lacks_members));
         let followed: Vec<_> = followed.map(|(group, _)| group.clone()).collect();
-        let nobody = followed.is_empty();
-        let members = if nobody { mpsc::unbounded_channel().1 } else { transport.groups(followed, DEADLINE) };
-        Self { waiting, committed, members }
+        let members =
+            if followed.is_empty() { mpsc::unbounded_channel().1 } else { topics.transport.groups(followed, DEADLINE) };
+        Self { topics, waiting, committed, members }
     }
 
-    /// The next jobs that know all of their groups that they need, or nothing when no job is left. What failed is reported.
-    pub(super) async fn next_wave(&mut self, report: &Report) -> Option<Vec<Job>> {
-        let mut wave = Vec::new();
-        let mut until = None;
+    /// Passes on each job as soon as its group has answered, and reports those that failed.
+    pub(super) async fn run(mut self, report: &Report, ready: UnboundedSender<Job>) {
         while !self.waiting.is_empty() {
-            let row = match until {
-                None => self.next().await,
-                Some(until) => match timeout_at(until, self.next()).await {
-                    Ok(row) => row,
-                    Err(_) => return Some(wave),
-                },
-            };
-            match row {
-                Some((group, row)) => wave.append(&mut self.take(&group, row, report)),
-                None => self.give_up(report),
+            let Some((group, row)) = self.next().await else { return self.give_up(report) };
+            for job in self.take(&group, row, report) {
+                // the other end reads for as long as jobs come
+                let _ = ready.send(job);
             }
-            until = until.or_else(|| (!wave.is_empty()).then(|| Instant::now() + WAVE));
         }
-        (!wave.is_empty()).then_some(wave)
     }
 
     async fn next(&mut self) -> Option<(GroupId, Row)> {
@@ -81,7 +71,17 @@ impl GroupRows {
     fn take(&mut self, group: &GroupId, row: Row, report: &Report) -> Vec<Job> {
         let Some(mut jobs) = self.waiting.remove(group) else { return Vec::new() };
         match row {
-            Row::Committed(Ok(rows)) => jobs.iter_mut().for_each(|job| job.commit(&rows)),
+            Row::Committed(Ok(rows)) => {
+                for (partition, row) in &rows {
+                    if matches!(row, Err(RowError::Moving(_))) {
+                        // its id is another one by now
+                        self.topics.topology().doubt(&partition.topic);
+                    }
+                }
+                for job in &mut jobs {
+                    job.commit(&rows);
+                }
+            }
             Row::Committed(Err(error)) => no_commits(&std::mem::take(&mut jobs), &error, report),
             Row::Members(Ok(state)) => {
                 jobs.iter_mut().filter(|job| job.lacks_members()).for_each(|job| job.join(&state));
@@ -107,6 +107,23 @@ impl GroupRows {
             no_commits(&without_commits, &error, report);
         }
     }
+}
+
+/// What the jobs of one group select, each partition once.
+fn selected(jobs: &[Job]) -> BTreeMap<TopicName, TopicPartitions> {
+    let mut topics = BTreeMap::<_, TopicPartitions>::new();
+    for topic in jobs.iter().flat_map(|job| &job.topics).map(|topic| &topic.selected) {
+        match topics.get_mut(&topic.name) {
+            None => drop(topics.insert(topic.name.clone(), topic.clone())),
+            Some(known) if known.partitions == topic.partitions => {}
+            Some(known) => {
+                known.partitions.extend(&topic.partitions);
+                known.partitions.sort_unstable();
+                known.partitions.dedup();
+            }
+        }
+    }
+    topics
 }
 
 fn no_commits(jobs: &[Job], error: &RowError, report: &Report) {

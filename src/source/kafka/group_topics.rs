@@ -1,22 +1,34 @@
 //! Which topics a group reads, for triggers that name none.
 //!
 //! A topic that the principal may not see is left out of a group's committed offsets without an error, so that list alone is
-//! not trusted: what members were given counts too, and a topic that was seen once stays until the cluster says it is gone.
+//! not trusted: what members are assigned counts too, and a topic that was seen before counts until its own committed offsets
+//! are gone, or the topic is.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::future::Either;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::OnceCell;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::cluster::SourceTopics;
 use super::job::failed;
-use super::transport::{ClusterTransport, GroupAsk, GroupId, PartitionsAsk, RowError, TopicName, TopicsAsk};
-use crate::lag::{FORGET_AFTER, SourceError, SourceErrorKind};
+use super::transport::{
+    ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, TopicName,
+    TopicPartitions, TopicsAsk,
+};
+use crate::lag::{FORGET_AFTER, Report, SourceError, SourceErrorKind};
 use crate::trigger::{SourceRef, TopicSelection, WithoutCommits};
 
 /// New topics of a group are seen after this long at the latest.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(3);
+
+type TopicNames = BTreeSet<TopicName>;
 
 /// The topics of groups, as last seen.
 #[derive(Debug, Default)]
@@ -26,15 +38,25 @@ pub(super) struct GroupTopics {
 
 #[derive(Debug)]
 struct Seen {
-    topics: BTreeSet<TopicName>,
+    topics: TopicNames,
     read_at: Instant,
 }
 
-/// The topics of the groups of one round.
+/// What has come of a group.
 #[derive(Default)]
-pub(super) struct Found {
-    groups: HashMap<GroupId, Result<BTreeSet<TopicName>, RowError>>,
-    cluster: Option<Result<BTreeSet<TopicName>, RowError>>,
+struct Answers {
+    committed: Option<Result<TopicNames, RowError>>,
+    assigned: Option<Result<TopicNames, RowError>>,
+}
+
+/// The search for the topics of the groups of one round.
+struct Search<'a, T> {
+    transport: &'a T,
+    known: &'a GroupTopics,
+    report: &'a Report,
+    found: UnboundedSender<SourceTopics>,
+    /// Every topic of the cluster, once it is needed.
+    cluster: OnceCell<Result<TopicNames, RowError>>,
 }
 
 impl GroupTopics {
@@ -42,64 +64,63 @@ impl GroupTopics {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the topics of those sources that name none.
-    pub(super) async fn read<T: ClusterTransport>(&self, transport: &T, due: &[Arc<SourceRef>]) -> Found {
-        let mut found = Found::default();
-        let mut whole_cluster = false;
-        let mut unread = HashSet::new();
-        for source in due {
+    /// Finds the topics of these sources; each goes on as soon as its own group has answered.
+    pub(super) async fn find<T: ClusterTransport>(
+        &self,
+        transport: &T,
+        sources: Vec<Arc<SourceRef>>,
+        report: &Report,
+        found: UnboundedSender<SourceTopics>,
+    ) {
+        let mut waiting: HashMap<GroupId, Vec<Arc<SourceRef>>> = HashMap::new();
+        for source in sources {
             let SourceRef::Kafka(kafka) = source.as_ref() else { continue };
-            let TopicSelection::OfGroup { without_commits } = kafka.topics else { continue };
-            whole_cluster |= without_commits == WithoutCommits::EveryTopicOfCluster;
-            match self.seen().get(&kafka.group) {
-                Some(seen) if !seen.topics.is_empty() && seen.read_at.elapsed() < READ_AGAIN_AFTER => {
-                    found.groups.insert(kafka.group.clone(), Ok(seen.topics.clone()));
+            waiting.entry(kafka.group.clone()).or_default().push(source.clone());
+        }
+        let search = Search { transport, known: self, report, found, cluster: OnceCell::new() };
+        let mut going_on = FuturesUnordered::new();
+        for (group, topics) in self.fresh(waiting.keys()) {
+            let sources = waiting.remove(&group).unwrap_or_default();
+            going_on.push(Either::Left(search.pass_on(sources, Ok(topics))));
+        }
+        let groups: Vec<_> = waiting.keys().cloned().collect();
+        let all = |group: &GroupId| GroupAsk { group: group.clone(), partitions: PartitionsAsk::AllCommitted };
+        let mut committed = transport.committed(groups.iter().map(all).collect(), DEADLINE);
+        let mut members = transport.groups(groups, DEADLINE);
+        let mut answers: HashMap<GroupId, Answers> = HashMap::new();
+        loop {
+            let group = tokio::select! {
+                Some((group, rows)) = committed.recv() => {
+                    answers.entry(group.clone()).or_default().committed = Some(rows.map(committed_topics));
+                    group
                 }
-                _ => drop(unread.insert(kafka.group.clone())),
+                Some((group, state)) = members.recv() => {
+                    answers.entry(group.clone()).or_default().assigned = Some(assigned_topics(state));
+                    group
+                }
+                Some(()) = going_on.next() => continue,
+                else => break,
+            };
+            if let Some(topics) = answers.get_mut(&group).and_then(Answers::take)
+                && let Some(sources) = waiting.remove(&group)
+            {
+                going_on.push(Either::Right(search.settle(group, sources, topics)));
             }
         }
-        if !unread.is_empty() {
-            self.ask(transport, unread.into_iter().collect(), &mut found).await;
+        for sources in waiting.into_values() {
+            search.pass_on(sources, Err(RowError::Overdue("no answer".into()))).await;
         }
-        if whole_cluster && found.groups.values().any(|topics| topics.as_ref().is_ok_and(BTreeSet::is_empty)) {
-            let rows = transport.topics(TopicsAsk::All, DEADLINE).await;
-            found.cluster = Some(rows.map(|rows| rows.into_iter().map(|(name, _)| name).collect()));
-        }
-        found
     }
 
-    async fn ask<T: ClusterTransport>(&self, transport: &T, groups: Vec<GroupId>, found: &mut Found) {
-        let asks =
-            groups.iter().map(|group| GroupAsk { group: group.clone(), partitions: PartitionsAsk::AllCommitted });
-        let mut committed = transport.committed(asks.collect(), DEADLINE);
-        let mut members = transport.groups(groups.clone(), DEADLINE);
-        while let Some((group, rows)) = committed.recv().await {
-            let topics = rows.map(|rows| rows.into_iter().map(|(partition, _)| partition.topic).collect());
-            found.groups.insert(group, topics);
-        }
-        while let Some((group, state)) = members.recv().await {
-            let Some(Ok(topics)) = found.groups.get_mut(&group) else { continue };
-            match state {
-                Ok(state) => {
-                    let assigned = state.members.into_iter().flat_map(|member| member.assignment);
-                    topics.extend(assigned.map(|partition| partition.topic));
-                }
-                // brokers that cannot describe groups still tell their commits
-                Err(RowError::Broker(_) | RowError::Gone(_)) => {}
-                Err(error) => drop(found.groups.insert(group, Err(error))),
-            }
-        }
-        let mut seen = self.seen();
-        seen.retain(|_, seen| seen.read_at.elapsed() < FORGET_AFTER);
-        for group in groups {
-            let unanswered = || Err(RowError::Overdue("no answer".into()));
-            let Ok(topics) = found.groups.entry(group.clone()).or_insert_with(unanswered) else { continue };
-            let read_at = Instant::now();
-            let seen = seen.entry(group).or_insert_with(|| Seen { topics: BTreeSet::new(), read_at });
-            seen.read_at = read_at;
-            seen.topics.append(&mut topics.clone());
-            topics.clone_from(&seen.topics);
-        }
+    /// Those of the groups whose topics need not be read again yet.
+    fn fresh<'a>(&self, groups: impl Iterator<Item = &'a GroupId>) -> Vec<(GroupId, TopicNames)> {
+        let seen = self.seen();
+        let fresh = groups.filter_map(|group| {
+            let seen = seen.get(group)?;
+            let good = !seen.topics.is_empty() && seen.read_at.elapsed() < READ_AGAIN_AFTER;
+            good.then(|| (group.clone(), seen.topics.clone()))
+        });
+        fresh.collect()
     }
 
     /// The cluster refused a topic: one that is gone is no topic of any group any more, one that is denied stays an error.
@@ -112,26 +133,116 @@ impl GroupTopics {
     }
 }
 
-impl Found {
-    /// The topics of a group.
-    pub(super) fn topics(
-        &self,
-        group: &GroupId,
-        without_commits: WithoutCommits,
-        source: &SourceRef,
-    ) -> Result<BTreeSet<TopicName>, SourceError> {
-        let refused = |error: &RowError| failed(format!("could not read the topics of {source}"), error);
-        let topics = match self.groups.get(group) {
-            Some(topics) => topics.as_ref().map_err(refused)?,
-            None => return Err(refused(&RowError::Overdue("no answer".into()))),
+impl Answers {
+    /// The topics of the group, once both answers are there.
+    fn take(&mut self) -> Option<Result<TopicNames, RowError>> {
+        if self.committed.is_none() || self.assigned.is_none() {
+            return None;
+        }
+        let (committed, assigned) = (self.committed.take()?, self.assigned.take()?);
+        Some(committed.and_then(|committed| Ok(&committed | &assigned?)))
+    }
+}
+
+fn committed_topics(rows: CommittedRows) -> TopicNames {
+    rows.into_iter().map(|(partition, _)| partition.topic).collect()
+}
+
+fn assigned_topics(state: Result<GroupState, RowError>) -> Result<TopicNames, RowError> {
+    match state {
+        Ok(state) => {
+            let assigned = state.members.into_iter().flat_map(|member| member.assignment);
+            Ok(assigned.map(|partition| partition.topic).collect())
+        }
+        // brokers that cannot describe groups still report their commits
+        Err(RowError::Broker(_) | RowError::Gone(_)) => Ok(TopicNames::new()),
+        Err(error) => Err(error),
+    }
+}
+
+impl<T: ClusterTransport> Search<'_, T> {
+    /// Remembers the topics of a group, those that it has still committed to included, and passes its sources on.
+    async fn settle(&self, group: GroupId, sources: Vec<Arc<SourceRef>>, answer: Result<TopicNames, RowError>) {
+        let topics = match answer {
+            Ok(topics) => self.with_hidden(&group, topics).await,
+            Err(error) => Err(error),
         };
-        match (topics.is_empty(), without_commits, &self.cluster) {
-            (false, ..) => Ok(topics.clone()),
-            (true, WithoutCommits::EveryTopicOfCluster, Some(all)) => all.clone().map_err(|error| refused(&error)),
-            (true, ..) => {
+        if let Ok(topics) = &topics {
+            let mut seen = self.known.seen();
+            seen.retain(|_, seen| seen.read_at.elapsed() < FORGET_AFTER);
+            seen.insert(group, Seen { topics: topics.clone(), read_at: Instant::now() });
+        }
+        self.pass_on(sources, topics).await;
+    }
+
+    /// Adds the topics that were seen before and are left out now, unless the group has no committed offset for them any more.
+    async fn with_hidden(&self, group: &GroupId, mut topics: TopicNames) -> Result<TopicNames, RowError> {
+        let before = self.known.seen().get(group).map(|seen| seen.topics.clone()).unwrap_or_default();
+        let missing: Vec<_> = before.difference(&topics).cloned().collect();
+        if missing.is_empty() {
+            return Ok(topics);
+        }
+        let mut asked = Vec::new();
+        for (name, row) in self.transport.topics(TopicsAsk::Named(missing), DEADLINE).await? {
+            match row {
+                Ok(topic) => {
+                    let partitions = topic.partitions.iter().map(|&(partition, _)| partition).collect();
+                    asked.push(TopicPartitions { name, id: topic.id, partitions });
+                }
+                Err(RowError::Gone(_)) => {}
+                // what is wrong with it is reported by those who read it
+                Err(_) => drop(topics.insert(name)),
+            }
+        }
+        if asked.is_empty() {
+            return Ok(topics);
+        }
+        let ask = GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(asked) };
+        let Some((_, rows)) = self.transport.committed(vec![ask], DEADLINE).recv().await else {
+            return Err(RowError::Overdue("no answer".into()));
+        };
+        let still = rows?.into_iter().filter(|(_, row)| !matches!(row, Ok(None)));
+        topics.extend(still.map(|(partition, _)| partition.topic));
+        Ok(topics)
+    }
+
+    async fn pass_on(&self, sources: Vec<Arc<SourceRef>>, topics: Result<TopicNames, RowError>) {
+        for source in sources {
+            match self.topics_of(&source, &topics).await {
+                // the other end reads for as long as sources come
+                Ok(topics) => drop(self.found.send((source, topics))),
+                Err(error) => (self.report)(&source, Err(error)),
+            }
+        }
+    }
+
+    async fn topics_of(
+        &self,
+        source: &SourceRef,
+        topics: &Result<TopicNames, RowError>,
+    ) -> Result<TopicNames, SourceError> {
+        let refused = |error: &RowError| failed(format!("could not read the topics of {source}"), error);
+        let topics = topics.as_ref().map_err(refused)?;
+        if !topics.is_empty() {
+            return Ok(topics.clone());
+        }
+        let every = TopicSelection::OfGroup { without_commits: WithoutCommits::EveryTopicOfCluster };
+        match source {
+            SourceRef::Kafka(kafka) if kafka.topics == every => {
+                self.every_topic().await.map_err(|error| refused(&error))
+            }
+            _ => {
                 let attempt = format!("the topics of {source} are unknown: it has no committed offset and no member");
                 Err(SourceError::new(SourceErrorKind::Missing, attempt).remedy("name them with topic"))
             }
         }
+    }
+
+    async fn every_topic(&self) -> Result<TopicNames, RowError> {
+        let read = || async {
+            let rows = self.transport.topics(TopicsAsk::All, DEADLINE).await?;
+            Ok(rows.into_iter().map(|(name, _)| name).collect())
+        };
+        self.cluster.get_or_init(read).await.clone()
     }
 }

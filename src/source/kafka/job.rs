@@ -3,15 +3,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::transport::{CommittedRows, GroupId, GroupState, LogPosition, RowError, Topic, TopicName, TopicPartition};
+use super::transport::{
+    CommittedRows, GroupId, GroupState, LogPosition, OffsetAndEpoch, RowError, TopicPartition, TopicPartitions,
+};
 use crate::lag::{
-    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, Offset, PartitionObservation,
-    SourceError, SourceErrorKind, TopicObservation, Watermarks,
+    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, PartitionObservation, SourceError,
+    SourceErrorKind, TopicObservation, Watermarks,
 };
 use crate::trigger::{IsolationLevel, KafkaSource, SourceRef};
 
 /// Offsets that were read, by partition and end of the log.
-pub(super) type Ends = HashMap<(TopicPartition, LogPosition), Result<Offset, RowError>>;
+pub(super) type Ends = HashMap<(TopicPartition, LogPosition), Result<OffsetAndEpoch, RowError>>;
+
+/// A topic of a source.
+pub(super) struct JobTopic {
+    /// What the source selects of it.
+    pub(super) selected: TopicPartitions,
+    /// How many partitions it has.
+    pub(super) partition_count: u32,
+}
 
 /// One source of a round whose topics are known.
 pub(super) struct Job {
@@ -19,10 +29,10 @@ pub(super) struct Job {
     pub(super) group: GroupId,
     end: LogPosition,
     /// Ordered by name.
-    topics: Vec<(TopicName, Topic)>,
+    pub(super) topics: Vec<JobTopic>,
     absent: Vec<Arc<str>>,
     /// Until they are read.
-    committed: Option<HashMap<TopicPartition, Result<CommittedOffset, RowError>>>,
+    committed: Option<HashMap<TopicPartition, Result<Option<OffsetAndEpoch>, RowError>>>,
     /// Until they are read, where they are to be.
     members: Option<Members>,
     owners: HashMap<TopicPartition, MemberIndex>,
@@ -32,10 +42,10 @@ impl Job {
     pub(super) fn new(
         source: Arc<SourceRef>,
         kafka: &KafkaSource,
-        mut topics: Vec<(TopicName, Topic)>,
+        mut topics: Vec<JobTopic>,
         absent: Vec<Arc<str>>,
     ) -> Self {
-        topics.sort_by(|(one, _), (other, _)| one.cmp(other));
+        topics.sort_by(|one, other| one.selected.name.cmp(&other.selected.name));
         let end = match kafka.isolation {
             IsolationLevel::ReadUncommitted => LogPosition::End,
             IsolationLevel::ReadCommitted => LogPosition::StableEnd,
@@ -71,10 +81,11 @@ impl Job {
         self.owners = owned.collect();
     }
 
-    /// Every partition.
+    /// Every partition that the source selects.
     pub(super) fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
-        self.topics.iter().flat_map(|(name, topic)| {
-            topic.partitions.iter().map(|&(partition, _)| TopicPartition { topic: name.clone(), partition })
+        self.topics.iter().flat_map(|JobTopic { selected, .. }| {
+            let of = |&partition| TopicPartition { topic: selected.name.clone(), partition };
+            selected.partitions.iter().map(of)
         })
     }
 
@@ -95,24 +106,30 @@ impl Job {
         })
     }
 
-    fn committed_at(&self, partition: &TopicPartition) -> Option<&Result<CommittedOffset, RowError>> {
+    fn committed_at(&self, partition: &TopicPartition) -> Option<&Result<Option<OffsetAndEpoch>, RowError>> {
         self.committed.as_ref()?.get(partition)
     }
 
     /// The observation, or why there is none: a single missing row is reason enough.
     pub(super) fn finish(&self, ends: &Ends) -> Result<Observation, SourceError> {
         let mut failures = Failures::default();
-        let topics = self.topics.iter().map(|(name, topic)| {
-            let partitions = topic.partitions.iter().filter_map(|&(partition, _)| {
-                let key = TopicPartition { topic: name.clone(), partition };
+        let topics = self.topics.iter().map(|JobTopic { selected, partition_count }| {
+            let partitions = selected.partitions.iter().filter_map(|&partition| {
+                let key = TopicPartition { topic: selected.name.clone(), partition };
                 let committed = failures.take(&key, "committed offset", self.committed_at(&key));
                 let start = failures.take(&key, "start of the log", ends.get(&(key.clone(), LogPosition::Start)));
                 let end = failures.take(&key, "end of the log", ends.get(&(key.clone(), self.end)));
-                let watermarks = Watermarks { start: start?, end: end? };
+                let (start, end) = (start?, end?);
+                let watermarks = Watermarks { start: start.offset, end: end.offset };
                 let owner = self.owners.get(&key).copied();
-                Some(PartitionObservation { partition, committed: committed?, watermarks, owner })
+                Some(PartitionObservation { partition, committed: of_this_topic(committed?, end), watermarks, owner })
             });
-            TopicObservation { name: name.clone(), id: topic.id, partitions: partitions.collect() }
+            TopicObservation {
+                name: selected.name.clone(),
+                id: selected.id,
+                partition_count: *partition_count,
+                partitions: partitions.collect(),
+            }
         });
         let members = self.members.clone().unwrap_or(Members::Unread);
         let observation = GroupObservation { topics: topics.collect(), absent: self.absent.clone(), members };
@@ -126,6 +143,16 @@ impl Job {
                 Err(failed(format!("could not read the {what} for {}{more}", self.source), &error))
             }
         }
+    }
+}
+
+/// A commit of a later epoch than the leader's, which was read after it, was made for a deleted topic of the same name, whose
+/// epochs went further: no offset is committed for this one.
+fn of_this_topic(committed: Option<OffsetAndEpoch>, end: OffsetAndEpoch) -> CommittedOffset {
+    let former = |commit: OffsetAndEpoch| commit.epoch.zip(end.epoch).is_some_and(|(commit, end)| commit > end);
+    match committed {
+        Some(commit) if !former(commit) => CommittedOffset::At(commit.offset),
+        _ => CommittedOffset::None,
     }
 }
 
@@ -180,8 +207,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::lag::{PartitionId, SourceErrorKind};
-    use crate::source::kafka::transport::BrokerId;
+    use crate::lag::{Offset, PartitionId, SourceErrorKind};
+    use crate::source::kafka::transport::LeaderEpoch;
     use crate::trigger::Trigger;
 
     fn job() -> Job {
@@ -189,19 +216,28 @@ mod tests {
         let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let source = Trigger::parse(&metadata).expect("a good trigger").source;
         let SourceRef::Kafka(kafka) = &source else { panic!("a Kafka source") };
-        let topic = Topic { id: None, partitions: vec![(PartitionId(0), Some(BrokerId(1)))] };
-        Job::new(Arc::new(source.clone()), kafka, vec![("t".into(), topic)], Vec::new())
+        let selected = TopicPartitions { name: "t".into(), id: None, partitions: vec![PartitionId(0)] };
+        let topic = JobTopic { selected, partition_count: 1 };
+        Job::new(Arc::new(source.clone()), kafka, vec![topic], Vec::new())
     }
 
     fn key() -> TopicPartition {
         TopicPartition { topic: "t".into(), partition: PartitionId(0) }
     }
 
+    fn at(offset: u64, epoch: Option<u32>) -> OffsetAndEpoch {
+        OffsetAndEpoch { offset: Offset(offset), epoch: epoch.map(LeaderEpoch) }
+    }
+
+    fn ends(end: OffsetAndEpoch) -> Ends {
+        Ends::from([((key(), LogPosition::Start), Ok(at(0, None))), ((key(), LogPosition::End), Ok(end))])
+    }
+
     /// L1 to L3: KEDA counts a partition that the answer lacks as no lag.
     #[test]
     fn a_row_that_is_missing_is_an_error_and_never_zero() {
-        let start = ((key(), LogPosition::Start), Ok(Offset(0)));
-        for committed in [CommittedOffset::None, CommittedOffset::At(Offset(100))] {
+        let start = ((key(), LogPosition::Start), Ok(at(0, None)));
+        for committed in [None, Some(at(100, None))] {
             let mut job = job();
             job.commit(&vec![(key(), Ok(committed))]);
             let ends = Ends::from([start.clone()]);
@@ -226,9 +262,27 @@ mod tests {
         for (row, kind) in cases {
             let mut job = job();
             job.commit(&vec![(key(), Err(row))]);
-            let end = ((key(), LogPosition::End), Ok(Offset(5)));
-            let ends = Ends::from([((key(), LogPosition::Start), Ok(Offset(0))), end]);
-            assert_eq!(job.finish(&ends).expect_err("a row failed").kind(), kind);
+            assert_eq!(job.finish(&ends(at(5, None))).expect_err("a row failed").kind(), kind);
+        }
+    }
+
+    /// K5: a recreated topic begins again at epoch 0.
+    #[test]
+    fn a_commit_of_a_later_epoch_than_the_leaders_belongs_to_a_deleted_topic() {
+        let none = CommittedOffset::None;
+        let committed = CommittedOffset::At(Offset(2));
+        let cases = [
+            (Some(3), Some(0), none),
+            (Some(3), Some(3), committed),
+            (Some(3), Some(4), committed),
+            (Some(3), None, committed),
+            (None, Some(0), committed),
+        ];
+        for (of_commit, of_leader, expected) in cases {
+            let mut job = job();
+            job.commit(&vec![(key(), Ok(Some(at(2, of_commit))))]);
+            let Ok(Observation::Kafka(group)) = job.finish(&ends(at(42, of_leader))) else { panic!("a reading") };
+            assert_eq!(group.topics[0].partitions[0].committed, expected, "{of_commit:?} {of_leader:?}");
         }
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cluster::SourceTopics;
 use super::group_topics::GroupTopics;
-use super::job::{Job, failed};
+use super::job::{Job, JobTopic, failed};
 use super::topology::Topology;
-use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicsAsk};
+use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicPartitions, TopicsAsk};
 use crate::lag::{Report, SourceError, SourceErrorKind};
-use crate::trigger::{AbsentTopics, KafkaSource, SourceRef, TopicSelection};
+use crate::trigger::{AbsentTopics, KafkaSource, SourceRef};
 
 const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -19,7 +20,7 @@ const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Topics<T> {
     pub(super) transport: T,
     topology: Mutex<Topology>,
-    of_groups: GroupTopics,
+    pub(super) of_groups: GroupTopics,
 }
 
 /// Topics that could not be read, and why.
@@ -35,27 +36,11 @@ impl<T: ClusterTransport> Topics<T> {
         self.topology.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the topics of every source; those without are reported.
-    pub(super) async fn plan(&self, due: Vec<Arc<SourceRef>>, report: &Report) -> Vec<Job> {
-        let mut named = Vec::with_capacity(due.len());
-        let groups = self.of_groups.read(&self.transport, &due).await;
-        for source in due {
-            let SourceRef::Kafka(kafka) = source.as_ref() else {
-                report(&source, Err(SourceError::misdirected(&source, "a Kafka cluster")));
-                continue;
-            };
-            let names = match &kafka.topics {
-                TopicSelection::Named(names) => Ok(names.iter().cloned().collect()),
-                TopicSelection::OfGroup { without_commits } => groups.topics(&kafka.group, *without_commits, &source),
-            };
-            match names {
-                Ok(names) => named.push((source, names)),
-                Err(error) => report(&source, Err(error)),
-            }
-        }
-        let refused = self.refresh(named.iter().flat_map(|(_, names): &(_, BTreeSet<TopicName>)| names)).await;
-        let mut jobs = Vec::with_capacity(named.len());
-        for (source, names) in named {
+    /// Reads what is to be known of the topics; sources without are reported.
+    pub(super) async fn plan(&self, sources: Vec<SourceTopics>, report: &Report) -> Vec<Job> {
+        let refused = self.refresh(sources.iter().flat_map(|(_, names): &SourceTopics| names)).await;
+        let mut jobs = Vec::with_capacity(sources.len());
+        for (source, names) in sources {
             let SourceRef::Kafka(kafka) = source.as_ref() else { continue };
             match self.job(&source, kafka, &names, &refused) {
                 Ok(job) => jobs.push(job),
@@ -102,7 +87,7 @@ impl<T: ClusterTransport> Topics<T> {
         for name in names {
             // leaders as last seen are better than none while the metadata cannot be read
             if let Some(topic) = topology.topic(name, now) {
-                topics.push((name.clone(), topic));
+                topics.push(selected(name, &topic, kafka));
                 continue;
             }
             let error = refused.get(name).cloned().unwrap_or_else(|| RowError::Overdue("no answer".into()));
@@ -111,9 +96,25 @@ impl<T: ClusterTransport> Topics<T> {
                 _ => return Err(failed(format!("could not read topic {name} for {source}"), &error)),
             }
         }
-        if topics.iter().all(|(_, topic): &(_, Topic)| topic.partitions.is_empty()) && absent.is_empty() {
+        let most = topics.iter().map(|topic| topic.partition_count).max().unwrap_or(0);
+        if most == 0 && absent.is_empty() {
             return Err(SourceError::new(SourceErrorKind::Missing, format!("no topic of {source} has a partition")));
+        }
+        // a selection of nothing is a mistake, and no lag of zero; where no partition exists there is nothing to select
+        if most > 0 && topics.iter().all(|topic| topic.selected.partitions.is_empty()) {
+            let attempt = format!("partitionLimitation selects no partition of {source}");
+            let error = SourceError::new(SourceErrorKind::Missing, attempt)
+                .because(format!("its topics have partitions 0 to {}", most - 1));
+            return Err(error.remedy("correct partitionLimitation"));
         }
         Ok(Job::new(source.clone(), kafka, topics, absent))
     }
+}
+
+fn selected(name: &TopicName, topic: &Topic, kafka: &KafkaSource) -> JobTopic {
+    let partitions = topic.partitions.iter().map(|&(partition, _)| partition);
+    let partitions = partitions.filter(|partition| kafka.partitions.selects(partition.0));
+    let selected = TopicPartitions { name: name.clone(), id: topic.id, partitions: partitions.collect() };
+    let last = topic.partitions.last().map_or(0, |&(partition, _)| partition.0.saturating_add(1));
+    JobTopic { selected, partition_count: last }
 }

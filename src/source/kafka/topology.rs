@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{BrokerId, RowError, Topic, TopicName};
+use super::transport::{Leader, RowError, Topic, TopicName};
 use crate::lag::{FORGET_AFTER, PartitionId};
 
 /// Partitions that were added are seen after this long at the latest.
@@ -56,7 +56,7 @@ impl Topology {
     }
 
     /// The leader of a partition as last seen.
-    pub(super) fn leader(&self, name: &TopicName, partition: PartitionId) -> Option<BrokerId> {
+    pub(super) fn leader(&self, name: &TopicName, partition: PartitionId) -> Option<Leader> {
         self.topics.get(name)?.topic.leader(partition)
     }
 

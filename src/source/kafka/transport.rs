@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::lag::{CommittedOffset, Offset, PartitionId, TopicId};
+use crate::lag::{Offset, PartitionId, TopicId};
 
 /// The name of a topic; shared, because a round repeats it for every partition.
 pub type TopicName = Arc<str>;
@@ -41,19 +41,50 @@ pub struct Broker {
     pub port: u16,
 }
 
+/// Counts the leaders that a partition has had. A recreated topic begins again at 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LeaderEpoch(pub u32);
+
+impl LeaderEpoch {
+    /// Kafka writes -1 where the epoch is not known.
+    #[must_use]
+    pub fn from_wire(wire: i32) -> Option<Self> {
+        u32::try_from(wire).ok().map(Self)
+    }
+}
+
+/// The broker that leads a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// The broker.
+    pub broker: BrokerId,
+    /// Its epoch; brokers before 2.1 do not report it.
+    pub epoch: Option<LeaderEpoch>,
+}
+
+/// An offset, and the leader epoch that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetAndEpoch {
+    /// The offset.
+    pub offset: Offset,
+    /// For a committed offset the epoch of the last consumed record, for the end of a log the leader's; not every client and
+    /// broker reports it.
+    pub epoch: Option<LeaderEpoch>,
+}
+
 /// What the cluster's metadata says of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     /// Its id; brokers before 2.8 have none.
     pub id: Option<TopicId>,
     /// Each partition with its leader, if it has one now; ordered by partition.
-    pub partitions: Vec<(PartitionId, Option<BrokerId>)>,
+    pub partitions: Vec<(PartitionId, Option<Leader>)>,
 }
 
 impl Topic {
     /// The leader of a partition, if it has one now.
     #[must_use]
-    pub fn leader(&self, partition: PartitionId) -> Option<BrokerId> {
+    pub fn leader(&self, partition: PartitionId) -> Option<Leader> {
         let index = self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
         self.partitions.get(index).and_then(|(_, leader)| *leader)
     }
@@ -81,13 +112,24 @@ pub struct GroupAsk {
 #[derive(Clone, Debug)]
 pub enum PartitionsAsk {
     /// These; a row for each comes back.
-    Named(Vec<TopicPartition>),
+    Named(Vec<TopicPartitions>),
     /// All that the group has committed and the principal may see.
     AllCommitted,
 }
 
-/// What a group committed: a row for each partition that was asked for.
-pub type CommittedRows = Vec<(TopicPartition, Result<CommittedOffset, RowError>)>;
+/// Partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPartitions {
+    /// The topic's name.
+    pub name: TopicName,
+    /// Its id; with it, commits for a deleted topic of the same name do not count.
+    pub id: Option<TopicId>,
+    /// Its partitions.
+    pub partitions: Vec<PartitionId>,
+}
+
+/// What a group committed: a row for each partition that was asked for, with nothing where it has no committed offset.
+pub type CommittedRows = Vec<(TopicPartition, Result<Option<OffsetAndEpoch>, RowError>)>;
 
 /// What is known of topics: a row for each that was asked for.
 pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
@@ -179,14 +221,14 @@ pub trait ClusterTransport: Send + Sync + 'static {
     /// Committed offsets of groups, without joining them.
     fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows>;
 
-    /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions.
+    /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions, each in this epoch.
     fn offsets(
         &self,
         leader: BrokerId,
-        ask: Vec<TopicPartition>,
+        ask: Vec<(TopicPartition, Option<LeaderEpoch>)>,
         at: LogPosition,
         deadline: Duration,
-    ) -> Rows<TopicPartition, Offset>;
+    ) -> Rows<TopicPartition, OffsetAndEpoch>;
 
     /// State and members of groups.
     fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState>;

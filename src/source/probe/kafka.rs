@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::aws::AwsProbe;
 use super::tls::Terms;
-use crate::lag::{CommittedOffset, SourceError, SourceErrorKind};
+use crate::lag::{SourceError, SourceErrorKind};
 
 use crate::source::kafka::transport::{
     Broker, ClusterTransport as _, CommittedRows, GroupAsk, GroupState, PartitionsAsk, RowError, Topic, TopicName,
@@ -201,7 +201,7 @@ impl Client {
 fn count(rows: &CommittedRows) -> BTreeMap<TopicName, usize> {
     let mut counts = BTreeMap::new();
     for (partition, row) in rows {
-        if matches!(row, Ok(CommittedOffset::At(_))) {
+        if matches!(row, Ok(Some(_))) {
             *counts.entry(partition.topic.clone()).or_default() += 1;
         }
     }

@@ -112,7 +112,13 @@ pub fn lag(records: u64) -> Observation {
         watermarks: Watermarks { start: Offset(0), end: Offset(1000 + records) },
         owner: None,
     };
-    let topic = TopicObservation { name: "orders".into(), id: None, partitions: vec![partition] };
+    let partitions = vec![partition];
+    let topic = TopicObservation {
+        name: "orders".into(),
+        id: None,
+        partition_count: u32::try_from(partitions.len()).expect("few"),
+        partitions,
+    };
     Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() })
 }
 

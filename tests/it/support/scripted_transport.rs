@@ -4,22 +4,29 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use keda_stream_scaler::lag::{CommittedOffset, Offset, PartitionId};
+use keda_stream_scaler::lag::{Offset, PartitionId};
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, PartitionsAsk, RowError,
-    Rows, Topic, TopicPartition, TopicRows, TopicsAsk,
+    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch,
+    LogPosition, OffsetAndEpoch, PartitionsAsk, RowError, Rows, Topic, TopicPartition, TopicPartitions, TopicRows,
+    TopicsAsk,
 };
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// One cluster of topics with one partition each.
+/// One cluster.
 #[derive(Clone, Default)]
 pub struct Script(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The leader of each topic's only partition.
-    leaders: HashMap<String, Option<i32>>,
+    /// The leader of each partition of each topic.
+    leaders: HashMap<String, Vec<Option<i32>>>,
+    /// What each group has committed to; those that are not here to every topic.
+    committed: HashMap<String, Vec<String>>,
+    /// The topic that the only member of a group is assigned.
+    assigned: HashMap<String, String>,
+    /// Topics whose committed offsets are denied where they are named, and left out where they are not.
+    hidden: Vec<String>,
     /// Brokers and groups that answer only when their deadline is over.
     silent_brokers: Vec<i32>,
     silent_groups: Vec<String>,
@@ -45,12 +52,30 @@ impl Script {
     }
 
     pub fn lead(&self, topic: &str, broker: i32) {
-        self.state().leaders.insert(topic.to_owned(), Some(broker));
+        self.state().leaders.insert(topic.to_owned(), vec![Some(broker)]);
     }
 
-    /// No broker leads the partition of this topic any more.
-    pub fn depose(&self, topic: &str) {
-        self.state().leaders.insert(topic.to_owned(), None);
+    /// The topic has these partitions.
+    pub fn lead_each(&self, topic: &str, leaders: &[Option<i32>]) {
+        self.state().leaders.insert(topic.to_owned(), leaders.to_vec());
+    }
+
+    /// The group has committed offsets for these topics and no others.
+    pub fn commit(&self, group: &str, topics: &[&str]) {
+        self.state().committed.insert(group.to_owned(), topics.iter().map(ToString::to_string).collect());
+    }
+
+    /// The group has one member, which is assigned this topic, or none.
+    pub fn assign(&self, group: &str, topic: Option<&str>) {
+        match topic {
+            Some(topic) => drop(self.state().assigned.insert(group.to_owned(), topic.to_owned())),
+            None => drop(self.state().assigned.remove(group)),
+        }
+    }
+
+    /// The principal may not see what groups have committed for this topic.
+    pub fn hide(&self, topic: &str) {
+        self.state().hidden.push(topic.to_owned());
     }
 
     pub fn silence_broker(&self, broker: i32) {
@@ -78,9 +103,43 @@ impl Script {
         self.state().asked.clone()
     }
 
+    fn committed_rows(&self, group: &str, asked: PartitionsAsk) -> CommittedRows {
+        let state = self.state();
+        let committed =
+            |topic: &str| state.committed.get(group).is_none_or(|topics| topics.iter().any(|it| it == topic));
+        let hidden = |topic: &str| state.hidden.iter().any(|it| it == topic);
+        let asked = match asked {
+            PartitionsAsk::Named(asked) => asked,
+            PartitionsAsk::AllCommitted => {
+                let seen = state.leaders.iter().filter(|(topic, _)| committed(topic) && !hidden(topic));
+                let all = |(topic, leaders): (&String, &Vec<_>)| TopicPartitions {
+                    name: topic.as_str().into(),
+                    id: None,
+                    partitions: (0..).map(PartitionId).take(leaders.len()).collect(),
+                };
+                seen.map(all).collect()
+            }
+        };
+        let row = |topic: &str| match (hidden(topic), committed(topic)) {
+            (true, _) => Err(RowError::Denied("TOPIC_AUTHORIZATION_FAILED".into())),
+            (false, true) => Ok(Some(OffsetAndEpoch { offset: Offset(3), epoch: None })),
+            (false, false) => Ok(None),
+        };
+        let rows = asked.iter().flat_map(|TopicPartitions { name, partitions, .. }| {
+            let key = |&partition| TopicPartition { topic: name.clone(), partition };
+            partitions.iter().map(key).map(|key| (key, row(name)))
+        });
+        rows.collect()
+    }
+
     fn note(&self, what: String) {
         self.state().asked.push(what);
     }
+}
+
+fn member(topic: String) -> GroupMember {
+    let assignment = vec![TopicPartition { topic: topic.into(), partition: PartitionId(0) }];
+    GroupMember { id: "m".into(), client_id: "c".into(), assignment }
 }
 
 impl ClusterTransport for Script {
@@ -89,7 +148,11 @@ impl ClusterTransport for Script {
         let TopicsAsk::Named(names) = ask else { panic!("nobody asks for all topics here") };
         let state = self.state();
         let row = |name: &Arc<str>| match state.leaders.get(&**name) {
-            Some(leader) => Ok(Topic { id: None, partitions: vec![(PartitionId(0), leader.map(BrokerId))] }),
+            Some(leaders) => {
+                let leader = |broker| Leader { broker: BrokerId(broker), epoch: Some(LeaderEpoch(0)) };
+                let partitions = (0..).map(PartitionId).zip(leaders.iter().map(|broker| broker.map(leader)));
+                Ok(Topic { id: None, partitions: partitions.collect() })
+            }
             None => Err(RowError::Gone("no such topic".into())),
         };
         Ok(names.iter().map(|name| (name.clone(), row(name))).collect())
@@ -99,14 +162,7 @@ impl ClusterTransport for Script {
         let (to, rows) = mpsc::unbounded_channel();
         for GroupAsk { group, partitions } in ask {
             self.note(format!("committed {group}"));
-            let partitions = match partitions {
-                PartitionsAsk::Named(partitions) => partitions,
-                PartitionsAsk::AllCommitted => {
-                    let of =
-                        |topic: &String| TopicPartition { topic: topic.as_str().into(), partition: PartitionId(0) };
-                    self.state().leaders.keys().map(of).collect()
-                }
-            };
+            let committed = self.committed_rows(&group, partitions);
             let silent = self.state().silent_groups.contains(&group.to_string());
             let takes = self.state().slow_groups.get(&*group).copied().unwrap_or_default();
             let to = to.clone();
@@ -116,8 +172,7 @@ impl ClusterTransport for Script {
                     Err(RowError::Overdue("the coordinator is silent".into()))
                 } else {
                     sleep(takes).await;
-                    let committed = |key| (key, Ok(CommittedOffset::At(Offset(3))));
-                    Ok(partitions.into_iter().map(committed).collect())
+                    Ok(committed)
                 };
                 drop(to.send((group, row)));
             });
@@ -128,13 +183,13 @@ impl ClusterTransport for Script {
     fn offsets(
         &self,
         leader: BrokerId,
-        ask: Vec<TopicPartition>,
+        ask: Vec<(TopicPartition, Option<LeaderEpoch>)>,
         at: LogPosition,
         deadline: Duration,
-    ) -> Rows<TopicPartition, Offset> {
+    ) -> Rows<TopicPartition, OffsetAndEpoch> {
         let (to, rows) = mpsc::unbounded_channel();
         let silent = self.state().silent_brokers.contains(&leader.0);
-        for key in ask {
+        for (key, epoch) in ask {
             self.note(format!("{at:?} of {} at {}", key.topic, leader.0));
             let moving = self.state().moving.get_mut(&leader.0).is_some_and(|times| {
                 let more = *times > 0;
@@ -149,7 +204,7 @@ impl ClusterTransport for Script {
                 } else if moving {
                     Err(RowError::Moving("not the leader".into()))
                 } else {
-                    Ok(Offset(if at == LogPosition::Start { 0 } else { 10 }))
+                    Ok(OffsetAndEpoch { offset: Offset(if at == LogPosition::Start { 0 } else { 10 }), epoch })
                 };
                 drop(to.send((key, row)));
             });
@@ -162,10 +217,13 @@ impl ClusterTransport for Script {
         for group in ids {
             self.note(format!("members of {group}"));
             let secrecy = self.state().secret_groups.iter().find(|(name, _)| **name == *group).map(|(_, how)| *how);
+            let assigned = self.state().assigned.get(&*group).cloned();
             let to = to.clone();
             tokio::spawn(async move {
                 let row = match secrecy {
-                    None => Ok(GroupState { state: "Empty".into(), members: Vec::new() }),
+                    None => {
+                        Ok(GroupState { state: "Stable".into(), members: assigned.map(member).into_iter().collect() })
+                    }
                     Some(Secrecy::Denied) => Err(RowError::Denied("Group authorization failed".into())),
                     Some(Secrecy::Silent) => {
                         sleep(deadline).await;

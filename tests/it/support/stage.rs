@@ -172,7 +172,13 @@ impl Group {
             watermarks: Watermarks { start: Offset(900_000), end: at(self.ends[number as usize]) },
             owner: members.and_then(|members| number.checked_rem(members)).map(MemberIndex),
         });
-        let topic = TopicObservation { name: "orders".into(), id: None, partitions: partitions.collect() };
+        let partitions: Vec<_> = partitions.collect();
+        let topic = TopicObservation {
+            name: "orders".into(),
+            id: None,
+            partition_count: u32::try_from(partitions.len()).expect("few"),
+            partitions,
+        };
         let member = |number: u32| Member {
             id: format!("order-service-{number}-8f2c").into(),
             client_id: format!("order-service-{number}").into(),
@@ -189,7 +195,13 @@ fn hostile() -> GroupObservation {
         watermarks: Watermarks { start: Offset(0), end: Offset(7) },
         owner: Some(MemberIndex(0)),
     };
-    let topic = TopicObservation { name: HOSTILE.into(), id: None, partitions: vec![partition] };
+    let partitions = vec![partition];
+    let topic = TopicObservation {
+        name: HOSTILE.into(),
+        id: None,
+        partition_count: u32::try_from(partitions.len()).expect("few"),
+        partitions,
+    };
     let members = Members::Settled(vec![Member { id: HOSTILE.into(), client_id: HOSTILE.into() }]);
     GroupObservation { topics: vec![topic], members, ..GroupObservation::default() }
 }

@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use super::Asking;
 use super::coordinators::Question;
-use super::offsets::by_topic;
 use super::row_error::row_error;
-use crate::lag::{CommittedOffset, Offset, PartitionId};
+use crate::lag::{Offset, PartitionId};
 use crate::source::kafka::dial::LoggedIn;
-use crate::source::kafka::protocol::{FetchedGroup, FetchedOffset, GroupOffsets, OffsetFetch};
-use crate::source::kafka::transport::{CommittedRows, GroupId, PartitionsAsk, RowError, TopicPartition};
+use crate::source::kafka::protocol::{FetchedGroup, FetchedOffset, FetchedTopic, GroupOffsets, OffsetFetch};
+use crate::source::kafka::transport::{
+    CommittedRows, GroupId, LeaderEpoch, OffsetAndEpoch, PartitionsAsk, RowError, TopicPartition, TopicPartitions,
+};
 use crate::telemetry::UpstreamApi;
 
 /// The question.
@@ -25,7 +26,7 @@ impl Question for Committed {
 
     fn weight(of: &PartitionsAsk) -> usize {
         match of {
-            PartitionsAsk::Named(partitions) => partitions.len(),
+            PartitionsAsk::Named(topics) => topics.iter().map(|topic| topic.partitions.len()).sum(),
             // not known; few groups have committed to more
             PartitionsAsk::AllCommitted => 100,
         }
@@ -54,25 +55,34 @@ impl Question for Committed {
 
 fn group_offsets(group: &GroupId, partitions: &PartitionsAsk) -> GroupOffsets {
     let topics = match partitions {
-        PartitionsAsk::Named(partitions) => Some(by_topic(partitions)),
+        PartitionsAsk::Named(topics) => Some(topics.iter().map(fetched_topic).collect()),
         PartitionsAsk::AllCommitted => None,
     };
     GroupOffsets { group: group.clone(), topics }
 }
 
+fn fetched_topic(TopicPartitions { name, id, partitions }: &TopicPartitions) -> FetchedTopic {
+    let partitions = partitions.iter().filter_map(|partition| i32::try_from(partition.0).ok());
+    FetchedTopic { name: name.clone(), id: id.map_or(0, |id| id.0), partitions: partitions.collect() }
+}
+
 /// A row for each partition that was asked for, or for all that came.
 fn committed(offsets: Vec<FetchedOffset>, asked: &PartitionsAsk) -> CommittedRows {
-    let came = offsets.into_iter().filter_map(|FetchedOffset { topic, partition, offset, error }| {
+    let came = offsets.into_iter().filter_map(|FetchedOffset { topic, partition, offset, leader_epoch, error }| {
         let partition = PartitionId(u32::try_from(partition).ok()?);
-        let none = || Ok(Offset::from_wire(offset).map_or(CommittedOffset::None, CommittedOffset::At));
-        Some((TopicPartition { topic, partition }, row_error(error).map_or_else(none, Err)))
+        let epoch = LeaderEpoch::from_wire(leader_epoch);
+        let commit = || Ok(Offset::from_wire(offset).map(|offset| OffsetAndEpoch { offset, epoch }));
+        Some((TopicPartition { topic, partition }, row_error(error).map_or_else(commit, Err)))
     });
     match asked {
         PartitionsAsk::AllCommitted => came.collect(),
-        PartitionsAsk::Named(asked) => {
+        PartitionsAsk::Named(topics) => {
             let mut came: HashMap<_, _> = came.collect();
             let missing = || Err(RowError::Broker("the partition is not in the answer".to_owned()));
-            asked.iter().map(|key| (key.clone(), came.remove(key).unwrap_or_else(missing))).collect()
+            let asked = topics.iter().flat_map(|TopicPartitions { name, partitions, .. }| {
+                partitions.iter().map(|&partition| TopicPartition { topic: name.clone(), partition })
+            });
+            asked.map(|key| came.remove_entry(&key).unwrap_or_else(|| (key, missing()))).collect()
         }
     }
 }

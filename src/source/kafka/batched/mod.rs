@@ -23,10 +23,10 @@ use super::dial::{Dialer, LoggedIn};
 use super::protocol::{OauthToken, Request};
 use super::reach::Reach;
 use super::transport::{
-    Broker, BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LogPosition, RowError, Rows,
-    TopicPartition, TopicRows, TopicsAsk,
+    Broker, BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LeaderEpoch, LogPosition,
+    OffsetAndEpoch, RowError, Rows, TopicPartition, TopicRows, TopicsAsk,
 };
-use crate::lag::{Offset, SourceError, SourceErrorKind};
+use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::network::Address;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::trigger::{KafkaSecurity, Sasl};
@@ -171,10 +171,10 @@ impl ClusterTransport for Batched {
     fn offsets(
         &self,
         leader: BrokerId,
-        ask: Vec<TopicPartition>,
+        ask: Vec<(TopicPartition, Option<LeaderEpoch>)>,
         at: LogPosition,
         deadline: Duration,
-    ) -> Rows<TopicPartition, Offset> {
+    ) -> Rows<TopicPartition, OffsetAndEpoch> {
         let (rows, answer) = mpsc::unbounded_channel();
         let reading = offsets::read(self.0.clone(), leader, ask, at, Instant::now() + deadline, rows);
         tokio::spawn(reading.in_current_span());

@@ -9,20 +9,24 @@ use tokio::time::Instant;
 use super::Asking;
 use super::row_error::row_error;
 use crate::lag::{Offset, PartitionId};
-use crate::source::kafka::protocol::{Isolation, ListOffsets, ListedOffset, OffsetAt};
-use crate::source::kafka::transport::{BrokerId, LogPosition, RowError, TopicName, TopicPartition};
+use crate::source::kafka::protocol::{Isolation, ListOffsets, ListedOffset, ListedTopic, OffsetAt};
+use crate::source::kafka::transport::{
+    BrokerId, LeaderEpoch, LogPosition, OffsetAndEpoch, RowError, TopicName, TopicPartition,
+};
 use crate::telemetry::UpstreamApi;
 
 /// Partitions in one request.
 const MAX_PARTITIONS: usize = 10_000;
 
-type Row = (TopicPartition, Result<Offset, RowError>);
+type Row = (TopicPartition, Result<OffsetAndEpoch, RowError>);
+/// A partition, and the epoch that its leader must have.
+type Asked = (TopicPartition, Option<LeaderEpoch>);
 
 /// Reads chunk after chunk: a broker answers one request of a connection after the other.
 pub(super) async fn read(
     asking: Arc<Asking>,
     leader: BrokerId,
-    asked: Vec<TopicPartition>,
+    asked: Vec<Asked>,
     at: LogPosition,
     until: Instant,
     rows: UnboundedSender<Row>,
@@ -38,13 +42,7 @@ pub(super) async fn read(
     }
 }
 
-async fn once(
-    asking: &Asking,
-    leader: BrokerId,
-    asked: &[TopicPartition],
-    at: LogPosition,
-    until: Instant,
-) -> Vec<Row> {
+async fn once(asking: &Asking, leader: BrokerId, asked: &[Asked], at: LogPosition, until: Instant) -> Vec<Row> {
     let answer = async {
         let connection = asking.connection(leader, UpstreamApi::KafkaListOffsets, until).await?;
         let topics = by_topic(asked);
@@ -57,26 +55,30 @@ async fn once(
         let request = ListOffsets { topics: &topics, at, isolation, within };
         asking.ask(&connection, UpstreamApi::KafkaListOffsets, &request, until).await
     };
-    let mut came: HashMap<TopicPartition, Result<Offset, RowError>> = match answer.await {
-        Err(error) => return asked.iter().map(|key| (key.clone(), Err(error.clone()))).collect(),
+    let mut came: HashMap<TopicPartition, Result<OffsetAndEpoch, RowError>> = match answer.await {
+        Err(error) => return asked.iter().map(|(key, _)| (key.clone(), Err(error.clone()))).collect(),
         Ok(listed) => listed.into_iter().filter_map(row).collect(),
     };
     let missing = || Err(RowError::Broker("the partition is not in the answer".to_owned()));
-    asked.iter().map(|key| (key.clone(), came.remove(key).unwrap_or_else(missing))).collect()
+    asked.iter().map(|(key, _)| (key.clone(), came.remove(key).unwrap_or_else(missing))).collect()
 }
 
-fn row(ListedOffset { topic, partition, error, offset }: ListedOffset) -> Option<Row> {
+fn row(ListedOffset { topic, partition, error, offset, leader_epoch }: ListedOffset) -> Option<Row> {
     let partition = PartitionId(u32::try_from(partition).ok()?);
     let negative = || RowError::Broker(format!("the broker says that the log ends at {offset}"));
-    let value = row_error(error).map_or_else(|| Offset::from_wire(offset).ok_or_else(negative), Err);
+    let epoch = LeaderEpoch::from_wire(leader_epoch);
+    let value = || Offset::from_wire(offset).map(|offset| OffsetAndEpoch { offset, epoch }).ok_or_else(negative);
+    let value = row_error(error).map_or_else(value, Err);
     Some((TopicPartition { topic, partition }, value))
 }
 
 /// Partitions by topic, as requests have them.
-pub(super) fn by_topic(partitions: &[TopicPartition]) -> Vec<(TopicName, Vec<i32>)> {
-    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
-    for TopicPartition { topic, partition } in partitions {
-        topics.entry(topic).or_default().extend(i32::try_from(partition.0));
+fn by_topic(partitions: &[Asked]) -> Vec<ListedTopic> {
+    const ANY: i32 = -1;
+    let mut topics: BTreeMap<&TopicName, Vec<(i32, i32)>> = BTreeMap::new();
+    for (TopicPartition { topic, partition }, epoch) in partitions {
+        let epoch = epoch.and_then(|epoch| i32::try_from(epoch.0).ok()).unwrap_or(ANY);
+        topics.entry(topic).or_default().extend(i32::try_from(partition.0).map(|partition| (partition, epoch)));
     }
-    topics.into_iter().map(|(topic, partitions)| (topic.clone(), partitions)).collect()
+    topics.into_iter().map(|(name, partitions)| ListedTopic { name: name.clone(), partitions }).collect()
 }

@@ -11,7 +11,9 @@ use super::row_error::row_error;
 use crate::lag::{PartitionId, TopicId};
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{Metadata, MetadataAnswer, TopicMetadata};
-use crate::source::kafka::transport::{Broker, BrokerId, RowError, Topic, TopicName, TopicRows, TopicsAsk};
+use crate::source::kafka::transport::{
+    Broker, BrokerId, Leader, LeaderEpoch, RowError, Topic, TopicName, TopicRows, TopicsAsk,
+};
 use crate::telemetry::UpstreamApi;
 
 /// Names in one request.
@@ -57,9 +59,9 @@ fn row(topic: &TopicMetadata) -> Result<Topic, RowError> {
     if let Some(error) = row_error(topic.error) {
         return Err(error);
     }
-    let partitions = topic.leaders.iter().filter_map(|(partition, leader)| {
-        let leader = (*leader >= 0).then_some(BrokerId(*leader));
-        Some((PartitionId(u32::try_from(*partition).ok()?), leader))
+    let partitions = topic.leaders.iter().filter_map(|row| {
+        let leader = Leader { broker: BrokerId(row.leader), epoch: LeaderEpoch::from_wire(row.epoch) };
+        Some((PartitionId(u32::try_from(row.partition).ok()?), (row.leader >= 0).then_some(leader)))
     });
     let mut partitions: Vec<_> = partitions.collect();
     partitions.sort_unstable_by_key(|(partition, _)| *partition);

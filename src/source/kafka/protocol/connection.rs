@@ -161,18 +161,22 @@ impl Connection {
     /// # Errors
     /// When there is none.
     pub fn version<R: Request>(&self) -> Result<i16, RequestError> {
+        self.version_to::<R>(*R::VERSIONS.end())
+    }
+
+    fn version_to<R: Request>(&self, newest: i16) -> Result<i16, RequestError> {
         let taken = self.versions.get(&R::KEY).copied();
-        let version = taken.map(|(least, most)| (least, most.min(*R::VERSIONS.end())));
+        let version = taken.map(|(least, most)| (least, most.min(newest)));
         let version = version.filter(|(least, most)| least <= most && R::VERSIONS.contains(most));
         version.map(|(_, most)| most).ok_or(RequestError::NoVersion(R::NAME, Taken(taken)))
     }
 
-    /// Makes a request in the newest version that both ends know.
+    /// Makes a request in the newest version that both ends know and that can carry it.
     ///
     /// # Errors
     /// When it has no answer by `deadline`; the connection is closed then.
     pub async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<R::Answer, RequestError> {
-        self.ask_in(request, self.version::<R>()?, deadline).await
+        self.ask_in(request, self.version_to::<R>(request.newest())?, deadline).await
     }
 
     async fn ask_in<R: Request>(

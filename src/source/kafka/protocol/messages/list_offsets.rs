@@ -10,14 +10,23 @@ use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 /// Asks the leader of these partitions for an offset of each.
 #[derive(Clone, Copy, Debug)]
 pub struct ListOffsets<'a> {
-    /// Topics and their partitions.
-    pub topics: &'a [(Arc<str>, Vec<i32>)],
+    /// The topics.
+    pub topics: &'a [ListedTopic],
     /// Which offset.
     pub at: OffsetAt,
     /// Up to where records count.
     pub isolation: Isolation,
     /// How long the leader may ask others, such as a store of old segments.
     pub within: Duration,
+}
+
+/// A topic of which offsets are wanted.
+#[derive(Clone, Debug)]
+pub struct ListedTopic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its partitions, each with the epoch that its leader must have; -1 allows any (KIP-320).
+    pub partitions: Vec<(i32, i32)>,
 }
 
 /// Which offset of a log.
@@ -49,6 +58,8 @@ pub struct ListedOffset {
     pub error: ErrorCode,
     /// The offset; negative where there is none.
     pub offset: i64,
+    /// For [`OffsetAt::Latest`] the leader's epoch; -1 where the broker does not report it.
+    pub leader_epoch: i32,
 }
 
 impl Request for ListOffsets<'_> {
@@ -61,7 +72,6 @@ impl Request for ListOffsets<'_> {
 
     fn write(&self, version: i16, to: &mut Writer) {
         const NO_REPLICA: i32 = -1;
-        const ANY_EPOCH: i32 = -1;
         let isolation = match self.isolation {
             Isolation::ReadUncommitted => 0,
             Isolation::ReadCommitted => 1,
@@ -70,11 +80,11 @@ impl Request for ListOffsets<'_> {
             OffsetAt::Earliest => -2,
             OffsetAt::Latest => -1,
         };
-        to.i32(NO_REPLICA).i8(isolation).list(self.topics, |to, (topic, partitions)| {
-            to.text(topic).list(partitions, |to, partition| {
+        to.i32(NO_REPLICA).i8(isolation).list(self.topics, |to, ListedTopic { name, partitions }| {
+            to.text(name).list(partitions, |to, (partition, epoch)| {
                 to.i32(*partition);
                 if version >= 4 {
-                    to.i32(ANY_EPOCH);
+                    to.i32(*epoch);
                 }
                 to.i64(at).tags();
             });
@@ -94,10 +104,8 @@ impl Request for ListOffsets<'_> {
             from.list(|from| {
                 let (partition, error) = (from.i32()?, ErrorCode(from.i16()?));
                 let (_timestamp, offset) = (from.i64()?, from.i64()?);
-                if version >= 4 {
-                    from.i32()?;
-                }
-                offsets.push(ListedOffset { topic: topic.clone(), partition, error, offset });
+                let leader_epoch = if version >= 4 { from.i32()? } else { -1 };
+                offsets.push(ListedOffset { topic: topic.clone(), partition, error, offset, leader_epoch });
                 from.tags()
             })?;
             from.tags()

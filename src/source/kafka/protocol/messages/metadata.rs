@@ -42,8 +42,19 @@ pub struct TopicMetadata {
     pub name: String,
     /// Its id; 0 where the broker has none.
     pub id: u128,
-    /// Each partition, and the broker that leads it; a negative number where none does.
-    pub leaders: Vec<(i32, i32)>,
+    /// Each partition with its leader.
+    pub leaders: Vec<PartitionLeader>,
+}
+
+/// The leader of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLeader {
+    /// The partition.
+    pub partition: i32,
+    /// The number of its leader; negative where it has none.
+    pub leader: i32,
+    /// The leader's epoch; -1 where the broker does not report it.
+    pub epoch: i32,
 }
 
 impl Request for Metadata<'_> {
@@ -96,15 +107,13 @@ fn topic(version: i16, from: &mut Reader<'_>) -> Result<TopicMetadata, Malformed
     let _internal = from.flag()?;
     let leaders = from.list(|from| {
         let (_error, partition, leader) = (from.i16()?, from.i32()?, from.i32()?);
-        if version >= 7 {
-            from.i32()?;
-        }
+        let epoch = if version >= 7 { from.i32()? } else { -1 };
         // replicas, those in sync, those that are offline
         for _ in 0..if version >= 5 { 3 } else { 2 } {
             from.list(Reader::i32)?;
         }
         from.tags()?;
-        Ok((partition, leader))
+        Ok(PartitionLeader { partition, leader, epoch })
     })?;
     if version >= 8 {
         from.i32()?;

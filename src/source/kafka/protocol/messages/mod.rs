@@ -12,9 +12,9 @@ use std::ops::RangeInclusive;
 
 pub use coordinators::{Coordinator, FindCoordinator};
 pub use groups::{ConsumerGroupDescribe, DescribeGroups, DescribedGroup, DescribedMember};
-pub use list_offsets::{Isolation, ListOffsets, ListedOffset, OffsetAt};
-pub use metadata::{BrokerNode, Metadata, MetadataAnswer, TopicMetadata};
-pub use offset_fetch::{FetchedGroup, FetchedOffset, GroupOffsets, OffsetFetch};
+pub use list_offsets::{Isolation, ListOffsets, ListedOffset, ListedTopic, OffsetAt};
+pub use metadata::{BrokerNode, Metadata, MetadataAnswer, PartitionLeader, TopicMetadata};
+pub use offset_fetch::{FetchedGroup, FetchedOffset, FetchedTopic, GroupOffsets, OffsetFetch};
 pub use sasl::{Authenticated, SaslAuthenticate, SaslHandshake};
 pub use versions::{ApiRange, ApiVersions};
 
@@ -36,6 +36,11 @@ pub trait Request {
     const FLEXIBLE_FROM: i16 = i16::MAX;
     /// What the answer says.
     type Answer;
+
+    /// The newest version that can carry this request.
+    fn newest(&self) -> i16 {
+        *Self::VERSIONS.end()
+    }
 
     /// How the fields of this version are written.
     #[must_use]
