@@ -103,5 +103,5 @@ fn observation(reading: u32) -> Observation {
     let name = |number: u32| -> Arc<str> { format!("consumer-{number}-5f0f6b8e-8f0e-4c54-9f6e-8d1c7b1f4a10").into() };
     let members = (0..CONSUMERS).map(|number| Member { id: name(number), client_id: name(number) });
     let members = Members::Settled(members.collect());
-    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+    Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
 }

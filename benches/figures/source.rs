@@ -155,7 +155,7 @@ fn busy_group() -> Observation {
     let name = |number: u32| -> Arc<str> { format!("consumer-{number}-5f0f6b8e-8f0e-4c54-9f6e-8d1c7b1f4a10").into() };
     let members = (0..8).map(|number| Member { id: name(number), client_id: name(number) });
     let members = Members::Settled(members.collect());
-    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+    Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
 }
 
 /// A ScaledObject that asks one of the groups for the consumers that are needed; there are ten policies for each.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::streams::{Survey, Timestamp, Worker};
 use super::{CommittedOffset, PartitionId, TopicId, Watermarks};
+use crate::trigger::GroupType;
 
 /// A complete reading of one source.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,12 +68,14 @@ pub struct TableReading {
 }
 
 /// What a consumer group has committed, and where the logs that it reads end.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupObservation {
     /// Every topic of the source that is there, ordered by name.
     pub topics: Vec<TopicObservation>,
     /// Topics that were asked for and are not there; only where the source counts those as empty.
     pub absent: Vec<Arc<str>>,
+    /// Of which type the group is.
+    pub group_type: GroupType,
     /// Who reads them.
     pub members: Members,
 }
@@ -120,12 +123,20 @@ pub struct TopicObservation {
 pub struct PartitionObservation {
     /// Its number.
     pub partition: PartitionId,
-    /// What the group committed.
+    /// What the group committed. A share group commits no offset: for it, this is the end of the log less the lag that the
+    /// group's coordinator reports, so that it moves as records are acknowledged.
     pub committed: CommittedOffset,
     /// Where the log begins and ends.
     pub watermarks: Watermarks,
     /// Whose it is, where members were read and it is somebody's.
     pub owner: Option<MemberIndex>,
+}
+
+impl Default for GroupObservation {
+    fn default() -> Self {
+        let (topics, absent, members) = (Vec::new(), Vec::new(), Members::Unread);
+        Self { topics, absent, group_type: GroupType::Consumer, members }
+    }
 }
 
 impl GroupObservation {

@@ -9,6 +9,7 @@ use crate::lag::{
     CommittedOffset, GroupObservation, Member, MemberIndex, Members, Offset, PartitionId, PartitionObservation,
     TopicId, TopicObservation, Watermarks,
 };
+use crate::trigger::GroupType;
 
 /// What was read of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,7 @@ use crate::lag::{
 pub struct GroupLine {
     topics: Vec<TopicColumns>,
     absent: Vec<Arc<str>>,
+    group_type: GroupType,
     members: MembersLine,
 }
 
@@ -52,7 +54,8 @@ impl From<&GroupObservation> for GroupLine {
                 MembersLine::Settled(names.collect())
             }
         };
-        Self { topics: group.topics.iter().map(TopicColumns::from).collect(), absent: group.absent.clone(), members }
+        let topics = group.topics.iter().map(TopicColumns::from).collect();
+        Self { topics, absent: group.absent.clone(), group_type: group.group_type, members }
     }
 }
 
@@ -68,7 +71,7 @@ impl TryFrom<GroupLine> for GroupObservation {
             }
         };
         let topics: Result<_, _> = line.topics.into_iter().map(TopicObservation::try_from).collect();
-        Ok(Self { topics: topics?, absent: line.absent, members })
+        Ok(Self { topics: topics?, absent: line.absent, group_type: line.group_type, members })
     }
 }
 

@@ -117,6 +117,7 @@ mod tests {
         ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Member, MemberIndex, Members, Offset,
         PartitionId, PartitionObservation, TopicId, TopicObservation, Watermarks,
     };
+    use crate::trigger::GroupType;
 
     fn again(observation: &Observation) -> Observation {
         let line = Line::Reading { at: 7, of: observation.into() };
@@ -142,7 +143,12 @@ mod tests {
             partition_count: u32::try_from(partitions.len()).expect("few"),
             partitions,
         };
-        Observation::Kafka(GroupObservation { topics: vec![topic], absent: vec!["gone".into()], members })
+        Observation::Kafka(GroupObservation {
+            topics: vec![topic],
+            absent: vec!["gone".into()],
+            group_type: GroupType::Share,
+            members,
+        })
     }
 
     #[test]
@@ -214,7 +220,7 @@ mod tests {
     #[test]
     fn columns_of_different_lengths_are_refused() {
         let text = r#"{"reading":{"at":1,"of":{"group":{"topics":[{"name":"t","id":null,"partitionCount":2,"partition":[0,1],"start":[0],
-            "end":[1,2],"committed":[0,0],"owner":[null,null]}],"absent":[],"members":"unread"}}}}"#;
+            "end":[1,2],"committed":[0,0],"owner":[null,null]}],"absent":[],"groupType":"consumer","members":"unread"}}}}"#;
         let Line::Reading { of, .. } = serde_json::from_str(text).expect("a line") else { panic!("{text}") };
         assert_eq!(Observation::try_from(of), Err(LineError::Columns("topic t".to_owned())));
     }

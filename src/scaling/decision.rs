@@ -64,6 +64,8 @@ pub enum Step {
         /// That number.
         replicas: u64,
     },
+    /// Every consumer of a share group reads every partition: partitions bound nothing.
+    ShareGroup,
     /// More replicas than this would stand idle.
     Capped {
         /// The most replicas that help.
@@ -183,6 +185,7 @@ impl Decision {
         let (mut places, mut in_one) = (None, 1);
         for step in &self.steps {
             match step {
+                Step::ShareGroup => return None,
                 Step::Counted { partitions, .. } => places = Some(*partitions),
                 Step::CatchUp(CatchUpStep::Flow { partitions: all, .. } | CatchUpStep::Ages { shards: all, .. }) => {
                     places = u64::try_from(*all).ok();

@@ -6,7 +6,7 @@ use crate::lag::{
     CommittedOffset, GroupHistory, GroupObservation, LagBasis, LagRules, Moment, PartitionHistory,
     PartitionObservation, partition_lag,
 };
-use crate::trigger::{Cap, Compat, IsolationLevel, KafkaSource, LagPolicy, PersistentLag};
+use crate::trigger::{Cap, Compat, GroupType, IsolationLevel, KafkaSource, LagPolicy, PersistentLag};
 
 /// Judges a group's observation, taken at `taken_at`.
 pub(super) fn decide(
@@ -18,7 +18,13 @@ pub(super) fn decide(
 ) -> Decision {
     let tally = Tally::count(policy, source.isolation, observation, history, taken_at);
     let mut steps = tally.steps(source.partitions.beyond(observation.most_partitions()));
-    let value = cap(policy, &tally, &mut steps);
+    let value = match observation.group_type {
+        GroupType::Consumer => cap(policy, &tally, &mut steps),
+        GroupType::Share => {
+            steps.push(Step::ShareGroup);
+            tally.counted()
+        }
+    };
     steps.push(Step::Activation { lag: tally.activity, threshold: policy.activation_threshold });
     Decision {
         value: Quantity::from_count(u64::try_from(value).unwrap_or(0)),
@@ -89,6 +95,11 @@ impl Tally {
         self.unusual.push((basis, 1));
     }
 
+    /// What the value is made of.
+    const fn counted(&self) -> i64 {
+        self.activity.saturating_sub(self.standing)
+    }
+
     fn steps(&self, beyond: Vec<(u32, u32)>) -> Vec<Step> {
         let mut steps = Vec::with_capacity(4);
         let with_lag = self.with_lag + self.standing_partitions;
@@ -123,7 +134,7 @@ fn stands_still(
 /// The lag that the value shows: no more than the replicas that can help, times the threshold.
 fn cap(policy: &LagPolicy, tally: &Tally, steps: &mut Vec<Step>) -> i64 {
     let threshold = i64::try_from(policy.threshold.get()).unwrap_or(i64::MAX);
-    let mut lag = tally.activity.saturating_sub(tally.standing);
+    let mut lag = tally.counted();
     let (even, by) = match policy.cap {
         Cap::None => return lag,
         Cap::Partitions => (false, CapReason::Partitions),

@@ -67,7 +67,7 @@ mod tests {
             partitions,
         };
         let members = Members::Settled(vec![Member { id: "one".into(), client_id: "one".into() }]);
-        Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+        Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
     }
 
     #[test]

@@ -30,6 +30,9 @@ impl fmt::Display for Step {
             Self::EvenDistribution { replicas } => {
                 write!(f, "{replicas} replicas is the next number that divides the partitions")
             }
+            Self::ShareGroup => f.write_str(
+                "share group: every consumer reads every partition, so partitions do not limit the replicas",
+            ),
             Self::Capped { replicas, by: CapReason::Partitions, from } => {
                 write!(f, "capped from {from}: with more than {replicas} replicas some would have no partition")
             }

@@ -18,8 +18,10 @@ use super::{Compat, LagPolicy};
 pub struct KafkaSource {
     /// The cluster and the identity towards it.
     pub cluster: ClusterRef,
-    /// The consumer group.
+    /// The group.
     pub group: Arc<str>,
+    /// Of which type it is; `None` is the type that the cluster reports.
+    pub group_type: Option<GroupType>,
     /// Its topics.
     pub topics: TopicSelection,
     /// Which of their partitions are read.
@@ -52,6 +54,16 @@ pub struct ClusterRef {
     pub dialect: KafkaDialect,
     /// What the metadata says of TLS and login.
     pub security: RequestedSecurity,
+}
+
+/// The type of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupType {
+    /// Each partition belongs to one member, by the classic or the consumer protocol (KIP-848).
+    Consumer,
+    /// Every member gets records of every partition, and acknowledges them one by one (KIP-932).
+    Share,
 }
 
 /// The topics of a source.
@@ -142,6 +154,9 @@ const OFFSET_RESETS: Words<OffsetReset> = &[("latest", OffsetReset::Latest), ("e
 const ISOLATION_LEVELS: Words<IsolationLevel> =
     &[("readUncommitted", IsolationLevel::ReadUncommitted), ("readCommitted", IsolationLevel::ReadCommitted)];
 
+const GROUP_TYPES: Words<Option<GroupType>> =
+    &[("auto", None), ("consumer", Some(GroupType::Consumer)), ("share", Some(GroupType::Share))];
+
 const DEFAULT_STALL_WINDOW: Duration = Duration::from_secs(120);
 const SHORTEST_STALL_WINDOW: Duration = Duration::from_secs(10);
 const LONGEST_STALL_WINDOW: Duration = Duration::from_secs(86_400);
@@ -167,6 +182,7 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
         }
     }
     let group = metadata.required("consumerGroup");
+    let group_type = group_type(metadata, compat);
     let isolation = metadata.word("isolationLevel", ISOLATION_LEVELS).unwrap_or(IsolationLevel::ReadUncommitted);
     let as_built_in = compat == Compat::Strict;
     let absent_topics = match dialect {
@@ -176,7 +192,28 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
     let cluster = ClusterRef { connection, bootstrap_servers, dialect, security };
     let topics = topics(metadata, dialect, as_built_in);
     let partitions = PartitionSelection::parse(metadata, dialect, compat);
-    Some(KafkaSource { cluster, group: group?.into(), topics, partitions, isolation, absent_topics, consumers: None })
+    Some(KafkaSource {
+        cluster,
+        group: group?.into(),
+        group_type,
+        topics,
+        partitions,
+        isolation,
+        absent_topics,
+        consumers: None,
+    })
+}
+
+/// `groupType`. The built-in triggers know consumer groups only.
+fn group_type(metadata: &Metadata<'_>, compat: Compat) -> Option<GroupType> {
+    let requested = metadata.word("groupType", GROUP_TYPES).flatten();
+    if compat == Compat::Fixed {
+        return requested;
+    }
+    if requested == Some(GroupType::Share) {
+        metadata.problem("groupType", "share is unknown to KEDA: remove compat: strict");
+    }
+    Some(GroupType::Consumer)
 }
 
 fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> TopicSelection {
@@ -273,6 +310,12 @@ fn cap(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Cap {
     let with_lag = metadata.flag("limitToPartitionsWithLag");
     let even = metadata.flag("ensureEvenDistributionOfPartitions");
     let no_topic = metadata.text("topic").is_none();
+    if metadata.text("groupType") == Some("share") {
+        let keys = [("limitToPartitionsWithLag", with_lag), ("ensureEvenDistributionOfPartitions", even)];
+        for (key, _) in keys.into_iter().filter(|(_, set)| *set) {
+            metadata.problem(key, "has no meaning for a share group: every consumer reads every partition");
+        }
+    }
     if with_lag && idle {
         metadata.problem("limitToPartitionsWithLag", "cannot be set together with allowIdleConsumers");
     }

@@ -168,6 +168,7 @@ pub const KEYS: &[Key] = &[
         "The brokers to ask first",
     ),
     key("consumerGroup", Text("text"), Required, Kafka, "The group whose lag counts"),
+    key("groupType", OneOf(&["auto", "consumer", "share"]), Value("auto"), Kafka, "auto: as the cluster reports it"),
     key(
         "topic",
         Text("text; a list for apache-kafka"),

@@ -43,8 +43,8 @@ pub use self::checkpoint_store::{CheckpointStore, RowFilter, RowSelection, Shard
 use self::dialect::AwsDialect;
 pub use self::dialect::KafkaDialect;
 pub use self::kafka::{
-    AbsentTopics, Cap, ClusterRef, IsolationLevel, KafkaSource, OffsetReset, PersistentLag, ResetRules, TopicSelection,
-    WithoutCommit, WithoutCommits,
+    AbsentTopics, Cap, ClusterRef, GroupType, IsolationLevel, KafkaSource, OffsetReset, PersistentLag, ResetRules,
+    TopicSelection, WithoutCommit, WithoutCommits,
 };
 use self::keys::Reader;
 use self::metadata::{Metadata, Words};

@@ -7,12 +7,12 @@ use std::time::Duration;
 use keda_stream_scaler::lag::{Offset, PartitionId};
 use keda_stream_scaler::source::kafka::protocol::OauthToken;
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, LogPosition, PartitionsAsk, RowError, Rows, Topic,
-    TopicName, TopicPartition, TopicPartitions, TopicsAsk,
+    BrokerId, ClusterTransport, GroupAsk, GroupId, LogPosition, OffsetAndEpoch, PartitionsAsk, Progress, ProgressRows,
+    RowError, Rows, Topic, TopicName, TopicPartition, TopicPartitions, TopicsAsk,
 };
 use keda_stream_scaler::source::kafka::{Batched, Reach};
 use keda_stream_scaler::telemetry::UpstreamMetrics;
-use keda_stream_scaler::trigger::{Credentials, KafkaSecurity, Sasl, Secret, Tls};
+use keda_stream_scaler::trigger::{Credentials, GroupType, KafkaSecurity, Sasl, Secret, Tls};
 use tokio::time::Instant;
 
 use crate::support::mock_cluster::{Code, FIND_COORDINATOR, LIST_OFFSETS, METADATA, MockCluster, OFFSET_FETCH};
@@ -66,8 +66,8 @@ async fn topics(client: &Batched, names: &[&str]) -> HashMap<TopicName, Result<T
     client.topics(TopicsAsk::Named(names), LONG).await.unwrap().into_iter().collect()
 }
 
-async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<CommittedRows, RowError> {
-    let mut rows = all(client.committed(asks([group], asked), LONG)).await;
+async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<ProgressRows, RowError> {
+    let mut rows = all(client.progress(GroupType::Consumer, asks([group], asked), LONG)).await;
     rows.remove(&GroupId::from(group)).unwrap()
 }
 
@@ -116,8 +116,9 @@ async fn committed_start_and_end_of_many_partitions_are_read() {
     let rows = committed(&client, "shop", &asked).await.unwrap();
     assert_eq!(rows.len(), 30);
     for (key, row) in rows {
-        let want = if matches!(key.partition.0, 4 | 5) { Some(Offset(3)) } else { None };
-        assert_eq!(row.map(|commit| commit.map(|commit| commit.offset)), Ok(want), "{key:?}");
+        let committed = matches!(row, Ok(Progress::Committed(OffsetAndEpoch { offset: Offset(3), .. })));
+        let none = row == Ok(Progress::None);
+        assert!(if matches!(key.partition.0, 4 | 5) { committed } else { none }, "{key:?}: {row:?}");
     }
 
     let described = topics(&client, &["orders"]).await.remove("orders").unwrap().unwrap();
@@ -284,7 +285,7 @@ async fn a_group_that_cannot_be_described_is_a_row_with_an_error() {
     let rows = all(client.groups(vec!["shop".into(), "bank".into()], LONG)).await;
     assert_eq!(rows.len(), 2);
     // The mock cluster does not know the request.
-    assert!(rows.values().all(|row| matches!(row, Err(RowError::Broker(_)))), "{rows:?}");
+    assert!(rows.values().all(|row| matches!(row, Err(RowError::Unsupported(_)))), "{rows:?}");
 }
 
 #[tokio::test]
@@ -295,10 +296,10 @@ async fn a_silent_coordinator_makes_its_groups_overdue_and_no_others() {
     cluster.coordinator("well", 1);
     let client = client(&cluster);
     let asked = partitions("orders", 1);
-    all(client.committed(asks(["stuck", "well"], &asked), LONG)).await;
+    all(client.progress(GroupType::Consumer, asks(["stuck", "well"], &asked), LONG)).await;
     cluster.slow(2, 20 * SECOND);
     let began = Instant::now();
-    let rows = all(client.committed(asks(["stuck", "well"], &asked), SECOND / 2)).await;
+    let rows = all(client.progress(GroupType::Consumer, asks(["stuck", "well"], &asked), SECOND / 2)).await;
     assert!(began.elapsed() < SECOND);
     assert!(matches!(rows["stuck"], Err(RowError::Overdue(_))), "{rows:?}");
     assert!(rows["well"].is_ok(), "{rows:?}");
@@ -312,12 +313,12 @@ async fn a_round_of_three_hundred_groups_stays_within_its_requests() {
     let names: Vec<_> = (0..300).map(|index| format!("group-{index}")).collect();
     let asked = partitions("orders", 10);
     topics(&client, &["orders"]).await;
-    all(client.committed(asks(names.iter().map(String::as_str), &asked), LONG)).await;
+    all(client.progress(GroupType::Consumer, asks(names.iter().map(String::as_str), &asked), LONG)).await;
     cluster.forget_requests();
 
     let began = Instant::now();
     topics(&client, &["orders"]).await;
-    let rows = all(client.committed(asks(names.iter().map(String::as_str), &asked), LONG)).await;
+    let rows = all(client.progress(GroupType::Consumer, asks(names.iter().map(String::as_str), &asked), LONG)).await;
     for leader in 1..=3 {
         let led = (0..30).filter(|index| index % 3 == leader - 1).map(|index| partition("orders", index)).collect();
         offsets(&client, i32::try_from(leader).unwrap(), led, LONG).await;
@@ -341,7 +342,9 @@ async fn a_refused_connection_is_named_in_the_row() {
     let client = client_of(&nobody.to_string(), &OPEN);
     let error = client.topics(TopicsAsk::Named(vec!["orders".into()]), SECOND).await.unwrap_err();
     assert!(matches!(&error, RowError::Unreachable(text) if text.contains("refused")), "{error:?}");
-    let row = all(client.committed(asks(["shop"], &partitions("orders", 1)), SECOND / 5)).await.remove("shop");
+    let row = all(client.progress(GroupType::Consumer, asks(["shop"], &partitions("orders", 1)), SECOND / 5))
+        .await
+        .remove("shop");
     assert!(matches!(&row, Some(Err(RowError::Unreachable(text))) if text.contains("refused")), "{row:?}");
 }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_wire::{
-    self as wire, list_offsets_response as ends, metadata_response as topics, offset_fetch_response as commits,
+    self as wire, describe_share_group_offsets_response as shares, list_offsets_response as ends,
+    metadata_response as topics, offset_fetch_response as commits, share_group_describe_response as described,
 };
 use kafka_wire_core::{ApiVersion, Bytes, BytesMut, DecodeLimits, KafkaDecode, KafkaEncode, Uuid};
 use keda_stream_scaler::source::kafka::protocol::{
-    ConsumerGroupDescribe, DescribeGroups, ErrorCode, FetchedOffset, FetchedTopic, FindCoordinator, GroupOffsets,
-    Isolation, ListOffsets, ListedOffset, ListedTopic, Malformed, Metadata, OffsetAt, OffsetFetch, PartitionLeader,
-    Reader, Request, SaslAuthenticate, Writer,
+    ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, DescribedMember, ErrorCode, FetchedOffset,
+    FetchedTopic, FindCoordinator, GroupOffsets, Isolation, ListOffsets, ListedOffset, ListedTopic, Malformed,
+    Metadata, OffsetAt, OffsetFetch, PartitionLeader, Reader, Request, SaslAuthenticate, ShareGroupDescribe,
+    ShareGroupTopics, ShareOffset, Writer,
 };
 use proptest::prelude::*;
 
@@ -78,6 +80,11 @@ fn requests_are_written_as_another_codec_writes_them() {
     }
     check::<_, wire::DescribeGroupsRequest>(&DescribeGroups { groups: &groups });
     check::<_, wire::ConsumerGroupDescribeRequest>(&ConsumerGroupDescribe { groups: &groups });
+    check::<_, wire::ShareGroupDescribeRequest>(&ShareGroupDescribe { groups: &groups });
+    for topics in [None, Some(vec![("t".into(), vec![0, 7])])] {
+        let groups = [ShareGroupTopics { group: "g".into(), topics }];
+        check::<_, wire::DescribeShareGroupOffsetsRequest>(&DescribeShareGroupOffsets { groups: &groups });
+    }
     check::<_, wire::SaslAuthenticateRequest>(&SaslAuthenticate { words: b"\0me\0secret" });
 }
 
@@ -118,6 +125,52 @@ fn committed_offsets_are_read_as_another_codec_writes_them() {
         let leader_epoch = if version >= 5 { 6 } else { -1 };
         let row = FetchedOffset { topic: "t".into(), partition: 3, offset: 41, leader_epoch, error };
         assert_eq!((&*read[0].group, &read[0].offsets), ("g", &vec![row]), "{version}");
+    }
+}
+
+fn share_offsets(version: i16) -> Bytes {
+    let mut row = shares::DescribeShareGroupOffsetsResponsePartition::default();
+    (row.partition_index, row.start_offset, row.lag, row.error_code) = (3, 41, 7, 29);
+    let mut topic = shares::DescribeShareGroupOffsetsResponseTopic::default();
+    (topic.topic_name, topic.partitions) = ("t".into(), vec![row]);
+    let mut group = shares::DescribeShareGroupOffsetsResponseGroup::default();
+    (group.group_id, group.topics) = ("g".into(), vec![topic]);
+    let mut answer = wire::DescribeShareGroupOffsetsResponse::default();
+    answer.groups = vec![group];
+    encoded(&answer, version)
+}
+
+#[test]
+fn offsets_of_share_groups_are_read_as_another_codec_writes_them() {
+    for version in DescribeShareGroupOffsets::VERSIONS {
+        let read = answer(&DescribeShareGroupOffsets { groups: &[] }, version, &share_offsets(version)).unwrap();
+        let error = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+        let row = ShareOffset { topic: "t".into(), partition: 3, start_offset: 41, lag: 7, error };
+        assert_eq!((&*read[0].group, &read[0].offsets), ("g", &vec![row]), "{version}");
+    }
+}
+
+/// A share group with a member.
+fn share_group(version: i16) -> Bytes {
+    let mut partitions = described::TopicPartitions::default();
+    (partitions.topic_name, partitions.partitions) = ("t".into(), vec![0, 2]);
+    let mut member = described::Member::default();
+    (member.member_id, member.client_id) = ("m".into(), "c".into());
+    member.assignment.topic_partitions = vec![partitions];
+    let mut group = described::DescribedGroup::default();
+    (group.group_id, group.group_state, group.members) = ("g".into(), "Stable".into(), vec![member]);
+    let mut answer = wire::ShareGroupDescribeResponse::default();
+    answer.groups = vec![group];
+    encoded(&answer, version)
+}
+
+#[test]
+fn members_of_share_groups_are_read_as_another_codec_writes_them() {
+    for version in ShareGroupDescribe::VERSIONS {
+        let read = answer(&ShareGroupDescribe { groups: &[] }, version, &share_group(version)).unwrap();
+        let member =
+            DescribedMember { id: "m".into(), client_id: "c".into(), assignment: vec![("t".into(), vec![0, 2])] };
+        assert_eq!((&*read[0].group, &*read[0].state, &read[0].members), ("g", "Stable", &vec![member]), "{version}");
     }
 }
 
@@ -176,13 +229,15 @@ proptest! {
     /// A hundred changes of each: 300,000 in all.
     #[test]
     fn answers_that_were_changed_on_the_way_make_no_reader_panic(
-        kind in 0..3_usize,
+        kind in 0..5_usize,
         version in 2..=10_i16,
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0_u8), Just(0x7f), Just(0xff), any::<u8>()]), 100),
     ) {
         let good = match kind {
             0 => committed(version),
             1 => log_ends(version),
+            2 => share_offsets(1),
+            3 => share_group(1),
             _ => cluster(version.max(4)),
         };
         let mut bytes = good.to_vec();
@@ -192,6 +247,8 @@ proptest! {
             let groups = [GroupOffsets { group: "g".into(), topics: Some(fetched_topics([5, 6])) }];
             let _ = answer(&OffsetFetch { groups: &groups }, version, &bytes);
             let _ = answer(&ENDS, version, &bytes);
+            let _ = answer(&DescribeShareGroupOffsets { groups: &[] }, 1, &bytes);
+            let _ = answer(&ShareGroupDescribe { groups: &[] }, 1, &bytes);
             let _ = answer(&Metadata { topics: None }, version.max(4), &bytes[..at]);
             // every second change stays
             if at % 2 == 0 {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use keda_stream_scaler::source::kafka::protocol::{
-    ApiVersions, ConsumerGroupDescribe, DescribeGroups, Encoding, FindCoordinator, ListOffsets, Metadata, OffsetFetch,
-    Request, SaslAuthenticate, SaslHandshake,
+    ApiVersions, ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, Encoding, FindCoordinator,
+    ListOffsets, Metadata, OffsetFetch, Request, SaslAuthenticate, SaslHandshake, ShareGroupDescribe,
 };
 
 /// What a definition says: the request's number, its versions, and the first flexible one.
@@ -66,4 +66,6 @@ fn numbers_versions_and_encodings_are_those_of_kafkas_definitions() {
     check::<ListOffsets<'_>>(folder);
     check::<DescribeGroups<'_>>(folder);
     check::<ConsumerGroupDescribe<'_>>(folder);
+    check::<ShareGroupDescribe<'_>>(folder);
+    check::<DescribeShareGroupOffsets<'_>>(folder);
 }

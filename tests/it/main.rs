@@ -27,6 +27,7 @@ mod kafka_lag;
 mod kafka_outages;
 mod kafka_protocol;
 mod kafka_security;
+mod kafka_share;
 mod limits;
 mod logs;
 mod manifests;

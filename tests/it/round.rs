@@ -64,7 +64,7 @@ fn cluster(topics: &[(&str, i32)]) -> (Script, Cluster<Script>) {
 async fn commits_are_read_before_the_ends_of_the_logs() {
     let (script, cluster) = cluster(&[("orders", 1)]);
     assert_eq!(round(&cluster, &[("a", "orders")]).await["a"], (0, None));
-    let mut asked = script.asked();
+    let mut asked: Vec<_> = script.asked().into_iter().filter(|asked| !asked.starts_with("members")).collect();
     asked[2..].sort();
     assert_eq!(asked, ["topics", "committed a", "End of orders at 1", "Start of orders at 1"]);
 }
@@ -152,6 +152,68 @@ async fn a_topic_that_has_left_a_group_counts_no_more_and_a_hidden_one_is_an_err
     assert_eq!(round_of(&cluster, vec![without_topic("a")]).await["a"].1, Some(SourceErrorKind::Denied));
     sleep(Duration::from_secs(11)).await;
     assert_eq!(round_of(&cluster, vec![without_topic("a")]).await["a"].1, Some(SourceErrorKind::Denied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_type_of_a_group_is_looked_up_until_it_has_read_something() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    let asked = |what: &str| script.asked().iter().filter(|asked| *asked == what).count();
+    script.share("a");
+    script.commit("new", &[]);
+    let sources = [("a", "orders"), ("b", "orders"), ("new", "orders")];
+    for _ in 0..3 {
+        let reported = round(&cluster, &sources).await;
+        assert!(reported.values().all(|(after_ms, error)| *after_ms <= 250 && error.is_none()), "{reported:?}");
+    }
+    assert_eq!([asked("committed a"), asked("shared a"), asked("members of a")], [1, 3, 1]);
+    assert_eq!([asked("committed b"), asked("shared b"), asked("members of b")], [3, 0, 1]);
+    assert_eq!(asked("members of new"), 1);
+    sleep(Duration::from_secs(11)).await;
+    // it has begun as a share group, and the other one has been deleted and recreated as a consumer group
+    script.share("new");
+    script.commit("new", &["orders"]);
+    assert_eq!(round(&cluster, &sources).await["new"].1, None);
+    assert_eq!([asked("members of new"), asked("shared new"), asked("members of a")], [2, 1, 1]);
+
+    // a followed group shows its type in every round
+    script.commit("late", &[]);
+    for _ in 0..3 {
+        assert_eq!(round_of(&cluster, vec![followed("late", "orders")]).await["late"].1, None);
+    }
+    script.share("late");
+    script.commit("late", &["orders"]);
+    assert_eq!(round_of(&cluster, vec![followed("late", "orders")]).await["late"].1, None);
+    assert_eq!(asked("shared late"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_type_that_the_trigger_names_must_be_the_group_s() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.share("shared");
+    for (group, group_type, error) in [
+        ("shared", "share", None),
+        ("shared", "auto", None),
+        ("shared", "consumer", Some(SourceErrorKind::Missing)),
+        ("other", "consumer", None),
+        ("other", "auto", None),
+        ("other", "share", Some(SourceErrorKind::Missing)),
+    ] {
+        for _ in 0..2 {
+            let changes = [("topic", "orders"), ("groupType", group_type)];
+            let source = Trigger::parse(&scaled_object(group, &changes).scaler_metadata).unwrap().source;
+            assert_eq!(round_of(&cluster, vec![Arc::new(source)]).await[group].1, error, "{group} {group_type}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_topics_of_a_share_group_are_those_that_it_has_read() {
+    let (script, cluster) = cluster(&[("orders", 1), ("payments", 2)]);
+    script.share("a");
+    script.commit("a", &["payments"]);
+    assert_eq!(round_of(&cluster, vec![without_topic("a")]).await["a"].1, None);
+    assert!(!script.asked().iter().any(|asked| asked.starts_with("End of orders")));
+    assert!(script.asked().iter().any(|asked| asked.starts_with("End of payments")));
 }
 
 /// K6: no topic at all is no lag of zero.
@@ -277,10 +339,12 @@ async fn topics_are_looked_up_once_in_ten_seconds_while_all_is_well() {
 #[tokio::test(start_paused = true)]
 async fn members_are_read_only_of_groups_that_are_followed() {
     let (script, cluster) = cluster(&[("orders", 1)]);
-    let reported = round_of(&cluster, vec![followed("a", "orders"), source("b", "orders")]).await;
-    assert_eq!((reported["a"], reported["b"]), ((0, None), (0, None)));
-    let asked: Vec<_> = script.asked().into_iter().filter(|asked| asked.starts_with("members")).collect();
-    assert_eq!(asked, ["members of a"]);
+    for _ in 0..3 {
+        let reported = round_of(&cluster, vec![followed("a", "orders"), source("b", "orders")]).await;
+        assert_eq!((reported["a"], reported["b"]), ((0, None), (0, None)));
+    }
+    let asked = |group: &str| script.asked().iter().filter(|asked| **asked == format!("members of {group}")).count();
+    assert_eq!((asked("a"), asked("b")), (3, 1), "once for the type of the group");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use crate::lag::{
     ApplicationObservation, CommittedOffset, GroupHistory, GroupObservation, History, LagRules, Members, Moment,
     Observation, Renewals, partition_lag,
 };
-use crate::trigger::{Compat, KafkaSource, ResetRules, SourceRef, StreamName};
+use crate::trigger::{Compat, GroupType, KafkaSource, ResetRules, SourceRef, StreamName};
 
 impl Flow {
     /// The flow after a reading of `source`; `None` where nobody wants to follow it.
@@ -70,6 +70,12 @@ fn of_group(
     });
     let rows: Vec<_> = rows.collect();
     let owners = match &group.members {
+        Members::Settled(members) if group.group_type == GroupType::Share => {
+            Owners::sharing(members.iter().map(|member| member.id.clone()))
+        }
+        Members::Rebalancing(members) if group.group_type == GroupType::Share => {
+            Owners::sharing((0..*members).map(|number| number.to_string().into()))
+        }
         Members::Settled(_) => {
             Owners::new(partitions().map(|(_, partition, _)| group.owner(partition).map(|member| member.id.clone())))
         }

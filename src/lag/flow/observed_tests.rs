@@ -69,7 +69,7 @@ fn group(members: Members, owners: &[Option<u32>], id: u128) -> Observation {
         partition_count: u32::try_from(partitions.len()).expect("few"),
         partitions,
     };
-    Observation::Kafka(GroupObservation { topics: vec![topic], absent: Vec::new(), members })
+    Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
 }
 
 fn settled(names: &[&str]) -> Members {

@@ -255,7 +255,7 @@ impl OffsetFlow {
             if moved || !unread {
                 partition.moved_at = self.at;
             }
-            Move { before, moved, unread, owned: self.owners.of(index).is_some() }
+            Move { before, moved, unread, owned: self.owners.parts(index).next().is_some() }
         });
         moves.collect()
     }
@@ -279,7 +279,7 @@ impl OffsetFlow {
         }
         let measured = self.capacity.add(&workers, &circumstances);
         for (index, partition) in self.partitions.iter_mut().enumerate() {
-            if self.owners.of(index).is_some_and(|owner| measured.begun.contains(&owner)) {
+            if self.owners.parts(index).any(|(owner, _)| measured.begun.contains(&owner)) {
                 partition.anchor = partition.position;
             }
         }
@@ -309,14 +309,16 @@ impl OffsetFlow {
         let over = self.at.since(self.ring.since()).as_secs_f64().max(1e-9);
         let commits = Duration::from_secs_f64(2.0 * self.commits.awaited());
         for (index, (partition, one)) in self.partitions.iter().zip(moves).enumerate() {
-            let Some(worker) = self.owners.of(index).and_then(|owner| workers.get_mut(owner)) else { continue };
-            // a stuck partition is no sign of load
-            if self.at.since(partition.moved_at) <= commits {
-                worker.backlog += self.behind(partition);
+            for (owner, part) in self.owners.parts(index) {
+                let Some(worker) = workers.get_mut(owner) else { continue };
+                // a stuck partition is no sign of load
+                if self.at.since(partition.moved_at) <= commits {
+                    worker.backlog += part * self.behind(partition);
+                }
+                worker.rate += part * self.ring.moved(index) / over;
+                worker.done += part * (partition.position - partition.anchor);
+                worker.moved |= one.moved;
             }
-            worker.rate += self.ring.moved(index) / over;
-            worker.done += partition.position - partition.anchor;
-            worker.moved |= one.moved;
         }
         workers
     }

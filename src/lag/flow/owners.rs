@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::count;
 use crate::lag::PartitionId;
 use crate::lag::streams::ShardId;
 
@@ -21,8 +22,22 @@ pub enum Place {
 pub struct Owners {
     /// Each of them, in the order of its first place.
     names: Vec<Arc<str>>,
+    work: Work,
+}
+
+/// How consumers divide the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Work {
     /// The index of each place's consumer.
-    of: Vec<Option<u32>>,
+    Places(Vec<Option<u32>>),
+    /// Every consumer works on every place.
+    Shared,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self::Places(Vec::new())
+    }
 }
 
 impl fmt::Display for Place {
@@ -37,18 +52,29 @@ impl fmt::Display for Place {
 impl Owners {
     /// From the consumer of each place.
     pub fn new(of: impl IntoIterator<Item = Option<Arc<str>>>) -> Self {
-        let mut owners = Self::default();
+        let (mut names, mut places) = (Vec::new(), Vec::new());
         let mut known = HashMap::new();
         for name in of {
             let index = name.map(|name| {
                 *known.entry(name).or_insert_with_key(|name| {
-                    owners.names.push(name.clone());
-                    index(owners.names.len() - 1)
+                    names.push(name.clone());
+                    index(names.len() - 1)
                 })
             });
-            owners.of.push(index);
+            places.push(index);
         }
-        owners
+        Self { names, work: Work::Places(places) }
+    }
+
+    /// The members of a share group.
+    pub fn sharing(names: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self { names: names.into_iter().collect(), work: Work::Shared }
+    }
+
+    /// Whether every consumer works on every place.
+    #[must_use]
+    pub const fn share(&self) -> bool {
+        matches!(self.work, Work::Shared)
     }
 
     /// `consumers` that share `places` evenly in their order, where it is only known how many there are.
@@ -57,7 +83,7 @@ impl Owners {
         let consumers = consumers.min(places);
         let names = (0..consumers).map(|number| number.to_string().into()).collect();
         let of = (0..places).map(|place| (consumers > 0).then(|| index(place * consumers / places))).collect();
-        Self { names, of }
+        Self { names, work: Work::Places(of) }
     }
 
     /// How many consumers have something to work on.
@@ -66,10 +92,22 @@ impl Owners {
         self.names.len()
     }
 
-    /// Whose the place of this index is.
+    /// Whose the place of this index is, where it belongs to one consumer.
     #[must_use]
     pub fn of(&self, place: usize) -> Option<usize> {
-        self.of.get(place).copied().flatten().map(|owner| owner as usize)
+        match &self.work {
+            Work::Places(of) => of.get(place).copied().flatten().map(|owner| owner as usize),
+            Work::Shared => None,
+        }
+    }
+
+    /// The consumers of the place of this index, each with its part of the work.
+    pub(super) fn parts(&self, place: usize) -> impl Iterator<Item = (usize, f64)> {
+        let (consumers, part) = match self.work {
+            Work::Places(_) => (self.of(place).map_or(0..0, |owner| owner..owner + 1), 1.0),
+            Work::Shared => (0..self.count(), 1.0 / count(self.count()).max(1.0)),
+        };
+        consumers.map(move |consumer| (consumer, part))
     }
 
     /// The name of a consumer.
@@ -81,7 +119,10 @@ impl Owners {
     /// Whether there is a place that nobody works on.
     #[must_use]
     pub fn leave_some(&self) -> bool {
-        self.of.contains(&None)
+        match &self.work {
+            Work::Places(of) => of.contains(&None),
+            Work::Shared => self.names.is_empty(),
+        }
     }
 }
 

@@ -74,7 +74,7 @@ impl<'a> Law<'a> {
         {
             return Judgement::new(wanted, Rule::Enough);
         }
-        let (wanted, rule) = self.memory.probe(self.flow.idle_for(), self.now, self.places);
+        let (wanted, rule) = self.memory.probe(self.flow.idle_for(), self.now, Some(self.places));
         Judgement::new(wanted, rule)
     }
 

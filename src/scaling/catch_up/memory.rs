@@ -100,15 +100,21 @@ impl Memory {
     }
 
     /// The capacity is unknown: hold; when nothing is behind for long, try the next smaller useful count.
-    pub(super) fn probe(&mut self, idle_for: Option<Duration>, consumers: usize, places: usize) -> (usize, Rule) {
+    pub(super) fn probe(
+        &mut self,
+        idle_for: Option<Duration>,
+        consumers: usize,
+        places: Option<usize>,
+    ) -> (usize, Rule) {
         let hold = (consumers, Rule::CapacityUnknown);
         let Some(idle_for) = idle_for.filter(|_| consumers > 1) else { return hold };
         let wait = PROBE_EVERY * 2_u32.pow(self.probe.failures.min(PROBE_DOUBLINGS));
         if idle_for < wait {
             return hold;
         }
-        let each = places.div_ceil(consumers) + 1;
-        let tried = useful_to(places, places.div_ceil(each));
+        let fewer = |places: usize| useful_to(places, places.div_ceil(places.div_ceil(consumers) + 1));
+        // one queue has no useful counts: a quarter fewer
+        let tried = places.map_or((consumers * 3 / 4).max(1), fewer);
         self.probe.tried = Some(tried);
         (tried, Rule::Probing)
     }

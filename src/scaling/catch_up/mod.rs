@@ -48,11 +48,12 @@ pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory,
 }
 
 fn decision(policy: &CatchUpPolicy, goal: Goal, flow: &Flow, judgement: &Judgement, active: bool) -> Decision {
-    let (now, places) = (flow.owners().count(), flow.places());
+    let (now, share) = (flow.owners().count(), flow.owners().share());
+    let places = if share { usize::MAX } else { flow.places() };
     let wanted = judgement.consumers;
     let asked = counts::over_tolerance(wanted, now, places, goal.tolerance);
     let mut steps = picture::steps(flow, goal);
-    if wanted > 0 {
+    if wanted > 0 && !share {
         steps.push(CatchUpStep::Considered { counts: counts::nearby(places, wanted) });
     }
     steps.push(CatchUpStep::Wanted { consumers: wanted, rule: judgement.rule });
@@ -73,7 +74,7 @@ fn decision(policy: &CatchUpPolicy, goal: Goal, flow: &Flow, judgement: &Judgeme
         value: Quantity::from_number(asked / f64::from(consumers_per_replica)),
         target: Quantity::from_count(1),
         active,
-        steps: steps.into_iter().map(Step::CatchUp).collect(),
+        steps: steps.into_iter().map(Step::CatchUp).chain(share.then_some(Step::ShareGroup)).collect(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The law where records, or kilobytes, are known.
 
-use super::counts::useful_from;
+use super::counts::{useful_from, whole};
 use super::goal::Goal;
 use super::memory::Memory;
-use super::size::{consumers, isolation_budget, size};
+use super::size::{consumers, consumers_for, isolation_budget, size};
 use super::{Judgement, Rule, Unknown};
 use crate::lag::flow::{Demand, OffsetFlow, count};
 
@@ -29,7 +29,8 @@ pub(super) struct Law<'a> {
     memory: &'a mut Memory,
     /// Consumers now.
     now: usize,
-    places: usize,
+    /// The partitions; `None` where every consumer can work on all of them.
+    places: Option<usize>,
 }
 
 /// What is wanted of the consumers.
@@ -48,7 +49,8 @@ impl<'a> Law<'a> {
         if flow.capacity_measured_at() == Some(flow.at()) {
             memory.saturated(flow.owners().count());
         }
-        Self { flow, goal, memory, now: flow.owners().count(), places: flow.partitions().len() }
+        let places = (!flow.owners().share()).then(|| flow.partitions().len());
+        Self { flow, goal, memory, now: flow.owners().count(), places }
     }
 
     /// The consumers that are wanted.
@@ -87,17 +89,27 @@ impl<'a> Law<'a> {
         let moving = self.flow.at().since(self.flow.progressed_at()).as_secs_f64()
             < PROGRESS_SECONDS + self.flow.commit_interval();
         if self.flow.idle_for().is_none() && backlog && moving {
-            return Judgement::new((2 * self.now).min(self.places), Rule::ColdStart);
+            return Judgement::new((2 * self.now).min(self.places.unwrap_or(usize::MAX)), Rule::ColdStart);
         }
         let (wanted, rule) = self.memory.probe(self.flow.idle_for(), self.now, self.places);
         Judgement::new(wanted, rule)
     }
 
     fn capacity_known(&mut self, demands: Vec<Demand>, capacity: f64) -> Judgement {
+        let demands = if self.places.is_none() { self.divided(&demands) } else { demands };
         let wishes = self.wishes(demands, capacity);
-        let overfull = self.loads_of_consumers(&wishes, |need, _| need.min(capacity));
+        // what one consumer cannot do of a partition, another one cannot do either
+        let most = if self.places.is_some() { capacity } else { f64::INFINITY };
+        let overfull = self.loads_of_consumers(&wishes, |need, _| need.min(most));
         let fits = overfull.iter().all(|load| *load <= ROUNDING * capacity) && !self.flow.owners().leave_some();
         if fits { self.enough(&wishes) } else { self.too_few(&wishes) }
+    }
+
+    /// One queue: each consumer does the same part of the sum.
+    fn divided(&self, demands: &[Demand]) -> Vec<Demand> {
+        let part = |of: fn(&Demand) -> f64| demands.iter().map(of).sum::<f64>() / count(self.now);
+        let (arrivals, backlog) = (part(|demand| demand.arrivals), part(|demand| demand.backlog));
+        (0..self.now).map(|owner| Demand { arrivals, backlog, owner: Some(owner), stuck: false }).collect()
     }
 
     fn wishes(&self, demands: Vec<Demand>, capacity: f64) -> Wishes {
@@ -127,6 +139,10 @@ impl<'a> Law<'a> {
     }
 
     fn size(&self, loads: &[(f64, f64)], capacity: f64) -> usize {
+        if self.places.is_none() {
+            let sum = loads.iter().fold((0.0, 0.0), |sum, load| (sum.0 + load.0, sum.1 + load.1));
+            return whole(consumers_for(self.need(sum, self.goal.utilization), capacity));
+        }
         let needs: Vec<_> = loads.iter().map(|load| self.need(*load, self.goal.utilization)).collect();
         size(&needs, capacity)
     }
@@ -159,7 +175,8 @@ impl<'a> Law<'a> {
     /// budget only after the catch-up time, and only where more consumers can help.
     fn uneven(&mut self, wishes: &Wishes) -> Judgement {
         let (capacity, now) = (wishes.capacity, self.flow.at());
-        let next = useful_from(self.places, self.now + 1);
+        // one queue is as even as can be
+        let next = self.places.map_or(self.now, |places| useful_from(places, self.now + 1));
         let loads: Vec<_> = wishes.loads.iter().map(|load| self.need(*load, self.goal.utilization)).collect();
         let budget = isolation_budget(consumers(&loads, capacity));
         let fixable = |load: (f64, f64)| load.0 < HOPELESS * capacity;
@@ -213,7 +230,7 @@ impl<'a> Law<'a> {
         }
         let arrivals: Vec<_> = wishes.loads.iter().map(|load| (load.0, 0.0)).collect();
         let wanted = self.size(&arrivals, wishes.capacity);
-        match self.memory.floor(wishes.arrivals, self.places, self.flow.at()) {
+        match self.memory.floor(wishes.arrivals, self.places.unwrap_or_default(), self.flow.at()) {
             Some(floor) if floor > wanted => Judgement::new(floor.min(self.now), Rule::NotBackTo),
             _ => Judgement::new(wanted.min(self.now), Rule::Enough),
         }

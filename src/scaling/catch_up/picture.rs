@@ -1,7 +1,7 @@
 //! What the law saw, for those who ask why.
 
 use super::goal::Goal;
-use super::size::consumers;
+use super::size::{consumers, consumers_for};
 use super::{CapacityFrom, CatchUpStep as Step, Unit};
 use crate::lag::flow::{AgeFlow, Flow, OffsetFlow};
 use crate::scaling::Quantity;
@@ -36,12 +36,19 @@ fn of_offsets(flow: &OffsetFlow, goal: Goal, unit: Unit) -> Vec<Step> {
         return steps;
     };
     steps.push(Step::Capacity { unit, per_second: Quantity::from_number(capacity), from });
+    let share = flow.owners().share();
+    let needed = |needs: &[f64], capacity| {
+        if share { consumers_for(needs.iter().sum(), capacity) } else { consumers(needs, capacity) }
+    };
     steps.push(Step::Need {
-        arrivals: Quantity::from_number(consumers(&arrivals, capacity * goal.utilization)),
-        catching_up: Quantity::from_number(consumers(&catching_up, capacity)),
+        arrivals: Quantity::from_number(needed(&arrivals, capacity * goal.utilization)),
+        catching_up: Quantity::from_number(needed(&catching_up, capacity)),
         catch_up_seconds: Quantity::from_number(goal.catch_up_seconds),
         utilization: Quantity::from_number(goal.utilization),
     });
+    if share {
+        return steps;
+    }
     let hottest = catching_up.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
     if let Some((partition, need)) = hottest.and_then(|(index, need)| Some((flow.partitions().get(index)?, need))) {
         let share = Quantity::from_number(need / capacity);

@@ -38,6 +38,11 @@ pub(super) fn size(needs: &[f64], capacity: f64) -> usize {
 /// The consumers that the sum needs: what one consumer cannot do is not asked of others.
 pub(super) fn consumers(needs: &[f64], capacity: f64) -> f64 {
     let sum: f64 = needs.iter().map(|need| need.min(capacity)).sum();
+    consumers_for(sum, capacity)
+}
+
+/// The consumers that a sum needs where each of them can do any part of it.
+pub(super) fn consumers_for(sum: f64, capacity: f64) -> f64 {
     (sum / capacity).max(1e-9)
 }
 

@@ -15,7 +15,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::ends::EndsReading;
-use super::group_rows::{GroupRows, Waiting};
+use super::group_rows;
 use super::job::Ends;
 use super::topics::Topics;
 use super::transport::{ClusterTransport, TopicName};
@@ -68,18 +68,14 @@ impl<T: ClusterTransport> Cluster<T> {
     }
 
     async fn read(&self, sources: Vec<SourceTopics>, report: &Report) {
-        let mut waiting = Waiting::new();
-        for job in self.topics.plan(sources, report).await {
-            if job.partitions().next().is_none() {
-                // every topic is absent, and counts as empty; a request for no partition would be one for all
-                report(&job.source, job.finish(&Ends::new()));
-                continue;
-            }
-            waiting.entry(job.group.clone()).or_default().push(job);
+        let mut jobs = self.topics.plan(sources, report).await;
+        // where every topic is absent, and counts as empty, there is nothing to request
+        for job in jobs.extract_if(.., |job| job.partitions().next().is_none()) {
+            report(&job.source, job.finish(&Ends::new()));
         }
-        let (ready, jobs) = mpsc::unbounded_channel();
-        let read = in_waves(jobs, |wave| EndsReading::new(&self.topics, wave).run(report));
-        tokio::join!(GroupRows::ask(&self.topics, waiting).run(report, ready), read);
+        let (ready, waiting) = mpsc::unbounded_channel();
+        let read = in_waves(waiting, |wave| EndsReading::new(&self.topics, wave).run(report));
+        tokio::join!(group_rows::read(&self.topics, jobs, report, ready), read);
     }
 }
 

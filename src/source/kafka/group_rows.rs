@@ -1,112 +1,235 @@
-//! What coordinators report about the groups of a round: what each committed, and the members of those that are followed.
+//! What coordinators report about the groups of a round: how far each has come, its members where it is followed, and its type
+//! until that is certain.
 //!
-//! Both are requested at once, and each group goes on as soon as its own answers have come.
+//! All is requested at once, and each group goes on as soon as its own answers have come.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::group_types::Knowledge;
 use super::job::{Job, failed};
 use super::topics::Topics;
 use super::transport::{
-    ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, Rows, TopicName,
+    ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicName,
     TopicPartitions,
 };
-use crate::lag::Report;
+use crate::lag::{Report, SourceError, SourceErrorKind};
+use crate::trigger::GroupType;
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Jobs that wait for their groups.
-pub(super) type Waiting = HashMap<GroupId, Vec<Job>>;
-
-/// The answers about the groups of a round, while they come.
+/// The answers about groups that are of one type, or are taken for it, while they come.
 pub(super) struct GroupRows<'a, T> {
     topics: &'a Topics<T>,
-    waiting: Waiting,
-    committed: Rows<GroupId, CommittedRows>,
-    members: Rows<GroupId, GroupState>,
+    report: &'a Report,
+    ready: UnboundedSender<Job>,
+    group_type: GroupType,
+    waiting: HashMap<GroupId, Group>,
+    /// Groups that turned out to be of the other type.
+    others: FuturesUnordered<BoxFuture<'a, ()>>,
+}
+
+/// A group that waits for answers.
+struct Group {
+    jobs: Vec<Job>,
+    /// Its type was certain before.
+    certain: bool,
+    progress: Option<Result<ProgressRows, RowError>>,
+    state: Option<Result<GroupState, RowError>>,
 }
 
 /// One answer about a group.
 enum Row {
-    Committed(Result<CommittedRows, RowError>),
-    Members(Result<GroupState, RowError>),
+    Progress(Result<ProgressRows, RowError>),
+    State(Result<GroupState, RowError>),
+}
+
+/// Reads what is to be known of the groups of these jobs, and passes each job on as soon as it is; those that failed are reported.
+pub(super) async fn read<T: ClusterTransport>(
+    topics: &Topics<T>,
+    jobs: Vec<Job>,
+    report: &Report,
+    ready: UnboundedSender<Job>,
+) {
+    let rows = |group_type| GroupRows::new(topics, group_type, report, ready.clone());
+    let [mut consumers, mut shares] = [GroupType::Consumer, GroupType::Share].map(rows);
+    drop(ready);
+    for job in jobs {
+        let (group_type, certain) = match topics.group_types.of(&job.group, job.requested_type) {
+            Knowledge::Certain(group_type) => (group_type, true),
+            Knowledge::Assumed(group_type) => (group_type, false),
+        };
+        match group_type {
+            GroupType::Consumer => consumers.add(job, certain),
+            GroupType::Share => shares.add(job, certain),
+        }
+    }
+    tokio::join!(consumers.run(), shares.run());
 }
 
 impl<'a, T: ClusterTransport> GroupRows<'a, T> {
-    pub(super) fn ask(topics: &'a Topics<T>, waiting: Waiting) -> Self {
-        let asks = waiting.iter().map(|(group, jobs)| {
+    fn new(topics: &'a Topics<T>, group_type: GroupType, report: &'a Report, ready: UnboundedSender<Job>) -> Self {
+        Self { topics, report, ready, group_type, waiting: HashMap::new(), others: FuturesUnordered::new() }
+    }
+
+    fn add(&mut self, job: Job, certain: bool) {
+        let new = || Group { jobs: Vec::new(), certain, progress: None, state: None };
+        let group = self.waiting.entry(job.group.clone()).or_insert_with(new);
+        group.certain &= certain;
+        group.jobs.push(job);
+    }
+
+    async fn run(mut self) {
+        let asks = self.waiting.iter().map(|(group, Group { jobs, .. })| {
             let partitions = PartitionsAsk::Named(selected(jobs).into_values().collect());
             GroupAsk { group: group.clone(), partitions }
         });
-        let committed = topics.transport.committed(asks.collect(), DEADLINE);
-        let followed = waiting.iter().filter(|(_, jobs)| jobs.iter().any(Job::lacks_members));
-        let followed: Vec<_> = followed.map(|(group, _)| group.clone()).collect();
-        let members =
-            if followed.is_empty() { mpsc::unbounded_channel().1 } else { topics.transport.groups(followed, DEADLINE) };
-        Self { topics, waiting, committed, members }
-    }
-
-    /// Passes on each job as soon as its group has answered, and reports those that failed.
-    pub(super) async fn run(mut self, report: &Report, ready: UnboundedSender<Job>) {
-        while !self.waiting.is_empty() {
-            let Some((group, row)) = self.next().await else { return self.give_up(report) };
-            for job in self.take(&group, row, report) {
-                // the other end reads for as long as jobs come
-                let _ = ready.send(job);
-            }
+        let asks: Vec<_> = asks.collect();
+        if asks.is_empty() {
+            return;
+        }
+        let described = self.waiting.iter().filter(|(_, group)| group.needs_state());
+        let described: Vec<_> = described.map(|(id, _)| id.clone()).collect();
+        let mut progress = self.topics.transport.progress(self.group_type, asks, DEADLINE);
+        let mut states = if described.is_empty() {
+            mpsc::unbounded_channel().1
+        } else {
+            self.topics.transport.groups(described, DEADLINE)
+        };
+        while !self.waiting.is_empty() || !self.others.is_empty() {
+            let (group, row) = tokio::select! {
+                Some((group, row)) = progress.recv() => (group, Row::Progress(row)),
+                Some((group, row)) = states.recv() => (group, Row::State(row)),
+                Some(()) = self.others.next() => continue,
+                else => break,
+            };
+            self.take(&group, row);
+        }
+        // a transport owes a row for each group, so this is its fault, and an error all the same
+        for (_, group) in std::mem::take(&mut self.waiting) {
+            self.fail(&group.jobs, "offsets", &RowError::Overdue("no answer".into()));
         }
     }
 
-    async fn next(&mut self) -> Option<(GroupId, Row)> {
-        tokio::select! {
-            Some((group, row)) = self.committed.recv() => Some((group, Row::Committed(row))),
-            Some((group, row)) = self.members.recv() => Some((group, Row::Members(row))),
-            else => None,
-        }
-    }
-
-    /// Gives a row to the jobs that wait for it; those that wait for nothing more are returned.
-    fn take(&mut self, group: &GroupId, row: Row, report: &Report) -> Vec<Job> {
-        let Some(mut jobs) = self.waiting.remove(group) else { return Vec::new() };
+    /// Adds an answer about a group; jobs that wait for nothing more are passed on.
+    fn take(&mut self, id: &GroupId, row: Row) {
+        let Some(mut group) = self.waiting.remove(id) else { return };
         match row {
-            Row::Committed(Ok(rows)) => {
-                for (partition, row) in &rows {
-                    if matches!(row, Err(RowError::Moving(_))) {
-                        // its id is another one by now
-                        self.topics.topology().doubt(&partition.topic);
+            Row::Progress(row) => group.progress = Some(row),
+            Row::State(row) => group.state = Some(row),
+        }
+        match self.type_of(&group) {
+            Some(Ok(found)) if found != self.group_type => return self.hand_over(id, group.jobs, found),
+            Some(Ok(_)) => {}
+            _ if group.certain => {}
+            Some(Err(error)) => return self.fail(&group.jobs, "type", &error),
+            None => return drop(self.waiting.insert(id.clone(), group)),
+        }
+        match group.progress.as_ref() {
+            None => {}
+            Some(Err(error)) => return self.fail(&group.jobs, "offsets", error),
+            Some(Ok(rows)) => {
+                self.learn(id, &group, rows);
+                let (mut followers, mut others): (Vec<_>, Vec<_>) =
+                    group.jobs.into_iter().partition(Job::lacks_members);
+                self.pass_on(&mut others, rows);
+                match &group.state {
+                    Some(Ok(state)) => {
+                        for job in &mut followers {
+                            job.join(state);
+                        }
+                        self.pass_on(&mut followers, rows);
                     }
+                    Some(Err(error)) => self.fail(&std::mem::take(&mut followers), "members", error),
+                    None => {}
                 }
-                for job in &mut jobs {
-                    job.commit(&rows);
-                }
-            }
-            Row::Committed(Err(error)) => no_commits(&std::mem::take(&mut jobs), &error, report),
-            Row::Members(Ok(state)) => {
-                jobs.iter_mut().filter(|job| job.lacks_members()).for_each(|job| job.join(&state));
-            }
-            Row::Members(Err(error)) => {
-                let without: Vec<_> = jobs.extract_if(.., |job| job.lacks_members()).collect();
-                no_members(&without, &error, report);
+                group.jobs = followers;
             }
         }
-        let (ready, lacking): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::knows_its_group);
-        if !lacking.is_empty() {
-            self.waiting.insert(group.clone(), lacking);
+        if !group.jobs.is_empty() {
+            self.waiting.insert(id.clone(), group);
         }
-        ready
     }
 
-    /// Nothing more comes: a transport owes a row for each group, so this is its fault, and an error all the same.
-    fn give_up(&mut self, report: &Report) {
-        let error = RowError::Overdue("no answer".into());
-        for (_, jobs) in self.waiting.drain() {
-            let (without_members, without_commits): (Vec<_>, _) = jobs.into_iter().partition(Job::lacks_members);
-            no_members(&without_members, &error, report);
-            no_commits(&without_commits, &error, report);
+    /// The type of a group, as soon as its answers show it.
+    fn type_of(&self, group: &Group) -> Option<Result<GroupType, RowError>> {
+        if group.progress.as_ref().is_some_and(|rows| rows.as_ref().is_ok_and(any)) {
+            return Some(Ok(self.group_type));
+        }
+        match group.state.as_ref()? {
+            Ok(GroupState { group_type: Some(found), .. }) => Some(Ok(*found)),
+            // a broker that describes no groups has no share groups either
+            Ok(_) | Err(RowError::Unsupported(_) | RowError::Broker(_)) => Some(Ok(self.group_type)),
+            Err(error) => Some(Err(error.clone())),
         }
     }
+
+    fn learn(&self, id: &GroupId, group: &Group, rows: &ProgressRows) {
+        if any(rows) {
+            self.topics.group_types.settle(id, self.group_type);
+        } else if group.certain {
+            self.topics.group_types.unsettle(id);
+        } else {
+            self.topics.group_types.reported(id, self.group_type);
+        }
+        for (partition, row) in rows {
+            if matches!(row, Err(RowError::Moving(_))) {
+                // its id is another one by now
+                self.topics.topology().doubt(&partition.topic);
+            }
+        }
+    }
+
+    /// The group is of the other type: a mistake of those triggers that name a type.
+    fn hand_over(&mut self, id: &GroupId, jobs: Vec<Job>, found: GroupType) {
+        self.topics.group_types.reported(id, found);
+        let (mistaken, other): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.requested_type.is_some());
+        for job in mistaken {
+            let attempt = format!("could not read the offsets of group {id} for {}", job.source);
+            let is = match found {
+                GroupType::Consumer => "it is a consumer group",
+                GroupType::Share => "it is a share group",
+            };
+            let error = SourceError::new(SourceErrorKind::Missing, attempt).because(is);
+            (self.report)(&job.source, Err(error.remedy("correct groupType, or leave it out")));
+        }
+        let mut rows = GroupRows::new(self.topics, found, self.report, self.ready.clone());
+        for job in other {
+            rows.add(job, true);
+        }
+        self.others.push(rows.run().boxed());
+    }
+
+    fn pass_on(&self, jobs: &mut Vec<Job>, rows: &ProgressRows) {
+        for mut job in jobs.drain(..) {
+            job.come_so_far(self.group_type, rows);
+            // the other end reads for as long as jobs come
+            let _ = self.ready.send(job);
+        }
+    }
+
+    fn fail(&self, jobs: &[Job], what: &str, error: &RowError) {
+        for job in jobs {
+            let attempt = format!("could not read the {what} of group {} for {}", job.group, job.source);
+            (self.report)(&job.source, Err(failed(attempt, error)));
+        }
+    }
+}
+
+impl Group {
+    fn needs_state(&self) -> bool {
+        !self.certain || self.jobs.iter().any(Job::lacks_members)
+    }
+}
+
+/// Whether the group has read anything.
+fn any(rows: &ProgressRows) -> bool {
+    rows.iter().any(|(_, row)| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))))
 }
 
 /// What the jobs of one group select, each partition once.
@@ -124,18 +247,4 @@ fn selected(jobs: &[Job]) -> BTreeMap<TopicName, TopicPartitions> {
         }
     }
     topics
-}
-
-fn no_commits(jobs: &[Job], error: &RowError, report: &Report) {
-    for job in jobs {
-        let attempt = format!("could not read what group {} committed for {}", job.group, job.source);
-        report(&job.source, Err(failed(attempt, error)));
-    }
-}
-
-fn no_members(jobs: &[Job], error: &RowError, report: &Report) {
-    for job in jobs {
-        let attempt = format!("could not read the members that group {} has for {}", job.group, job.source);
-        report(&job.source, Err(failed(attempt, error)));
-    }
 }

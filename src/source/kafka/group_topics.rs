@@ -18,11 +18,11 @@ use tokio::time::Instant;
 use super::cluster::SourceTopics;
 use super::job::failed;
 use super::transport::{
-    ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, PartitionsAsk, RowError, TopicName,
+    ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicName,
     TopicPartitions, TopicsAsk,
 };
 use crate::lag::{FORGET_AFTER, Report, SourceError, SourceErrorKind};
-use crate::trigger::{SourceRef, TopicSelection, WithoutCommits};
+use crate::trigger::{GroupType, SourceRef, TopicSelection, WithoutCommits};
 
 /// New topics of a group are seen after this long at the latest.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -42,11 +42,14 @@ struct Seen {
     read_at: Instant,
 }
 
+/// What a group has committed to, if it is a consumer group, and its state.
+type Answer = (Result<TopicNames, RowError>, Result<GroupState, RowError>);
+
 /// What has come of a group.
 #[derive(Default)]
 struct Answers {
     committed: Option<Result<TopicNames, RowError>>,
-    assigned: Option<Result<TopicNames, RowError>>,
+    state: Option<Result<GroupState, RowError>>,
 }
 
 /// The search for the topics of the groups of one round.
@@ -85,26 +88,26 @@ impl GroupTopics {
         }
         let groups: Vec<_> = waiting.keys().cloned().collect();
         let all = |group: &GroupId| GroupAsk { group: group.clone(), partitions: PartitionsAsk::AllCommitted };
-        let mut committed = transport.committed(groups.iter().map(all).collect(), DEADLINE);
+        let mut committed = transport.progress(GroupType::Consumer, groups.iter().map(all).collect(), DEADLINE);
         let mut members = transport.groups(groups, DEADLINE);
         let mut answers: HashMap<GroupId, Answers> = HashMap::new();
         loop {
             let group = tokio::select! {
                 Some((group, rows)) = committed.recv() => {
-                    answers.entry(group.clone()).or_default().committed = Some(rows.map(committed_topics));
+                    answers.entry(group.clone()).or_default().committed = Some(rows.map(topics_of));
                     group
                 }
                 Some((group, state)) = members.recv() => {
-                    answers.entry(group.clone()).or_default().assigned = Some(assigned_topics(state));
+                    answers.entry(group.clone()).or_default().state = Some(state);
                     group
                 }
                 Some(()) = going_on.next() => continue,
                 else => break,
             };
-            if let Some(topics) = answers.get_mut(&group).and_then(Answers::take)
+            if let Some(answer) = answers.get_mut(&group).and_then(Answers::take)
                 && let Some(sources) = waiting.remove(&group)
             {
-                going_on.push(Either::Right(search.settle(group, sources, topics)));
+                going_on.push(Either::Right(search.settle(group, sources, answer)));
             }
         }
         for sources in waiting.into_values() {
@@ -134,39 +137,23 @@ impl GroupTopics {
 }
 
 impl Answers {
-    /// The topics of the group, once both answers are there.
-    fn take(&mut self) -> Option<Result<TopicNames, RowError>> {
-        if self.committed.is_none() || self.assigned.is_none() {
+    /// Both, once they are there.
+    fn take(&mut self) -> Option<Answer> {
+        if self.committed.is_none() || self.state.is_none() {
             return None;
         }
-        let (committed, assigned) = (self.committed.take()?, self.assigned.take()?);
-        Some(committed.and_then(|committed| Ok(&committed | &assigned?)))
+        Some((self.committed.take()?, self.state.take()?))
     }
 }
 
-fn committed_topics(rows: CommittedRows) -> TopicNames {
+fn topics_of(rows: ProgressRows) -> TopicNames {
     rows.into_iter().map(|(partition, _)| partition.topic).collect()
 }
 
-fn assigned_topics(state: Result<GroupState, RowError>) -> Result<TopicNames, RowError> {
-    match state {
-        Ok(state) => {
-            let assigned = state.members.into_iter().flat_map(|member| member.assignment);
-            Ok(assigned.map(|partition| partition.topic).collect())
-        }
-        // brokers that cannot describe groups still report their commits
-        Err(RowError::Broker(_) | RowError::Gone(_)) => Ok(TopicNames::new()),
-        Err(error) => Err(error),
-    }
-}
-
 impl<T: ClusterTransport> Search<'_, T> {
-    /// Remembers the topics of a group, those that it has still committed to included, and passes its sources on.
-    async fn settle(&self, group: GroupId, sources: Vec<Arc<SourceRef>>, answer: Result<TopicNames, RowError>) {
-        let topics = match answer {
-            Ok(topics) => self.with_hidden(&group, topics).await,
-            Err(error) => Err(error),
-        };
+    /// Remembers the topics of a group, and passes its sources on.
+    async fn settle(&self, group: GroupId, sources: Vec<Arc<SourceRef>>, answer: Answer) {
+        let topics = self.topics(&group, answer).await;
         if let Ok(topics) = &topics {
             let mut seen = self.known.seen();
             seen.retain(|_, seen| seen.read_at.elapsed() < FORGET_AFTER);
@@ -175,8 +162,43 @@ impl<T: ClusterTransport> Search<'_, T> {
         self.pass_on(sources, topics).await;
     }
 
+    /// The topics of a group: those that it has read, and those that its members are assigned.
+    async fn topics(&self, group: &GroupId, (committed, state): Answer) -> Result<TopicNames, RowError> {
+        let (group_type, assigned) = match state {
+            Ok(state) => {
+                let assigned = state.members.into_iter().flat_map(|member| member.assignment);
+                (state.group_type, assigned.map(|partition| partition.topic).collect())
+            }
+            // brokers that cannot describe groups still report their commits
+            Err(RowError::Broker(_) | RowError::Unsupported(_) | RowError::Gone(_)) => (None, TopicNames::new()),
+            Err(error) => return Err(error),
+        };
+        let group_type = group_type.unwrap_or(GroupType::Consumer);
+        let read = match group_type {
+            GroupType::Consumer => committed?,
+            GroupType::Share => topics_of(self.progress(group_type, group, PartitionsAsk::AllCommitted).await?),
+        };
+        self.with_hidden(group_type, group, &read | &assigned).await
+    }
+
+    async fn progress(
+        &self,
+        of: GroupType,
+        group: &GroupId,
+        partitions: PartitionsAsk,
+    ) -> Result<ProgressRows, RowError> {
+        let ask = GroupAsk { group: group.clone(), partitions };
+        let rows = self.transport.progress(of, vec![ask], DEADLINE).recv().await;
+        rows.map_or_else(|| Err(RowError::Overdue("no answer".into())), |(_, rows)| rows)
+    }
+
     /// Adds the topics that were seen before and are left out now, unless the group has no committed offset for them any more.
-    async fn with_hidden(&self, group: &GroupId, mut topics: TopicNames) -> Result<TopicNames, RowError> {
+    async fn with_hidden(
+        &self,
+        group_type: GroupType,
+        group: &GroupId,
+        mut topics: TopicNames,
+    ) -> Result<TopicNames, RowError> {
         let before = self.known.seen().get(group).map(|seen| seen.topics.clone()).unwrap_or_default();
         let missing: Vec<_> = before.difference(&topics).cloned().collect();
         if missing.is_empty() {
@@ -197,18 +219,15 @@ impl<T: ClusterTransport> Search<'_, T> {
         if asked.is_empty() {
             return Ok(topics);
         }
-        let ask = GroupAsk { group: group.clone(), partitions: PartitionsAsk::Named(asked) };
-        let Some((_, rows)) = self.transport.committed(vec![ask], DEADLINE).recv().await else {
-            return Err(RowError::Overdue("no answer".into()));
-        };
-        let still = rows?.into_iter().filter(|(_, row)| !matches!(row, Ok(None)));
+        let rows = self.progress(group_type, group, PartitionsAsk::Named(asked)).await?;
+        let still = rows.into_iter().filter(|(_, row)| !matches!(row, Ok(Progress::None)));
         topics.extend(still.map(|(partition, _)| partition.topic));
         Ok(topics)
     }
 
     async fn pass_on(&self, sources: Vec<Arc<SourceRef>>, topics: Result<TopicNames, RowError>) {
         for source in sources {
-            match self.topics_of(&source, &topics).await {
+            match self.topics_for(&source, &topics).await {
                 // the other end reads for as long as sources come
                 Ok(topics) => drop(self.found.send((source, topics))),
                 Err(error) => (self.report)(&source, Err(error)),
@@ -216,7 +235,7 @@ impl<T: ClusterTransport> Search<'_, T> {
         }
     }
 
-    async fn topics_of(
+    async fn topics_for(
         &self,
         source: &SourceRef,
         topics: &Result<TopicNames, RowError>,

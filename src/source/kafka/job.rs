@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::transport::{
-    CommittedRows, GroupId, GroupState, LogPosition, OffsetAndEpoch, RowError, TopicPartition, TopicPartitions,
+    GroupId, GroupMember, GroupState, LogPosition, OffsetAndEpoch, Progress, ProgressRows, RowError, TopicPartition,
+    TopicPartitions,
 };
 use crate::lag::{
-    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, PartitionObservation, SourceError,
-    SourceErrorKind, TopicObservation, Watermarks,
+    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, Offset, PartitionObservation,
+    SourceError, SourceErrorKind, TopicObservation, Watermarks,
 };
-use crate::trigger::{IsolationLevel, KafkaSource, SourceRef};
+use crate::trigger::{GroupType, IsolationLevel, KafkaSource, SourceRef};
 
 /// Offsets that were read, by partition and end of the log.
 pub(super) type Ends = HashMap<(TopicPartition, LogPosition), Result<OffsetAndEpoch, RowError>>;
@@ -27,12 +28,13 @@ pub(super) struct JobTopic {
 pub(super) struct Job {
     pub(super) source: Arc<SourceRef>,
     pub(super) group: GroupId,
+    pub(super) requested_type: Option<GroupType>,
+    group_type: GroupType,
     end: LogPosition,
     /// Ordered by name.
     pub(super) topics: Vec<JobTopic>,
     absent: Vec<Arc<str>>,
-    /// Until they are read.
-    committed: Option<HashMap<TopicPartition, Result<Option<OffsetAndEpoch>, RowError>>>,
+    progress: HashMap<TopicPartition, Result<Progress, RowError>>,
     /// Until they are read, where they are to be.
     members: Option<Members>,
     owners: HashMap<TopicPartition, MemberIndex>,
@@ -52,17 +54,23 @@ impl Job {
         };
         let group = kafka.group.clone();
         let members = kafka.consumers.is_none().then_some(Members::Unread);
-        Self { source, group, end, topics, absent, committed: None, members, owners: HashMap::new() }
+        Self {
+            source,
+            group,
+            requested_type: kafka.group_type,
+            group_type: kafka.group_type.unwrap_or(GroupType::Consumer),
+            end,
+            topics,
+            absent,
+            progress: HashMap::new(),
+            members,
+            owners: HashMap::new(),
+        }
     }
 
     /// Whether it is still to be read who works on what.
     pub(super) const fn lacks_members(&self) -> bool {
         self.members.is_none()
-    }
-
-    /// Whether nothing more is to be read of the group.
-    pub(super) const fn knows_its_group(&self) -> bool {
-        self.committed.is_some() && self.members.is_some()
     }
 
     /// Takes who works on what.
@@ -71,10 +79,16 @@ impl Job {
             self.members = Some(Members::Rebalancing(state.members.len()));
             return;
         }
-        let members = state.members.iter();
-        let members =
-            members.map(|member| Member { id: member.id.as_str().into(), client_id: member.client_id.as_str().into() });
-        self.members = Some(Members::Settled(members.collect()));
+        if state.group_type == Some(GroupType::Share) {
+            // every member of a share group works on every partition of its topics
+            let works = |member: &&GroupMember| {
+                let mut topics = member.assignment.iter().map(|partition| &partition.topic);
+                topics.any(|topic| self.topics.iter().any(|known| known.selected.name == *topic))
+            };
+            self.members = Some(Members::Settled(state.members.iter().filter(works).map(member).collect()));
+            return;
+        }
+        self.members = Some(Members::Settled(state.members.iter().map(member).collect()));
         let owned = (0..).zip(&state.members).flat_map(|(index, member)| {
             member.assignment.iter().map(move |partition| (partition.clone(), MemberIndex(index)))
         });
@@ -94,9 +108,14 @@ impl Job {
         [LogPosition::Start, self.end]
     }
 
-    /// Takes what the group committed.
-    pub(super) fn commit(&mut self, rows: &CommittedRows) {
-        self.committed = Some(rows.iter().cloned().collect());
+    /// Takes how far the group has come, which is of this type.
+    pub(super) fn come_so_far(&mut self, group_type: GroupType, rows: &ProgressRows) {
+        self.group_type = group_type;
+        if group_type == GroupType::Share {
+            // the lag of a share group is counted up to there
+            self.end = LogPosition::End;
+        }
+        self.progress = rows.iter().cloned().collect();
     }
 
     /// Whether all the ends of logs that the job needs have come well.
@@ -106,23 +125,19 @@ impl Job {
         })
     }
 
-    fn committed_at(&self, partition: &TopicPartition) -> Option<&Result<Option<OffsetAndEpoch>, RowError>> {
-        self.committed.as_ref()?.get(partition)
-    }
-
     /// The observation, or why there is none: a single missing row is reason enough.
     pub(super) fn finish(&self, ends: &Ends) -> Result<Observation, SourceError> {
         let mut failures = Failures::default();
         let topics = self.topics.iter().map(|JobTopic { selected, partition_count }| {
             let partitions = selected.partitions.iter().filter_map(|&partition| {
                 let key = TopicPartition { topic: selected.name.clone(), partition };
-                let committed = failures.take(&key, "committed offset", self.committed_at(&key));
+                let progress = failures.take(&key, "committed offset", self.progress.get(&key));
                 let start = failures.take(&key, "start of the log", ends.get(&(key.clone(), LogPosition::Start)));
                 let end = failures.take(&key, "end of the log", ends.get(&(key.clone(), self.end)));
                 let (start, end) = (start?, end?);
                 let watermarks = Watermarks { start: start.offset, end: end.offset };
                 let owner = self.owners.get(&key).copied();
-                Some(PartitionObservation { partition, committed: of_this_topic(committed?, end), watermarks, owner })
+                Some(PartitionObservation { partition, committed: committed(progress?, end), watermarks, owner })
             });
             TopicObservation {
                 name: selected.name.clone(),
@@ -132,7 +147,8 @@ impl Job {
             }
         });
         let members = self.members.clone().unwrap_or(Members::Unread);
-        let observation = GroupObservation { topics: topics.collect(), absent: self.absent.clone(), members };
+        let (topics, absent) = (topics.collect(), self.absent.clone());
+        let observation = GroupObservation { topics, absent, group_type: self.group_type, members };
         match failures.first {
             None => Ok(Observation::Kafka(observation)),
             Some((what, error)) => {
@@ -146,13 +162,22 @@ impl Job {
     }
 }
 
+fn member(member: &GroupMember) -> Member {
+    Member { id: member.id.as_str().into(), client_id: member.client_id.as_str().into() }
+}
+
+/// The committed offset of a partition that ends so.
+///
 /// A commit of a later epoch than the leader's, which was read after it, was made for a deleted topic of the same name, whose
 /// epochs went further: no offset is committed for this one.
-fn of_this_topic(committed: Option<OffsetAndEpoch>, end: OffsetAndEpoch) -> CommittedOffset {
-    let former = |commit: OffsetAndEpoch| commit.epoch.zip(end.epoch).is_some_and(|(commit, end)| commit > end);
-    match committed {
-        Some(commit) if !former(commit) => CommittedOffset::At(commit.offset),
-        _ => CommittedOffset::None,
+fn committed(progress: Progress, end: OffsetAndEpoch) -> CommittedOffset {
+    match progress {
+        Progress::None => CommittedOffset::None,
+        Progress::Committed(commit) if commit.epoch.zip(end.epoch).is_some_and(|(commit, end)| commit > end) => {
+            CommittedOffset::None
+        }
+        Progress::Committed(commit) => CommittedOffset::At(commit.offset),
+        Progress::Unacknowledged(lag) => CommittedOffset::At(Offset(end.offset.0.saturating_sub(lag))),
     }
 }
 
@@ -197,6 +222,9 @@ pub(in crate::source) fn failed(attempt: String, row: &RowError) -> SourceError 
             "check the connection's credentials, and that its principal may Describe the topic and the group",
         ),
         RowError::Gone(_) => (SourceErrorKind::Missing, "create the topic, or correct topic and partitionLimitation"),
+        RowError::Unsupported(_) => {
+            (SourceErrorKind::Broken, "upgrade the brokers; docs/kafka.md names the oldest for each feature")
+        }
         RowError::Broker(_) => (SourceErrorKind::Broken, "look at the brokers' log"),
     };
     SourceError::new(kind, attempt).because(row).remedy(remedy)
@@ -207,7 +235,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::lag::{Offset, PartitionId, SourceErrorKind};
+    use crate::lag::{PartitionId, SourceErrorKind};
     use crate::source::kafka::transport::LeaderEpoch;
     use crate::trigger::Trigger;
 
@@ -237,9 +265,9 @@ mod tests {
     #[test]
     fn a_row_that_is_missing_is_an_error_and_never_zero() {
         let start = ((key(), LogPosition::Start), Ok(at(0, None)));
-        for committed in [None, Some(at(100, None))] {
+        for committed in [Progress::None, Progress::Committed(at(100, None))] {
             let mut job = job();
-            job.commit(&vec![(key(), Ok(committed))]);
+            job.come_so_far(GroupType::Consumer, &vec![(key(), Ok(committed))]);
             let ends = Ends::from([start.clone()]);
             assert!(!job.complete(&ends));
             let error = job.finish(&ends).expect_err("the end is missing");
@@ -257,11 +285,12 @@ mod tests {
             (RowError::Overdue("m".into()), SourceErrorKind::TimedOut),
             (RowError::Denied("m".into()), SourceErrorKind::Denied),
             (RowError::Gone("m".into()), SourceErrorKind::Missing),
+            (RowError::Unsupported("m".into()), SourceErrorKind::Broken),
             (RowError::Broker("m".into()), SourceErrorKind::Broken),
         ];
         for (row, kind) in cases {
             let mut job = job();
-            job.commit(&vec![(key(), Err(row))]);
+            job.come_so_far(GroupType::Consumer, &vec![(key(), Err(row))]);
             assert_eq!(job.finish(&ends(at(5, None))).expect_err("a row failed").kind(), kind);
         }
     }
@@ -280,7 +309,8 @@ mod tests {
         ];
         for (of_commit, of_leader, expected) in cases {
             let mut job = job();
-            job.commit(&vec![(key(), Ok(Some(at(2, of_commit))))]);
+            let progress = Progress::Committed(at(2, of_commit));
+            job.come_so_far(GroupType::Consumer, &vec![(key(), Ok(progress))]);
             let Ok(Observation::Kafka(group)) = job.finish(&ends(at(42, of_leader))) else { panic!("a reading") };
             assert_eq!(group.topics[0].partitions[0].committed, expected, "{of_commit:?} {of_leader:?}");
         }

@@ -13,6 +13,7 @@ mod dial;
 mod ends;
 mod group_rows;
 mod group_topics;
+mod group_types;
 mod job;
 pub mod protocol;
 mod reach;

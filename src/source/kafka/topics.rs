@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::cluster::SourceTopics;
 use super::group_topics::GroupTopics;
+use super::group_types::GroupTypes;
 use super::job::{Job, JobTopic, failed};
 use super::topology::Topology;
 use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicPartitions, TopicsAsk};
@@ -21,6 +22,7 @@ pub(super) struct Topics<T> {
     pub(super) transport: T,
     topology: Mutex<Topology>,
     pub(super) of_groups: GroupTopics,
+    pub(super) group_types: GroupTypes,
 }
 
 /// Topics that could not be read, and why.
@@ -29,7 +31,12 @@ pub(super) type Refused = HashMap<TopicName, RowError>;
 impl<T: ClusterTransport> Topics<T> {
     /// Nothing is known yet.
     pub(super) fn new(transport: T) -> Self {
-        Self { transport, topology: Mutex::default(), of_groups: GroupTopics::default() }
+        Self {
+            transport,
+            topology: Mutex::default(),
+            of_groups: GroupTopics::default(),
+            group_types: GroupTypes::default(),
+        }
     }
 
     pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {

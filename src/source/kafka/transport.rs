@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::lag::{Offset, PartitionId, TopicId};
+use crate::trigger::GroupType;
 
 /// The name of a topic; shared, because a round repeats it for every partition.
 pub type TopicName = Arc<str>;
@@ -128,8 +129,19 @@ pub struct TopicPartitions {
     pub partitions: Vec<PartitionId>,
 }
 
-/// What a group committed: a row for each partition that was asked for, with nothing where it has no committed offset.
-pub type CommittedRows = Vec<(TopicPartition, Result<Option<OffsetAndEpoch>, RowError>)>;
+/// How far a group has come in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has no committed offset, or has not read the partition.
+    None,
+    /// A consumer group: the committed offset.
+    Committed(OffsetAndEpoch),
+    /// A share group: so many records are not acknowledged.
+    Unacknowledged(u64),
+}
+
+/// How far a group has come: a row for each partition that was asked for.
+pub type ProgressRows = Vec<(TopicPartition, Result<Progress, RowError>)>;
 
 /// What is known of topics: a row for each that was asked for.
 pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
@@ -137,6 +149,8 @@ pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
 /// A group as its coordinator describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupState {
+    /// Of which type it is; `None` where there is no such group.
+    pub group_type: Option<GroupType>,
     /// The coordinator's word, such as `Stable`, `Empty` or `Dead`.
     pub state: String,
     /// The members and what they were given.
@@ -189,6 +203,8 @@ pub enum RowError {
     Denied(String),
     /// The topic or partition is not there.
     Gone(String),
+    /// The broker cannot do what was requested.
+    Unsupported(String),
     /// Any other error of the broker.
     Broker(String),
 }
@@ -201,6 +217,7 @@ impl fmt::Display for RowError {
         | Self::Overdue(text)
         | Self::Denied(text)
         | Self::Gone(text)
+        | Self::Unsupported(text)
         | Self::Broker(text)) = self;
         f.write_str(text)
     }
@@ -218,8 +235,8 @@ pub trait ClusterTransport: Send + Sync + 'static {
     /// When nothing could be asked, so that there are no rows at all.
     fn topics(&self, ask: TopicsAsk, deadline: Duration) -> impl Future<Output = Result<TopicRows, RowError>> + Send;
 
-    /// Committed offsets of groups, without joining them.
-    fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows>;
+    /// How far groups of one type have come, without joining them. A group of another type seems to have read nothing.
+    fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows>;
 
     /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions, each in this epoch.
     fn offsets(

@@ -10,10 +10,11 @@ use tokio::time::timeout;
 use super::aws::AwsProbe;
 use super::tls::Terms;
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::trigger::GroupType;
 
 use crate::source::kafka::transport::{
-    Broker, ClusterTransport as _, CommittedRows, GroupAsk, GroupState, PartitionsAsk, RowError, Topic, TopicName,
-    TopicsAsk,
+    Broker, ClusterTransport as _, GroupAsk, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, Topic,
+    TopicName, TopicsAsk,
 };
 use crate::source::kafka::{Batched, Fetched, OUT_OF_REACH, Reach, TokenSource, failed, open};
 use crate::telemetry::UpstreamMetrics;
@@ -183,25 +184,21 @@ impl Client {
     /// # Errors
     /// When it may not be seen, or its coordinator does not answer within five seconds.
     pub async fn group(&self, id: &Arc<str>) -> Result<Group, SourceError> {
-        let mut states = self.transport.groups(vec![id.clone()], GROUP_WITHIN);
-        let ask = GroupAsk { group: id.clone(), partitions: PartitionsAsk::AllCommitted };
-        let mut commits = self.transport.committed(vec![ask], GROUP_WITHIN);
-        let (state, commits) = tokio::join!(states.recv(), commits.recv());
         let refused = |row| failed(format!("could not read group {id}"), &row);
-        let state = match state.map_or_else(|| Err(silent()), |(_, state)| state) {
-            // so newer brokers call a group that older ones call dead
-            Err(RowError::Gone(_)) => GroupState { state: "Dead".to_owned(), members: Vec::new() },
-            state => state.map_err(refused)?,
-        };
-        let commits = commits.map_or_else(|| Err(silent()), |(_, rows)| rows).map_err(refused)?;
-        Ok(Group { state, committed: count(&commits) })
+        let state = self.transport.groups(vec![id.clone()], GROUP_WITHIN).recv().await;
+        let state = state.map_or_else(|| Err(silent()), |(_, state)| state).map_err(refused)?;
+        let ask = GroupAsk { group: id.clone(), partitions: PartitionsAsk::AllCommitted };
+        let group_type = state.group_type.unwrap_or(GroupType::Consumer);
+        let rows = self.transport.progress(group_type, vec![ask], GROUP_WITHIN).recv().await;
+        let rows = rows.map_or_else(|| Err(silent()), |(_, rows)| rows).map_err(refused)?;
+        Ok(Group { state, committed: count(&rows) })
     }
 }
 
-fn count(rows: &CommittedRows) -> BTreeMap<TopicName, usize> {
+fn count(rows: &ProgressRows) -> BTreeMap<TopicName, usize> {
     let mut counts = BTreeMap::new();
     for (partition, row) in rows {
-        if matches!(row, Ok(Some(_))) {
+        if matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))) {
             *counts.entry(partition.topic.clone()).or_default() += 1;
         }
     }

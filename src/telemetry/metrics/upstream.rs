@@ -28,6 +28,8 @@ pub enum UpstreamApi {
     KafkaFindCoordinator,
     /// Kafka: state and members of groups.
     KafkaDescribeGroups,
+    /// Kafka: how far share groups have come.
+    KafkaDescribeShareGroupOffsets,
     /// A token of an OAuth server.
     OauthToken,
     /// Kinesis: the shards of a stream.
@@ -149,6 +151,7 @@ impl UpstreamApi {
             Self::KafkaListOffsets => "kafka.ListOffsets",
             Self::KafkaFindCoordinator => "kafka.FindCoordinator",
             Self::KafkaDescribeGroups => "kafka.DescribeGroups",
+            Self::KafkaDescribeShareGroupOffsets => "kafka.DescribeShareGroupOffsets",
             Self::OauthToken => "oauth.Token",
             Self::KinesisListShards => "kinesis.ListShards",
             Self::KinesisDescribeStreamSummary => "kinesis.DescribeStreamSummary",

@@ -242,7 +242,7 @@ impl KafkaCluster {
     }
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -253,6 +253,13 @@ fn class_path() -> PathBuf {
 fn java(class: &str) -> Command {
     let mut command = Command::new("java");
     command.args(JVM).arg("-cp").arg(class_path()).arg(class).stdin(Stdio::null());
+    command
+}
+
+/// A Java program of one file, with Kafka's classes.
+pub fn java_source(file: &Path) -> Command {
+    let mut command = Command::new("java");
+    command.args(JVM).arg("-cp").arg(class_path()).arg(file);
     command
 }
 

@@ -21,6 +21,7 @@ pub mod scripted;
 pub mod scripted_aws;
 pub mod scripted_transport;
 pub mod server;
+pub mod share_workers;
 pub mod stage;
 pub mod table;
 pub mod tls;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{Offset, PartitionId};
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch,
-    LogPosition, OffsetAndEpoch, PartitionsAsk, RowError, Rows, Topic, TopicPartition, TopicPartitions, TopicRows,
-    TopicsAsk,
+    BrokerId, ClusterTransport, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch, LogPosition,
+    OffsetAndEpoch, PartitionsAsk, Progress, ProgressRows, RowError, Rows, Topic, TopicPartition, TopicPartitions,
+    TopicRows, TopicsAsk,
 };
+use keda_stream_scaler::trigger::GroupType;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -23,6 +24,8 @@ struct State {
     leaders: HashMap<String, Vec<Option<i32>>>,
     /// What each group has committed to; those that are not here to every topic.
     committed: HashMap<String, Vec<String>>,
+    /// Share groups; all others are consumer groups.
+    shares: Vec<String>,
     /// The topic that the only member of a group is assigned.
     assigned: HashMap<String, String>,
     /// Topics whose committed offsets are denied where they are named, and left out where they are not.
@@ -65,6 +68,11 @@ impl Script {
         self.state().committed.insert(group.to_owned(), topics.iter().map(ToString::to_string).collect());
     }
 
+    /// The group is a share group, of which three records of each partition are done.
+    pub fn share(&self, group: &str) {
+        self.state().shares.push(group.to_owned());
+    }
+
     /// The group has one member, which is assigned this topic, or none.
     pub fn assign(&self, group: &str, topic: Option<&str>) {
         match topic {
@@ -103,10 +111,11 @@ impl Script {
         self.state().asked.clone()
     }
 
-    fn committed_rows(&self, group: &str, asked: PartitionsAsk) -> CommittedRows {
+    fn progress_rows(&self, of: GroupType, group: &str, asked: PartitionsAsk) -> ProgressRows {
         let state = self.state();
         let committed =
             |topic: &str| state.committed.get(group).is_none_or(|topics| topics.iter().any(|it| it == topic));
+        let group_type = state.group_type(group);
         let hidden = |topic: &str| state.hidden.iter().any(|it| it == topic);
         let asked = match asked {
             PartitionsAsk::Named(asked) => asked,
@@ -122,8 +131,10 @@ impl Script {
         };
         let row = |topic: &str| match (hidden(topic), committed(topic)) {
             (true, _) => Err(RowError::Denied("TOPIC_AUTHORIZATION_FAILED".into())),
-            (false, true) => Ok(Some(OffsetAndEpoch { offset: Offset(3), epoch: None })),
-            (false, false) => Ok(None),
+            (false, true) if of != group_type => Ok(Progress::None),
+            (false, true) if of == GroupType::Share => Ok(Progress::Unacknowledged(7)),
+            (false, true) => Ok(Progress::Committed(OffsetAndEpoch { offset: Offset(3), epoch: None })),
+            (false, false) => Ok(Progress::None),
         };
         let rows = asked.iter().flat_map(|TopicPartitions { name, partitions, .. }| {
             let key = |&partition| TopicPartition { topic: name.clone(), partition };
@@ -134,6 +145,12 @@ impl Script {
 
     fn note(&self, what: String) {
         self.state().asked.push(what);
+    }
+}
+
+impl State {
+    fn group_type(&self, group: &str) -> GroupType {
+        if self.shares.iter().any(|it| it == group) { GroupType::Share } else { GroupType::Consumer }
     }
 }
 
@@ -158,11 +175,12 @@ impl ClusterTransport for Script {
         Ok(names.iter().map(|name| (name.clone(), row(name))).collect())
     }
 
-    fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows> {
+    fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows> {
         let (to, rows) = mpsc::unbounded_channel();
         for GroupAsk { group, partitions } in ask {
-            self.note(format!("committed {group}"));
-            let committed = self.committed_rows(&group, partitions);
+            let what = if of == GroupType::Share { "shared" } else { "committed" };
+            self.note(format!("{what} {group}"));
+            let committed = self.progress_rows(of, &group, partitions);
             let silent = self.state().silent_groups.contains(&group.to_string());
             let takes = self.state().slow_groups.get(&*group).copied().unwrap_or_default();
             let to = to.clone();
@@ -217,12 +235,16 @@ impl ClusterTransport for Script {
         for group in ids {
             self.note(format!("members of {group}"));
             let secrecy = self.state().secret_groups.iter().find(|(name, _)| **name == *group).map(|(_, how)| *how);
-            let assigned = self.state().assigned.get(&*group).cloned();
+            let (assigned, group_type) = {
+                let state = self.state();
+                (state.assigned.get(&*group).cloned(), state.group_type(&group))
+            };
             let to = to.clone();
             tokio::spawn(async move {
                 let row = match secrecy {
                     None => {
-                        Ok(GroupState { state: "Stable".into(), members: assigned.map(member).into_iter().collect() })
+                        let members = assigned.map(member).into_iter().collect();
+                        Ok(GroupState { group_type: Some(group_type), state: "Stable".into(), members })
                     }
                     Some(Secrecy::Denied) => Err(RowError::Denied("Group authorization failed".into())),
                     Some(Secrecy::Silent) => {

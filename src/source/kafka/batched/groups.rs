@@ -1,4 +1,4 @@
-//! State and members of groups, of the classic and of the consumer protocol.
+//! State and members of groups, of the classic, the consumer and the share protocol.
 
 use tokio::time::Instant;
 
@@ -8,10 +8,11 @@ use super::row_error::row_error;
 use crate::lag::PartitionId;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{
-    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, DescribedMember, ErrorCode, Request as _,
+    ConsumerGroupDescribe, DescribeGroups, DescribedGroup, DescribedMember, ErrorCode, Request as _, ShareGroupDescribe,
 };
 use crate::source::kafka::transport::{GroupId, GroupMember, GroupState, RowError, TopicPartition};
 use crate::telemetry::UpstreamApi;
+use crate::trigger::GroupType;
 
 /// The question.
 pub(super) struct Described;
@@ -27,37 +28,51 @@ impl Question for Described {
         100
     }
 
-    /// Brokers that know both protocols say of a group of the one that it is not found in the other.
+    /// A broker reports a group of one protocol as not found in the others.
     async fn ask(
         asking: &Asking,
         connection: &LoggedIn,
         asked: &[(GroupId, ())],
         until: Instant,
     ) -> Result<Vec<(GroupId, Result<GroupState, RowError>)>, RowError> {
-        let groups: Vec<_> = asked.iter().map(|(group, ())| group.clone()).collect();
-        let mut described = asking.ask(connection, Self::API, &DescribeGroups { groups: &groups }, until).await?;
-        if connection.takes(ConsumerGroupDescribe::KEY) {
-            let absent = |group: &DescribedGroup| {
-                group.error == ErrorCode::GROUP_ID_NOT_FOUND || group.error == ErrorCode::NONE && group.state == DEAD
-            };
-            let others: Vec<_> = described.extract_if(.., |group| absent(group)).map(|group| group.group).collect();
-            if !others.is_empty() {
-                let request = ConsumerGroupDescribe { groups: &others };
-                described.extend(asking.ask(connection, Self::API, &request, until).await?);
-            }
+        let mut absent: Vec<_> = asked.iter().map(|(group, ())| group.clone()).collect();
+        let mut states = Vec::with_capacity(absent.len());
+        let mut sort = |described: Vec<DescribedGroup>, group_type| {
+            let (gone, there): (Vec<_>, Vec<_>) = described.into_iter().partition(is_absent);
+            states.extend(there.into_iter().map(|group| (group.group.clone(), state(group, group_type))));
+            gone.into_iter().map(|group| group.group).collect::<Vec<_>>()
+        };
+        let described = asking.ask(connection, Self::API, &DescribeGroups { groups: &absent }, until).await?;
+        absent = sort(described, GroupType::Consumer);
+        if !absent.is_empty() && connection.takes(ConsumerGroupDescribe::KEY) {
+            let request = ConsumerGroupDescribe { groups: &absent };
+            absent = sort(asking.ask(connection, Self::API, &request, until).await?, GroupType::Consumer);
         }
-        Ok(described.into_iter().map(|group| (group.group.clone(), state(group))).collect())
+        if !absent.is_empty() && connection.version::<ShareGroupDescribe<'_>>().is_ok() {
+            let request = ShareGroupDescribe { groups: &absent };
+            absent = sort(asking.ask(connection, Self::API, &request, until).await?, GroupType::Share);
+        }
+        let nowhere = GroupState { group_type: None, state: DEAD.to_owned(), members: Vec::new() };
+        states.extend(absent.into_iter().map(|group| (group, Ok(nowhere.clone()))));
+        Ok(states)
     }
 }
 
 /// A group that is not there, in the words of the classic protocol.
 const DEAD: &str = "Dead";
 
-fn state(group: DescribedGroup) -> Result<GroupState, RowError> {
+fn is_absent(group: &DescribedGroup) -> bool {
+    group.error == ErrorCode::GROUP_ID_NOT_FOUND || group.error == ErrorCode::NONE && group.state == DEAD
+}
+
+fn state(group: DescribedGroup, group_type: GroupType) -> Result<GroupState, RowError> {
     match row_error(group.error) {
-        Some(RowError::Gone(_)) => Ok(GroupState { state: DEAD.to_owned(), members: Vec::new() }),
         Some(error) => Err(error),
-        None => Ok(GroupState { state: group.state, members: group.members.into_iter().map(member).collect() }),
+        None => Ok(GroupState {
+            group_type: Some(group_type),
+            state: group.state,
+            members: group.members.into_iter().map(member).collect(),
+        }),
     }
 }
 

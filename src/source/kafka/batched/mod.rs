@@ -5,6 +5,7 @@ mod coordinators;
 mod groups;
 mod offsets;
 mod row_error;
+mod share;
 mod topics;
 
 use std::collections::HashMap;
@@ -17,19 +18,20 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use self::coordinators::Question;
 use self::row_error::unanswered;
 use super::brokers::{Brokers, bootstrap_address};
 use super::dial::{Dialer, LoggedIn};
 use super::protocol::{OauthToken, Request};
 use super::reach::Reach;
 use super::transport::{
-    Broker, BrokerId, ClusterTransport, CommittedRows, GroupAsk, GroupId, GroupState, LeaderEpoch, LogPosition,
-    OffsetAndEpoch, RowError, Rows, TopicPartition, TopicRows, TopicsAsk,
+    Broker, BrokerId, ClusterTransport, GroupAsk, GroupId, GroupState, LeaderEpoch, LogPosition, OffsetAndEpoch,
+    ProgressRows, RowError, Rows, TopicPartition, TopicRows, TopicsAsk,
 };
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::network::Address;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
-use crate::trigger::{KafkaSecurity, Sasl};
+use crate::trigger::{GroupType, KafkaSecurity, Sasl};
 
 /// Requests that are under way at once over a connection to a broker that takes each for one group only.
 const AT_ONCE: usize = 50;
@@ -80,6 +82,18 @@ impl Batched {
     /// Says why there is no token; it becomes the reason of rows that fail for want of one.
     pub fn set_token_failure(&self, why: &str) {
         self.0.brokers.dialer().set_token_failure(why);
+    }
+
+    fn coordinators<Q: Question>(
+        &self,
+        question: Q,
+        asked: Vec<(GroupId, Q::Of)>,
+        deadline: Duration,
+    ) -> Rows<GroupId, Q::Answer> {
+        let (rows, answer) = mpsc::unbounded_channel();
+        let reading = coordinators::ask(self.0.clone(), question, asked, Instant::now() + deadline, rows);
+        tokio::spawn(reading.in_current_span());
+        answer
     }
 
     /// The brokers that the cluster takes for living, and where they say that they are.
@@ -151,7 +165,7 @@ const fn outcome(why: &RowError) -> UpstreamOutcome {
         RowError::Denied(_) => UpstreamOutcome::Denied,
         RowError::Moving(_) => UpstreamOutcome::Moving,
         RowError::Gone(_) => UpstreamOutcome::Missing,
-        RowError::Broker(_) => UpstreamOutcome::Error,
+        RowError::Unsupported(_) | RowError::Broker(_) => UpstreamOutcome::Error,
     }
 }
 
@@ -160,12 +174,12 @@ impl ClusterTransport for Batched {
         topics::read(&self.0, ask, Instant::now() + deadline).await
     }
 
-    fn committed(&self, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, CommittedRows> {
-        let (rows, answer) = mpsc::unbounded_channel();
+    fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows> {
         let asked = ask.into_iter().map(|GroupAsk { group, partitions }| (group, partitions)).collect();
-        let reading = coordinators::ask(self.0.clone(), committed::Committed, asked, Instant::now() + deadline, rows);
-        tokio::spawn(reading.in_current_span());
-        answer
+        match of {
+            GroupType::Consumer => self.coordinators(committed::Committed, asked, deadline),
+            GroupType::Share => self.coordinators(share::ShareGroups, asked, deadline),
+        }
     }
 
     fn offsets(
@@ -182,11 +196,8 @@ impl ClusterTransport for Batched {
     }
 
     fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState> {
-        let (rows, answer) = mpsc::unbounded_channel();
         let asked = ids.into_iter().map(|group| (group, ())).collect();
-        let reading = coordinators::ask(self.0.clone(), groups::Described, asked, Instant::now() + deadline, rows);
-        tokio::spawn(reading.in_current_span());
-        answer
+        self.coordinators(groups::Described, asked, deadline)
     }
 }
 

@@ -11,7 +11,8 @@ pub(super) fn unanswered(broker: &Address, why: &RequestError) -> RowError {
     match why {
         RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text),
         RequestError::Closed(_) => RowError::Unreachable(text),
-        RequestError::NoVersion(..) | RequestError::Malformed(..) | RequestError::TooLong(_) => RowError::Broker(text),
+        RequestError::NoVersion(..) => RowError::Unsupported(text),
+        RequestError::Malformed(..) | RequestError::TooLong(_) => RowError::Broker(text),
     }
 }
 

@@ -126,18 +126,24 @@ impl Request for ConsumerGroupDescribe<'_> {
 
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
-        let groups = from.list(|from| {
-            let (error, _message) = (ErrorCode(from.i16()?), from.nullable_text()?);
-            let (group, state) = (Arc::from(from.text()?), from.text()?.to_owned());
-            let (_epoch, _assignment_epoch, _assignor) = (from.i32()?, from.i32()?, from.text()?);
-            let members = from.list(|from| member(version, from))?;
-            let _operations = from.i32()?;
-            from.tags()?;
-            Ok(DescribedGroup { error, group, state, members })
-        })?;
+        let groups = from.list(|from| described(from, |from| member(version, from)))?;
         from.tags()?;
         Ok(groups)
     }
+}
+
+/// A group, as both of the newer protocols describe it.
+pub(super) fn described<'a>(
+    from: &mut Reader<'a>,
+    member: impl FnMut(&mut Reader<'a>) -> Result<DescribedMember, Malformed>,
+) -> Result<DescribedGroup, Malformed> {
+    let (error, _message) = (ErrorCode(from.i16()?), from.nullable_text()?);
+    let (group, state) = (Arc::from(from.text()?), from.text()?.to_owned());
+    let (_epoch, _assignment_epoch, _assignor) = (from.i32()?, from.i32()?, from.text()?);
+    let members = from.list(member)?;
+    let _operations = from.i32()?;
+    from.tags()?;
+    Ok(DescribedGroup { error, group, state, members })
 }
 
 fn member(version: i16, from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
@@ -155,7 +161,7 @@ fn member(version: i16, from: &mut Reader<'_>) -> Result<DescribedMember, Malfor
     Ok(DescribedMember { id, client_id, assignment })
 }
 
-fn assignment(from: &mut Reader<'_>) -> Result<Assignment, Malformed> {
+pub(super) fn assignment(from: &mut Reader<'_>) -> Result<Assignment, Malformed> {
     let assignment = from.list(|from| {
         let (_id, topic) = (from.uuid()?, Arc::from(from.text()?));
         let partitions = from.list(Reader::i32)?;

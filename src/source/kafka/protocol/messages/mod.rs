@@ -6,6 +6,7 @@ mod list_offsets;
 mod metadata;
 mod offset_fetch;
 mod sasl;
+mod share_groups;
 mod versions;
 
 use std::ops::RangeInclusive;
@@ -16,6 +17,9 @@ pub use list_offsets::{Isolation, ListOffsets, ListedOffset, ListedTopic, Offset
 pub use metadata::{BrokerNode, Metadata, MetadataAnswer, PartitionLeader, TopicMetadata};
 pub use offset_fetch::{FetchedGroup, FetchedOffset, FetchedTopic, GroupOffsets, OffsetFetch};
 pub use sasl::{Authenticated, SaslAuthenticate, SaslHandshake};
+pub use share_groups::{
+    DescribeShareGroupOffsets, ShareGroupDescribe, ShareGroupOffsets, ShareGroupTopics, ShareOffset,
+};
 pub use versions::{ApiRange, ApiVersions};
 
 use super::{Encoding, ErrorCode, Malformed, Reader, Writer};

@@ -1,0 +1,84 @@
+//! Of which type groups are, as far as the cluster has shown it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::transport::GroupId;
+use crate::lag::FORGET_AFTER;
+use crate::trigger::GroupType;
+
+/// A group that has read nothing yet may still become one of another type.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// The types of the groups of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct GroupTypes {
+    known: Mutex<HashMap<GroupId, Known>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    group_type: GroupType,
+    read_at: Instant,
+    /// It has read something, which groups of other types cannot have.
+    settled: bool,
+}
+
+/// What is known of the type of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    /// The group is of this type.
+    Certain(GroupType),
+    /// The cluster is to be asked; until then the group is taken for this type.
+    Assumed(GroupType),
+}
+
+impl Known {
+    fn holds(&self, requested: Option<GroupType>) -> bool {
+        let as_requested = requested.is_none_or(|requested| requested == self.group_type);
+        as_requested && (self.settled || self.read_at.elapsed() < READ_AGAIN_AFTER)
+    }
+}
+
+impl GroupTypes {
+    fn known(&self) -> MutexGuard<'_, HashMap<GroupId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The type of a group that is requested as this one.
+    pub(super) fn of(&self, group: &GroupId, requested: Option<GroupType>) -> Knowledge {
+        match self.known().get(group).copied() {
+            Some(known) if known.holds(requested) => Knowledge::Certain(known.group_type),
+            known => {
+                let before = known.map(|known| known.group_type);
+                Knowledge::Assumed(requested.or(before).unwrap_or(GroupType::Consumer))
+            }
+        }
+    }
+
+    /// A group has read something, which shows its type.
+    pub(super) fn settle(&self, group: &GroupId, group_type: GroupType) {
+        self.insert(group, Known { group_type, read_at: Instant::now(), settled: true });
+    }
+
+    /// The cluster has reported the type of a group that has read nothing yet.
+    pub(super) fn reported(&self, group: &GroupId, group_type: GroupType) {
+        self.insert(group, Known { group_type, read_at: Instant::now(), settled: false });
+    }
+
+    /// What a group had read is gone, as if it had been deleted.
+    pub(super) fn unsettle(&self, group: &GroupId) {
+        if let Some(known) = self.known().get_mut(group) {
+            known.settled = false;
+        }
+    }
+
+    fn insert(&self, group: &GroupId, of: Known) {
+        let mut known = self.known();
+        known.retain(|_, known| known.read_at.elapsed() < FORGET_AFTER);
+        known.insert(group.clone(), of);
+    }
+}
