@@ -186,7 +186,7 @@ fn cells(asker: &AskerView, judged: &Judged) -> Markup {
     let numbers = judged.decision().map_or_else(
         || ["–", "–", "–"].map(str::to_owned),
         |decision| {
-            let [value, target] = [decision.value, decision.target].map(|one| parts::quantity(policy, one.get()));
+            let [value, target] = [decision.value, decision.target].map(|one| parts::quantity(policy, one));
             [value, target, parts::replicas(policy, decision)]
         },
     );

@@ -13,7 +13,7 @@ use crate::lag::{
 };
 use crate::sampler::{AskerView, ErrorCounts, Judged, Point, TargetView};
 use crate::scaling::Sample;
-use crate::trigger::{MetricName, Policy, SourceRef};
+use crate::trigger::{Policy, SourceRef};
 
 const BYTES_A_KILOBYTE: f64 = 1000.0;
 
@@ -267,7 +267,7 @@ impl TriggerFacts {
         Self {
             labels: TriggerLabels {
                 object: source.labels.clone(),
-                metric: MetricName::of(&view.source, &asker.policy).to_string(),
+                metric: asker.metric.to_string(),
                 trigger: id(&asker.policy),
             },
             failing: if let Judged::Failed { error, .. } = &judged { Some(error.kind()) } else { None },
