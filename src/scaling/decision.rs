@@ -37,23 +37,32 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum Step {
-    /// The partitions that were counted.
+    /// The records that the group has not read: the same number in `/samples`, in the metrics and in charts.
     Counted {
-        /// How many.
+        /// The partitions that were counted.
         partitions: u64,
-        /// How many of them have lag.
-        with_lag: u64,
-        /// The sum of their lags.
+        /// How many of them have records behind.
+        partitions_behind: u64,
+        /// The sum of their records behind; `None` where no partition has a valid commit.
+        records_behind: Option<u64>,
+    },
+    /// The lag is another number than the records behind.
+    Lag {
+        /// The lag that the trigger counts.
         lag: i64,
+        /// The part of it that `offsetResetPolicy` counts for partitions without a valid commit.
+        by_reset_policy: u64,
+        /// What `compat: strict` adds to the records behind; negative where it takes off.
+        as_built_in: i64,
     },
     /// Partitions are selected that do not exist.
     SelectedBeyond {
         /// Their numbers: ranges with both ends.
         ranges: Vec<(u32, u32)>,
     },
-    /// Partitions whose lag was not simply end less commit.
+    /// Partitions whose records behind were not simply end less commit.
     Unusual {
-        /// What it was counted from.
+        /// What they were counted from.
         basis: LagBasis,
         /// In how many partitions.
         partitions: u64,
@@ -81,7 +90,7 @@ pub enum Step {
     },
     /// The activity was compared with its threshold.
     Activation {
-        /// Records behind, standing partitions included.
+        /// The lag, standing partitions included.
         lag: i64,
         /// It must be more than this.
         threshold: u64,
