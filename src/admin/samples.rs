@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::page;
-use crate::lag::Observation;
+use crate::lag::Behind;
 use crate::sampler::{AskerView, Judged, PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
 use crate::scaling::{Quantity, Sample, Step};
 use crate::trigger::{SourceRef, StreamName, StreamSource};
@@ -118,9 +118,11 @@ struct Failure {
 enum Reading {
     Group {
         partitions: usize,
-        /// End less commit over all partitions that have a commit.
-        records_behind: u64,
-        without_commit: usize,
+        /// Over all partitions that have a valid commit; none are known where none has.
+        records_behind: Option<u64>,
+        lost_records: u64,
+        /// Partitions without a valid commit.
+        without_commit: u64,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         partition_rows: Vec<PartitionRow>,
     },
@@ -225,25 +227,28 @@ impl Subject {
 
 impl Reading {
     fn new(sample: &Sample, rows: bool) -> Self {
-        match (&sample.observation, Rows::of(sample)) {
-            (Observation::Shards(shards), _) => Self::Shards { open: shards.open, closed: shards.closed },
-            (Observation::Application(application), Rows::Shards { shards, workers }) => Self::Application {
-                shards: shards.len(),
-                oldest_unread_seconds: application.survey.age().as_secs_f64(),
-                shard_rows: if rows { shards } else { Vec::new() },
-                worker_rows: if rows { workers } else { Vec::new() },
-            },
-            (_, Rows::Partitions { partitions }) => Self::group(partitions, rows),
-            (_, Rows::Shards { .. }) => Self::group(Vec::new(), rows),
+        let (mut partition_rows, mut shard_rows, mut worker_rows) = (Vec::new(), Vec::new(), Vec::new());
+        if rows {
+            match Rows::of(sample) {
+                Rows::Partitions { partitions } => partition_rows = partitions,
+                Rows::Shards { shards, workers } => (shard_rows, worker_rows) = (shards, workers),
+            }
         }
-    }
-
-    fn group(all: Vec<PartitionRow>, rows: bool) -> Self {
-        Self::Group {
-            partitions: all.len(),
-            records_behind: all.iter().filter_map(|row| Some(row.end.saturating_sub(row.committed?))).sum(),
-            without_commit: all.iter().filter(|row| row.committed.is_none()).count(),
-            partition_rows: if rows { all } else { Vec::new() },
+        match &sample.facts.behind {
+            Behind::Records(lag) => Self::Group {
+                partitions: lag.partitions(),
+                records_behind: lag.records_behind(),
+                lost_records: lag.lost(),
+                without_commit: lag.without_commit(),
+                partition_rows,
+            },
+            Behind::Age { shards, oldest, .. } => Self::Application {
+                shards: *shards,
+                oldest_unread_seconds: oldest.as_secs_f64(),
+                shard_rows,
+                worker_rows,
+            },
+            Behind::Shards { open, closed } => Self::Shards { open: *open, closed: *closed },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no logging. The rules are tested beside them.
 
 mod error;
+mod facts;
 pub mod flow;
 mod history;
 mod moment;
@@ -15,6 +16,7 @@ mod renewals;
 pub mod streams;
 
 pub use error::{SourceError, SourceErrorKind};
+pub use facts::{Behind, Facts, GroupLag};
 pub use history::{GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
 pub use observation::{
@@ -23,5 +25,5 @@ pub use observation::{
 };
 pub use observe::{FORGET_AFTER, Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
-pub use partition::{LagBasis, LagRules, PartitionLag, partition_lag};
+pub use partition::{CountedLag, LagBasis, PartitionLag};
 pub use renewals::Renewals;

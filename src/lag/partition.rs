@@ -1,31 +1,18 @@
-//! How far behind one partition is: the rules, from the commit, the ends of the log and the past.
+//! How far behind a group is in one partition: from the commit, the ends of the log and the past.
 
 use super::{CommittedOffset, Moment, PAST_END_GRACE, PartitionHistory, PartitionObservation};
-use crate::trigger::{Compat, IsolationLevel, OffsetReset, WithoutCommit};
+use crate::trigger::{Compat, IsolationLevel, OffsetReset, ResetRules, WithoutCommit};
 
-/// What of a trigger decides the lag of a partition.
-#[derive(Clone, Copy, Debug)]
-pub struct LagRules {
-    /// Where consumers begin without a valid commit.
-    pub offset_reset: OffsetReset,
-    /// What a partition without a commit counts.
-    pub without_commit: WithoutCommit,
-    /// Which end of the log was read.
-    pub isolation: IsolationLevel,
-    /// The built-in's number, or the right one.
-    pub compat: Compat,
-}
-
-/// The lag of one partition and what it was counted from.
+/// How far behind a group is in one partition. No trigger changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLag {
-    /// Records behind. Negative only under `compat: strict`, where a commit past the end lowers the sum as in KEDA.
-    pub records: i64,
-    /// What it was counted from.
+    /// Records that the log holds and the group has not read; `None` without a valid commit.
+    pub records_behind: Option<u64>,
+    /// What they were counted from.
     pub basis: LagBasis,
 }
 
-/// What a lag was counted from.
+/// What the records behind were counted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase", tag = "from")]
 pub enum LagBasis {
@@ -36,65 +23,91 @@ pub enum LagBasis {
         /// How many records are lost to the group.
         lost: u64,
     },
-    /// The reset policy: there is no commit.
+    /// There is no commit.
     NoCommit,
-    /// The commit lies past the end of the log; for a short while that is a race of leaders, then the reset policy counts.
+    /// The commit lies past the end of the log; for a short while that is a race of leaders, then the commit is not valid.
     PastEnd {
         /// By how many records.
         by: u64,
     },
 }
 
-/// The lag of a partition that was read at `taken_at`.
-#[must_use]
-pub fn partition_lag(
-    partition: &PartitionObservation,
-    past: &PartitionHistory,
-    rules: LagRules,
-    taken_at: Moment,
-) -> PartitionLag {
-    let committed = match (partition.committed, rules.compat) {
-        (CommittedOffset::None, _) => return without_commit(partition, rules, LagBasis::NoCommit),
-        (CommittedOffset::At(committed), Compat::Strict) => {
-            return strict(committed, partition.watermarks.end);
-        }
-        (CommittedOffset::At(committed), Compat::Fixed) => committed,
-    };
-    let watermarks = partition.watermarks;
-    if committed > watermarks.end {
-        let basis = LagBasis::PastEnd { by: committed.records_since(watermarks.end) };
-        let lasting = past.past_end_since.is_some_and(|since| taken_at.since(since) >= PAST_END_GRACE);
-        // behind the last stable offset a commit may well lie further: the group reads uncommitted records
-        return if lasting && rules.isolation == IsolationLevel::ReadUncommitted {
-            without_commit(partition, rules, basis)
-        } else {
-            PartitionLag { records: 0, basis }
+/// What one partition adds to the lag of a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedLag {
+    /// The records behind.
+    RecordsBehind(u64),
+    /// Without a valid commit: what the trigger's reset policy counts.
+    ByResetPolicy(u64),
+    /// With `compat: strict`: the end of the log less the commit, as KEDA counts; negative where the commit lies past the end.
+    AsBuiltIn(i64),
+}
+
+// === impl PartitionLag ===
+
+impl PartitionLag {
+    /// The lag of a partition that was read at `taken_at`.
+    #[must_use]
+    pub fn of(
+        partition: &PartitionObservation,
+        past: &PartitionHistory,
+        isolation: IsolationLevel,
+        taken_at: Moment,
+    ) -> Self {
+        let CommittedOffset::At(committed) = partition.committed else {
+            return Self { records_behind: None, basis: LagBasis::NoCommit };
         };
-    }
-    if committed < watermarks.start {
-        let basis = LagBasis::LogStart { lost: watermarks.start.records_since(committed) };
-        return PartitionLag { records: signed(watermarks.end.records_since(watermarks.start)), basis };
-    }
-    PartitionLag { records: signed(watermarks.end.records_since(committed)), basis: LagBasis::Committed }
-}
-
-/// KEDA's: end less commit, whatever the log still holds and whatever the sign.
-fn strict(committed: super::Offset, end: super::Offset) -> PartitionLag {
-    let records = signed(end.records_since(committed)) - signed(committed.records_since(end));
-    PartitionLag { records, basis: LagBasis::Committed }
-}
-
-/// Without a valid commit: nothing if the author says so; else the whole log for `earliest`, and 1 for `latest`, so that a
-/// consumer is started which then commits (KEDA's rule).
-fn without_commit(partition: &PartitionObservation, rules: LagRules, basis: LagBasis) -> PartitionLag {
-    let records = match (rules.without_commit, rules.offset_reset) {
-        (WithoutCommit::CountsZero, _) => 0,
-        (WithoutCommit::CountsByResetPolicy, OffsetReset::Latest) => 1,
-        (WithoutCommit::CountsByResetPolicy, OffsetReset::Earliest) => {
-            signed(partition.watermarks.end.records_since(partition.watermarks.start))
+        let (start, end) = (partition.watermarks.start, partition.watermarks.end);
+        if committed > end {
+            let lasting = past.past_end_since.is_some_and(|since| taken_at.since(since) >= PAST_END_GRACE);
+            // behind the last stable offset a commit may well lie further: the group reads uncommitted records
+            let valid = !lasting || isolation == IsolationLevel::ReadCommitted;
+            let basis = LagBasis::PastEnd { by: committed.records_since(end) };
+            return Self { records_behind: valid.then_some(0), basis };
         }
-    };
-    PartitionLag { records, basis }
+        let basis = match start.records_since(committed) {
+            0 => LagBasis::Committed,
+            lost => LagBasis::LogStart { lost },
+        };
+        Self { records_behind: Some(end.records_since(committed.max(start))), basis }
+    }
+
+    /// Records that retention deleted before the group read them.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        if let LagBasis::LogStart { lost } = self.basis { lost } else { 0 }
+    }
+
+    /// What a trigger counts for `partition`, whose lag this is.
+    #[must_use]
+    pub fn counted(&self, partition: &PartitionObservation, rules: ResetRules, compat: Compat) -> CountedLag {
+        let end = partition.watermarks.end;
+        if let (CommittedOffset::At(committed), Compat::Strict) = (partition.committed, compat) {
+            return CountedLag::AsBuiltIn(signed(end.records_since(committed)) - signed(committed.records_since(end)));
+        }
+        match (self.records_behind, rules.without_commit, rules.offset_reset) {
+            (Some(records), ..) => CountedLag::RecordsBehind(records),
+            (None, WithoutCommit::CountsZero, _) => CountedLag::ByResetPolicy(0),
+            // so that a consumer is started which then commits (KEDA's rule)
+            (None, WithoutCommit::CountsByResetPolicy, OffsetReset::Latest) => CountedLag::ByResetPolicy(1),
+            (None, WithoutCommit::CountsByResetPolicy, OffsetReset::Earliest) => {
+                CountedLag::ByResetPolicy(end.records_since(partition.watermarks.start))
+            }
+        }
+    }
+}
+
+// === impl CountedLag ===
+
+impl CountedLag {
+    /// The number of records that the partition counts.
+    #[must_use]
+    pub fn records(self) -> i64 {
+        match self {
+            Self::RecordsBehind(records) | Self::ByResetPolicy(records) => signed(records),
+            Self::AsBuiltIn(records) => records,
+        }
+    }
 }
 
 fn signed(records: u64) -> i64 {

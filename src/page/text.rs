@@ -5,10 +5,15 @@ use std::fmt::Write as _;
 /// A whole number in groups of three digits.
 #[must_use]
 pub fn whole(number: f64) -> String {
-    let digits = format!("{:.0}", number.max(0.0));
+    grouped(&format!("{:.0}", number.max(0.0)))
+}
+
+/// Digits in groups of three.
+#[must_use]
+pub fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -102,6 +107,7 @@ mod tests {
             assert_eq!(short(number), expected, "{number}");
         }
         assert_eq!(whole(12_345_678.0), "12,345,678");
+        assert_eq!(grouped("9007199254740993"), "9,007,199,254,740,993");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::lag::FORGET_AFTER;
-use crate::trigger::{Policy, Trigger};
+use crate::trigger::{MetricName, Policy, Trigger};
 
 /// So many askers of a target are told by name; of the others, how many.
 pub const MOST_ASKERS: usize = 32;
@@ -19,7 +19,7 @@ pub const MOST_ASKERS: usize = 32;
 /// So many more are counted.
 const MOST_COUNTED: usize = 1000;
 
-/// Triggers of one object on one source that differ in nothing but their policy.
+/// Triggers of one object on one source that differ in nothing but their policy or their metric's name.
 const MOST_TRIGGERS: usize = 4;
 
 /// A watch on a target, until it is dropped.
@@ -57,6 +57,7 @@ struct Known {
 #[derive(Debug)]
 struct Asking {
     policy: Arc<Policy>,
+    metric: MetricName,
     max_staleness: Duration,
     asked: Instant,
 }
@@ -79,6 +80,8 @@ pub struct AskerView {
     pub name: Arc<str>,
     /// How it judges what is read.
     pub policy: Arc<Policy>,
+    /// What KEDA calls its metric, without `s0-`.
+    pub metric: MetricName,
     /// How old its answers may be.
     pub max_staleness: Duration,
     /// Since it asked last.
@@ -154,6 +157,7 @@ impl Askers {
             namespace: known.namespace.clone(),
             name: known.name.clone(),
             policy: trigger.policy.clone(),
+            metric: trigger.metric.clone(),
             max_staleness: trigger.max_staleness,
             asked_ago: now.duration_since(trigger.asked),
         });
@@ -198,7 +202,8 @@ impl Known {
 
     fn ask(&mut self, trigger: &Trigger, asked: Instant) {
         let max_staleness = trigger.pace.max_staleness;
-        if let Some(known) = self.triggers.iter_mut().find(|known| *known.policy == trigger.policy) {
+        let same = |known: &&mut Asking| *known.policy == trigger.policy && known.metric == trigger.metric;
+        if let Some(known) = self.triggers.iter_mut().find(same) {
             (known.asked, known.max_staleness) = (asked, max_staleness);
             return;
         }
@@ -208,7 +213,8 @@ impl Known {
                 self.triggers.swap_remove(oldest);
             }
         }
-        self.triggers.push(Asking { policy: Arc::new(trigger.policy.clone()), max_staleness, asked });
+        let (policy, metric) = (Arc::new(trigger.policy.clone()), trigger.metric.clone());
+        self.triggers.push(Asking { policy, metric, max_staleness, asked });
     }
 }
 
@@ -245,6 +251,20 @@ mod tests {
             askers.ask(Asker::new("bank", "orders"), &trigger(threshold), Instant::now());
         }
         assert_eq!(names(&askers).iter().filter(|name| *name == "bank/orders").count(), MOST_TRIGGERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_metric_is_told_by_the_name_that_its_trigger_gives_it() {
+        let mut askers = Askers::default();
+        for topics in ["b,a", "a,b", "b,a"] {
+            let metadata =
+                [("source", "apache-kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", topics)];
+            let named =
+                Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
+            askers.ask(Asker::new("shop", "orders"), &named, Instant::now());
+        }
+        let metrics = askers.view(Instant::now()).shown.into_iter().map(|asker| asker.metric.to_string());
+        assert_eq!(metrics.collect::<Vec<_>>(), ["kafka-b,a", "kafka-a,b"]);
     }
 
     #[tokio::test(start_paused = true)]

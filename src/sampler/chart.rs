@@ -87,7 +87,7 @@ impl Chart {
     ) -> Self {
         let at = tenths(sample.taken_at);
         let (arrivals, consumption) = self.rates(past, sample);
-        let point = Point { at, behind: behind(sample).map_or(f32::NAN, small), arrivals, consumption };
+        let point = Point { at, behind: sample.facts.behind.number().map_or(f32::NAN, small), arrivals, consumption };
         self.with(point, policies, |policy| {
             let decision = decide(policy, source, sample).ok()?;
             Some(small(number(decision.replicas())))
@@ -147,26 +147,6 @@ impl Chart {
             small(before.map(f64::from).map_or(rate, |before| before + share * (rate - before)))
         };
         (smooth(told.map(|point| point.arrivals), arrivals), smooth(told.map(|point| point.consumption), consumption))
-    }
-}
-
-/// What is unread, where the reading tells.
-fn behind(sample: &Sample) -> Option<f64> {
-    match (&sample.flow, &sample.observation) {
-        (Some(Flow::Offsets(flow)), _) => Some(flow.unread()),
-        (_, Observation::Kafka(group)) => {
-            let behind: Vec<_> = partitions(group)
-                .filter_map(|partition| {
-                    let CommittedOffset::At(committed) = partition.committed else { return None };
-                    let from = committed.max(partition.watermarks.start);
-                    Some(partition.watermarks.end.0.saturating_sub(from.0))
-                })
-                .collect();
-            // a group without a commit is not known to be behind, nor not to be
-            (!behind.is_empty() || group.topics.is_empty()).then(|| number(behind.into_iter().sum()))
-        }
-        (_, Observation::Application(application)) => Some(application.survey.age().as_secs_f64()),
-        (_, Observation::Shards(shards)) => Some(number(shards.open)),
     }
 }
 

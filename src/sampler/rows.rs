@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::lag::flow::{Flow, Place};
 use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState, Timestamp, Worker};
-use crate::lag::{CommittedOffset, History, Observation, PartitionId};
+use crate::lag::{Behind, CommittedOffset, History, Observation, PartitionId};
 use crate::scaling::Sample;
 
 /// The rows of a reading.
@@ -44,6 +44,8 @@ pub struct PartitionRow {
     pub start: u64,
     /// The end of the log.
     pub end: u64,
+    /// Records that the log holds and the group has not read; none are known without a valid commit.
+    pub records_behind: Option<u64>,
     /// How long the commit has stood still.
     pub commit_unchanged_for_seconds: f64,
     /// Whose it is, by client id, where that is read.
@@ -104,10 +106,10 @@ impl Rows {
     /// The rows of a sample.
     #[must_use]
     pub fn of(sample: &Sample) -> Self {
-        match (&sample.observation, &sample.history) {
-            (Observation::Kafka(group), History::Kafka(history)) => {
+        match (&sample.observation, &sample.history, &sample.facts.behind) {
+            (Observation::Kafka(group), History::Kafka(history), Behind::Records(lag)) => {
                 let flow = Followed::of(sample);
-                let rows = history.with(group).map(|(topic, partition, past)| PartitionRow {
+                let rows = lag.with(group, history).map(|(topic, partition, past, lag)| PartitionRow {
                     topic: topic.name.to_string(),
                     partition: partition.partition.0,
                     committed: match partition.committed {
@@ -116,17 +118,18 @@ impl Rows {
                     },
                     start: partition.watermarks.start.0,
                     end: partition.watermarks.end.0,
+                    records_behind: lag.records_behind,
                     commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
                     owner: group.owner(partition).map(|member| member.client_id.to_string()),
                     arrivals_per_second: flow.arrivals(&topic.name, partition.partition),
                 });
                 Self::Partitions { partitions: rows.collect() }
             }
-            (Observation::Application(application), _) => Self::Shards {
+            (Observation::Application(application), ..) => Self::Shards {
                 shards: application.survey.shards.iter().map(ShardRow::of).collect(),
                 workers: application.workers.iter().map(|worker| WorkerRow::of(worker, application.seen)).collect(),
             },
-            (Observation::Shards(_) | Observation::Kafka(_), _) => {
+            (Observation::Shards(_) | Observation::Kafka(_), ..) => {
                 Self::Shards { shards: Vec::new(), workers: Vec::new() }
             }
         }

@@ -37,6 +37,9 @@ fn open_shards_are_the_value_and_closed_ones_count_only_as_keda_counts_them() {
         ("aws-kinesis-stream", "fixed", "3", 3, 0, 3.0, false),
         ("aws-kinesis-stream", "fixed", "4", 3, 9, 3.0, false),
         ("aws-kinesis-stream", "fixed", "4", 6, 0, 6.0, true),
+        // KEDA compares signed numbers: below 0 the workload is always active
+        ("aws-dynamodb-streams", "fixed", "-1", 0, 0, 0.0, true),
+        ("aws-dynamodb-streams", "fixed", "0", 0, 0, 0.0, false),
     ];
     for (source, compat, activation, open, closed, value, active) in cases {
         let trigger = trigger(source, &[("compat", compat), ("activationShardCount", activation), ("shardCount", "3")]);

@@ -9,9 +9,15 @@ use super::catch_up::CatchUpStep;
 use crate::lag::streams::AgeBasis;
 use crate::lag::{Checkpoints, LagBasis, Observation};
 
-/// A metric's value or target: finite and never negative, by construction.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Quantity(f64);
+/// A metric's value or target: finite and never negative, by construction. A count is exact.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantity(Amount);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Amount {
+    Count(u64),
+    Measure(f64),
+}
 
 /// The answer for one trigger at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,23 +37,32 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum Step {
-    /// The partitions that were counted.
+    /// The records that the group has not read: the same number in `/samples`, in the metrics and in charts.
     Counted {
-        /// How many.
+        /// The partitions that were counted.
         partitions: u64,
-        /// How many of them have lag.
-        with_lag: u64,
-        /// The sum of their lags.
+        /// How many of them have records behind.
+        partitions_behind: u64,
+        /// The sum of their records behind; `None` where no partition has a valid commit.
+        records_behind: Option<u64>,
+    },
+    /// The lag is another number than the records behind.
+    Lag {
+        /// The lag that the trigger counts.
         lag: i64,
+        /// The part of it that `offsetResetPolicy` counts for partitions without a valid commit.
+        by_reset_policy: u64,
+        /// What `compat: strict` adds to the records behind; negative where it takes off.
+        as_built_in: i64,
     },
     /// Partitions are selected that do not exist.
     SelectedBeyond {
         /// Their numbers: ranges with both ends.
         ranges: Vec<(u32, u32)>,
     },
-    /// Partitions whose lag was not simply end less commit.
+    /// Partitions whose records behind were not simply end less commit.
     Unusual {
-        /// What it was counted from.
+        /// What they were counted from.
         basis: LagBasis,
         /// In how many partitions.
         partitions: u64,
@@ -77,7 +92,7 @@ pub enum Step {
     },
     /// The activity was compared with its threshold.
     Activation {
-        /// Records behind, standing partitions included.
+        /// The lag, standing partitions included.
         lag: i64,
         /// It must be more than this.
         threshold: u64,
@@ -97,7 +112,7 @@ pub enum Step {
         /// The count.
         shards: u64,
         /// It must be more than this.
-        threshold: u64,
+        threshold: i64,
         /// Whether it is.
         active: bool,
     },
@@ -203,36 +218,57 @@ impl Decision {
 // === impl Quantity ===
 
 impl Quantity {
-    /// A count; precise up to 2⁵³.
+    /// A count.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a lag of more than 2^53 records need not be told to the record")]
     pub const fn from_count(count: u64) -> Self {
-        Self(count as f64)
+        Self(Amount::Count(count))
     }
 
     /// What the law calculates with; what is no number, or below 0, cannot come from it.
     #[must_use]
     pub(super) const fn from_number(number: f64) -> Self {
-        Self(if number.is_finite() && number > 0.0 { number } else { 0.0 })
+        Self(Amount::Measure(if number.is_finite() && number > 0.0 { number } else { 0.0 }))
     }
 
     /// A time in seconds.
     #[must_use]
     pub const fn from_seconds(time: Duration) -> Self {
-        Self(time.as_secs_f64())
+        Self(Amount::Measure(time.as_secs_f64()))
     }
 
-    /// The number.
+    /// The number; a count beyond 2⁵³ is rounded to the nearest float.
     #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "exact counts are those of exact_float and ceil")]
     pub const fn get(self) -> f64 {
-        self.0
+        match self.0 {
+            Amount::Count(count) => count as f64,
+            Amount::Measure(number) => number,
+        }
+    }
+
+    /// The number, unless it is a count that a float cannot hold.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count as a float is whole, not negative and at most 2^64"
+    )]
+    pub fn exact_float(self) -> Option<f64> {
+        let float = self.get();
+        match self.0 {
+            Amount::Count(count) => (float as u128 == u128::from(count)).then_some(float),
+            Amount::Measure(_) => Some(float),
+        }
     }
 
     /// For readers that know integers only: rounded up, so that a positive value never becomes 0.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it is cast")]
     pub fn ceil(self) -> i64 {
-        self.0.ceil() as i64
+        match self.0 {
+            Amount::Count(count) => i64::try_from(count).unwrap_or(i64::MAX),
+            Amount::Measure(number) => number.ceil() as i64,
+        }
     }
 
     /// The replicas that an HPA with an `AverageValue` target wants for this value; at least 0.
@@ -243,19 +279,30 @@ impl Quantity {
         reason = "the ratio is finite and not negative, and a float saturates when it is cast"
     )]
     pub fn replicas_at(self, target: Self) -> u64 {
-        if target.0 > 0.0 { (self.0 / target.0).ceil() as u64 } else { 0 }
+        match (self.0, target.0) {
+            (_, Amount::Count(0)) => 0,
+            (Amount::Count(value), Amount::Count(target)) => value.div_ceil(target),
+            _ if target.get() > 0.0 => (self.get() / target.get()).ceil() as u64,
+            _ => 0,
+        }
     }
 }
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.0 {
+            Amount::Count(count) => count.fmt(f),
+            Amount::Measure(number) => number.fmt(f),
+        }
     }
 }
 
 impl Serialize for Quantity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0)
+        match (self.0, self.exact_float()) {
+            (Amount::Count(count), None) => serializer.serialize_u64(count),
+            _ => serializer.serialize_f64(self.get()),
+        }
     }
 }
 
@@ -293,5 +340,36 @@ impl RetentionRisk {
         } else {
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_stays_exact_and_a_measure_is_rounded_up_for_readers_of_integers() {
+        let exact = |count: u64| {
+            let quantity = Quantity::from_count(count);
+            assert_eq!(quantity.to_string(), count.to_string());
+            (serde_json::to_string(&quantity).expect("JSON"), quantity.ceil(), quantity.exact_float())
+        };
+        let row = |json: &str, integer, float| (json.to_owned(), integer, float);
+        assert_eq!(exact(0), row("0.0", 0, Some(0.0)));
+        assert_eq!(exact(150), row("150.0", 150, Some(150.0)));
+        assert_eq!(exact(1 << 53), row("9007199254740992.0", 1 << 53, Some(9_007_199_254_740_992.0)));
+        assert_eq!(exact((1 << 53) + 1), row("9007199254740993", (1 << 53) + 1, None));
+        assert_eq!(exact(u64::MAX), row("18446744073709551615", i64::MAX, None));
+        let age = Quantity::from_seconds(Duration::from_millis(1500));
+        assert_eq!((age.to_string().as_str(), age.ceil(), age.exact_float()), ("1.5", 2, Some(1.5)));
+    }
+
+    #[test]
+    fn replicas_of_counts_are_divided_as_whole_numbers() {
+        let replicas = |value, target| Quantity::from_count(value).replicas_at(Quantity::from_count(target));
+        let third = 3_002_399_751_580_331;
+        assert_eq!([replicas(3 * third, third), replicas(3 * third + 1, third), replicas(0, third)], [3, 4, 0]);
+        assert_eq!(Quantity::from_number(2.5).replicas_at(Quantity::from_count(1)), 3);
+        assert_eq!(Quantity::from_number(2.5).replicas_at(Quantity::from_count(0)), 0);
     }
 }

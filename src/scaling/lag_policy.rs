@@ -3,73 +3,86 @@
 use super::even::next_divisor;
 use super::{CapReason, Decision, Quantity, Step};
 use crate::lag::{
-    CommittedOffset, GroupHistory, GroupObservation, LagBasis, LagRules, Moment, PartitionHistory,
-    PartitionObservation, partition_lag,
+    CommittedOffset, CountedLag, GroupHistory, GroupLag, GroupObservation, LagBasis, Moment, PartitionHistory,
+    PartitionObservation,
 };
-use crate::trigger::{Cap, Compat, GroupType, IsolationLevel, KafkaSource, LagPolicy, PersistentLag};
+use crate::trigger::{Cap, Compat, GroupType, KafkaSource, LagPolicy, PersistentLag, ResetRules};
 
-/// Judges a group's observation, taken at `taken_at`.
-pub(super) fn decide(
-    policy: &LagPolicy,
-    source: &KafkaSource,
-    observation: &GroupObservation,
-    history: &GroupHistory,
-    taken_at: Moment,
-) -> Decision {
-    let tally = Tally::count(policy, source.isolation, observation, history, taken_at);
-    let mut steps = tally.steps(source.partitions.beyond(observation.most_partitions()));
-    let value = match observation.group_type {
+/// A reading of a group, and what it shows.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) source: &'a KafkaSource,
+    pub(super) group: &'a GroupObservation,
+    pub(super) history: &'a GroupHistory,
+    pub(super) lag: &'a GroupLag,
+    pub(super) taken_at: Moment,
+}
+
+/// Judges a group's reading.
+pub(super) fn decide(policy: &LagPolicy, reading: Reading<'_>) -> Decision {
+    let rules = ResetRules { offset_reset: policy.offset_reset, without_commit: policy.without_commit };
+    let tally = Tally::count(rules, policy.compat, policy.persistent_lag, reading);
+    let mut steps = tally.steps(reading);
+    let value = match reading.group.group_type {
         GroupType::Consumer => cap(policy, &tally, &mut steps),
         GroupType::Share => {
             steps.push(Step::ShareGroup);
             tally.counted()
         }
     };
-    steps.push(Step::Activation { lag: tally.activity, threshold: policy.activation_threshold });
+    steps.push(Step::Activation { lag: tally.lag, threshold: policy.activation_threshold });
     Decision {
         value: Quantity::from_count(u64::try_from(value).unwrap_or(0)),
         target: Quantity::from_count(policy.threshold.get()),
-        active: i128::from(tally.activity) > i128::from(policy.activation_threshold),
+        active: i128::from(tally.lag) > i128::from(policy.activation_threshold),
         steps,
     }
 }
 
-/// Sums over the partitions.
+/// The first steps of any decision about a group: the records behind, and the lag that a trigger counts.
+pub(super) fn first_steps(rules: ResetRules, reading: Reading<'_>) -> Vec<Step> {
+    Tally::count(rules, Compat::Fixed, PersistentLag::Counts, reading).steps(reading)
+}
+
+/// Sums over the partitions of what a trigger counts.
 #[derive(Default)]
 struct Tally {
     partitions: u64,
     with_lag: u64,
-    /// Every record behind: what activity is judged by.
-    activity: i64,
-    /// Records behind in partitions that stand still, when those are not to count.
+    /// All that counts: what activity is judged by.
+    lag: i64,
+    /// The part of it that the reset policy counts.
+    by_reset_policy: u64,
+    /// What KEDA's rule adds to the records behind, or takes off.
+    as_built_in: i64,
+    /// The lag of partitions that stand still, when those are not to count.
     standing: i64,
     standing_partitions: u64,
     unusual: Vec<(LagBasis, u64)>,
 }
 
 impl Tally {
-    fn count(
-        policy: &LagPolicy,
-        isolation: IsolationLevel,
-        observation: &GroupObservation,
-        history: &GroupHistory,
-        taken_at: Moment,
-    ) -> Self {
-        let rules = LagRules {
-            offset_reset: policy.offset_reset,
-            without_commit: policy.without_commit,
-            isolation,
-            compat: policy.compat,
-        };
+    fn count(rules: ResetRules, compat: Compat, persistent_lag: PersistentLag, reading: Reading<'_>) -> Self {
         let mut tally = Self::default();
-        for (_, partition, past) in history.with(observation) {
-            let lag = partition_lag(partition, past, rules, taken_at);
+        for (_, partition, past, lag) in reading.lag.with(reading.group, reading.history) {
+            let counted = lag.counted(partition, rules, compat);
+            let records = counted.records();
             tally.partitions += 1;
-            tally.activity = tally.activity.saturating_add(lag.records);
-            if stands_still(policy.persistent_lag, partition, past, taken_at) && lag.records > 0 {
-                tally.standing = tally.standing.saturating_add(lag.records);
+            tally.lag = tally.lag.saturating_add(records);
+            match counted {
+                CountedLag::RecordsBehind(_) => {}
+                CountedLag::ByResetPolicy(records) => {
+                    tally.by_reset_policy = tally.by_reset_policy.saturating_add(records);
+                }
+                CountedLag::AsBuiltIn(records) => {
+                    let behind = i64::try_from(lag.records_behind.unwrap_or(0)).unwrap_or(i64::MAX);
+                    tally.as_built_in = tally.as_built_in.saturating_add(records.saturating_sub(behind));
+                }
+            }
+            if stands_still(persistent_lag, partition, past, reading.taken_at) && records > 0 {
+                tally.standing = tally.standing.saturating_add(records);
                 tally.standing_partitions += 1;
-            } else if lag.records > 0 {
+            } else if records > 0 {
                 tally.with_lag += 1;
             }
             tally.note(lag.basis);
@@ -97,17 +110,26 @@ impl Tally {
 
     /// What the value is made of.
     const fn counted(&self) -> i64 {
-        self.activity.saturating_sub(self.standing)
+        self.lag.saturating_sub(self.standing)
     }
 
-    fn steps(&self, beyond: Vec<(u32, u32)>) -> Vec<Step> {
+    fn steps(&self, reading: Reading<'_>) -> Vec<Step> {
+        let Reading { source, group, lag, .. } = reading;
         let mut steps = Vec::with_capacity(4);
-        let with_lag = self.with_lag + self.standing_partitions;
-        steps.push(Step::Counted { partitions: self.partitions, with_lag, lag: self.activity });
+        steps.push(Step::Counted {
+            partitions: self.partitions,
+            partitions_behind: lag.partitions_behind(),
+            records_behind: lag.records_behind(),
+        });
+        let beyond = source.partitions.beyond(group.most_partitions());
         if !beyond.is_empty() {
             steps.push(Step::SelectedBeyond { ranges: beyond });
         }
         steps.extend(self.unusual.iter().map(|&(basis, partitions)| Step::Unusual { basis, partitions }));
+        let (by_reset_policy, as_built_in) = (self.by_reset_policy, self.as_built_in);
+        if by_reset_policy > 0 || as_built_in != 0 {
+            steps.push(Step::Lag { lag: self.lag, by_reset_policy, as_built_in });
+        }
         if self.standing_partitions > 0 {
             steps.push(Step::PersistentLagExcluded { partitions: self.standing_partitions, lag: self.standing });
         }

@@ -20,7 +20,7 @@ pub(crate) use self::words::counted;
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
 pub use sample::Sample;
 
-use crate::lag::{History, Observation, SourceError, SourceErrorKind};
+use crate::lag::{Behind, History, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{Policy, SourceRef};
 
 /// Judges a sample of `source` by `policy`: the same sample gives the same decision, whenever it is asked for.
@@ -29,22 +29,37 @@ use crate::trigger::{Policy, SourceRef};
 /// [`SourceErrorKind::Broken`] when the sample is not of what the policy judges; [`SourceErrorKind::Missing`] when it does not say
 /// enough.
 pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<Decision, SourceError> {
-    match (policy, source, &sample.observation, &sample.history) {
-        (Policy::Lag(policy), SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
-            Ok(lag_policy::decide(policy, source, group, history, sample.taken_at))
+    match (policy, source, &sample.observation) {
+        (Policy::Lag(policy), ..) if let Some(reading) = reading_of_group(source, sample) => {
+            Ok(lag_policy::decide(policy, reading))
         }
-        (Policy::ShardCount(policy), SourceRef::Shards(source), Observation::Shards(shards), _) => {
+        (Policy::ShardCount(policy), SourceRef::Shards(source), Observation::Shards(shards)) => {
             Ok(shard_count_policy::decide(policy, &source.stream, *shards))
         }
-        (Policy::Age(policy), SourceRef::Application(_), Observation::Application(application), _) => {
+        (Policy::Age(policy), SourceRef::Application(_), Observation::Application(application)) => {
             Ok(age_policy::decide(policy, application))
         }
         (Policy::CatchUp(policy), ..) if let Some(flow) = &sample.flow => {
-            sample.catch_ups.decide(policy, flow).map_err(|unknown| {
+            let mut decision = sample.catch_ups.decide(policy, flow).map_err(|unknown| {
                 let error = SourceError::new(SourceErrorKind::Missing, format!("no consumers for {source}"));
                 error.because(unknown).remedy("set capacityPerConsumer, or scale on lag")
-            })
+            })?;
+            if let Some(reading) = reading_of_group(source, sample)
+                && let Some(rules) = reading.source.consumers
+            {
+                decision.steps.splice(0..0, lag_policy::first_steps(rules, reading));
+            }
+            Ok(decision)
         }
         _ => Err(SourceError::new(SourceErrorKind::Broken, format!("the reading of {source} is of another kind"))),
+    }
+}
+
+fn reading_of_group<'a>(source: &'a SourceRef, sample: &'a Sample) -> Option<lag_policy::Reading<'a>> {
+    match (source, &sample.observation, &sample.history, &sample.facts.behind) {
+        (SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history), Behind::Records(lag)) => {
+            Some(lag_policy::Reading { source, group, history, lag, taken_at: sample.taken_at })
+        }
+        _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::catch_up::CatchUps;
 use crate::lag::flow::Flow;
-use crate::lag::{History, Moment, Observation};
+use crate::lag::{Facts, History, Moment, Observation};
 use crate::trigger::{CatchUpPolicy, SourceRef};
 
 /// One complete reading and the past that belongs to it; everyone reads it through one `Arc`.
@@ -12,6 +12,8 @@ pub struct Sample {
     pub observation: Observation,
     /// What is remembered of the readings up to this one.
     pub history: History,
+    /// What it shows, whatever a trigger makes of it.
+    pub facts: Facts,
     /// How fast it flows, where somebody follows that.
     pub flow: Option<Flow>,
     /// What the catch-up law has made of it.
@@ -32,10 +34,11 @@ impl Sample {
     ) -> Self {
         let history = History::fold(past.map(|past| &past.history), &observation, taken_at);
         let flow = past.and_then(|past| past.flow.as_ref());
-        let flow = Flow::observe(flow, source, &observation, &history, taken_at);
+        let facts = Facts::of(source, &observation, &history, taken_at);
+        let flow = Flow::observe(flow, source, &observation, &history, &facts, taken_at);
         let catch_ups = past.map(|past| &past.catch_ups);
         let catch_ups = flow.as_ref().map(|flow| CatchUps::after(catch_ups, policies, flow)).unwrap_or_default();
-        Self { observation, history, flow, catch_ups, taken_at }
+        Self { observation, history, facts, flow, catch_ups, taken_at }
     }
 }
 

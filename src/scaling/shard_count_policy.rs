@@ -12,7 +12,7 @@ pub(super) fn decide(policy: &ShardCountPolicy, stream: &StreamName, shards: Sha
         counted = counted.saturating_add(shards.closed);
         steps.push(Step::ClosedShardsCounted { closed: shards.closed });
     }
-    let active = counted > policy.activation_threshold;
+    let active = i128::from(counted) > i128::from(policy.activation_threshold);
     steps.push(Step::ShardActivation { shards: counted, threshold: policy.activation_threshold, active });
     Decision {
         value: Quantity::from_count(counted),

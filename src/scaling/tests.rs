@@ -187,6 +187,7 @@ fn a_commit_past_the_end_is_a_race_for_a_while_and_then_no_commit() {
     let mut stable = earliest;
     stable.insert("isolationLevel".into(), "readCommitted".into());
     let stable = trigger("kafka", "fixed", &stable);
+    let still = Sample::after(Some(&first), &stable.source, observation, &[], at(30));
     assert_eq!(activity(&judge(&stable, &still)), 0, "past the last stable offset is no fault");
 }
 
@@ -242,6 +243,30 @@ proptest! {
         if !strict && (even || with_lag || !idle) {
             prop_assert!(decision.replicas() <= rows.len() as u64);
         }
+    }
+
+    /// K9: what a trigger counts beyond the records behind is named.
+    #[test]
+    fn the_lag_is_the_records_behind_and_what_the_decision_adds(
+        rows in proptest::collection::vec(any_row(), 0..20), strict: bool, earliest: bool, later in 0_u64..300,
+    ) {
+        let reset = if earliest { "earliest" } else { "latest" };
+        let changes = BTreeMap::from([("offsetResetPolicy".to_owned(), reset.to_owned())]);
+        let trigger = trigger("kafka", if strict { "strict" } else { "fixed" }, &changes);
+        let observation = observation(&rows);
+        let sample = seen(Some(&seen(None, &observation, at(0))), &observation, at(later));
+        let decision = judge(&trigger, &sample);
+        let Some(Step::Counted { records_behind, .. }) = decision.steps.first() else { panic!("{:?}", decision.steps) };
+        let Behind::Records(facts) = &sample.facts.behind else { panic!("a group") };
+        prop_assert_eq!(*records_behind, facts.records_behind());
+        let added = decision.steps.iter().find_map(|step| match step {
+            Step::Lag { lag, by_reset_policy, as_built_in } => Some((*lag, *by_reset_policy, *as_built_in)),
+            _ => None,
+        });
+        let behind = i64::try_from(records_behind.unwrap_or(0)).expect("few");
+        let (lag, by_reset_policy, as_built_in) = added.unwrap_or((behind, 0, 0));
+        prop_assert_eq!(lag, activity(&decision));
+        prop_assert_eq!(lag, behind + i64::try_from(by_reset_policy).expect("few") + as_built_in);
     }
 
     #[test]

@@ -9,9 +9,27 @@ use crate::lag::{Checkpoints, LagBasis};
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Counted { partitions, with_lag, lag } => {
-                let (records, partitions) = (counted(*lag, "record"), counted(*partitions, "partition"));
-                write!(f, "{records} behind in {with_lag} of {partitions}")
+            Self::Counted { partitions, partitions_behind, records_behind } => {
+                let partitions = counted(*partitions, "partition");
+                match records_behind {
+                    Some(records) => {
+                        write!(f, "{} behind in {partitions_behind} of {partitions}", counted(*records, "record"))
+                    }
+                    None => write!(f, "no valid commit in {partitions}"),
+                }
+            }
+            Self::Lag { lag, by_reset_policy, as_built_in } => {
+                write!(f, "lag {lag}: the records behind")?;
+                if *by_reset_policy > 0 {
+                    write!(f, ", plus {by_reset_policy} by offsetResetPolicy")?;
+                }
+                match as_built_in {
+                    0 => Ok(()),
+                    records => {
+                        let sign = if *records > 0 { "plus" } else { "less" };
+                        write!(f, ", {sign} {} as KEDA counts (compat: strict)", records.unsigned_abs())
+                    }
+                }
             }
             Self::SelectedBeyond { ranges } => {
                 let ranges = ranges
@@ -41,7 +59,7 @@ impl fmt::Display for Step {
             }
             Self::Activation { lag, threshold } => {
                 let verdict = verdict(i128::from(*lag) > i128::from(*threshold));
-                write!(f, "{verdict}: {} behind, more than {threshold} are needed", counted(*lag, "record"))
+                write!(f, "{verdict}: lag {lag}, more than {threshold} is needed")
             }
             Self::OpenShards { open } => f.write_str(&counted(*open, "open shard")),
             Self::ClosedShardsCounted { closed } => {

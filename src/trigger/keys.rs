@@ -119,7 +119,7 @@ use Owner::{
 };
 
 use Absence::{Depends, Nothing, Required, RequiredWithout, Value};
-use Values::{AtLeast, Flag, Form, OneOf, OneOfSome, Text};
+use Values::{AtLeast, Flag, Form, Integer, OneOf, OneOfSome, Text};
 
 /// Every key, in the order of the docs.
 pub const KEYS: &[Key] = &[
@@ -310,7 +310,7 @@ pub const KEYS: &[Key] = &[
     key("awsSecretAccessKey", Text("text"), Nothing, AwsIdentity, "Its secret, as awsSecretAccessKeyFromEnv"),
     key("awsSessionToken", Text("text"), Nothing, AwsIdentity, "The token of a temporary key"),
     key("shardCount", AtLeast(1), Value("2"), ShardCount, "The target: open shards for one replica"),
-    key("activationShardCount", AtLeast(0), Value("0"), ShardCount, "The workload is active above this count"),
+    key("activationShardCount", Integer, Value("0"), ShardCount, "Active above this count; below 0 always"),
     key(
         "ageThreshold",
         Form("duration in whole seconds, 1s to 365d", DURATION),

@@ -110,6 +110,15 @@ impl<'a> Metadata<'a> {
         }
     }
 
+    /// A whole number of 64 bits, below 0 too.
+    pub(super) fn integer(&self, key: &str, default: i64) -> i64 {
+        let Some(text) = self.text(key) else { return default };
+        syntax::parse_integer(text).unwrap_or_else(|| {
+            self.problem(key, format!("{} must be a whole number", shown(text)));
+            default
+        })
+    }
+
     pub(super) fn duration(&self, key: &str, default: Duration, least: Duration, most: Duration) -> Duration {
         let Some(text) = self.text(key) else { return default };
         match syntax::parse_duration(text) {

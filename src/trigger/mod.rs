@@ -68,6 +68,8 @@ pub struct Trigger {
     pub policy: Policy,
     /// How often to look and how long an answer lasts.
     pub pace: Pace,
+    /// What KEDA calls its metric, without `s0-`.
+    pub metric: MetricName,
 }
 
 /// What to observe: only what changes the reading, so that triggers on one stream share it.
@@ -99,8 +101,8 @@ pub enum Policy {
 pub struct ShardCountPolicy {
     /// The target: open shards for one replica.
     pub threshold: NonZeroU64,
-    /// The workload is active above this count.
-    pub activation_threshold: u64,
+    /// The workload is active above this count: always where it is below 0, as in KEDA.
+    pub activation_threshold: i64,
     /// The built-in's number, or the right one.
     pub compat: Compat,
 }
@@ -227,19 +229,21 @@ impl Trigger {
         let (source, policy) = if scale_on == ScaleOn::CatchUp {
             has_no_built_in(metadata, compat);
             let rules = kafka::reset_rules(metadata);
-            let activation = kafka::activation_threshold(metadata).map(Activation::Lag);
+            let activation = kafka::catch_up_activation(metadata);
             let source = source.map(|source| KafkaSource { consumers: Some(rules), ..source });
             (source, CatchUpPolicy::read(metadata, activation).map(Policy::CatchUp))
         } else {
             (source, kafka::lag_policy(metadata, dialect, compat, pace.poll_interval).map(Policy::Lag))
         };
-        Some(Self { source: SourceRef::Kafka(source?), policy: policy?, pace })
+        Some(Self { source: SourceRef::Kafka(source?), policy: policy?, pace, metric: MetricName::of(metadata) })
     }
 
     fn aws(metadata: &Metadata<'_>, stream: AwsDialect, scale_on: ScaleOn, compat: Compat, pace: Pace) -> Option<Self> {
+        let metric = MetricName::of(metadata);
         if scale_on == ScaleOn::ShardCount {
             let policy = aws::shard_count_policy(metadata, compat).map(Policy::ShardCount);
-            return Some(Self { source: SourceRef::Shards(aws::stream(metadata, stream)?), policy: policy?, pace });
+            let source = SourceRef::Shards(aws::stream(metadata, stream)?);
+            return Some(Self { source, policy: policy?, pace, metric });
         }
         has_no_built_in(metadata, compat);
         let (ages, policy) = if scale_on == ScaleOn::CatchUp {
@@ -250,7 +254,7 @@ impl Trigger {
             (AgesOf::Oldest { exact_above: policy.exact_above() }, Some(Policy::Age(policy)))
         };
         let source = aws::application(metadata, stream, ages);
-        Some(Self { source: SourceRef::Application(Box::new(source?)), policy: policy?, pace })
+        Some(Self { source: SourceRef::Application(Box::new(source?)), policy: policy?, pace, metric })
     }
 }
 

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 
+use super::ScaleOn;
 use super::aws_names::last_name;
 use super::metadata::Metadata;
 use super::syntax;
-use super::{Policy, ScaleOn, SourceRef, StreamName, TopicSelection};
 
 /// KEDA's default for `lagThreshold`.
 pub(super) const DEFAULT_LAG_THRESHOLD: i64 = 10;
@@ -24,7 +24,7 @@ const CONSUMERS: i64 = 1;
 const KINESIS: &str = "aws-kinesis";
 const DYNAMODB: &str = "aws-dynamodb-streams";
 
-/// A metric's name: one segment of a path, by construction.
+/// A metric's name: without `/` and `%`, which Kubernetes refuses, by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricName(String);
 
@@ -64,53 +64,28 @@ impl Kind {
 /// The built-in's name for this trigger, without KEDA's `s0-`; with `-age` or `-catch-up` behind it where it is no built-in's value.
 #[must_use]
 pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
-    let metadata = Metadata::new(metadata);
-    let kind = Kind::of(&metadata);
-    let ending = ending(kind.scale_on(&metadata));
-    let name = match (kind, metadata.text("topic"), metadata.text("consumerGroup")) {
-        (Kind::Aws { prefix, name_key }, ..) => {
-            let arn = || metadata.text("streamARN").filter(|_| name_key == "streamName");
-            let name = metadata.text(name_key).or_else(arn);
-            let name = name.map_or_else(String::new, |name| format!("-{}", last_name(name)));
-            format!("{prefix}{name}")
-        }
-        (Kind::ApacheKafka, Some(topics), _) => {
-            let topics: Vec<_> = topics.split(',').map(str::trim).collect();
-            format!("kafka-{}", topics.join(","))
-        }
-        (Kind::Kafka, Some(topic), _) => format!("kafka-{topic}"),
-        (Kind::Kafka | Kind::ApacheKafka, None, Some(group)) => format!("kafka-{group}-topics"),
-        (Kind::Kafka | Kind::ApacheKafka, None, None) => "kafka".to_owned(),
-    };
-    MetricName(normalize(&format!("{name}{ending}")))
+    MetricName::of(&Metadata::new(metadata))
 }
 
 impl MetricName {
-    /// The same name, told from what was parsed. A list of topics is in the order of the alphabet.
-    #[must_use]
-    pub fn of(source: &SourceRef, policy: &Policy) -> Self {
-        let name = match source {
-            SourceRef::Kafka(kafka) => match &kafka.topics {
-                TopicSelection::Named(topics) => format!("kafka-{}", topics.join(",")),
-                TopicSelection::OfGroup { .. } => format!("kafka-{}-topics", kafka.group),
-            },
-            SourceRef::Shards(stream) => stream_name(&stream.stream),
-            SourceRef::Application(application) => stream_name(&application.stream.stream),
+    pub(super) fn of(metadata: &Metadata<'_>) -> Self {
+        let kind = Kind::of(metadata);
+        let ending = ending(kind.scale_on(metadata));
+        let name = match (kind, metadata.text("topic"), metadata.text("consumerGroup")) {
+            (Kind::Aws { prefix, name_key }, ..) => {
+                let arn = || metadata.text("streamARN").filter(|_| name_key == "streamName").map(last_name);
+                let name = metadata.text(name_key).or_else(arn);
+                name.map_or_else(|| prefix.to_owned(), |name| format!("{prefix}-{name}"))
+            }
+            (Kind::ApacheKafka, Some(topics), _) => {
+                let topics: Vec<_> = topics.split(',').map(str::trim).collect();
+                format!("kafka-{}", topics.join(","))
+            }
+            (Kind::Kafka, Some(topic), _) => format!("kafka-{topic}"),
+            (Kind::Kafka | Kind::ApacheKafka, None, Some(group)) => format!("kafka-{group}-topics"),
+            (Kind::Kafka | Kind::ApacheKafka, None, None) => "kafka".to_owned(),
         };
-        let scale_on = match policy {
-            Policy::Lag(_) => ScaleOn::Lag,
-            Policy::ShardCount(_) => ScaleOn::ShardCount,
-            Policy::Age(_) => ScaleOn::Age,
-            Policy::CatchUp(_) => ScaleOn::CatchUp,
-        };
-        Self(normalize(&format!("{name}{}", ending(scale_on))))
-    }
-}
-
-fn stream_name(stream: &StreamName) -> String {
-    match stream {
-        StreamName::Kinesis(_) => format!("{KINESIS}-{}", stream.name()),
-        StreamName::DynamoDb(_) => format!("{DYNAMODB}-{}", stream.name()),
+        Self(normalize(&format!("{name}{ending}")))
     }
 }
 
@@ -144,13 +119,8 @@ pub(super) fn positive(number: i64) -> Option<NonZeroU64> {
     u64::try_from(number).ok().and_then(NonZeroU64::new)
 }
 
-/// KEDA's `NormalizeString`; beyond it, what cannot stand in a path or a header.
+/// KEDA's `NormalizeString`: these characters and no other. Kubernetes refuses `/` and `%` in a metric's name only; its clients
+/// escape the rest.
 fn normalize(name: &str) -> String {
-    name.chars()
-        .map(|sign| match sign {
-            '/' | '.' | ':' | '%' | '(' | ')' | '?' | '#' | '\\' => '-',
-            sign if sign.is_control() || sign.is_whitespace() || !sign.is_ascii() => '-',
-            sign => sign,
-        })
-        .collect()
+    name.replace(['/', '.', ':', '%', '(', ')'], "-")
 }

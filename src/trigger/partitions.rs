@@ -3,6 +3,7 @@
 use super::Compat;
 use super::dialect::KafkaDialect;
 use super::metadata::{Metadata, shown};
+use super::syntax;
 
 const KEY: &str = "partitionLimitation";
 
@@ -41,27 +42,41 @@ impl PartitionSelection {
     pub(super) fn parse(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Self {
         let Some(text) = metadata.text(KEY) else { return Self::All };
         let mut ranges = Vec::new();
+        let mut backwards = false;
         for entry in text.split(',').map(str::trim) {
-            match range(entry) {
+            match range(entry, dialect) {
                 Some((first, last)) if first <= last => ranges.push((first, last)),
-                // KEDA's apache-kafka reads a range that runs backwards as none, and none as all
-                Some(_) if dialect == KafkaDialect::ApacheKafka && compat == Compat::Strict => {}
+                // KEDA reads it as a range of no partition
+                Some(_) if compat == Compat::Strict => backwards = true,
                 Some(_) => metadata.problem(KEY, format!("the range {} runs backwards", shown(entry))),
                 None => metadata.problem(KEY, format!("{} must be a partition or a range such as 1-4", shown(entry))),
             }
         }
-        let unlimited = ranges.is_empty() || metadata.text("topic").is_none();
-        if unlimited { Self::All } else { Self::Limited(ranges) }
+        if metadata.text("topic").is_none() {
+            return Self::All;
+        }
+        if !ranges.is_empty() {
+            return Self::Limited(ranges);
+        }
+        // KEDA's apache-kafka takes a selection of no partition for none at all, its kafka fails
+        if backwards && dialect == KafkaDialect::Kafka {
+            metadata.problem(KEY, format!("selects no partition: each range in {} runs backwards", shown(text)));
+        }
+        Self::All
     }
 }
 
-fn range(entry: &str) -> Option<(u32, u32)> {
+fn range(entry: &str, dialect: KafkaDialect) -> Option<(u32, u32)> {
     let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
-    Some((partition(first)?, partition(last)?))
+    Some((partition(first, dialect)?, partition(last, dialect)?))
 }
 
-/// Kafka numbers partitions with 31 bits.
-fn partition(text: &str) -> Option<u32> {
-    let number = text.trim().parse::<i32>().ok()?;
-    u32::try_from(number).ok()
+/// KEDA's kafka reads numbers as Go writes them, with a plus sign or leading zeros; its apache-kafka as JSON does. Kafka numbers
+/// partitions with 31 bits.
+fn partition(text: &str, dialect: KafkaDialect) -> Option<u32> {
+    let number = match dialect {
+        KafkaDialect::Kafka => text.trim().parse().ok()?,
+        KafkaDialect::ApacheKafka => syntax::parse_integer(text.trim_matches([' ', '\t', '\r', '\n']))?,
+    };
+    u32::try_from(i32::try_from(number).ok()?).ok()
 }

@@ -19,6 +19,8 @@ pub enum Values {
     OneOfSome(&'static str, &'static [&'static str]),
     /// `true` or `false`, in any of Go's spellings.
     Flag,
+    /// A whole number.
+    Integer,
     /// A whole number of at least this.
     AtLeast(u64),
 }
@@ -46,6 +48,7 @@ impl Values {
             Self::Form(_, pattern) => Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|form| form.is_match(value)),
             Self::OneOf(words) | Self::OneOfSome(_, words) => words.contains(&value),
             Self::Flag => syntax::parse_bool(value).is_some(),
+            Self::Integer => syntax::parse_integer(value).is_some(),
             Self::AtLeast(least) => syntax::parse_integer(value)
                 .is_some_and(|number| u64::try_from(number).is_ok_and(|number| number >= *least)),
         }
@@ -58,6 +61,7 @@ impl fmt::Display for Values {
             Self::Text(words) | Self::Form(words, _) | Self::OneOfSome(words, _) => f.write_str(words),
             Self::OneOf(words) => f.write_str(&words.join(", ")),
             Self::Flag => f.write_str("bool"),
+            Self::Integer => f.write_str("whole number"),
             Self::AtLeast(least) => write!(f, "whole number, at least {least}"),
         }
     }

@@ -42,6 +42,29 @@ async fn a_poll_gets_one_spec_one_value_and_the_activity_of_one_sample() {
     assert_eq!(server.source.observed("a"), 1);
 }
 
+/// KEDA takes the float where it is positive and else the integer: one that a float cannot hold is in the integer alone.
+#[tokio::test]
+#[expect(deprecated, reason = "the integer fields are the exact ones")]
+async fn a_count_beyond_2_to_the_53_is_never_rounded() {
+    const EXACT: (u64, i64) = (1 << 53, 1 << 53);
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let cases = [
+        ((EXACT.0 + 1, EXACT.1 + 1), 0.0),
+        ((u64::MAX >> 1, i64::MAX), 0.0),
+        (EXACT, 9_007_199_254_740_992.0),
+        ((EXACT.0 + 2, EXACT.1 + 2), 9_007_199_254_740_994.0),
+    ];
+    for ((lag, count), float) in cases {
+        server.source.set(&lag.to_string(), Script::Lag(lag));
+        let about = scaled_object(&lag.to_string(), &[("lagThreshold", &lag.to_string())]);
+        let spec = client.get_metric_spec(about.clone()).await.unwrap().into_inner().metric_specs.remove(0);
+        assert_eq!((spec.target_size, spec.target_size_float), (count, float));
+        let value = client.get_metrics(metrics_of(&about, "")).await.unwrap().into_inner().metric_values.remove(0);
+        assert_eq!((value.metric_value, value.metric_value_float), (count, float));
+    }
+}
+
 #[tokio::test]
 #[expect(deprecated, reason = "KEDA before v2.17 reads the integer fields")]
 async fn zero_is_zero_in_both_fields() {

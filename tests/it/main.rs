@@ -47,6 +47,7 @@ mod real_recreated;
 mod real_shared;
 mod real_stores;
 mod real_streams;
+mod records_behind;
 mod replay;
 mod round;
 mod sampler;

@@ -28,12 +28,13 @@ fn complaints(metadata: &Metadata) -> Vec<String> {
     SCHEMA.iter_errors(&object).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
-/// What only the parser sees: ranges of durations and numbers, ranges of partitions that run backwards, two names of topics, the
+/// What only the parser sees: ranges of durations and numbers, numbers of more than 64 bits, ranges of partitions that run backwards, two names of topics, the
 /// region of a table's ARN, and values from the environment.
 fn is_beyond_a_schema(metadata: &Metadata, problem: &Problem) -> bool {
     let value = metadata.get(&problem.key).map_or("", |value| value.trim());
     let of_range = problem.message.contains("from ") || problem.message.contains("at least 0.001");
     (of_range && (parse_duration(value).is_some() || Decimal::parse(value).is_some()))
+        || value.parse::<i128>().is_ok_and(|number| i64::try_from(number).is_err())
         || problem.message.contains("must be whole seconds")
         || problem.message.contains("is the ARN of a table in")
         || problem.message.contains("is not the region of streamARN")
@@ -103,7 +104,7 @@ fn samples(key: &str) -> Vec<String> {
     match find(key).unwrap().values {
         Values::OneOf(words) | Values::OneOfSome(_, words) => [texts(words), texts(&["neither"])].concat(),
         Values::Flag => texts(&["true", "False", "0", "t", "yes"]),
-        Values::AtLeast(_) => texts(&["0", "1", "37", "-1", "007", "1.5", "many"]),
+        Values::Integer | Values::AtLeast(_) => texts(&["0", "1", "37", "-1", "-0", "+1", "007", "1.5", "many"]),
         Values::Text(_) => texts(&["a", "a.b-c_1", "x,y", "with a blank"]),
         Values::Form(..) => texts(&[
             "arn:aws:kinesis:eu-west-1:123456789012:stream/orders",
@@ -122,6 +123,10 @@ fn samples(key: &str) -> Vec<String> {
             "1-4,8",
             "3-1",
             "1-2-3",
+            "+1",
+            "01-2",
+            "+2.8.0",
+            "02.8.0",
             "2.8.0",
             "0.11.0.2",
             "1.2.3.4",

@@ -142,7 +142,7 @@ fn target(view: &TargetView) -> Markup {
     let rows = askers.len().max(1) + usize::from(more > 0);
     let (what, unit, measure) = names::behind(&view.source);
     let course = parts::course(view, |_, point| point.behind);
-    let behind = course.iter().rev().map(|(_, number)| *number).find(|number| number.is_finite()).unwrap_or(f64::NAN);
+    let behind = view.state.sample().and_then(|(sample, _)| sample.facts.behind.number()).unwrap_or(f64::NAN);
     let unit = if behind.is_finite() && measure == Measure::Number { unit } else { "" };
     let behind = measure.text(behind);
     let class = if failure.is_some() { "failing" } else { "" };
@@ -186,7 +186,7 @@ fn cells(asker: &AskerView, judged: &Judged) -> Markup {
     let numbers = judged.decision().map_or_else(
         || ["–", "–", "–"].map(str::to_owned),
         |decision| {
-            let [value, target] = [decision.value, decision.target].map(|one| parts::quantity(policy, one.get()));
+            let [value, target] = [decision.value, decision.target].map(|one| parts::quantity(policy, one));
             [value, target, parts::replicas(policy, decision)]
         },
     );

@@ -8,9 +8,9 @@ use maud::{Markup, html};
 use super::names::measure_of;
 use crate::lag::SourceError;
 use crate::page::plot::{Line, Measure, Shape};
-use crate::page::text::{short, time, whole};
+use crate::page::text::{grouped, short, time};
 use crate::sampler::{Judged, LONGEST_CHART, Point, TargetView, ViewState};
-use crate::scaling::Decision;
+use crate::scaling::{Decision, Quantity};
 use crate::trigger::Policy;
 
 /// How readings go, in a word and a sign.
@@ -54,10 +54,11 @@ const fn kind(error: &SourceError) -> &'static str {
 }
 
 /// A value or a target, by what the policy counts.
-pub(super) fn quantity(policy: &Policy, number: f64) -> String {
+pub(super) fn quantity(policy: &Policy, quantity: Quantity) -> String {
+    let number = quantity.get();
     match measure_of(policy) {
         Measure::Seconds => time(number),
-        Measure::Number if number.fract() == 0.0 => whole(number),
+        Measure::Number if number.fract() == 0.0 => grouped(&quantity.to_string()),
         Measure::Number => short(number),
     }
 }

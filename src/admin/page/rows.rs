@@ -56,8 +56,7 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
         titles.extend([("n", "Arrive / s"), ("", "Owner")]);
     }
     let exact = |number: u64| whole(as_number(number));
-    let behind = |row: &PartitionRow| row.committed.map(|at| row.end.saturating_sub(at));
-    let most = rows.iter().filter_map(behind).max().map_or(0.0, as_number);
+    let most = rows.iter().filter_map(|row| row.records_behind).max().map_or(0.0, as_number);
     html! {
         table.rows role="table" {
             caption { "Where each partition is read up to" }
@@ -67,9 +66,9 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
                     tr role="row" {
                         th scope="row" role="rowheader" { (row.topic) " " b { (row.partition) } }
                         td.n.strong role="cell" data-label="Behind" {
-                            @match behind(row) {
+                            @match row.records_behind {
                                 Some(behind) => { (exact(behind)) (bar(as_number(behind), most)) }
-                                None => { "no commit" (bar(0.0, most)) }
+                                None => { "no valid commit" (bar(0.0, most)) }
                             }
                         }
                         td.n role="cell" data-label="Committed" { (row.committed.map_or_else(|| "–".to_owned(), exact)) }

@@ -115,8 +115,8 @@ fn decision(judges: &Judges<'_>, told: bool) -> Markup {
                 Some(decision) => {
                     @if error.is_some() { p.none { "The last good reading gave:" } }
                     dl.figures {
-                        div { dt { "Value" } dd { (parts::quantity(policy, decision.value.get())) } }
-                        div { dt { "Target" } dd { (parts::quantity(policy, decision.target.get())) } }
+                        div { dt { "Value" } dd { (parts::quantity(policy, decision.value)) } }
+                        div { dt { "Target" } dd { (parts::quantity(policy, decision.target)) } }
                         div {
                             dt { "Replicas" @if let Policy::Age(_) = policy { ", of those ready" } }
                             dd { (parts::replicas(policy, decision)) }

@@ -1,19 +1,17 @@
 //! The numbers of one `ScaledObject`: of its source, and of what KEDA gets for its trigger.
 
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use super::Gauge;
 use super::labels::{ObjectLabels, TriggerLabels};
 use crate::admin::page;
 use crate::lag::flow::{Flow, count};
 use crate::lag::streams::{Backlog, Survey};
-use crate::lag::{
-    CommittedOffset, GroupObservation, History, Members, Observation, PartitionObservation, SourceErrorKind,
-};
+use crate::lag::{Behind, Facts, GroupLag, Observation, SourceErrorKind};
 use crate::sampler::{AskerView, ErrorCounts, Judged, Point, TargetView};
 use crate::scaling::Sample;
-use crate::trigger::{MetricName, Policy, SourceRef};
+use crate::trigger::{Policy, SourceRef};
 
 const BYTES_A_KILOBYTE: f64 = 1000.0;
 
@@ -25,21 +23,11 @@ pub(super) struct SourceFacts {
     pub(super) failing: Option<SourceErrorKind>,
     pub(super) errors: ErrorCounts,
     age: Option<f64>,
-    behind: Behind,
-    places: Option<f64>,
-    consumers: Option<f64>,
+    /// The last good reading.
+    sample: Option<Arc<Sample>>,
     unmoved_for: Option<f64>,
     /// What arrives and what is consumed in a second.
     rates: Option<Rates>,
-}
-
-/// What is unread, by what the source tells.
-#[derive(Clone, Copy, Debug)]
-enum Behind {
-    Unknown,
-    Records { unread: f64, lost: f64, without_commit: f64 },
-    Age { oldest: f64, retention: Option<f64> },
-    Shards { open: f64 },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,39 +54,46 @@ pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 14] = [
     Gauge { name: "sample_age_seconds", help: "Since the last good reading began", of: |of| of.age },
     Gauge {
         name: "lag_records",
-        help: "Records behind the commits, over all partitions",
-        of: |of| if let Behind::Records { unread, .. } = of.behind { Some(unread) } else { None },
+        help: "Records that the group has not read, over the partitions with a valid commit",
+        of: |of| of.lag()?.records_behind().map(number),
     },
     Gauge {
         name: "lost_records",
         help: "Records that retention deleted before the group read them",
-        of: |of| if let Behind::Records { lost, .. } = of.behind { Some(lost) } else { None },
+        of: |of| of.lag().map(|lag| number(lag.lost())),
     },
     Gauge {
         name: "partitions_without_commit",
-        help: "Partitions of which the group has committed nothing",
-        of: |of| if let Behind::Records { without_commit, .. } = of.behind { Some(without_commit) } else { None },
+        help: "Partitions of which the group has no valid commit",
+        of: |of| of.lag().map(|lag| number(lag.without_commit())),
     },
     Gauge {
         name: "oldest_unread_age_seconds",
         help: "Since the oldest unread record arrived, at most",
-        of: |of| if let Behind::Age { oldest, .. } = of.behind { Some(oldest) } else { None },
+        of: |of| if let Behind::Age { oldest, .. } = of.facts()?.behind { Some(oldest.as_secs_f64()) } else { None },
     },
     Gauge {
         name: "retention_seconds",
         help: "After this time the stream deletes a record",
-        of: |of| if let Behind::Age { retention, .. } = of.behind { retention } else { None },
+        of: |of| match of.facts()?.behind {
+            Behind::Age { retention, .. } => retention.map(|retention| retention.as_secs_f64()),
+            Behind::Records(_) | Behind::Shards { .. } => None,
+        },
     },
     Gauge {
         name: "open_shards",
         help: "Shards that records are written to",
-        of: |of| if let Behind::Shards { open } = of.behind { Some(open) } else { None },
+        of: |of| if let Behind::Shards { open, .. } = of.facts()?.behind { Some(number(open)) } else { None },
     },
-    Gauge { name: "partitions", help: "Partitions, or shards that are not finished", of: |of| of.places },
+    Gauge {
+        name: "partitions",
+        help: "Partitions, or shards that are not finished",
+        of: |of| places(of.sample.as_ref()?),
+    },
     Gauge {
         name: "consumers",
         help: "Members of the group, or owners of leases, where they are read",
-        of: |of| of.consumers,
+        of: |of| of.facts()?.consumers.map(count),
     },
     Gauge {
         name: "position_unchanged_seconds",
@@ -148,7 +143,6 @@ pub(super) const TRIGGER_GAUGES: [Gauge<TriggerFacts>; 6] = [
 
 impl SourceFacts {
     pub(super) fn of(view: &TargetView, asker: &AskerView) -> Self {
-        let sample = view.state.sample().map(|(sample, _)| &**sample);
         Self {
             labels: ObjectLabels {
                 namespace: asker.namespace.clone(),
@@ -160,43 +154,22 @@ impl SourceFacts {
             failing: view.state.failure().map(|(error, _)| error.kind()),
             errors: view.errors,
             age: view.state.sample().map(|(_, age)| age.as_secs_f64()),
-            behind: sample.map_or(Behind::Unknown, Behind::of),
-            places: sample.and_then(places),
-            consumers: sample.and_then(consumers),
+            sample: view.state.sample().map(|(sample, _)| sample.clone()),
             unmoved_for: view.unmoved_for.map(|time| time.as_secs_f64()),
             rates: Rates::of(view),
         }
     }
 
+    fn facts(&self) -> Option<&Facts> {
+        self.sample.as_ref().map(|sample| &sample.facts)
+    }
+
+    fn lag(&self) -> Option<&GroupLag> {
+        if let Behind::Records(lag) = &self.facts()?.behind { Some(lag) } else { None }
+    }
+
     pub(super) fn is_of(&self, asker: &AskerView) -> bool {
         self.labels.namespace == asker.namespace && self.labels.scaled_object == asker.name
-    }
-}
-
-impl Behind {
-    fn of(sample: &Sample) -> Self {
-        match &sample.observation {
-            Observation::Kafka(group) => Self::in_records(group),
-            Observation::Application(application) => Self::Age {
-                oldest: application.survey.age().as_secs_f64(),
-                retention: application.retention.map(|retention| retention.as_secs_f64()),
-            },
-            Observation::Shards(shards) => Self::Shards { open: number(shards.open) },
-        }
-    }
-
-    fn in_records(group: &GroupObservation) -> Self {
-        let (mut unread, mut lost, mut without_commit) = (0_u64, 0_u64, 0_u64);
-        for partition in partitions(group) {
-            let CommittedOffset::At(committed) = partition.committed else {
-                without_commit += 1;
-                continue;
-            };
-            let (start, end) = (partition.watermarks.start, partition.watermarks.end);
-            lost = lost.saturating_add(start.records_since(committed));
-            unread = unread.saturating_add(end.records_since(committed.max(start)));
-        }
-        Self::Records { unread: number(unread), lost: number(lost), without_commit: number(without_commit) }
     }
 }
 
@@ -216,15 +189,11 @@ impl Rates {
     }
 }
 
-fn partitions(group: &GroupObservation) -> impl Iterator<Item = &PartitionObservation> {
-    group.topics.iter().flat_map(|topic| &topic.partitions)
-}
-
 fn places(sample: &Sample) -> Option<f64> {
-    match &sample.observation {
-        Observation::Kafka(group) => Some(count(partitions(group).count())),
-        Observation::Application(application) => Some(count(unfinished(&application.survey))),
-        Observation::Shards(_) => None,
+    match (&sample.facts.behind, &sample.observation) {
+        (Behind::Records(lag), _) => Some(count(lag.partitions())),
+        (_, Observation::Application(application)) => Some(count(unfinished(&application.survey))),
+        _ => None,
     }
 }
 
@@ -233,26 +202,8 @@ fn unfinished(survey: &Survey) -> usize {
     survey.shards.iter().filter(|report| work(&report.backlog)).count()
 }
 
-/// As of the reading: how old it is changes nothing.
-fn consumers(sample: &Sample) -> Option<f64> {
-    match (&sample.observation, &sample.history) {
-        (Observation::Kafka(group), _) => match &group.members {
-            Members::Unread => None,
-            Members::Settled(members) => Some(count(members.len())),
-            Members::Rebalancing(members) => Some(count(*members)),
-        },
-        (Observation::Application(application), History::Application(renewals)) => {
-            let leases = application.survey.shards.iter().filter_map(|report| report.lease.as_ref());
-            let alive = leases.filter(|lease| renewals.alive(lease, sample.taken_at));
-            let owners = alive.filter_map(|lease| lease.owner.as_ref());
-            Some(count(owners.collect::<BTreeSet<_>>().len()))
-        }
-        _ => None,
-    }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, as every number in Prometheus")]
-const fn number(count: u64) -> f64 {
+pub(super) const fn number(count: u64) -> f64 {
     count as f64
 }
 
@@ -267,7 +218,7 @@ impl TriggerFacts {
         Self {
             labels: TriggerLabels {
                 object: source.labels.clone(),
-                metric: MetricName::of(&view.source, &asker.policy).to_string(),
+                metric: asker.metric.to_string(),
                 trigger: id(&asker.policy),
             },
             failing: if let Judged::Failed { error, .. } = &judged { Some(error.kind()) } else { None },

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::facts::number;
 use super::labels::PartitionLabels;
 use super::{Gauge, MOST_PARTITIONS};
 use crate::admin::page;
-use crate::sampler::{PartitionRow, Rows, ShardRow, TargetView};
+use crate::sampler::{Rows, ShardRow, TargetView};
 use crate::trigger::SourceRef;
 
 /// A partition or shard of a target.
@@ -17,7 +18,11 @@ pub(super) struct PartitionFacts {
 }
 
 pub(super) const PARTITION_GAUGES: [Gauge<PartitionFacts>; 2] = [
-    Gauge { name: "partition_lag_records", help: "Records behind the commit in one partition", of: |of| of.lag },
+    Gauge {
+        name: "partition_lag_records",
+        help: "Records in one partition that the group has not read",
+        of: |of| of.lag,
+    },
     Gauge {
         name: "partition_oldest_unread_age_seconds",
         help: "Since the oldest unread record of one shard arrived, at most",
@@ -62,7 +67,7 @@ fn of_target(target: &Arc<str>, view: &TargetView) -> Vec<PartitionFacts> {
         (Rows::Partitions { partitions }, _) => partitions
             .into_iter()
             .map(|row| PartitionFacts {
-                lag: lag(&row),
+                lag: row.records_behind.map(number),
                 age: None,
                 labels: labels(row.topic.into(), row.partition.to_string()),
             })
@@ -74,12 +79,6 @@ fn of_target(target: &Arc<str>, view: &TargetView) -> Vec<PartitionFacts> {
             .collect(),
         (Rows::Shards { .. }, None) => Vec::new(),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, as every number in Prometheus")]
-fn lag(row: &PartitionRow) -> Option<f64> {
-    let from = row.committed?.max(row.start);
-    Some(row.end.saturating_sub(from) as f64)
 }
 
 /// A shard that waits for its parent says nothing of its own.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail};
 
-use crate::lag::{Moment, Observation, SourceError};
+use crate::lag::{Facts, Moment, Observation, SourceError};
 use crate::recording::Metadata;
 use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, Sample, decide};
@@ -45,6 +45,11 @@ impl Course {
         let policies = policy.as_slice();
         let sample = Sample::after(self.sample.as_ref(), &self.trigger.source, observation.clone(), policies, now);
         self.sample = Some(sample);
+    }
+
+    /// What the last reading shows; `None` before the first.
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.sample.as_ref().map(|sample| &sample.facts)
     }
 
     /// What KEDA would have got, had it asked right after the last reading; `None` before the first.

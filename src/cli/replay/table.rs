@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::course::Course;
 use super::recorded::Recording;
-use crate::lag::{CommittedOffset, Members, Moment, Observation};
+use crate::lag::{Behind, Facts, Moment};
 use crate::scaling::{Decision, Quantity};
 
 /// A recording under several policies.
@@ -27,13 +27,13 @@ pub(super) struct Table {
 struct Row {
     /// Milliseconds since 1970.
     at: u64,
-    reading: Facts,
+    reading: ReadingFacts,
     answers: Vec<Answer>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Facts {
+struct ReadingFacts {
     #[serde(skip_serializing_if = "Option::is_none")]
     records_behind: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ impl Table {
                 course.see(observation, now);
             }
             if readings.peek().is_none_or(|(next, _)| next / every != at / every) {
-                rows.push(Row::new(*at, observation, courses));
+                rows.extend(Row::new(*at, courses));
             }
         }
         let policies = courses.iter().map(|course| course.name.clone()).collect();
@@ -81,8 +81,9 @@ impl Table {
 }
 
 impl Row {
-    fn new(at: u64, observation: &Observation, courses: &[Course]) -> Self {
-        let reading = Facts::of(observation);
+    /// Every course has seen the same readings, so the first one knows what they show.
+    fn new(at: u64, courses: &[Course]) -> Option<Self> {
+        let reading = ReadingFacts::of(courses.first()?.facts()?);
         let answers = courses.iter().filter_map(|course| match course.decide()? {
             Ok(decision) => {
                 let replicas = course.replicas(&decision, reading.consumers);
@@ -92,7 +93,7 @@ impl Row {
             Err(error) => Some(Answer::Failed { error: error.chain() }),
         });
         let answers = answers.collect();
-        Self { at, reading, answers }
+        Some(Self { at, reading, answers })
     }
 
     /// `2026-01-31 08:15:00`, in UTC.
@@ -108,32 +109,15 @@ impl Row {
     }
 }
 
-impl Facts {
-    fn of(observation: &Observation) -> Self {
-        let mut facts = Self { records_behind: None, oldest_unread_seconds: None, open_shards: None, consumers: None };
-        match observation {
-            Observation::Kafka(group) => {
-                let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
-                let behind = partitions.map(|partition| match partition.committed {
-                    CommittedOffset::None => 0,
-                    CommittedOffset::At(offset) => partition.watermarks.end.records_since(offset),
-                });
-                facts.records_behind = Some(behind.sum());
-                facts.consumers = match &group.members {
-                    Members::Unread => None,
-                    Members::Rebalancing(count) => Some(*count),
-                    Members::Settled(members) => Some(members.len()),
-                };
-            }
-            Observation::Application(application) => {
-                facts.oldest_unread_seconds = Some(application.survey.age().as_secs_f64());
-                let leases = application.survey.shards.iter().filter_map(|report| report.lease.as_ref());
-                let owners: std::collections::BTreeSet<_> = leases.filter_map(|lease| lease.owner.as_ref()).collect();
-                facts.consumers = Some(owners.len());
-            }
-            Observation::Shards(shards) => facts.open_shards = Some(shards.open),
+impl ReadingFacts {
+    fn of(facts: &Facts) -> Self {
+        let (mut records_behind, mut oldest_unread_seconds, mut open_shards) = (None, None, None);
+        match &facts.behind {
+            Behind::Records(lag) => records_behind = lag.records_behind(),
+            Behind::Age { oldest, .. } => oldest_unread_seconds = Some(oldest.as_secs_f64()),
+            Behind::Shards { open, .. } => open_shards = Some(*open),
         }
-        facts
+        Self { records_behind, oldest_unread_seconds, open_shards, consumers: facts.consumers }
     }
 }
 
@@ -149,7 +133,7 @@ impl fmt::Display for Table {
         }
         writeln!(f)?;
         for row in &self.rows {
-            let Facts { records_behind, oldest_unread_seconds, open_shards, consumers } = &row.reading;
+            let ReadingFacts { records_behind, oldest_unread_seconds, open_shards, consumers } = &row.reading;
             let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             let behind = records_behind.map(|count| count.to_string());
             let behind = behind.or_else(|| open_shards.map(|count| format!("{count} shards")));

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::lag::streams::{Backlog, ShardReport};
 use crate::lag::{
-    ApplicationObservation, CommittedOffset, GroupHistory, GroupObservation, History, LagRules, Members, Moment,
-    Observation, Renewals, partition_lag,
+    ApplicationObservation, Behind, CommittedOffset, Facts, GroupHistory, GroupLag, GroupObservation, History, Members,
+    Moment, Observation, Renewals,
 };
-use crate::trigger::{Compat, GroupType, KafkaSource, ResetRules, SourceRef, StreamName};
+use crate::trigger::{Compat, GroupType, ResetRules, SourceRef, StreamName};
 
 impl Flow {
     /// The flow after a reading of `source`; `None` where nobody wants to follow it.
@@ -21,16 +21,22 @@ impl Flow {
         source: &SourceRef,
         observation: &Observation,
         history: &History,
+        facts: &Facts,
         now: Moment,
     ) -> Option<Self> {
-        match (source, observation, history) {
-            (SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history)) => {
+        match (source, observation, history, &facts.behind) {
+            (SourceRef::Kafka(source), Observation::Kafka(group), History::Kafka(history), Behind::Records(lag)) => {
                 let rules = source.consumers?;
                 let past = past.and_then(|past| if let Self::Offsets(past) = past { Some(past) } else { None });
-                let reading = of_group(source, rules, group, history, past, now);
+                let reading = of_group(rules, group, history, lag, past);
                 Some(Self::Offsets(OffsetFlow::fold(past, reading, now)))
             }
-            (SourceRef::Application(source), Observation::Application(application), History::Application(renewals)) => {
+            (
+                SourceRef::Application(source),
+                Observation::Application(application),
+                History::Application(renewals),
+                _,
+            ) => {
                 let kinesis = matches!(source.stream.stream, StreamName::Kinesis(_));
                 Some(of_application(past, kinesis, application, renewals, now))
             }
@@ -40,31 +46,24 @@ impl Flow {
 }
 
 fn of_group(
-    source: &KafkaSource,
     rules: ResetRules,
     group: &GroupObservation,
     history: &GroupHistory,
+    lag: &GroupLag,
     past: Option<&OffsetFlow>,
-    now: Moment,
 ) -> OffsetReading {
-    let rules_of_lag = LagRules {
-        offset_reset: rules.offset_reset,
-        without_commit: rules.without_commit,
-        isolation: source.isolation,
-        compat: Compat::Fixed,
-    };
-    let partitions = || history.with(group);
-    let rows = partitions().map(|(topic, partition, past)| {
+    let partitions = || lag.with(group, history);
+    let rows = partitions().map(|(topic, partition, _, lag)| {
         let committed = match partition.committed {
             CommittedOffset::At(offset) => Some(records(offset.0)),
             CommittedOffset::None => None,
         };
-        let behind = partition_lag(partition, past, rules_of_lag, now).records;
+        let counted = lag.counted(partition, rules, Compat::Fixed).records();
         OffsetRow {
             place: Place::Partition(topic.name.clone(), partition.partition),
             end: records(partition.watermarks.end.0),
             committed,
-            backlog: records(u64::try_from(behind).unwrap_or(0)),
+            backlog: records(u64::try_from(counted).unwrap_or(0)),
             arrivals: Arrivals::OfEnds,
         }
     });
@@ -77,7 +76,7 @@ fn of_group(
             Owners::sharing((0..*members).map(|number| number.to_string().into()))
         }
         Members::Settled(_) => {
-            Owners::new(partitions().map(|(_, partition, _)| group.owner(partition).map(|member| member.id.clone())))
+            Owners::new(partitions().map(|(_, partition, ..)| group.owner(partition).map(|member| member.id.clone())))
         }
         // while partitions are given out nobody owns any, and soon somebody does
         Members::Rebalancing(members) => match past.filter(|past| past.partitions().len() == rows.len()) {

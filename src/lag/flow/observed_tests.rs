@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::lag::streams::{AgeBasis, Backlog, Checkpoint, Lease, ShardId, ShardReport, ShardState, Survey, Timestamp};
 use crate::lag::{
-    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, History, Member, MemberIndex, Members,
-    Moment, Observation, Offset, PartitionId, PartitionObservation, TopicId, TopicObservation, Watermarks,
+    ApplicationObservation, Checkpoints, CommittedOffset, Facts, GroupObservation, History, Member, MemberIndex,
+    Members, Moment, Observation, Offset, PartitionId, PartitionObservation, TopicId, TopicObservation, Watermarks,
 };
 use crate::trigger::{SourceRef, Trigger};
 
@@ -47,7 +47,8 @@ impl Course {
         let now = Moment::after_epoch(self.now);
         self.now += Duration::from_secs(10);
         let history = History::fold(self.history.as_ref(), observation, now);
-        self.flow = Flow::observe(self.flow.as_ref(), &self.source, observation, &history, now);
+        let facts = Facts::of(&self.source, observation, &history, now);
+        self.flow = Flow::observe(self.flow.as_ref(), &self.source, observation, &history, &facts, now);
         self.history = Some(history);
         self.flow.as_ref().expect("it is followed")
     }
@@ -89,8 +90,10 @@ fn a_group_is_followed_where_a_trigger_wants_to_know_its_consumers_only() {
         &[("lagThreshold", "5")],
     );
     let observation = group(Members::Unread, &[None, None], 1);
-    let history = History::fold(None, &observation, Moment::after_epoch(Duration::ZERO));
-    assert_eq!(Flow::observe(None, &lag, &observation, &history, Moment::after_epoch(Duration::ZERO)), None);
+    let now = Moment::after_epoch(Duration::ZERO);
+    let history = History::fold(None, &observation, now);
+    let facts = Facts::of(&lag, &observation, &history, now);
+    assert_eq!(Flow::observe(None, &lag, &observation, &history, &facts, now), None);
 }
 
 #[test]

@@ -455,6 +455,13 @@ impl OffsetFlow {
         work.map(|partition| partition.backlog).sum()
     }
 
+    /// The part of the backlog that is no work: a record or two in partitions that stand still, such as control records.
+    #[must_use]
+    pub fn markers(&self) -> f64 {
+        let markers = self.partitions.iter().filter(|partition| self.markers_only(partition));
+        markers.map(|partition| partition.backlog).sum()
+    }
+
     fn stuck(&self, partition: &PartitionFlow) -> bool {
         partition.backlog >= 1.0 && self.commits.stuck(partition.moved_at, self.at)
     }

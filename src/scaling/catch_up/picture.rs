@@ -27,6 +27,10 @@ fn of_offsets(flow: &OffsetFlow, goal: Goal, unit: Unit) -> Vec<Step> {
         consumers: flow.owners().count(),
         partitions: flow.partitions().len(),
     }];
+    let markers = flow.markers();
+    if markers > 0.0 && unit == Unit::Records {
+        steps.push(Step::NotActivating { records: Quantity::from_number(markers) });
+    }
     let stuck = demands.iter().filter(|demand| demand.stuck).count();
     if stuck > 0 {
         steps.push(Step::Stuck { partitions: stuck });

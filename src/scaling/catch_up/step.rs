@@ -38,7 +38,7 @@ pub enum CatchUpStep {
         unit: Unit,
         /// What arrives in a second.
         arrivals_per_second: Quantity,
-        /// What is not read yet.
+        /// The lag of the partitions: what is not read yet, and what `offsetResetPolicy` counts.
         backlog: Quantity,
         /// Consumers that have something to work on.
         consumers: usize,
@@ -49,6 +49,12 @@ pub enum CatchUpStep {
     Stuck {
         /// How many.
         partitions: usize,
+    },
+    /// Backlog that does not activate: a record or two in partitions that stand still, such as the end markers of transactions, which no
+    /// consumer reads.
+    NotActivating {
+        /// How many records.
+        records: Quantity,
     },
     /// What one consumer can do.
     Capacity {
@@ -147,7 +153,7 @@ impl fmt::Display for CatchUpStep {
             Self::Flow { unit, arrivals_per_second, backlog, consumers, partitions } => {
                 write!(
                     f,
-                    "{arrivals_per_second:.1} {unit} arrive in a second, {backlog:.0} {unit} are unread; {consumers} consumers work \
+                    "{arrivals_per_second:.1} {unit} arrive in a second, the backlog is {backlog:.0} {unit}; {consumers} consumers work \
                      on {partitions} partitions"
                 )
             }
@@ -155,6 +161,11 @@ impl fmt::Display for CatchUpStep {
                 let partitions = counted(*partitions, "partition");
                 write!(f, "{partitions} did not move while others did: nobody is asked for there")
             }
+            Self::NotActivating { records } => write!(
+                f,
+                "{records:.0} of the backlog does not activate: no more than two records in a partition that stands still, such as end \
+                 markers of transactions"
+            ),
             Self::Capacity { unit, per_second, from } => {
                 let from = match from {
                     CapacityFrom::Measured => "as measured",

@@ -180,6 +180,9 @@ fn control_records_that_nobody_reads_do_not_keep_a_group_awake() {
         group.read();
     }
     assert!(!group.active(), "{:?}", group.last);
+    let steps = &group.last.as_ref().expect("a reading").as_ref().expect("a decision").steps;
+    let named = steps.iter().find(|step| matches!(step, Step::CatchUp(CatchUpStep::NotActivating { .. })));
+    assert!(named.is_some_and(|step| step.to_string().starts_with("1 of the backlog does not activate")), "{steps:?}");
     group.end[0] = 10.0;
     group.read();
     assert!(group.active(), "records have come");

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Dialect;
 use super::super::dialect::KafkaDialect;
+use super::super::forms::PARTITIONS_IN_JSON;
 use super::super::keys::{KEYS, Key, Owner};
 use super::super::security::sasl_words;
 use super::super::values::{Absence, Values};
@@ -97,7 +98,8 @@ fn shape(values: Values) -> Value {
         Values::Form(_, pattern) => whole(pattern),
         Values::OneOf(words) | Values::OneOfSome(_, words) => json!({"enum": words}),
         Values::Flag => json!({"pattern": format!("^({FLAG})$"), "examples": ["true", "false"]}),
-        Values::AtLeast(0) => whole(r"0|[1-9]\d{0,18}"),
+        Values::Integer => whole(r"-?(0|[1-9]\d{0,18})"),
+        Values::AtLeast(0) => whole(r"-?0|[1-9]\d{0,18}"),
         Values::AtLeast(_) => whole(r"[1-9]\d{0,18}"),
     }
 }
@@ -153,8 +155,9 @@ fn of_kafka(dialect: KafkaDialect) -> Map<String, Value> {
     let sasl = ("sasl".to_owned(), json!({"enum": mechanisms}));
     match dialect {
         KafkaDialect::ApacheKafka => {
-            let topics = json!({"pattern": format!("^ *(, *)*({TOPIC}( *, *)*)*$")});
-            Map::from_iter([sasl, ("topic".to_owned(), topics)])
+            let topics = json!({"pattern": format!("^[ ,]*{TOPIC}( *,[ ,]*{TOPIC})*[ ,]*$")});
+            let partitions = json!({"pattern": format!("^({PARTITIONS_IN_JSON})$")});
+            Map::from_iter([sasl, ("topic".to_owned(), topics), ("partitionLimitation".to_owned(), partitions)])
         }
         KafkaDialect::Kafka => {
             let topic = ("topic".to_owned(), json!({"pattern": format!("^{TOPIC}$")}));

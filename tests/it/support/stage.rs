@@ -83,6 +83,11 @@ impl Stage {
         self.asked.push((namespace.to_owned(), name.to_owned(), trigger));
     }
 
+    /// What is known of the targets.
+    pub const fn sampler(&self) -> &Sampler<Scripted> {
+        &self.sampler
+    }
+
     /// Everybody asks.
     pub async fn ask(&self) {
         for (namespace, name, trigger) in &self.asked {
