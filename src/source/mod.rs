@@ -4,12 +4,14 @@
 
 mod admission;
 mod aws;
+mod certificate;
 mod connections;
 pub mod kafka;
 mod metadata_rules;
 pub mod network;
 mod pattern;
 pub mod probe;
+mod server_tls;
 mod shared;
 
 use std::collections::HashMap;

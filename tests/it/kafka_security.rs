@@ -100,7 +100,32 @@ async fn what_is_refused_says_why() {
         (
             json!({"bootstrapServers": cluster.listener("WRONGHOST"), "tls": "enable", "ca": ca}),
             SourceErrorKind::Unreachable,
-            "certificate is only valid for DnsName(\"elsewhere.invalid\")",
+            "the certificate is not valid for 127.0.0.1, only for elsewhere.invalid",
+        ),
+        (
+            json!({"bootstrapServers": cluster.listener("TLS"), "tls": "enable"}),
+            SourceErrorKind::Unreachable,
+            "the certificate is issued by CN=ca, which is not in ca",
+        ),
+        (
+            json!({"bootstrapServers": cluster.listener("EXPIRED"), "tls": "enable", "ca": ca}),
+            SourceErrorKind::Unreachable,
+            "the certificate expired on 20",
+        ),
+        (
+            json!({"bootstrapServers": cluster.listener("TLS")}),
+            SourceErrorKind::Unreachable,
+            "answers in TLS: set tls: enable",
+        ),
+        (
+            json!({"bootstrapServers": sasl}),
+            SourceErrorKind::Unreachable,
+            "as a listener does that requires a login: set sasl",
+        ),
+        (
+            json!({"bootstrapServers": cluster.bootstrap_servers(), "sasl": "plaintext", "username": "u", "password": "p"}),
+            SourceErrorKind::Denied,
+            "this listener wants no login",
         ),
         (
             json!({"bootstrapServers": cluster.listener("MTLS"), "tls": "enable", "ca": ca}),

@@ -77,7 +77,7 @@ pub(super) fn presented(presented: &Presented, verifies: bool) -> Finding {
         if !verifies {
             return Finding::ok(format!("{seen}; not verified, as unsafeSsl says: {why}"));
         }
-        return Finding::failed(format!("{why}: {seen}"), distrusted(why, presented.certificate.as_ref()));
+        return Finding::failed(format!("{why}: {seen}"), distrusted(why));
     }
     match &presented.certificate {
         Some(certificate) if certificate.left(now()) < ENDS_SOON => {
@@ -104,27 +104,19 @@ fn seen(presented: &Presented) -> String {
     format!("{}, {certificate}{asks}", presented.protocol)
 }
 
-fn distrusted(why: &Distrust, certificate: Option<&Certificate>) -> String {
-    match (why, certificate) {
-        (Distrust::Expired, Some(certificate)) => {
-            format!(
-                "renew the server's certificate, which ended on {}; or set this machine's clock right",
-                certificate.until
-            )
-        }
-        (Distrust::NotYetValid, Some(certificate)) => {
-            format!("set this machine's clock right, or wait: the certificate begins on {}", certificate.from)
-        }
-        (Distrust::WrongName { asked }, Some(certificate)) => {
-            let names = certificate.names.join(", ");
+fn distrusted(why: &Distrust) -> String {
+    match why {
+        Distrust::Expired { .. } => "renew the server's certificate, or set this machine's clock right".to_owned(),
+        Distrust::NotYetValid { .. } => "set this machine's clock right, or wait".to_owned(),
+        Distrust::WrongName { asked, names } => {
+            let names = names.join(", ");
             format!(
                 "name the server as its certificate does ({names}), or issue one with {asked} among its subjectAltNames"
             )
         }
-        (Distrust::UnknownIssuer, Some(certificate)) => {
-            format!("give the authority that issued it as ca: {}", certificate.issuer)
-        }
-        (Distrust::Other(_), _) | (_, None) => "look at the server's certificate".to_owned(),
+        Distrust::NoName { asked } => format!("issue a certificate with {asked} among its subjectAltNames"),
+        Distrust::UnknownIssuer { issuer } => format!("give the authority that issued it as ca: {issuer}"),
+        Distrust::Other(_) => "look at the server's certificate".to_owned(),
     }
 }
 
@@ -136,7 +128,10 @@ pub(super) fn handshake_remedy(why: &HandshakeError) -> &'static str {
             "look at the server's log; a client certificate may be wanted, or another version of TLS"
         }
         HandshakeError::Closed => "check the port: what listens there may speak no TLS, or want a client certificate",
-        HandshakeError::Silent => "look at the server: it takes connections and says nothing",
-        HandshakeError::Other(_) => "compare which versions of TLS and which ciphers the server takes",
+        HandshakeError::Silent { .. } => "look at the server: it takes connections and says nothing",
+        HandshakeError::TooOld => "have the server take TLS 1.2 or 1.3",
+        HandshakeError::Distrusted(_) | HandshakeError::Other(_) => {
+            "compare which versions of TLS and which ciphers the server takes"
+        }
     }
 }

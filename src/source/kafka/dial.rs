@@ -13,6 +13,7 @@ use super::protocol::{Closed, Connection, Login, LoginError, OauthToken, Request
 use super::reach::{OUT_OF_REACH, Reach};
 use super::tls::{UnusableTls, client_config};
 use crate::source::network::{Address, Unconnected, Unresolved, connect_to_any, resolve};
+use crate::source::server_tls::HandshakeError;
 use crate::source::shared::Panicked;
 use crate::trigger::{KafkaSecurity, Sasl, Tls};
 
@@ -53,6 +54,14 @@ pub(super) struct LoggedIn {
     pub(super) connection: Connection,
     /// It is not used after this.
     pub(super) until: Option<Instant>,
+    pub(super) authentication: Authentication,
+}
+
+/// Whether a broker has authenticated the client by SASL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authentication {
+    Sasl,
+    None,
 }
 
 /// Why there is no connection to a broker.
@@ -167,7 +176,7 @@ impl Dialer {
                 let name = ServerName::try_from(address.host.clone());
                 let name = name.map_err(|_| no_tls(format!("{} is no name of a host", address.host)))?;
                 let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
-                let stream = stream.map_err(|error| no_tls(handshake_failure(&error)))?;
+                let stream = stream.map_err(|error| no_tls(handshake_failure(&HandshakeError::of(&error))))?;
                 Connection::open(stream, CLIENT_ID.into(), deadline).await
             }
         };
@@ -176,11 +185,14 @@ impl Dialer {
             RequestError::Closed(Closed::Alert(alert)) => DialError::Tls(address.clone(), self.refused(&alert).into()),
             why => DialError::Request(address.clone(), why),
         })?;
-        let Some(login) = login else { return Ok(LoggedIn { address, connection, until: None }) };
+        let Some(login) = login else {
+            return Ok(LoggedIn { address, connection, until: None, authentication: Authentication::None });
+        };
         let begun = Instant::now();
         let session = login.run(&connection, deadline).await.map_err(|why| DialError::Login(address.clone(), why))?;
         let (used, of) = SESSION_USED;
-        Ok(LoggedIn { address, connection, until: session.map(|session| begun + session * used / of) })
+        let until = session.map(|session| begun + session * used / of);
+        Ok(LoggedIn { address, connection, until, authentication: Authentication::Sasl })
     }
 
     /// TLS 1.3 refuses a client certificate after the handshake.
@@ -218,12 +230,11 @@ impl Dialer {
     }
 }
 
-/// Describes why a handshake failed.
-fn handshake_failure(error: &std::io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::InvalidMessage(_)) => "the answer is not TLS: is this a listener without TLS?".to_owned(),
-        Some(rustls::Error::AlertReceived(alert)) => format!("the listener broke off: {alert:?}"),
-        Some(other) => other.to_string(),
-        None => "the listener closed the connection during the handshake".to_owned(),
+fn handshake_failure(why: &HandshakeError) -> String {
+    match why {
+        HandshakeError::NotTls | HandshakeError::Closed => {
+            format!("{why}; set tls: disable for a listener without TLS, or name the port of one with TLS")
+        }
+        why => why.to_string(),
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::client::system_roots;
+use crate::source::server_tls::Verifier;
 use crate::trigger::{CertificateVerification, ClientIdentity, Tls};
 
 /// What the keys of PKCS#8 that have a password are called in PEM.
@@ -40,12 +40,11 @@ pub(super) fn client_config(tls: &Tls) -> Result<Option<Arc<ClientConfig>>, Unus
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let config = config.map_err(|error| UnusableTls::Other(error.to_string()))?;
-    let config = match verification {
-        CertificateVerification::Full => config.with_root_certificates(roots(ca.as_deref())?),
-        CertificateVerification::Off => {
-            config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        }
+    let verifier = match verification {
+        CertificateVerification::Full => Verifier::of_roots(Arc::new(roots(ca.as_deref())?), provider),
+        CertificateVerification::Off => Verifier::of_all(provider),
     };
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let config = match identity {
         None => config.with_no_client_auth(),
         Some(identity) => {
@@ -90,43 +89,4 @@ pub(in crate::source) fn private_key(identity: &ClientIdentity) -> Result<Privat
     let key = key.map_err(|error| UnusableTls::Key(error.to_string()))?;
     let key = key.decrypt(password.reveal()).map_err(|_| UnusableTls::WrongPassword)?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
-}
-
-/// Takes every certificate, as `unsafeSsl` says.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _own: &CertificateDer<'_>,
-        _others: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -90,7 +90,7 @@ impl From<RequestError> for ListenerError {
     fn from(error: RequestError) -> Self {
         let RequestError::Closed(closed) = error else { return Self::NotKafka };
         match closed {
-            Closed::ByBroker | Closed::Broke(_) => Self::Closed,
+            Closed::ByBroker | Closed::Broke(_) | Closed::Idle => Self::Closed,
             Closed::Alert(alert) => Self::Alert(alert.to_string()),
             Closed::SpeaksTls => Self::SpeaksTls,
             Closed::NotKafka(_) | Closed::Unnegotiated(_) => Self::NotKafka,

@@ -3,15 +3,14 @@
 //! Each function looks at one thing, within a deadline of its own, and tells what it saw or why it saw nothing. What to do about
 //! it is the caller's to say, but for errors that the readings have as well: those bring their remedy.
 
-mod certificate;
 pub mod kafka;
 pub mod listener;
 pub mod tls;
 
-pub use self::certificate::Certificate;
 use self::kafka::KafkaProbe;
 use super::admission::{Admission, Backend, Service};
 use super::aws::probe::AwsProbe;
+pub use super::certificate::Certificate;
 use super::connections::Connections;
 use crate::lag::SourceError;
 use crate::trigger::SourceRef;

@@ -137,7 +137,7 @@ impl Asking {
         until: Instant,
     ) -> Result<R::Answer, RowError> {
         let call = self.metrics.begin(api);
-        let answer = connection.ask(request, until).await.map_err(|why| unanswered(&connection.address, &why));
+        let answer = connection.ask(request, until).await.map_err(|why| unanswered(connection, &why));
         call.ended(answer.as_ref().err().map_or(UpstreamOutcome::Ok, outcome));
         answer
     }

@@ -1,14 +1,17 @@
 //! Kafka's error codes, and requests without an answer, as the reasons why a row has no value.
 
-use crate::source::kafka::protocol::{ErrorCode, RequestError};
+use crate::source::kafka::dial::{Authentication, LoggedIn};
+use crate::source::kafka::protocol::{Closed, ErrorCode, RequestError};
 use crate::source::kafka::transport::RowError;
-use crate::source::network::Address;
 
-/// The reason why there was no answer from the broker at this address.
-pub(super) fn unanswered(broker: &Address, why: &RequestError) -> RowError {
-    use crate::source::kafka::protocol::Closed;
-    let text = format!("{broker}: {why}");
+/// The reason why there was no answer over this connection.
+pub(super) fn unanswered(connection: &LoggedIn, why: &RequestError) -> RowError {
+    let LoggedIn { address, authentication, .. } = connection;
+    let text = format!("{address}: {why}");
     match why {
+        RequestError::Closed(Closed::ByBroker) if *authentication == Authentication::None => {
+            RowError::Unreachable(format!("{text}, as a listener does that requires a login: set sasl"))
+        }
         RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text),
         RequestError::Closed(_) => RowError::Unreachable(text),
         RequestError::NoVersion(..) => RowError::Unsupported(text),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::StreamExt as _;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::frames::{self, Frames, NoFrame, frame};
 use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Request, TooLong};
+
+/// A connection without requests is closed after this time: before brokers do so (`connections.max.idle.ms`, 10 min), and before a
+/// load balancer drops it without a word (350 s on AWS).
+const IDLE_FOR: Duration = Duration::from_secs(300);
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +72,9 @@ pub enum Closed {
         /// How long it was waited for.
         within: Duration,
     },
+    /// It was not used.
+    #[error("the connection was not used for {} s", IDLE_FOR.as_secs())]
+    Idle,
     /// The broker did not say which requests it takes.
     #[error("the broker answers ApiVersions with {0}")]
     Unnegotiated(ErrorCode),
@@ -234,7 +241,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(
 ) {
     let (reader, mut writer) = split(stream);
     let writing = async {
-        while let Some(request) = requests.recv().await {
+        loop {
+            let request = match timeout(IDLE_FOR, requests.recv()).await {
+                Ok(Some(request)) => request,
+                Ok(None) => return Closed::ByBroker,
+                Err(_) => return Closed::Idle,
+            };
             if let Err(error) = async {
                 writer.write_all(&request).await?;
                 writer.flush().await
@@ -244,7 +256,6 @@ async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(
                 return Closed::of(NoFrame::Io(error));
             }
         }
-        Closed::ByBroker
     };
     let reading = async {
         let mut answers = FramedRead::new(reader, Frames);

@@ -154,6 +154,22 @@ async fn an_overdue_answer_closes_the_connection_for_everyone() {
     there.read_to_end(&mut rest).await.expect("the other end is closed");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_not_used_is_closed_before_others_drop_it() {
+    let (here, mut there) = tokio::io::duplex(4096);
+    let opened = tokio::spawn(Connection::open(here, "me".into(), Instant::now() + Duration::from_secs(1)));
+    there.read_exact(&mut [0; 16]).await.expect("a request");
+    there.write_all(&GOOD).await.expect("room");
+    let connection = opened.await.expect("no panic").expect("a broker");
+    tokio::time::sleep(Duration::from_secs(299)).await;
+    assert!(connection.is_open());
+    let mut rest = Vec::new();
+    there.read_to_end(&mut rest).await.expect("the other end is closed");
+    assert!(!connection.is_open());
+    let outcome = connection.ask(&Metadata { topics: None }, Instant::now() + Duration::from_secs(1)).await;
+    assert_eq!(outcome.expect_err("closed").to_string(), "the connection was not used for 300 s");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
