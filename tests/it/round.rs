@@ -326,14 +326,26 @@ async fn for_strict_apache_kafka_an_absent_topic_is_empty_and_no_partition_is_as
 }
 
 #[tokio::test(start_paused = true)]
-async fn topics_are_looked_up_once_in_ten_seconds_while_all_is_well() {
+async fn topics_and_starts_of_logs_are_read_once_in_twenty_seconds_while_all_is_well() {
     let (script, cluster) = cluster(&[("orders", 1)]);
-    for _ in 0..10 {
-        round(&cluster, &[("a", "orders")]).await;
-        sleep(Duration::from_secs(2)).await;
+    let asked = |what: &str| script.asked().iter().filter(|asked| *asked == what).count();
+    for _ in 0..6 {
+        assert_eq!(round(&cluster, &[("a", "orders")]).await["a"].1, None);
+        sleep(Duration::from_secs(10)).await;
     }
-    let looked_up = script.asked().iter().filter(|asked| *asked == "topics").count();
-    assert_eq!(looked_up, 2);
+    assert_eq!([asked("topics"), asked("Start of orders at 1"), asked("End of orders at 1")], [3, 3, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_lies_behind_the_end_is_read_again_in_the_same_round() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    script.log("orders", 500, 900);
+    assert_eq!(round(&cluster, &[("a", "orders")]).await["a"].1, None);
+    // another log under the same name, by brokers that have no topic ids
+    script.log("orders", 0, 40);
+    assert_eq!(round(&cluster, &[("a", "orders")]).await["a"].1, None);
+    let starts = script.asked().iter().filter(|asked| *asked == "Start of orders at 1").count();
+    assert_eq!(starts, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,6 +58,7 @@ impl<T: ClusterTransport> Cluster<T> {
                 _ => report(&source, Err(SourceError::misdirected(&source, "a Kafka cluster"))),
             }
         }
+        self.topics.log_starts.prune();
         let (found, sources) = mpsc::unbounded_channel();
         let of_found = in_waves(sources, |wave| self.read(wave, report));
         tokio::join!(

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt as _, StreamMap};
 
-use super::job::{Ends, Job};
+use super::job::{Ends, Job, JobTopic};
 use super::topics::{Refused, Topics};
 use super::transport::{
     BrokerId, ClusterTransport, Leader, LeaderEpoch, LogPosition, OffsetAndEpoch, RowError, TopicPartition,
@@ -48,10 +48,18 @@ pub(super) struct EndsReading<'a, T> {
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     pub(super) fn new(topics: &'a Topics<T>, open: Vec<Job>) -> Self {
         let until = Instant::now() + DEADLINE;
+        let known = open.iter().flat_map(|job| &job.topics).flat_map(|JobTopic { selected, .. }| {
+            selected.partitions.iter().filter_map(|&partition| {
+                let key = TopicPartition { topic: selected.name.clone(), partition };
+                let start = topics.log_starts.get(&key, selected.id)?;
+                Some(((key, LogPosition::Start), Ok(start)))
+            })
+        });
+        let ends: Ends = known.collect();
         Self {
             topics,
             open,
-            ends: Ends::new(),
+            ends,
             asked: HashMap::new(),
             awaited: HashSet::new(),
             answers: StreamMap::new(),
@@ -90,9 +98,27 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         if row.is_err() {
             self.topics.topology().doubt(&key.0.topic);
         }
+        if let Ok(offset) = &row {
+            self.compare(&key, *offset);
+        }
         // an answer of the new leader is not undone by a late error of the old one
         if row.is_ok() || !matches!(self.ends.get(&key), Some(Ok(_))) {
             self.ends.insert(key, row);
+        }
+    }
+
+    /// Keeps a start, and reads one again that was kept and lies behind the end: the log has become another one.
+    fn compare(&mut self, (partition, position): &Key, offset: OffsetAndEpoch) {
+        if *position == LogPosition::Start {
+            let topic = self.topics.topology().id(&partition.topic);
+            self.topics.log_starts.insert(partition.clone(), topic, offset);
+            return;
+        }
+        let start = (partition.clone(), LogPosition::Start);
+        let kept = !self.asked.contains_key(&start);
+        if kept && matches!(self.ends.get(&start), Some(Ok(start)) if start.offset > offset.offset) {
+            self.topics.log_starts.remove(partition);
+            self.ends.remove(&start);
         }
     }
 

@@ -165,7 +165,8 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
             Ok(GroupState { group_type: Some(found), .. }) => Some(Ok(*found)),
             // a broker that describes no groups has no share groups either
             Ok(_) | Err(RowError::Unsupported(_) | RowError::Broker(_)) => Some(Ok(self.group_type)),
-            Err(error) => Some(Err(error.clone())),
+            // what the group has read may show it yet
+            Err(error) => group.progress.is_some().then(|| Err(error.clone())),
         }
     }
 

@@ -10,6 +10,7 @@ use super::cluster::SourceTopics;
 use super::group_topics::GroupTopics;
 use super::group_types::GroupTypes;
 use super::job::{Job, JobTopic, failed};
+use super::log_starts::LogStarts;
 use super::topology::Topology;
 use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicPartitions, TopicsAsk};
 use crate::lag::{Report, SourceError, SourceErrorKind};
@@ -23,6 +24,7 @@ pub(super) struct Topics<T> {
     topology: Mutex<Topology>,
     pub(super) of_groups: GroupTopics,
     pub(super) group_types: GroupTypes,
+    pub(super) log_starts: LogStarts,
 }
 
 /// Topics that could not be read, and why.
@@ -36,6 +38,7 @@ impl<T: ClusterTransport> Topics<T> {
             topology: Mutex::default(),
             of_groups: GroupTopics::default(),
             group_types: GroupTypes::default(),
+            log_starts: LogStarts::default(),
         }
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::transport::{Leader, RowError, Topic, TopicName};
-use crate::lag::{FORGET_AFTER, PartitionId};
+use crate::lag::{FORGET_AFTER, PartitionId, TopicId};
 
-/// Partitions that were added are seen after this long at the latest.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Partitions that were added are seen after this time at the latest. Consumers see them after five minutes, unless they are
+/// configured otherwise (`metadata.max.age.ms`).
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// The topics of one cluster, as last seen.
 #[derive(Debug, Default)]
@@ -53,6 +54,11 @@ impl Topology {
         let known = self.topics.get_mut(name)?;
         known.used_at = now;
         Some(known.topic.clone())
+    }
+
+    /// The id of a topic as last seen.
+    pub(super) fn id(&self, name: &TopicName) -> Option<TopicId> {
+        self.topics.get(name)?.topic.id
     }
 
     /// The leader of a partition as last seen.

@@ -22,6 +22,8 @@ pub struct Script(Arc<Mutex<State>>);
 struct State {
     /// The leader of each partition of each topic.
     leaders: HashMap<String, Vec<Option<i32>>>,
+    /// Start and end of the logs of a topic, where they are not 0 and 10.
+    logs: HashMap<String, (u64, u64)>,
     /// What each group has committed to; those that are not here to every topic.
     committed: HashMap<String, Vec<String>>,
     /// Share groups; all others are consumer groups.
@@ -61,6 +63,11 @@ impl Script {
     /// The topic has these partitions.
     pub fn lead_each(&self, topic: &str, leaders: &[Option<i32>]) {
         self.state().leaders.insert(topic.to_owned(), leaders.to_vec());
+    }
+
+    /// The logs of the topic begin and end here.
+    pub fn log(&self, topic: &str, start: u64, end: u64) {
+        self.state().logs.insert(topic.to_owned(), (start, end));
     }
 
     /// The group has committed offsets for these topics and no others.
@@ -209,6 +216,7 @@ impl ClusterTransport for Script {
         let silent = self.state().silent_brokers.contains(&leader.0);
         for (key, epoch) in ask {
             self.note(format!("{at:?} of {} at {}", key.topic, leader.0));
+            let (start, end) = self.state().logs.get(&*key.topic).copied().unwrap_or((0, 10));
             let moving = self.state().moving.get_mut(&leader.0).is_some_and(|times| {
                 let more = *times > 0;
                 *times = times.saturating_sub(1);
@@ -222,7 +230,7 @@ impl ClusterTransport for Script {
                 } else if moving {
                     Err(RowError::Moving("not the leader".into()))
                 } else {
-                    Ok(OffsetAndEpoch { offset: Offset(if at == LogPosition::Start { 0 } else { 10 }), epoch })
+                    Ok(OffsetAndEpoch { offset: Offset(if at == LogPosition::Start { start } else { end }), epoch })
                 };
                 drop(to.send((key, row)));
             });
