@@ -70,7 +70,7 @@ const MEASURES: [(&str, Measure); 16] = [
     ("tls", throughput::tls),
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
-    ("groups", rounds::three_hundred_groups),
+    ("groups", rounds::groups),
     ("targets", targets::measure),
     ("streams", streams::rounds),
     ("leases", streams::leases),

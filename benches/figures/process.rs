@@ -44,7 +44,7 @@ pub enum Role {
     NoOp,
     /// Three brokers of librdkafka's mock cluster; stdin's first line is how many topics of how many partitions.
     Brokers,
-    /// Reads 300 groups of the cluster that stdin's first line names, and tells what a round costs.
+    /// Reads so many groups of so many clusters, which stdin's first line names, and prints what a round costs.
     Reader,
 }
 

@@ -2,14 +2,19 @@
 //!
 //! Requests are counted where the scaler makes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use keda_stream_scaler::lag::{Observe as _, Report};
 use keda_stream_scaler::sampler::Sampler;
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::{Metrics, UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use keda_stream_scaler::trigger::Trigger;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::driver::Driver;
 use crate::kafka::three_nodes;
@@ -26,6 +31,7 @@ fn requests(metrics: &UpstreamMetrics) -> u64 {
         UpstreamApi::KafkaOffsetFetch,
         UpstreamApi::KafkaListOffsets,
         UpstreamApi::KafkaDescribeGroups,
+        UpstreamApi::KafkaDescribeShareGroupOffsets,
     ];
     apis.into_iter().map(|api| metrics.count(api, UpstreamOutcome::Ok)).sum()
 }
@@ -62,61 +68,112 @@ pub fn same_requests_for_any_number_of_objects(table: &mut Table) {
     table.add(name, spread as f64, "requests", Goal::Equals(0.0));
 }
 
-const THREE_HUNDRED: usize = 300;
-
-/// A real cluster of three nodes, with what is to be read; the tests start theirs in the same way.
-async fn real_cluster() -> String {
+/// A real cluster of three nodes with so many topics of ten partitions, each read by a group of its own.
+async fn real_cluster(groups: usize) -> String {
     const AT_ONCE: usize = 10;
     let servers = three_nodes().bootstrap_servers();
+    let driver = Driver::new(&servers);
+    let topics: Vec<_> = (0..groups).map(|number| format!("orders-{number}")).collect();
+    create(&driver, &topics).await;
     let mut made = JoinSet::new();
-    for number in 0..THREE_HUNDRED {
+    for (number, topic) in topics.into_iter().enumerate() {
         if made.len() == AT_ONCE {
             made.join_next().await.unwrap().unwrap();
         }
-        let driver = Driver::new(&servers);
-        made.spawn(async move {
-            let topic = format!("orders-{number}");
-            driver.create_topic(&topic, 10, 1, &[]).await;
-            let commits: Vec<_> = (0..10).map(|partition| (topic.as_str(), partition, 0)).collect();
-            tokio::task::block_in_place(|| driver.commit(&format!("group-{number}"), &commits));
+        let driver = driver.clone();
+        made.spawn_blocking(move || {
+            let commits: Vec<_> = (0..PARTITIONS).map(|partition| (topic.as_str(), partition, 0)).collect();
+            driver.commit(&format!("group-{number}"), &commits);
         });
     }
     made.join_all().await;
     servers
 }
 
-pub fn three_hundred_groups(table: &mut Table) {
-    let servers = runtime().block_on(real_cluster());
-    // a process that has done nothing else tells what the reading alone takes
-    let measured = Role::Reader.start(&servers).address.clone();
-    let [requests, threads, memory, cpu]: [f64; 4] = serde_json::from_str(&measured).unwrap();
-    let name = "300 groups of 10 partitions, one round on a real three-node cluster";
-    table.add(format!("{name}: requests"), requests, "requests", Goal::Below(700.0));
-    table.add(format!("{name}: threads"), threads, "threads", Goal::Below(12.0));
-    table.add(format!("{name}: memory above idle"), memory, "MiB", Goal::Below(10.0));
-    table.add(format!("{name}: CPU"), cpu, "ms", Goal::Below(100.0));
+const PARTITIONS: i32 = 10;
+
+async fn create(driver: &Driver, names: &[String]) {
+    let admin: AdminClient<DefaultClientContext> = driver.client(&[]);
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    for names in names.chunks(50) {
+        let topics = names.iter().map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)));
+        let made = admin.create_topics(&topics.collect::<Vec<_>>(), &options).await.unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
 }
 
-/// Reads for some rounds and prints requests, threads, MiB above idle, and milliseconds of CPU of a round.
-pub async fn read(servers: &str) {
-    const ROUNDS: u32 = 3;
-    const INTERVAL: Duration = Duration::from_secs(10);
-    const COORDINATORS: f64 = 3.0;
-    let metrics = Metrics::new("0", "none");
-    let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
-    let sampler = Sampler::new(sources, metrics.sampler.clone());
+/// What reading costs, measured by a process that does nothing else.
+#[derive(Serialize, Deserialize)]
+struct Cost {
+    /// Of each round after the first, in the order of the rounds.
+    requests: Vec<u64>,
+    wall_ms: Vec<f64>,
+    cpu_ms: Vec<f64>,
+    threads: f64,
+    memory_mib: f64,
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+pub fn groups(table: &mut Table) {
+    let servers = runtime().block_on(real_cluster(1_000));
+    for groups in [300, 1_000] {
+        let reader = Role::Reader.start(&format!("{groups} 1 {servers}"));
+        let cost: Cost = serde_json::from_str(&reader.address).unwrap();
+        let name = format!("{groups} groups of 10 partitions on three real brokers");
+        let requests = cost.requests.iter().map(|count| *count as f64).collect();
+        table.add(format!("{name}: requests of a warm round"), median(requests), "requests", Goal::AtMost(6.0));
+        let goals = if groups == 1_000 { [Goal::AtMost(10.0), Goal::AtMost(40.0)] } else { [Goal::Reported; 2] };
+        table.add(format!("{name}: CPU of a warm round"), median(cost.cpu_ms), "ms", goals[0]);
+        table.add(format!("{name}: duration of a warm round"), median(cost.wall_ms), "ms", goals[1]);
+        let [threads, memory] =
+            if groups == 300 { [Goal::Equals(0.0), Goal::AtMost(3.0)] } else { [Goal::Reported; 2] };
+        table.add(format!("{name}: threads"), cost.threads, "threads", threads);
+        table.add(format!("{name}: memory above idle"), cost.memory_mib, "MiB", memory);
+    }
+    let reader = Role::Reader.start(&format!("1 256 {servers}"));
+    let cost: Cost = serde_json::from_str(&reader.address).unwrap();
+    table.add("256 clusters of three brokers: memory above idle", cost.memory_mib, "MiB", Goal::AtMost(20.0));
+    table.add("256 clusters of three brokers: threads", cost.threads, "threads", Goal::Equals(0.0));
+}
+
+/// Reads groups of clusters, some rounds without a pause, and prints the [`Cost`]. Clusters are the same one by other first brokers.
+pub async fn read(line: &str) {
+    const ROUNDS: usize = 11;
+    let [groups, clusters, servers] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    let (groups, clusters): (usize, usize) = (groups.parse().unwrap(), clusters.parse().unwrap());
+    let metrics = UpstreamMetrics::default();
+    let sources = Arc::new(Sources::new(Connections::unrestricted(), metrics.clone()));
     let idle = Usage::of("self");
-    ask_all(&sampler, THREE_HUNDRED, THREE_HUNDRED, servers).await;
-    // the first round also connects; what follows is warm
-    sleep(Duration::from_secs(1)).await;
-    let (before, requests_before, begun) = (Usage::of("self"), requests(&metrics.upstream), Instant::now());
-    sleep(INTERVAL * ROUNDS).await;
-    let (after, sent) = (Usage::of("self"), requests(&metrics.upstream) - requests_before);
-    // intervals are jittered, so rounds are counted by their requests to each coordinator
-    let fetches = metrics.upstream.count(UpstreamApi::KafkaOffsetFetch, UpstreamOutcome::Ok) as f64;
-    let rounds = (fetches / COORDINATORS - 1.0).max(1.0);
-    assert!(begun.elapsed() >= INTERVAL * ROUNDS);
-    let requests = sent as f64 / rounds;
-    let cpu = (after.cpu - before.cpu).as_secs_f64() * 1000.0 / rounds;
-    println!("[{requests}, {}, {}, {cpu}]", after.threads - idle.threads, after.resident_mib - idle.resident_mib);
+    let due = |cluster: usize| {
+        // nothing listens there: another cluster by its name only
+        let servers = format!("{servers},127.0.0.1:{}", 1 + cluster);
+        let due: Vec<_> = (0..groups).map(|number| Arc::new(trigger(number, groups, &servers).source)).collect();
+        let backend = sources.admit("shop", &due[0]).unwrap();
+        (backend, due)
+    };
+    let clusters: Vec<_> = (0..clusters).map(due).collect();
+    let mut cost = Cost { requests: vec![], wall_ms: vec![], cpu_ms: vec![], threads: 0.0, memory_mib: 0.0 };
+    for round in 0..ROUNDS {
+        let (before, sent, begun) = (Usage::of("self"), requests(&metrics), Instant::now());
+        let mut reading = JoinSet::new();
+        for (backend, due) in clusters.clone() {
+            let sources = sources.clone();
+            let report: Report =
+                Arc::new(|source, outcome| drop(outcome.unwrap_or_else(|error| panic!("{source}: {}", error.chain()))));
+            reading.spawn(async move { sources.observe(&backend, due, report).await });
+        }
+        reading.join_all().await;
+        if round > 0 {
+            cost.requests.push(requests(&metrics) - sent);
+            cost.wall_ms.push(begun.elapsed().as_secs_f64() * 1000.0);
+            cost.cpu_ms.push((Usage::of("self").cpu - before.cpu).as_secs_f64() * 1000.0);
+        }
+    }
+    let after = Usage::of("self");
+    (cost.threads, cost.memory_mib) = (after.threads - idle.threads, after.resident_mib - idle.resident_mib);
+    println!("{}", serde_json::to_string(&cost).unwrap());
 }

@@ -20,10 +20,14 @@ use crate::lag::Observe;
 use crate::limits::{Allowance, Full, Pass};
 use crate::sampler::{Sampler, Standing, Watch};
 use crate::telemetry::Call;
-use crate::trigger::Trigger;
+use crate::trigger::{SourceRef, Trigger};
 
-/// An idle source is looked at this often, so that the first record wakes its consumers.
-const IDLE_INTERVAL: Duration = Duration::from_millis(1500);
+/// An idle Kafka source is read this often, so that the first record wakes its consumers: one round reads all groups of a cluster with
+/// two requests to each broker.
+const IDLE_KAFKA: Duration = Duration::from_millis(500);
+
+/// The same for streams of AWS, whose calls are limited per shard.
+const IDLE_AWS: Duration = Duration::from_millis(1500);
 
 /// While active, `true` is repeated this often; KEDA's default cool-down is five times as long.
 const REPEAT_ACTIVE: Duration = Duration::from_secs(60);
@@ -175,5 +179,9 @@ async fn push_activity<O: Observe>(
 }
 
 fn idle_interval(trigger: &Trigger) -> Duration {
-    IDLE_INTERVAL.min(trigger.pace.poll_interval)
+    let idle = match trigger.source {
+        SourceRef::Kafka(_) => IDLE_KAFKA,
+        SourceRef::Shards(_) | SourceRef::Application(_) => IDLE_AWS,
+    };
+    idle.min(trigger.pace.poll_interval)
 }
