@@ -13,8 +13,11 @@ WORKDIR /src
 ENV RUSTUP_TOOLCHAIN=1.95.0
 # dependencies are a layer of their own: it is built again only when they change
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it tests/image benches/figures \
- && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs tests/image/main.rs benches/figures/main.rs >/dev/null && touch src/lib.rs \
+# the playground is no part of the image, but the workspace has its manifest
+COPY playground/Cargo.toml playground/
+RUN mkdir -p src tests/it tests/image benches/figures playground/src \
+ && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs tests/image/main.rs benches/figures/main.rs playground/src/main.rs >/dev/null \
+ && touch src/lib.rs \
  && cargo build --release --locked \
  && rm -rf build.rs src
 COPY build.rs ./

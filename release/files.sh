@@ -61,7 +61,8 @@ if ! "$tools/bin/cargo-cyclonedx" --version 2>/dev/null | grep -q 0.5.9; then
 fi
 "$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --target all --override-filename "$name-$version.cdx" --quiet
 sed "s#$PWD#/$name#g" "$name-$version.cdx.json" >"$out/$name-$version.cdx.json"
-rm "$name-$version.cdx.json"
+# one is written for each package of the workspace
+rm "$name-$version.cdx.json" "playground/$name-$version.cdx.json"
 
 k8s=target/services/k8s
 tests/services/k8s/fetch.sh "$k8s"

@@ -36,7 +36,6 @@ mod metrics_export;
 mod migrate;
 mod monitoring;
 mod pace;
-mod playground;
 mod process;
 mod proto;
 mod push;
