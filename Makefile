@@ -36,10 +36,11 @@ lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Se
 	tests/services/k8s/lint.sh $(K8S_TOOLS)
 
 deny: $(CARGO_DENY) ## Which crates, licences and registries are allowed
-	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --locked --workspace check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --locked --config deny-service.toml check --hide-inclusion-graph bans
 
 advisories: $(CARGO_DENY) ## Known faults of the dependencies; needs a network that reaches the database
-	$(CARGO_DENY) --locked check advisories
+	$(CARGO_DENY) --locked --workspace check advisories
 
 $(CARGO_DENY):
 	cargo install --locked --debug --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny --version $(CARGO_DENY_VERSION)
