@@ -3,7 +3,7 @@
 #   make image                       with buildah or docker
 #   --build-arg BUILD_IMAGE=…        another base, such as a mirror's; BASE_IMAGE likewise
 #
-# C libraries are compiled in; what is linked at run time is libc, libm and libgcc_s.
+# The C code of aws-lc is compiled in; what is linked at run time is libc, libm and libgcc_s.
 ARG BUILD_IMAGE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 
@@ -13,8 +13,11 @@ WORKDIR /src
 ENV RUSTUP_TOOLCHAIN=1.95.0
 # dependencies are a layer of their own: it is built again only when they change
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it tests/image benches/figures \
- && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs tests/image/main.rs benches/figures/main.rs >/dev/null && touch src/lib.rs \
+# the playground is no part of the image, but the workspace has its manifest
+COPY playground/Cargo.toml playground/
+RUN mkdir -p src tests/it tests/image benches/figures playground/src \
+ && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs tests/image/main.rs benches/figures/main.rs playground/src/main.rs >/dev/null \
+ && touch src/lib.rs \
  && cargo build --release --locked \
  && rm -rf build.rs src
 COPY build.rs ./
@@ -35,8 +38,6 @@ COPY --from=build --chown=0:0 --chmod=0555 /src/target/release/keda-stream-scale
 COPY --chown=0:0 --chmod=0444 LICENSE /usr/share/doc/keda-stream-scaler/LICENSE
 # by number, so that the kubelet can check runAsNonRoot
 USER 65532:65532
-# librdkafka's threads would each have an arena of their own
-ENV MALLOC_ARENA_MAX=2
 EXPOSE 50051 8080
 ENTRYPOINT ["/usr/local/bin/keda-stream-scaler"]
 CMD ["serve"]

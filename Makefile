@@ -20,15 +20,15 @@ help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1	\2/' | expand -t 14
 
 demo: ## Build, and show two ways to scale side by side: broker, real consumers, scaler and KEDA's side in one process
-	cargo run --quiet --locked -- playground
+	cargo run --quiet --locked -p keda-stream-scaler-playground
 
 build: ## Build the release binary
 	cargo build --release --locked
 
 lint: deny lint-k8s ## Formatting, clippy and rustdoc without a warning, floor plan, licences of dependencies, manifests
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --test it floor_plan::
 
 lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Security
@@ -36,10 +36,11 @@ lint-k8s: ## Chart, kustomize base and examples against schemas, CRDs and Pod Se
 	tests/services/k8s/lint.sh $(K8S_TOOLS)
 
 deny: $(CARGO_DENY) ## Which crates, licences and registries are allowed
-	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --locked --workspace check --hide-inclusion-graph bans licenses sources
+	$(CARGO_DENY) --locked --config deny-service.toml check --hide-inclusion-graph bans
 
 advisories: $(CARGO_DENY) ## Known faults of the dependencies; needs a network that reaches the database
-	$(CARGO_DENY) --locked check advisories
+	$(CARGO_DENY) --locked --workspace check advisories
 
 $(CARGO_DENY):
 	cargo install --locked --debug --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny --version $(CARGO_DENY_VERSION)
@@ -50,7 +51,7 @@ test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
 	tests/services/keda-client/fetch.sh $(KEDA_CLIENT)
 	tests/services/promtool/fetch.sh $(PROMTOOL)
-	cargo test --locked -- $(addprefix --skip ,$(ALONE))
+	cargo test --locked --workspace -- $(addprefix --skip ,$(ALONE))
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 
 test-long: export OUTAGE_ROUNDS = 2000

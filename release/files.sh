@@ -46,14 +46,12 @@ archive "$host"
 cross=aarch64-unknown-linux-gnu
 if [ "$host" = "$cross" ]; then
   echo "files.sh: this is $cross; no other platform is built here" >&2
-elif command -v aarch64-linux-gnu-gcc >/dev/null && command -v aarch64-linux-gnu-g++ >/dev/null; then
+elif command -v aarch64-linux-gnu-gcc >/dev/null; then
   rustup target add "$cross"
-  # librdkafka's own configure knows CC and its like, and nothing of targets
-  CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ AR=aarch64-linux-gnu-ar HOST_CC=cc HOST_CXX=c++ \
-    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc cargo build --release --locked --target "$cross"
+  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc cargo build --release --locked --target "$cross"
   archive "$cross"
 else
-  echo "files.sh: $cross is left out: gcc-aarch64-linux-gnu and g++-aarch64-linux-gnu are not installed" >&2
+  echo "files.sh: $cross is left out: gcc-aarch64-linux-gnu is not installed" >&2
 fi
 
 if ! "$tools/bin/cargo-cyclonedx" --version 2>/dev/null | grep -q 0.5.9; then
@@ -61,7 +59,8 @@ if ! "$tools/bin/cargo-cyclonedx" --version 2>/dev/null | grep -q 0.5.9; then
 fi
 "$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --target all --override-filename "$name-$version.cdx" --quiet
 sed "s#$PWD#/$name#g" "$name-$version.cdx.json" >"$out/$name-$version.cdx.json"
-rm "$name-$version.cdx.json"
+# one is written for each package of the workspace
+rm "$name-$version.cdx.json" "playground/$name-$version.cdx.json"
 
 k8s=target/services/k8s
 tests/services/k8s/fetch.sh "$k8s"

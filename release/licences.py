@@ -10,8 +10,6 @@ import subprocess
 import sys
 
 PREFIXES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE")
-# A dependency of a build whose C sources end up in the binary.
-COMPILED_IN = "openssl-src"
 
 
 def linked(metadata: dict) -> list[dict]:
@@ -22,7 +20,7 @@ def linked(metadata: dict) -> list[dict]:
     while todo:
         for dependency in nodes[todo.pop()]["deps"]:
             normal = any(kind["kind"] is None for kind in dependency["dep_kinds"])
-            if (normal or dependency["name"].replace("_", "-") == COMPILED_IN) and dependency["pkg"] not in seen:
+            if normal and dependency["pkg"] not in seen:
                 seen.add(dependency["pkg"])
                 todo.append(dependency["pkg"])
     packages = [package for package in metadata["packages"] if package["id"] in seen]

@@ -9,7 +9,6 @@ pub mod keda;
 pub mod lag;
 pub mod limits;
 pub mod page;
-mod playground;
 pub mod recording;
 pub mod sampler;
 pub mod scaling;

@@ -84,8 +84,6 @@ impl Role {
     pub fn start(self, first_line: &str) -> Running {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .env(VARIABLE, self.name())
-            // as in the image
-            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -7,8 +7,7 @@ mod explain;
 mod man;
 mod manifest;
 mod migrate;
-mod output;
-mod playground;
+pub mod output;
 mod replay;
 mod schema;
 mod serve;
@@ -44,7 +43,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve KEDA's external-scaler contract
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Check the triggers of ScaledObjects, without asking any source
     Validate(validate::Arguments),
     /// Read the sources of a ScaledObject's triggers once and say how each value comes about
@@ -57,8 +56,6 @@ enum Command {
     Doctor(Box<doctor::Arguments>),
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
-    /// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
-    Playground(playground::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
     /// Print or write the manual
@@ -72,8 +69,11 @@ enum Verdict {
     Bad,
 }
 
-/// A duration of the command line.
-fn duration(text: &str) -> Result<Duration, String> {
+/// Parses a duration of the command line.
+///
+/// # Errors
+/// When `text` is not a duration such as `30s` or `5m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "must be a duration such as 30s or 5m".to_owned())
 }
 
@@ -88,14 +88,13 @@ pub fn main() -> ExitCode {
     // clap itself ends the process with 2 on wrong usage, and with 0 after --help and --version
     let Arguments { command } = Arguments::parse();
     let outcome = match command {
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(arguments) => serve::run(*arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
-        Command::Playground(arguments) => playground::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };

@@ -16,7 +16,10 @@ pub(super) enum Format {
 }
 
 /// Writes data to stdout. A reader that has gone (`| head`) is no failure.
-pub(super) fn data(text: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When stdout cannot be written for another reason.
+pub fn data(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
@@ -33,7 +36,7 @@ pub(super) fn talk(text: &str) {
     eprint!("{text}");
 }
 
-/// Says why the command failed, with every cause.
-pub(super) fn failure(error: &anyhow::Error) {
+/// Writes to stderr why the command failed, with every cause.
+pub fn failure(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
 }

@@ -37,7 +37,6 @@ mod metrics_export;
 mod migrate;
 mod monitoring;
 mod pace;
-mod playground;
 mod process;
 mod proto;
 mod push;

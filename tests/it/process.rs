@@ -75,10 +75,16 @@ async fn a_wrong_connections_file_ends_the_process_before_a_port_opens() {
 
 #[tokio::test]
 async fn log_lines_have_no_colours_where_no_terminal_reads_them() {
+    let (grpc, http) = (["--grpc-addr", "127.0.0.1:0"], ["--http-addr", "127.0.0.1:0"]);
+    let ended = run(&[&["serve"][..], &grpc, &http, &["--record", "/dev/null/readings"]].concat()).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("listening") && !ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_taken_port_ends_the_process() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let playground = run(&["playground", "--for", "1s", "--log", "info", "--grpc-addr", "127.0.0.1:0"]).await;
-    assert!(playground.stderr.contains("draining") && !playground.stderr.contains('\u{1b}'), "{}", playground.stderr);
     let ended = run(&["serve", "--grpc-addr", &address, "--http-addr", "127.0.0.1:0"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(

@@ -29,7 +29,7 @@ wanted=$(cat "$here/build.sh" "$root/rust-toolchain.toml" | cksum)
 if [ "$(cat "$state/.bases" 2>/dev/null)" != "$wanted" ]; then
   files=$(mktemp -d)
   trap 'rm -rf "$files"' EXIT
-  mmdebstrap --quiet --variant=minbase --include=ca-certificates,gcc,g++,make,perl,libc6-dev bookworm "$files/build.tar" >&2
+  mmdebstrap --quiet --variant=minbase --include=ca-certificates,gcc,libc6-dev bookworm "$files/build.tar" >&2
   mmdebstrap --quiet --variant=extract --include=libc6,libgcc-s1,base-files bookworm "$files/base.tar" >&2
   import localhost/scaler-build "$files/build.tar" \
     --env PATH=/opt/rust/bin:/usr/local/bin:/usr/bin:/bin --env CARGO_HOME=/opt/cargo

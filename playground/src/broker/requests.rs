@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use keda_stream_scaler::source::kafka::protocol::{Encoding, Reader, Writer};
 use tokio::time::{Instant, sleep_until};
 
 use super::group::{Join, Joined};
 use super::{Cluster, Group, Topic, code};
-use crate::source::kafka::protocol::{Encoding, Reader, Writer};
 
 /// The only broker.
 const NODE: i32 = 1;

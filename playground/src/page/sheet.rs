@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use keda_stream_scaler::page::plot::{Figure, Limit, Line, Measure, Shape};
+use keda_stream_scaler::page::text::whole;
 use maud::{Markup, html};
 
 use super::Page;
-use crate::page::plot::{Figure, Limit, Line, Measure, Shape};
-use crate::page::text::whole;
-use crate::playground::periods::{Periods, RECORDS_A_SECOND};
-use crate::playground::tally::{Point, Tally};
-use crate::playground::world::State;
-use crate::playground::{PARTITIONS, TOPIC, World};
+use crate::periods::{Periods, RECORDS_A_SECOND};
+use crate::tally::{Point, Tally};
+use crate::world::State;
+use crate::{PARTITIONS, TOPIC, World};
 
 /// How the worlds are called and drawn.
 const NAMES: [(&str, &str); 2] = [("lag threshold", "by-lag"), ("catch-up", "by-catch-up")];

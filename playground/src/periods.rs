@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scaling::hpa::{DOWNSCALE_STABILIZATION, SYNC_PERIOD};
+use keda_stream_scaler::scaling::hpa::{DOWNSCALE_STABILIZATION, SYNC_PERIOD};
 
 /// In a cluster a replica may have the work of so many seconds before it. With less the HPA goes to its limit for every step, with
 /// more the lag that this accepts is too old.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use keda_stream_scaler::lag::Moment;
+use keda_stream_scaler::scaling::hpa::{HorizontalPodAutoscaler, Pace, Replicas, Rules, Target, Tolerance};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::broker::{Broker, Unread};
@@ -13,8 +15,6 @@ use super::periods::{Periods, RECORDS_A_SECOND};
 use super::pods::Pods;
 use super::tally::{Point, Tally};
 use super::{MOST_REPLICAS, TOPIC};
-use crate::lag::Moment;
-use crate::scaling::hpa::{HorizontalPodAutoscaler, Pace, Replicas, Rules, Target, Tolerance};
 
 /// With which each world begins.
 const FIRST_REPLICAS: u32 = 2;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
+use keda_stream_scaler::source::kafka::protocol::{Encoding, Reader, Writer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Cluster, code, requests};
-use crate::source::kafka::protocol::{Encoding, Reader, Writer};
 
 /// A longer request is none of ours.
 const LONGEST: usize = 16 << 20;

@@ -10,6 +10,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{Json, Response};
 use axum::routing::get;
+use keda_stream_scaler::page::{self, Look, SCRIPT, script};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -17,7 +18,6 @@ use tokio::net::TcpListener;
 use super::arrivals::Course;
 use super::periods::Periods;
 use super::world::World;
-use crate::page::{self, Look, SCRIPT, script};
 
 /// One look with the scaler's own pages.
 static LOOK: LazyLock<Look> = LazyLock::new(|| Look::with(include_str!("playground.css")));

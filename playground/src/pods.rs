@@ -6,12 +6,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use keda_stream_scaler::scaling::hpa::Replicas;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::TOPIC;
 use super::periods::{Periods, WORK};
-use crate::scaling::hpa::Replicas;
 
 /// How soon a consumer sees that it is to end.
 const BEAT: Duration = Duration::from_millis(50);

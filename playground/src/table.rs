@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use keda_stream_scaler::cli::output;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::periods::{Periods, RECORDS_A_SECOND};
 use super::tally::Tally;
 use super::world::Plan;
-use super::{NAMESPACE, Print, Served, Show, TOPIC};
+use super::{NAMESPACE, Served, Show, TOPIC};
 
 /// How far apart the rows are.
 const ROW: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ The scaler's own pages are at http://{http}/. Ask it yourself; Ctrl-C ends it.
 }
 
 /// Rows, for ever.
-pub(super) async fn show(show: &Show, print: Print) -> anyhow::Result<()> {
+pub(super) async fn show(show: &Show) -> anyhow::Result<()> {
     let mut ticks = interval(ROW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = (ticks.tick().await, show.broker.produced(TOPIC));
@@ -82,7 +83,7 @@ pub(super) async fn show(show: &Show, print: Print) -> anyhow::Result<()> {
             }
         }
         text.push('\n');
-        print(&text)?;
+        output::data(&text)?;
     }
     Ok(())
 }

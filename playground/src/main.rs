@@ -10,6 +10,8 @@
 //! Consumers and the scaler are real; the HPA is its rules, and its periods are shortened. What is counted up is the truth from the
 //! broker, not what the scaler believes.
 
+#![forbid(unsafe_code)]
+
 mod arrivals;
 mod broker;
 mod keda;
@@ -21,10 +23,17 @@ mod tally;
 mod world;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Parser;
+use keda_stream_scaler::app::{self, Listeners, Settings};
+use keda_stream_scaler::cli::{self, output};
+use keda_stream_scaler::limits::Limits;
+use keda_stream_scaler::source::Connections;
+use keda_stream_scaler::telemetry::{LogFormat, init_log};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -35,9 +44,6 @@ use self::broker::Broker;
 use self::page::Page;
 use self::periods::Periods;
 use self::world::World;
-use crate::app::{self, Listeners, Settings};
-use crate::limits::Limits;
-use crate::source::Connections;
 
 /// Of the ScaledObjects.
 const NAMESPACE: &str = "playground";
@@ -49,40 +55,64 @@ const MOST_REPLICAS: u32 = 24;
 /// How often the truth is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How the demo runs.
-#[derive(Debug)]
-pub(crate) struct Options {
-    /// It ends by itself after this time, or with Ctrl-C.
-    pub(crate) run_for: Option<Duration>,
-    /// How many times shorter than in a cluster the periods of KEDA, the HPA and the workload are.
-    pub(crate) speed: u8,
-    /// The lagThreshold of the world that scales by lag.
-    pub(crate) lag_threshold: Option<u32>,
-    /// Where its page is.
-    pub(crate) page_addr: SocketAddr,
-    /// Where the scaler is.
-    pub(crate) grpc_addr: SocketAddr,
-    /// Where the scaler's own pages are.
-    pub(crate) http_addr: SocketAddr,
+/// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
+#[derive(Debug, Parser)]
+#[command(
+    max_term_width = 120,
+    after_help = "Examples:
+  cargo run -p keda-stream-scaler-playground
+  cargo run -p keda-stream-scaler-playground -- --for 6m --lag-threshold 200
+
+Ctrl-C ends it. Exit code 0: it ended so, or after its time; 1: it failed; 2: wrong usage."
+)]
+struct Arguments {
+    /// End by itself after this time, such as 30s or 5m
+    #[arg(long = "for", value_name = "DURATION", value_parser = cli::duration)]
+    run_for: Option<Duration>,
+    /// How many times shorter than in a cluster the periods of KEDA, the HPA and the workload are
+    #[arg(long, default_value = "5", value_parser = ["1", "2", "4", "5"])]
+    speed: String,
+    /// The lagThreshold of the world that scales by lag [default: what a consumer does in 20 s of a cluster]
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
+    lag_threshold: Option<u32>,
+    /// Where the page is served; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    page_addr: SocketAddr,
+    /// Where the scaler is served (gRPC); port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    grpc_addr: SocketAddr,
+    /// Where the scaler's own pages are (HTTP); port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    http_addr: SocketAddr,
+    /// What of the scaler's own work to log, to stderr
+    #[arg(long, env = "STREAM_SCALER_LOG", default_value = "error", value_name = "FILTER")]
+    log: String,
 }
 
-/// Shows text to whoever watches.
-pub(crate) type Print = fn(&str) -> anyhow::Result<()>;
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
 
-/// Runs the demo.
-pub(crate) fn run(options: &Options, print: Print) -> anyhow::Result<()> {
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
     let runtime = app::runtime(2)?;
-    let (show, served) = runtime.block_on(Show::start(options))?;
-    let outcome = runtime.block_on(show.play(options.run_for, &served, print));
+    let (show, served) = runtime.block_on(Show::start(arguments))?;
+    let outcome = runtime.block_on(show.play(arguments.run_for, &served));
     runtime.block_on(served.end())?;
     outcome?;
-    print(&table::summary(&show))?;
+    output::data(&table::summary(&show))?;
     // its threads end, and consumers leave their groups while there is a broker
     drop(show.arrivals);
     show.worlds.iter().for_each(World::end);
     drop(show.broker);
     runtime.shutdown_background();
-    print("ended\n")
+    output::data("ended\n")
 }
 
 /// Everything that is not the scaler.
@@ -106,22 +136,24 @@ struct Served {
 }
 
 impl Show {
-    async fn start(options: &Options) -> anyhow::Result<(Self, Served)> {
-        let periods = Periods::of(options.speed);
+    async fn start(arguments: &Arguments) -> anyhow::Result<(Self, Served)> {
+        let speed = arguments.speed.parse()?;
+        let periods = Periods::of(speed);
         let broker = Broker::start().await.context("starting the embedded broker")?;
         broker.create_topic(TOPIC, PARTITIONS);
         let servers = broker.bootstrap_servers();
-        let [first, second] = world::plans(&servers, options.lag_threshold.unwrap_or(periods.lag_threshold()), periods);
+        let [first, second] =
+            world::plans(&servers, arguments.lag_threshold.unwrap_or(periods.lag_threshold()), periods);
         let worlds = Arc::new([World::new(first, &servers, periods)?, World::new(second, &servers, periods)?]);
-        let course = Course::new(options.speed);
-        let served = Served::start(options, &worlds, periods, course).await?;
+        let course = Course::new(speed);
+        let served = Served::start(arguments, &worlds, periods, course).await?;
         let arrivals = Arrivals::start(&servers, course)?;
         Ok((Self { arrivals, worlds, broker, begun: Instant::now(), course, periods }, served))
     }
 
     /// Until it is over.
-    async fn play(&self, run_for: Option<Duration>, served: &Served, print: Print) -> anyhow::Result<()> {
-        print(&table::introduction(self, served))?;
+    async fn play(&self, run_for: Option<Duration>, served: &Served) -> anyhow::Result<()> {
+        output::data(&table::introduction(self, served))?;
         let over = async {
             match run_for {
                 Some(run_for) => tokio::time::sleep(run_for).await,
@@ -132,7 +164,7 @@ impl Show {
         tokio::select! {
             failed = first.scale(served.grpc) => failed,
             failed = second.scale(served.grpc) => failed,
-            failed = table::show(self, print) => failed,
+            failed = table::show(self) => failed,
             () = self.look() => Ok(()),
             () = over => Ok(()),
             interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
@@ -158,7 +190,7 @@ impl Show {
 
 impl Served {
     async fn start(
-        options: &Options,
+        arguments: &Arguments,
         worlds: &Arc<[World; 2]>,
         periods: Periods,
         course: Course,
@@ -166,8 +198,8 @@ impl Served {
         let listen = async |address: SocketAddr| {
             TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
         };
-        let (grpc, http) = (listen(options.grpc_addr).await?, listen(options.http_addr).await?);
-        let page = listen(options.page_addr).await?;
+        let (grpc, http) = (listen(arguments.grpc_addr).await?, listen(arguments.http_addr).await?);
+        let page = listen(arguments.page_addr).await?;
         let addresses = (grpc.local_addr()?, http.local_addr()?, page.local_addr()?);
         let settings = Settings {
             connections: Connections::unrestricted(),

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
+use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
+use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::NAMESPACE;
-use crate::keda::proto::external_scaler_client::ExternalScalerClient;
-use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 
 /// One `ScaledObject` with one trigger, and the connection to its scaler.
 #[derive(Clone)]

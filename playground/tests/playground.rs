@@ -1,4 +1,10 @@
 //! The playground as a new user runs it: two worlds, a page, a table, and an end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test that cannot go on panics, and nobody reads its docs"
+)]
 
 use std::net::TcpStream;
 use std::process::Stdio;
@@ -8,8 +14,6 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::support::process::BINARY;
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -21,8 +25,7 @@ struct Playground {
 
 impl Playground {
     async fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .arg("playground")
+        let mut child = Command::new(env!("CARGO_BIN_EXE_keda-stream-scaler-playground"))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -121,4 +124,12 @@ async fn the_playground_ends_cleanly_when_it_is_interrupted() {
     let (code, text, stderr) = playground.ended().await;
     assert_eq!((code, &*stderr), (Some(0), ""), "{text}");
     assert!(text.ends_with("ended\n"), "{text}");
+}
+
+#[tokio::test]
+async fn the_scalers_log_has_no_colours_where_no_terminal_reads_it() {
+    let playground = Playground::start(&["--for", "1s", "--log", "info"]).await;
+    let (code, text, stderr) = playground.ended().await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(stderr.contains("draining") && !stderr.contains('\u{1b}'), "{stderr}");
 }

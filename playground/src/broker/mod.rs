@@ -146,11 +146,11 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::sampler::{PartitionRow, Rows, Sampler};
-    use crate::scaling::{Step, decide};
-    use crate::source::{Connections, Sources};
-    use crate::telemetry::Metrics;
-    use crate::trigger::Trigger;
+    use keda_stream_scaler::sampler::{PartitionRow, Rows, Sampler};
+    use keda_stream_scaler::scaling::{Step, decide};
+    use keda_stream_scaler::source::{Connections, Sources};
+    use keda_stream_scaler::telemetry::Metrics;
+    use keda_stream_scaler::trigger::Trigger;
 
     const WITHIN: Duration = Duration::from_secs(20);
     const TOPIC: &str = "orders";
