@@ -8,8 +8,11 @@ use serde::Serialize;
 
 use crate::lag::flow::{Flow, Place};
 use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState, Timestamp, Worker};
-use crate::lag::{Behind, CommittedOffset, History, Observation, PartitionId};
+use crate::lag::{
+    Behind, CommittedOffset, GroupObservation, History, Members, Observation, PartitionId, PartitionObservation,
+};
 use crate::scaling::Sample;
+use crate::trigger::GroupType;
 
 /// The rows of a reading.
 #[derive(Debug, Serialize)]
@@ -48,7 +51,7 @@ pub struct PartitionRow {
     pub records_behind: Option<u64>,
     /// How long the commit has stood still.
     pub commit_unchanged_for_seconds: f64,
-    /// Whose it is, by client id, where that is read.
+    /// Whose it is, by client id, where that is read; `every consumer` in a share group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Records that arrive in a second, where that is followed.
@@ -120,7 +123,7 @@ impl Rows {
                     end: partition.watermarks.end.0,
                     records_behind: lag.records_behind,
                     commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
-                    owner: group.owner(partition).map(|member| member.client_id.to_string()),
+                    owner: owner(group, partition),
                     arrivals_per_second: flow.arrivals(&topic.name, partition.partition),
                 });
                 Self::Partitions { partitions: rows.collect() }
@@ -186,6 +189,13 @@ impl WorkerRow {
             most_cpu_percent: worker.most_cpu_percent,
             written_seconds_ago: worker.written.map(|written| seen.since(written).as_secs_f64()),
         }
+    }
+}
+
+fn owner(group: &GroupObservation, partition: &PartitionObservation) -> Option<String> {
+    match (group.group_type, &group.members) {
+        (GroupType::Share, Members::Settled(members)) if !members.is_empty() => Some("every consumer".to_owned()),
+        _ => group.owner(partition).map(|member| member.client_id.to_string()),
     }
 }
 

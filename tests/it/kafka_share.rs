@@ -135,6 +135,8 @@ async fn a_share_group_is_followed_as_one_queue() {
         assert!(begun.elapsed() < WITHIN, "{words}");
         sleep(Duration::from_millis(500)).await;
     };
+    let rows = observer.rows(&trigger).await;
+    assert!(rows.iter().all(|row| row.contains("every consumer")), "{rows:?}");
     assert!(!words.contains("asks for most") && !words.contains("share the partitions better"), "{words}");
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use keda_stream_scaler::lag::SourceError;
-use keda_stream_scaler::sampler::{Answer, Sampler};
+use keda_stream_scaler::sampler::{Answer, Rows, Sampler};
 use keda_stream_scaler::scaling::{Decision, Step, decide};
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::Metrics;
@@ -45,6 +45,13 @@ impl Observer {
     /// What KEDA would get now.
     pub async fn decision(&self, trigger: &Trigger) -> Result<Decision, SourceError> {
         self.answer(trigger).await.map(|answer| judge(trigger, &answer))
+    }
+
+    /// The partitions of the newest reading, as `explain` prints them.
+    pub async fn rows(&self, trigger: &Trigger) -> Vec<String> {
+        let answer = self.answer(trigger).await.unwrap_or_else(|error| panic!("{}", error.chain()));
+        let Rows::Partitions { partitions } = Rows::of(&answer.sample) else { panic!("partitions") };
+        partitions.iter().map(ToString::to_string).collect()
     }
 
     /// Records behind, by the newest reading.
