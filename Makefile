@@ -3,6 +3,8 @@
 .PHONY: help demo build lint lint-k8s deny advisories test test-long test-image image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
+# Older releases, by their profiles in tests/services/kafka/pom.xml.
+OLDER_KAFKA_LIBS := $(patsubst %,target/services/kafka-%/libs,2.8 3.9)
 AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
 K8S_TOOLS := target/services/k8s
@@ -45,7 +47,7 @@ advisories: $(CARGO_DENY) ## Known faults of the dependencies; needs a network t
 $(CARGO_DENY):
 	cargo install --locked --debug --root $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) cargo-deny --version $(CARGO_DENY_VERSION)
 
-test: $(KAFKA_LIBS)/.pom ## Every test, those against real servers and consumers included
+test: $(KAFKA_LIBS)/.pom $(OLDER_KAFKA_LIBS:%=%/.pom) ## Every test, those against real servers and consumers included
 	tests/services/aws/fetch.sh $(AWS_PROGRAMS)
 	tests/services/browser/fetch.sh $(BROWSER)
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
@@ -75,6 +77,9 @@ bench: $(KAFKA_LIBS)/.pom ## Measure the figures, for a quarter of an hour; prin
 
 $(KAFKA_LIBS)/.pom: tests/services/kafka/pom.xml
 	tests/services/kafka/fetch.sh $(KAFKA_LIBS)
+
+target/services/kafka-%/libs/.pom: tests/services/kafka/pom.xml
+	tests/services/kafka/fetch.sh $(@D) $*
 
 clean: ## Remove what was built
 	cargo clean

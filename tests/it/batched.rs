@@ -26,12 +26,12 @@ fn client(cluster: &MockCluster) -> Batched {
     client_of(&cluster.bootstrap(), &OPEN)
 }
 
-fn client_of(servers: &str, security: &KafkaSecurity) -> Batched {
+pub fn client_of(servers: &str, security: &KafkaSecurity) -> Batched {
     let servers: Vec<_> = servers.split(',').collect();
     Batched::new(&servers, security, Reach::Anywhere, &UpstreamMetrics::default()).unwrap()
 }
 
-fn partition(topic: &str, partition: u32) -> TopicPartition {
+pub fn partition(topic: &str, partition: u32) -> TopicPartition {
     TopicPartition { topic: topic.into(), partition: PartitionId(partition) }
 }
 
@@ -53,7 +53,7 @@ fn asks<'a>(groups: impl IntoIterator<Item = &'a str>, partitions: &[TopicPartit
     groups.into_iter().map(ask).collect()
 }
 
-async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, RowError>> {
+pub async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, RowError>> {
     let mut done = HashMap::new();
     while let Some((key, row)) = rows.recv().await {
         assert!(done.insert(key, row).is_none(), "each key is answered once");
@@ -66,7 +66,7 @@ async fn topics(client: &Batched, names: &[&str]) -> HashMap<TopicName, Result<T
     client.topics(TopicsAsk::Named(names), LONG).await.unwrap().into_iter().collect()
 }
 
-async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<ProgressRows, RowError> {
+pub async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<ProgressRows, RowError> {
     let mut rows = all(client.progress(GroupType::Consumer, asks([group], asked), LONG)).await;
     rows.remove(&GroupId::from(group)).unwrap()
 }

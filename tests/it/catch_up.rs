@@ -50,7 +50,7 @@ impl Scene {
 }
 
 /// How many consumers work, by the newest reading.
-async fn working(observer: &Observer, trigger: &Trigger) -> usize {
+pub async fn working(observer: &Observer, trigger: &Trigger) -> usize {
     let decision = observer.decision(trigger).await.unwrap_or_else(|error| panic!("{}", error.chain()));
     let count = |step: &Step| {
         if let Step::CatchUp(CatchUpStep::Flow { consumers, .. }) = step { Some(*consumers) } else { None }

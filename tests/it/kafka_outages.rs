@@ -48,8 +48,7 @@ fn group_of_coordinator(cluster: &KafkaCluster, driver: &Driver, topic: &str, no
     loop {
         let group = unique("order-service");
         driver.commit(&group, &[(topic, 0, 7)]);
-        let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-        let state = cluster.command(class, &["--describe", "--state", "--group", &group]);
+        let state = cluster.consumer_groups(&["--describe", "--state", "--group", &group]);
         // the coordinator is written as host:port (id)
         if state.contains(&format!("({node})")) {
             return group;

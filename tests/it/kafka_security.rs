@@ -11,13 +11,20 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use keda_stream_scaler::lag::{SourceError, SourceErrorKind};
+use keda_stream_scaler::lag::{CommittedOffset, Offset, SourceError, SourceErrorKind};
+use keda_stream_scaler::source::Sources;
+use keda_stream_scaler::source::kafka::transport::{
+    ClusterTransport as _, GroupAsk, OffsetAndEpoch, PartitionsAsk, Progress, RowError,
+};
+use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::trigger::{Credentials, GroupType, KafkaSecurity, Sasl, Secret, Tls};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::driver::Driver;
+use crate::batched::{all, client_of, committed, partition};
+use crate::support::driver::{Driver, WITHIN};
 use crate::support::kafka::{KafkaCluster, secured, unique};
-use crate::support::observer::{Observer, trigger};
+use crate::support::observer::{Observer, connections, round, trigger};
 
 const TOPIC: &str = "seen-by-alice";
 const GROUP: &str = "group-of-alice";
@@ -182,6 +189,51 @@ async fn what_a_principal_may_not_see_is_an_error_and_never_left_out() {
         ("topic", &format!("{TOPIC},{HIDDEN}")),
     ]);
     assert_eq!(observer.decision(&both).await.unwrap_err().kind(), SourceErrorKind::Denied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_topic_is_left_out_of_all_that_a_group_committed_and_denied_where_it_is_named() {
+    let cluster = scene().await;
+    let alice = Credentials { username: "alice".to_owned(), password: Secret::new("alice-secret") };
+    let of = |servers: String, sasl| client_of(&servers, &KafkaSecurity { tls: Tls::Off, sasl });
+    let alice = of(cluster.listener("SASL"), Sasl::ScramSha512(alice));
+    let super_user = of(cluster.bootstrap_servers(), Sasl::None);
+    let is_seven = |row: &_| matches!(row, Ok(Progress::Committed(OffsetAndEpoch { offset: Offset(7), .. })));
+    for (client, topics) in [(&super_user, &[HIDDEN, TOPIC][..]), (&alice, &[TOPIC])] {
+        let every = GroupAsk { group: GROUP.into(), partitions: PartitionsAsk::AllCommitted };
+        let mut rows = all(client.progress(GroupType::Consumer, vec![every], WITHIN)).await;
+        let rows = rows.remove(GROUP).unwrap().unwrap();
+        assert!(rows.iter().all(|(_, row)| is_seven(row)), "{rows:?}");
+        let mut seen: Vec<_> = rows.iter().map(|(partition, _)| &*partition.topic).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, topics);
+    }
+    let rows = committed(&alice, GROUP, &[partition(TOPIC, 0), partition(HIDDEN, 0)]).await.unwrap();
+    let [(_, seen), (_, hidden)] = &rows[..] else { panic!("{rows:?}") };
+    assert!(is_seven(seen), "{rows:?}");
+    assert_eq!(hidden, &Err(RowError::Denied("TOPIC_AUTHORIZATION_FAILED".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forbidden_group_fails_its_own_trigger_and_no_other_of_the_round() {
+    let cluster = scene().await;
+    let alice = json!({
+        "bootstrapServers": cluster.listener("SASL"), "sasl": "scram_sha512", "username": "alice", "password": "alice-secret",
+    });
+    let file = json!({"connections": {"it": {"namespaces": ["*"], "kafka": alice}}});
+    let sources = Sources::new(connections(&file.to_string()), UpstreamMetrics::default());
+    let forbidden = "group-of-bob";
+    let triggers =
+        [forbidden, GROUP].map(|group| trigger(&[("connection", "it"), ("consumerGroup", group), ("topic", TOPIC)]));
+    // the second round knows the coordinators
+    for _ in 0..2 {
+        let mut read = round(&sources, &triggers).await;
+        let error = read.remove(forbidden).unwrap().unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Denied);
+        assert!(error.chain().contains("GROUP_AUTHORIZATION_FAILED"), "{}", error.chain());
+        let partition = read.remove(GROUP).unwrap().unwrap().topics[0].partitions[0];
+        assert_eq!((partition.committed, partition.watermarks.end), (CommittedOffset::At(Offset(7)), Offset(10)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use keda_stream_scaler::lag::SourceErrorKind;
+use keda_stream_scaler::sampler::Rows;
 use keda_stream_scaler::scaling::Step;
 use keda_stream_scaler::trigger::Trigger;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::time::{Instant, sleep};
 
 use crate::support::driver::{Driver, WITHIN};
 use crate::support::kafka::{KafkaCluster, one_node, unique};
 use crate::support::observer::{Observer, activity};
 use crate::support::share_workers::ShareWorkers;
+
+const SHARE_GROUPS: &str = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
 
 /// A topic of three partitions, and a share group that reads it from the beginning.
 struct Scene {
@@ -55,10 +59,23 @@ impl Scene {
 
     /// The lag of each partition, by Kafka's own command.
     fn lag_by_kafka(&self) -> Vec<i64> {
-        let class = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
-        let text = self.cluster.command(class, &["--describe", "--offsets", "--group", &self.group]);
+        let text = self.cluster.command(SHARE_GROUPS, &["--describe", "--offsets", "--group", &self.group]);
         let rows = text.lines().filter(|line| line.starts_with(&self.group));
         rows.map(|line| line.split_whitespace().nth(4).unwrap().parse().unwrap()).collect()
+    }
+
+    /// Waits for a lag, and compares its reading with Kafka's own command and with librdkafka.
+    async fn until_lag(&self, observer: &Observer, trigger: &Trigger, expected: i64) {
+        observer.until_lag(trigger, expected).await;
+        let answer = observer.answer(trigger).await.unwrap();
+        let Rows::Partitions { partitions: rows } = Rows::of(&answer.sample) else { panic!("no partitions") };
+        let client: BaseConsumer = self.driver.client(&[]);
+        for row in &rows {
+            let ends = client.fetch_watermarks(&row.topic, row.partition.cast_signed(), WITHIN).unwrap();
+            assert_eq!([row.start, row.end].map(u64::cast_signed), [ends.0, ends.1], "{row}");
+        }
+        let lags: Vec<_> = rows.iter().map(|row| (row.end - row.committed.unwrap()).cast_signed()).collect();
+        assert_eq!(lags, self.lag_by_kafka());
     }
 }
 
@@ -104,17 +121,16 @@ async fn the_lag_of_a_share_group_is_what_kafkas_own_command_says() {
     let mut workers = ShareWorkers::start(&scene.cluster.bootstrap_servers(), &scene.group, &scene.topic, 1);
     workers.set(2);
     scene.produce(20);
-    observer.until_lag(&trigger, 0).await;
+    scene.until_lag(&observer, &trigger, 0).await;
     workers.set(0);
     scene.produce(10);
-    observer.until_lag(&trigger, 30).await;
+    scene.until_lag(&observer, &trigger, 30).await;
     assert_eq!(scene.lag_by_kafka(), [10; 3]);
-    let class = "org.apache.kafka.tools.consumer.group.ShareGroupCommand";
     let reset = ["--reset-offsets", "--to-earliest", "--execute", "--all-topics", "--group", &scene.group];
-    scene.cluster.command(class, &reset);
-    observer.until_lag(&trigger, 90).await;
+    scene.cluster.command(SHARE_GROUPS, &reset);
+    scene.until_lag(&observer, &trigger, 90).await;
     scene.driver.delete_records(&scene.topic, 0, 25).await;
-    observer.until_lag(&trigger, 65).await;
+    scene.until_lag(&observer, &trigger, 65).await;
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod kafka_outages;
 mod kafka_protocol;
 mod kafka_security;
 mod kafka_share;
+mod kafka_versions;
 mod limits;
 mod logs;
 mod manifests;

@@ -1,4 +1,4 @@
-//! A real Apache Kafka on free ports of this machine: one node, three, or one with every way to log in.
+//! A real Apache Kafka on free ports of this machine: one node of each version, three nodes, or one with every way to log in.
 //!
 //! Servers run under `run-while-stdin-is-open.sh`: they end with the test process, however that ends. Each kind is started once
 //! and shared; tests use topics and groups of their own (see [`unique`]).
@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
@@ -24,13 +24,25 @@ const JVM: [&str; 7] = [
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka=error",
 ];
 
+const BROKER: &str = "kafka.Kafka";
+
 /// The listeners of the secured broker besides its plain one.
 pub const LISTENERS: [&str; 8] = ["SASL", "SASLTLS", "TLS", "MTLS", "WRONGHOST", "OAUTH", "EXPIRED", LOST];
 /// The broker tells clients of this listener to go on at a host that is not there.
 const LOST: &str = "LOST";
 
+/// A version of Apache Kafka; `tests/services/kafka/pom.xml` names the patch release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    V2_8,
+    V3_9,
+    V4_3,
+}
+
 pub struct KafkaCluster {
+    version: Version,
     directory: PathBuf,
+    zookeeper: Option<Node>,
     nodes: Vec<Node>,
     controller_port: u16,
     listeners: Vec<(&'static str, u16)>,
@@ -44,20 +56,25 @@ struct Node {
 
 /// A broker that is its own controller.
 pub fn one_node() -> &'static KafkaCluster {
-    static CLUSTER: OnceLock<KafkaCluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| KafkaCluster::start("one", 1, &[]))
+    one_node_of(Version::V4_3)
+}
+
+/// A cluster with one broker of this version.
+pub fn one_node_of(version: Version) -> &'static KafkaCluster {
+    static CLUSTERS: [OnceLock<KafkaCluster>; 3] = [const { OnceLock::new() }; 3];
+    CLUSTERS[version as usize].get_or_init(|| KafkaCluster::start(version, &format!("one-{version:?}"), 1, &[]))
 }
 
 /// Three brokers; the first one is also the controller, so it is the others that tests may kill.
 pub fn three_nodes() -> &'static KafkaCluster {
     static CLUSTER: OnceLock<KafkaCluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| KafkaCluster::start("three", 3, &[]))
+    CLUSTER.get_or_init(|| KafkaCluster::start(Version::V4_3, "three", 3, &[]))
 }
 
 /// A broker with TLS, SASL and ACLs.
 pub fn secured() -> &'static KafkaCluster {
     static CLUSTER: OnceLock<KafkaCluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| KafkaCluster::start("secured", 1, &LISTENERS))
+    CLUSTER.get_or_init(|| KafkaCluster::start(Version::V4_3, "secured", 1, &LISTENERS))
 }
 
 /// A name that no other test uses.
@@ -66,35 +83,89 @@ pub fn unique(name: &str) -> String {
     format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
+// === impl Version ===
+
+impl Version {
+    /// The profile of `pom.xml` that lists its jars; the newest version needs none.
+    const fn profile(self) -> Option<&'static str> {
+        match self {
+            Self::V2_8 => Some("2.8"),
+            Self::V3_9 => Some("3.9"),
+            Self::V4_3 => None,
+        }
+    }
+
+    fn libs(self) -> PathBuf {
+        let folder = self.profile().map_or("kafka".to_owned(), |profile| format!("kafka-{profile}"));
+        root().join("target/services").join(folder).join("libs")
+    }
+
+    /// Settings of its nodes besides `node.properties`.
+    const fn properties(self) -> &'static str {
+        match self {
+            Self::V2_8 => "zookeeper.connect=127.0.0.1:@CONTROLLER_PORT@\n",
+            Self::V3_9 => "group.coordinator.rebalance.protocols=classic,consumer\n",
+            Self::V4_3 => "",
+        }
+    }
+
+    fn java(self) -> Command {
+        let mut command = Command::new("java");
+        command.args(JVM).arg("-cp").arg(self.libs().join("*")).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a class until the returned process is dropped; its pid and log go to this directory.
+    fn run(self, directory: &Path, class: &str, arguments: &[&str]) -> Child {
+        let log = fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
+        let mut process = Command::new(root().join("tests/services/run-while-stdin-is-open.sh"));
+        process.arg(directory.join("pid")).arg("java").args(JVM).arg("-cp").arg(self.libs().join("*"));
+        process.arg(class).args(arguments);
+        process.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        drop(fs::remove_file(directory.join("pid")));
+        process.spawn().unwrap()
+    }
+}
+
 // === impl KafkaCluster ===
 
 impl KafkaCluster {
-    fn start(name: &str, nodes: usize, listeners: &[&'static str]) -> Self {
-        jars();
-        let directory = root().join(format!("target/services/kafka/run-{}", std::process::id())).join(name);
+    fn start(version: Version, name: &str, nodes: usize, listeners: &[&'static str]) -> Self {
+        fetch(version);
+        let directory = runs().join(format!("run-{}", std::process::id())).join(name);
         fs::create_dir_all(&directory).unwrap();
         let mut ports = free_ports(1 + nodes + listeners.len()).into_iter();
+        let node = |name: &str, port| {
+            let directory = directory.join(name);
+            fs::create_dir_all(&directory).unwrap();
+            Node { port, directory, running: Mutex::default() }
+        };
         let controller_port = ports.next().unwrap();
-        let nodes: Vec<_> = (1..=nodes)
-            .map(|number| {
-                let directory = directory.join(number.to_string());
-                fs::create_dir_all(&directory).unwrap();
-                Node { port: ports.next().unwrap(), directory, running: Mutex::default() }
-            })
-            .collect();
+        // its KRaft has no transactions
+        let zookeeper = (version == Version::V2_8).then(|| node("zookeeper", controller_port));
+        let nodes: Vec<_> = (1..=nodes).map(|number| node(&number.to_string(), ports.next().unwrap())).collect();
         let listeners: Vec<_> = listeners.iter().copied().zip(ports).collect();
-        let cluster = Self { directory, nodes, controller_port, listeners };
+        let cluster = Self { version, directory, zookeeper, nodes, controller_port, listeners };
+        if let Some(zookeeper) = &cluster.zookeeper {
+            let Node { port, directory, .. } = zookeeper;
+            let text = format!(
+                "clientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\ndataDir={}\n",
+                directory.display()
+            );
+            fs::write(directory.join("server.properties"), text).unwrap();
+            cluster.run(zookeeper, "org.apache.zookeeper.server.quorum.QuorumPeerMain");
+        }
         if !cluster.listeners.is_empty() {
             cluster.make_certificates();
         }
         for number in 1..=cluster.nodes.len() {
             cluster.format(number);
         }
-        for number in 1..=cluster.nodes.len() {
-            cluster.run(number);
+        for node in &cluster.nodes {
+            cluster.run(node, BROKER);
         }
-        for number in 1..=cluster.nodes.len() {
-            cluster.wait_until_open(number);
+        for node in &cluster.nodes {
+            node.wait_until_open();
         }
         cluster
     }
@@ -135,8 +206,8 @@ impl KafkaCluster {
 
     /// Starts a killed node again.
     pub fn restart(&self, number: usize) {
-        self.run(number);
-        self.wait_until_open(number);
+        self.run(self.node(number), BROKER);
+        self.node(number).wait_until_open();
     }
 
     /// Lets alice see this topic and this group.
@@ -149,10 +220,37 @@ impl KafkaCluster {
     /// Runs one of Kafka's command line classes with the plain listener's servers, and returns what it prints.
     pub fn command(&self, class: &str, arguments: &[&str]) -> String {
         let servers = self.bootstrap_servers();
-        let output = java(class).args(["--bootstrap-server", &servers]).args(arguments).output().unwrap();
+        let mut command = self.version.java();
+        let output = command.args([class, "--bootstrap-server", &servers]).args(arguments).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{class}: {text}{}", String::from_utf8_lossy(&output.stderr));
         text
+    }
+
+    /// Starts Kafka's own consumer, which commits nothing and runs until the returned process is dropped.
+    pub fn consumer(&self, group: &str, topic: &str, protocol: &str, client_id: &str) -> Child {
+        let class = match self.version {
+            Version::V2_8 => "kafka.tools.ConsoleConsumer",
+            Version::V3_9 | Version::V4_3 => "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        };
+        let directory = self.directory.join(format!("{group}-{client_id}"));
+        fs::create_dir(&directory).unwrap();
+        let servers = self.bootstrap_servers();
+        let mut arguments = vec!["--bootstrap-server", &servers, "--group", group, "--topic", topic];
+        let (protocol, client_id) = (format!("group.protocol={protocol}"), format!("client.id={client_id}"));
+        for property in [&protocol, &client_id, "enable.auto.commit=false"] {
+            arguments.extend(["--consumer-property", property]);
+        }
+        self.version.run(&directory, class, &arguments)
+    }
+
+    /// Runs Kafka's own command for consumer groups.
+    pub fn consumer_groups(&self, arguments: &[&str]) -> String {
+        let class = match self.version {
+            Version::V2_8 => "kafka.admin.ConsumerGroupCommand",
+            Version::V3_9 | Version::V4_3 => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        };
+        self.command(class, arguments)
     }
 
     fn node(&self, number: usize) -> &Node {
@@ -168,8 +266,12 @@ impl KafkaCluster {
     fn format(&self, number: usize) {
         let node = self.node(number);
         fs::write(node.directory.join("server.properties"), self.properties(number)).unwrap();
-        let mut format = java("kafka.tools.StorageTool");
-        format.args(["format", "--cluster-id", CLUSTER_ID, "--config"]).arg(node.directory.join("server.properties"));
+        if self.zookeeper.is_some() {
+            return;
+        }
+        let mut format = self.version.java();
+        format.args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"]);
+        format.arg(node.directory.join("server.properties"));
         if !self.listeners.is_empty() {
             for user in ["alice", "bob"] {
                 for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
@@ -184,17 +286,22 @@ impl KafkaCluster {
     fn properties(&self, number: usize) -> String {
         let services = root().join("tests/services/kafka");
         let mut text = fs::read_to_string(services.join("node.properties")).unwrap();
+        text.push_str(self.version.properties());
         if !self.listeners.is_empty() {
             text.push_str(&fs::read_to_string(services.join("secured.properties")).unwrap());
         }
         let node = self.node(number);
-        let controls = number == 1;
+        let (roles, controls) = match (&self.zookeeper, number) {
+            (Some(_), _) => ("", false),
+            (None, 1) => ("broker,controller", true),
+            (None, _) => ("broker", false),
+        };
         let more: Vec<_> = self.listeners.iter().map(|(name, port)| format!(",{name}://127.0.0.1:{port}")).collect();
         let advertised = more.concat().replace("LOST://127.0.0.1", "LOST://lost.invalid");
         let directory = if self.listeners.is_empty() { &node.directory } else { &self.directory };
         let controller = format!("CONTROLLER://127.0.0.1:{},", self.controller_port);
         for (name, value) in [
-            ("ROLES", if controls { "broker,controller" } else { "broker" }.to_owned()),
+            ("ROLES", roles.to_owned()),
             ("NODE", number.to_string()),
             ("CONTROLLER_PORT", self.controller_port.to_string()),
             ("CONTROLLER_LISTENER", if controls { controller } else { String::new() }),
@@ -209,30 +316,10 @@ impl KafkaCluster {
         text
     }
 
-    fn run(&self, number: usize) {
-        let node = self.node(number);
-        let log = fs::File::options().create(true).append(true).open(node.directory.join("log")).unwrap();
-        let mut server = Command::new(root().join("tests/services/run-while-stdin-is-open.sh"));
-        server.arg(node.directory.join("pid")).arg("java").args(JVM).arg("-cp").arg(class_path());
-        server.arg("kafka.Kafka").arg(node.directory.join("server.properties"));
-        server.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
-        drop(fs::remove_file(node.directory.join("pid")));
-        *node.running.lock().unwrap() = Some(server.spawn().unwrap());
-    }
-
-    fn wait_until_open(&self, number: usize) {
-        let node = self.node(number);
-        let begun = tokio::time::Instant::now();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, node.port));
-        while TcpStream::connect(address).is_err() {
-            let ended = node.running.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
-            if ended.is_some() || begun.elapsed() > STARTS_WITHIN {
-                let mut log = String::new();
-                fs::File::open(node.directory.join("log")).unwrap().read_to_string(&mut log).unwrap();
-                panic!("node {number} did not start ({ended:?}):\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    fn run(&self, node: &Node, class: &str) {
+        let config = node.directory.join("server.properties");
+        let child = self.version.run(&node.directory, class, &[config.to_str().unwrap()]);
+        *node.running.lock().unwrap() = Some(child);
     }
 
     fn signal(&self, number: usize, signal: &str) {
@@ -242,43 +329,53 @@ impl KafkaCluster {
     }
 }
 
+impl Node {
+    fn wait_until_open(&self) {
+        let begun = tokio::time::Instant::now();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        while TcpStream::connect(address).is_err() {
+            let ended = self.running.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
+            if ended.is_some() || begun.elapsed() > STARTS_WITHIN {
+                let mut log = String::new();
+                fs::File::open(self.directory.join("log")).unwrap().read_to_string(&mut log).unwrap();
+                panic!("{} did not start ({ended:?}):\n{log}", self.directory.display());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn class_path() -> PathBuf {
-    root().join("target/services/kafka/libs/*")
-}
-
-fn java(class: &str) -> Command {
-    let mut command = Command::new("java");
-    command.args(JVM).arg("-cp").arg(class_path()).arg(class).stdin(Stdio::null());
-    command
-}
-
 /// A Java program of one file, with Kafka's classes.
 pub fn java_source(file: &Path) -> Command {
-    let mut command = Command::new("java");
-    command.args(JVM).arg("-cp").arg(class_path()).arg(file);
+    let mut command = Version::V4_3.java();
+    command.arg(file);
     command
 }
 
 /// Fetches the jars where `make test` has not done so, and removes what earlier runs left behind.
-fn jars() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let folder = root().join("target/services/kafka");
-        let fetched = Command::new(root().join("tests/services/kafka/fetch.sh")).arg(folder.join("libs")).status();
-        assert!(fetched.unwrap().success(), "the jars of Kafka could not be fetched");
-        for entry in fs::read_dir(&folder).unwrap().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(pid) = name.strip_prefix("run-")
-                && !Path::new("/proc").join(pid).exists()
-            {
-                drop(fs::remove_dir_all(entry.path()));
-            }
+fn fetch(version: Version) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut script = Command::new(root().join("tests/services/kafka/fetch.sh"));
+    let fetched = script.arg(version.libs()).args(version.profile()).status();
+    assert!(fetched.unwrap().success(), "the jars of Kafka could not be fetched");
+    for entry in fs::read_dir(runs()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(pid) = name.strip_prefix("run-")
+            && !Path::new("/proc").join(pid).exists()
+        {
+            drop(fs::remove_dir_all(entry.path()));
         }
-    });
+    }
+}
+
+/// Each process has a folder of its own for its clusters.
+fn runs() -> PathBuf {
+    root().join("target/services/kafka")
 }
 
 fn free_ports(count: usize) -> Vec<u16> {

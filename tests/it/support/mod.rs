@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod explain;
 pub mod iam;
 pub mod kafka;
+pub mod kafka_scene;
 pub mod keda_client;
 pub mod manifests;
 pub mod mock_cluster;

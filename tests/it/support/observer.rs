@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use keda_stream_scaler::lag::SourceError;
+use keda_stream_scaler::lag::{GroupObservation, Observation, Observe as _, SourceError};
 use keda_stream_scaler::sampler::{Answer, Rows, Sampler};
 use keda_stream_scaler::scaling::{Decision, Step, decide};
 use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::Metrics;
-use keda_stream_scaler::trigger::Trigger;
+use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep};
 
 use super::driver::WITHIN;
@@ -26,10 +27,7 @@ impl Observer {
 
     /// With this text as the connections file.
     pub fn with_connections(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("connections.yaml");
-        fs::write(&file, text).unwrap();
-        Self::with(Connections::read(&file).unwrap())
+        Self::with(connections(text))
     }
 
     fn with(connections: Connections) -> Self {
@@ -72,6 +70,31 @@ impl Observer {
     }
 }
 
+/// Reads a connections file with this text.
+pub fn connections(text: &str) -> Connections {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("connections.yaml");
+    fs::write(&file, text).unwrap();
+    Connections::read(&file).unwrap()
+}
+
+/// Reads the sources of these triggers, all on one backend, in one round, and returns the outcome for each consumer group.
+pub async fn round(sources: &Sources, triggers: &[Trigger]) -> HashMap<String, Result<GroupObservation, SourceError>> {
+    let (came, outcomes) = mpsc::channel();
+    let report = move |source: &Arc<SourceRef>, outcome: Result<Observation, SourceError>| {
+        let SourceRef::Kafka(source) = source.as_ref() else { panic!("a Kafka source") };
+        let group = outcome.map(|observation| match observation {
+            Observation::Kafka(group) => group,
+            other => panic!("{other:?}"),
+        });
+        came.send((source.group.to_string(), group)).unwrap();
+    };
+    let due: Vec<_> = triggers.iter().map(|trigger| Arc::new(trigger.source.clone())).collect();
+    let backend = sources.admit("shop", &due[0]).unwrap();
+    sources.observe(&backend, due, Arc::new(report)).await;
+    outcomes.iter().collect()
+}
+
 pub fn judge(trigger: &Trigger, answer: &Answer) -> Decision {
     decide(&trigger.policy, &trigger.source, &answer.sample).unwrap()
 }
@@ -82,10 +105,12 @@ pub fn activity(decision: &Decision) -> i64 {
     decision.steps.iter().find_map(compared).unwrap()
 }
 
-/// A trigger of these keys, looked at every 2 s.
+/// A trigger of these keys, read every 2 s, whose value is not limited by partitions.
 pub fn trigger(metadata: &[(&str, &str)]) -> Trigger {
-    let base = [("source", "kafka"), ("pollInterval", "2s"), ("allowIdleConsumers", "true")];
-    let metadata: HashMap<_, _> =
-        base.iter().chain(metadata).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Trigger::parse(&metadata).unwrap()
+    let base = [("source", "kafka"), ("pollInterval", "2s")];
+    let unlimited = [("allowIdleConsumers", "true")];
+    let by_lag = metadata.iter().all(|(key, _)| *key != "scaleOn");
+    let base = base.iter().chain(unlimited.iter().filter(|_| by_lag));
+    let metadata = base.chain(metadata).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Trigger::parse(&metadata.collect()).unwrap()
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# fetch.sh DIRECTORY: brings the jars of pom.xml into DIRECTORY, once for each version of pom.xml.
+# fetch.sh DIRECTORY [PROFILE]: brings the jars of pom.xml, or of a profile of it, into DIRECTORY, once for each version of pom.xml.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 libs=$1
@@ -10,5 +10,5 @@ wanted=$(cksum <"$here/pom.xml")
 if [ "$(cat "$libs/.pom" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
 rm -rf "$libs"
 mkdir -p "$libs"
-mvn --quiet --batch-mode --file "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(cd "$libs" && pwd)"
+mvn --quiet --batch-mode ${2:+"--activate-profiles=$2"} --file "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$(cd "$libs" && pwd)"
 echo "$wanted" >"$libs/.pom"
