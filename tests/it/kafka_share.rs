@@ -130,7 +130,8 @@ async fn the_lag_of_a_share_group_is_what_kafkas_own_command_says() {
     scene.cluster.command(SHARE_GROUPS, &reset);
     scene.until_lag(&observer, &trigger, 90).await;
     scene.driver.delete_records(&scene.topic, 0, 25).await;
-    scene.until_lag(&observer, &trigger, 65).await;
+    // starts of logs are not read in each round
+    scene.until_lag(&Observer::new(), &trigger, 65).await;
 }
 
 #[tokio::test]

@@ -36,6 +36,11 @@ impl Scene {
         let cluster = one_node_of(version);
         let driver = Driver::new(cluster.bootstrap_servers());
         let scene = Self { cluster, driver, topic: unique("orders"), group: unique("order-service") };
+        // a broker that has just started has neither a controller nor coordinators
+        let client: BaseConsumer = scene.driver.client(&[("group.id", &scene.group)]);
+        let mut first = TopicPartitionList::new();
+        first.add_partition(&scene.topic, 0);
+        client.committed_offsets(first, WITHIN).unwrap();
         scene.driver.create_topic(&scene.topic, partitions, 1, &[]).await;
         scene
     }
