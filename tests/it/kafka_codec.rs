@@ -8,11 +8,15 @@ use kafka_wire::{
     metadata_response as topics, offset_fetch_response as commits, share_group_describe_response as described,
 };
 use kafka_wire_core::{ApiVersion, Bytes, BytesMut, DecodeLimits, KafkaDecode, KafkaEncode, Uuid};
+use keda_stream_scaler::lag::{Offset, PartitionId, TopicId};
 use keda_stream_scaler::source::kafka::protocol::{
-    ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, DescribedMember, ErrorCode, FetchedOffset,
-    FetchedTopic, FindCoordinator, GroupOffsets, Isolation, ListOffsets, ListedOffset, ListedTopic, Malformed,
-    Metadata, OffsetAt, OffsetFetch, PartitionLeader, Reader, Request, SaslAuthenticate, ShareGroupDescribe,
-    ShareGroupTopics, ShareOffset, Writer,
+    ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, ErrorCode, FindCoordinator, Isolation,
+    ListOffsets, ListedTopic, Malformed, Metadata, OffsetAt, OffsetFetch, Reader, Request, SaslAuthenticate,
+    ShareGroupDescribe, ShareOffset, Writer,
+};
+use keda_stream_scaler::source::kafka::transport::{
+    Broker, BrokerId, GroupAsk, Leader, LeaderEpoch, OffsetAndEpoch, PartitionsAsk, Progress, Topic, TopicPartition,
+    TopicPartitions,
 };
 use proptest::prelude::*;
 
@@ -47,12 +51,32 @@ fn groups() -> Vec<Arc<str>> {
 
 fn listed_topics() -> Vec<ListedTopic> {
     let topic = |name: &str, partitions| ListedTopic { name: name.into(), partitions };
-    vec![topic("t", vec![(0, 4), (7, -1)]), topic("ünicode", Vec::new())]
+    let partitions = vec![(PartitionId(0), Some(LeaderEpoch(4))), (PartitionId(7), None)];
+    vec![topic("t", partitions), topic("ünicode", Vec::new())]
 }
 
-fn fetched_topics(ids: [u128; 2]) -> Vec<FetchedTopic> {
-    let topic = |(name, partitions): (&str, _), id| FetchedTopic { name: name.into(), id, partitions };
-    [("t", vec![0, 7]), ("ünicode", Vec::new())].into_iter().zip(ids).map(|(of, id)| topic(of, id)).collect()
+/// Two topics of these ids.
+fn named(ids: [u128; 2]) -> PartitionsAsk {
+    let topics = [("t", vec![PartitionId(0), PartitionId(7)]), ("ünicode", Vec::new())].into_iter().zip(ids);
+    let topic = |((name, partitions), id): ((&str, _), u128)| TopicPartitions {
+        name: name.into(),
+        id: (id != 0).then_some(TopicId(id)),
+        partitions,
+    };
+    PartitionsAsk::Named(topics.map(topic).collect())
+}
+
+fn of_group(partitions: PartitionsAsk) -> [GroupAsk; 1] {
+    [GroupAsk { group: "g".into(), partitions }]
+}
+
+/// The third partition of a topic.
+fn third() -> TopicPartition {
+    TopicPartition { topic: "t".into(), partition: PartitionId(3) }
+}
+
+fn epoch(epoch: u32, from: i16, version: i16) -> Option<LeaderEpoch> {
+    (version >= from).then_some(LeaderEpoch(epoch))
 }
 
 #[test]
@@ -62,15 +86,13 @@ fn requests_are_written_as_another_codec_writes_them() {
         check::<_, wire::MetadataRequest>(&Metadata { topics });
     }
     check::<_, wire::FindCoordinatorRequest>(&FindCoordinator { groups: &groups });
-    for (topics, newest) in [
-        (None, 9),
-        (Some(fetched_topics([0, 0])), 9),
-        (Some(fetched_topics([5, 0])), 9),
-        (Some(fetched_topics([5, 6])), 10),
-    ] {
-        let groups = [GroupOffsets { group: "g".into(), topics }];
+    for (partitions, newest) in
+        [(PartitionsAsk::AllCommitted, 9), (named([0, 0]), 9), (named([5, 0]), 9), (named([5, 6]), 10)]
+    {
+        let groups = of_group(partitions);
         assert_eq!(OffsetFetch { groups: &groups }.newest(), newest);
         check::<_, wire::OffsetFetchRequest>(&OffsetFetch { groups: &groups });
+        check::<_, wire::DescribeShareGroupOffsetsRequest>(&DescribeShareGroupOffsets { groups: &groups });
     }
     for (at, isolation) in
         [(OffsetAt::Earliest, Isolation::ReadUncommitted), (OffsetAt::Latest, Isolation::ReadCommitted)]
@@ -81,10 +103,6 @@ fn requests_are_written_as_another_codec_writes_them() {
     check::<_, wire::DescribeGroupsRequest>(&DescribeGroups { groups: &groups });
     check::<_, wire::ConsumerGroupDescribeRequest>(&ConsumerGroupDescribe { groups: &groups });
     check::<_, wire::ShareGroupDescribeRequest>(&ShareGroupDescribe { groups: &groups });
-    for topics in [None, Some(vec![("t".into(), vec![0, 7])])] {
-        let groups = [ShareGroupTopics { group: "g".into(), topics }];
-        check::<_, wire::DescribeShareGroupOffsetsRequest>(&DescribeShareGroupOffsets { groups: &groups });
-    }
     check::<_, wire::SaslAuthenticateRequest>(&SaslAuthenticate { words: b"\0me\0secret" });
 }
 
@@ -93,14 +111,14 @@ fn committed(version: i16) -> Bytes {
     let mut answer = wire::OffsetFetchResponse::default();
     if version < OffsetFetch::BATCHES_FROM {
         let mut row = commits::OffsetFetchResponsePartition::default();
-        (row.partition_index, row.committed_offset, row.error_code) = (3, 41, 29);
+        (row.partition_index, row.committed_offset) = (3, 41);
         row.committed_leader_epoch = if version >= 5 { 6 } else { -1 };
         let mut topic = commits::OffsetFetchResponseTopic::default();
         (topic.name, topic.partitions) = ("t".into(), vec![row]);
         answer.topics = vec![topic];
     } else {
         let mut row = commits::OffsetFetchResponsePartitions::default();
-        (row.partition_index, row.committed_offset, row.error_code) = (3, 41, 29);
+        (row.partition_index, row.committed_offset) = (3, 41);
         row.committed_leader_epoch = 6;
         let mut topic = commits::OffsetFetchResponseTopics::default();
         topic.partitions = vec![row];
@@ -118,19 +136,18 @@ fn committed(version: i16) -> Bytes {
 
 #[test]
 fn committed_offsets_are_read_as_another_codec_writes_them() {
-    let groups = [GroupOffsets { group: "g".into(), topics: Some(fetched_topics([5, 6])) }];
+    let groups = of_group(named([5, 6]));
     for version in OffsetFetch::VERSIONS {
         let read = answer(&OffsetFetch { groups: &groups }, version, &committed(version)).unwrap();
-        let error = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
-        let leader_epoch = if version >= 5 { 6 } else { -1 };
-        let row = FetchedOffset { topic: "t".into(), partition: 3, offset: 41, leader_epoch, error };
-        assert_eq!((&*read[0].group, &read[0].offsets), ("g", &vec![row]), "{version}");
+        let committed = OffsetAndEpoch { offset: Offset(41), epoch: epoch(6, 5, version) };
+        let rows = vec![(third(), Ok(Progress::Committed(committed)))];
+        assert_eq!(read, [("g".into(), Ok(rows))], "{version}");
     }
 }
 
 fn share_offsets(version: i16) -> Bytes {
     let mut row = shares::DescribeShareGroupOffsetsResponsePartition::default();
-    (row.partition_index, row.start_offset, row.lag, row.error_code) = (3, 41, 7, 29);
+    (row.partition_index, row.start_offset, row.lag) = (3, 41, 7);
     let mut topic = shares::DescribeShareGroupOffsetsResponseTopic::default();
     (topic.topic_name, topic.partitions) = ("t".into(), vec![row]);
     let mut group = shares::DescribeShareGroupOffsetsResponseGroup::default();
@@ -144,9 +161,8 @@ fn share_offsets(version: i16) -> Bytes {
 fn offsets_of_share_groups_are_read_as_another_codec_writes_them() {
     for version in DescribeShareGroupOffsets::VERSIONS {
         let read = answer(&DescribeShareGroupOffsets { groups: &[] }, version, &share_offsets(version)).unwrap();
-        let error = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
-        let row = ShareOffset { topic: "t".into(), partition: 3, start_offset: 41, lag: 7, error };
-        assert_eq!((&*read[0].group, &read[0].offsets), ("g", &vec![row]), "{version}");
+        let rows = vec![(third(), Ok(ShareOffset { start_offset: 41, lag: 7 }))];
+        assert_eq!(read, [("g".into(), Ok(rows))], "{version}");
     }
 }
 
@@ -168,15 +184,17 @@ fn share_group(version: i16) -> Bytes {
 fn members_of_share_groups_are_read_as_another_codec_writes_them() {
     for version in ShareGroupDescribe::VERSIONS {
         let read = answer(&ShareGroupDescribe { groups: &[] }, version, &share_group(version)).unwrap();
-        let member =
-            DescribedMember { id: "m".into(), client_id: "c".into(), assignment: vec![("t".into(), vec![0, 2])] };
-        assert_eq!((&*read[0].group, &*read[0].state, &read[0].members), ("g", "Stable", &vec![member]), "{version}");
+        let (group, state) = &read[0];
+        let state = state.as_ref().unwrap();
+        let assigned: Vec<_> = state.members[0].assignment.iter().map(|of| (&*of.topic, of.partition.0)).collect();
+        assert_eq!((&**group, &*state.state, &*state.members[0].id), ("g", "Stable", "m"), "{version}");
+        assert_eq!((&*state.members[0].client_id, assigned), ("c", vec![("t", 0), ("t", 2)]), "{version}");
     }
 }
 
 fn log_ends(version: i16) -> Bytes {
     let mut row = ends::ListOffsetsPartitionResponse::default();
-    (row.partition_index, row.offset, row.error_code) = (3, 1 << 40, 6);
+    (row.partition_index, row.offset) = (3, 1 << 40);
     row.leader_epoch = if version >= 4 { 8 } else { -1 };
     let mut topic = ends::ListOffsetsTopicResponse::default();
     (topic.name, topic.partitions) = ("t".into(), vec![row]);
@@ -192,21 +210,42 @@ const ENDS: ListOffsets<'static> =
 fn ends_of_logs_are_read_as_another_codec_writes_them() {
     for version in ListOffsets::VERSIONS {
         let read = answer(&ENDS, version, &log_ends(version)).unwrap();
-        let error = ErrorCode::NOT_LEADER_OR_FOLLOWER;
-        let leader_epoch = if version >= 4 { 8 } else { -1 };
-        let row = ListedOffset { topic: "t".into(), partition: 3, error, offset: 1 << 40, leader_epoch };
-        assert_eq!(read, [row], "{version}");
+        let end = OffsetAndEpoch { offset: Offset(1 << 40), epoch: epoch(8, 4, version) };
+        assert_eq!(read, [(third(), Ok(Some(end)))], "{version}");
     }
+}
+
+/// The error of a row comes in place of its value.
+#[test]
+fn errors_of_rows_are_read() {
+    let mut row = ends::ListOffsetsPartitionResponse::default();
+    (row.partition_index, row.offset, row.error_code) = (3, 5, 6);
+    let mut topic = ends::ListOffsetsTopicResponse::default();
+    (topic.name, topic.partitions) = ("t".into(), vec![row]);
+    let mut ends = wire::ListOffsetsResponse::default();
+    ends.topics = vec![topic];
+    let read = answer(&ENDS, 7, &encoded(&ends, 7)).unwrap();
+    assert_eq!(read, [(third(), Err(ErrorCode::NOT_LEADER_OR_FOLLOWER))]);
+
+    let mut group = commits::OffsetFetchResponseGroup::default();
+    (group.group_id, group.error_code) = ("g".into(), 30);
+    let mut fetched = wire::OffsetFetchResponse::default();
+    fetched.groups = vec![group];
+    let groups = of_group(named([5, 6]));
+    let read = answer(&OffsetFetch { groups: &groups }, 8, &encoded(&fetched, 8)).unwrap();
+    assert_eq!(read, [("g".into(), Err(ErrorCode::GROUP_AUTHORIZATION_FAILED))]);
 }
 
 fn cluster(version: i16) -> Bytes {
     let mut broker = topics::MetadataResponseBroker::default();
     (broker.node_id, broker.host, broker.port) = (5, "b5".into(), 9093);
     let mut partition = topics::MetadataResponsePartition::default();
-    (partition.partition_index, partition.leader_id, partition.replica_nodes) = (2, -1, vec![5, 6]);
+    (partition.partition_index, partition.leader_id, partition.replica_nodes) = (2, 5, vec![5, 6]);
+    let mut leaderless = topics::MetadataResponsePartition::default();
+    (leaderless.partition_index, leaderless.leader_id) = (1, -1);
     partition.leader_epoch = if version >= 7 { 9 } else { -1 };
     let mut topic = topics::MetadataResponseTopic::default();
-    (topic.name, topic.partitions) = (Some("t".into()), vec![partition]);
+    (topic.name, topic.partitions) = (Some("t".into()), vec![partition, leaderless]);
     let mut answer = wire::MetadataResponse::default();
     (answer.brokers, answer.topics) = (vec![broker], vec![topic]);
     encoded(&answer, version)
@@ -216,10 +255,10 @@ fn cluster(version: i16) -> Bytes {
 fn brokers_and_leaders_are_read_as_another_codec_writes_them() {
     for version in Metadata::VERSIONS {
         let read = answer(&Metadata { topics: None }, version, &cluster(version)).unwrap();
-        let broker = (read.brokers[0].id, &*read.brokers[0].host, read.brokers[0].port);
-        assert_eq!(broker, (5, "b5", 9093), "{version}");
-        let leader = PartitionLeader { partition: 2, leader: -1, epoch: if version >= 7 { 9 } else { -1 } };
-        assert_eq!((&*read.topics[0].name, &read.topics[0].leaders), ("t", &vec![leader]), "{version}");
+        assert_eq!(read.brokers, [Broker { id: BrokerId(5), host: "b5".into(), port: 9093 }], "{version}");
+        let leader = Leader { broker: BrokerId(5), epoch: epoch(9, 7, version) };
+        let topic = Topic { id: None, partitions: vec![(PartitionId(1), None), (PartitionId(2), Some(leader))] };
+        assert_eq!(read.topics, [("t".into(), Ok(topic))], "{version}");
     }
 }
 
@@ -244,7 +283,7 @@ proptest! {
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             let before = std::mem::replace(&mut bytes[at], byte);
-            let groups = [GroupOffsets { group: "g".into(), topics: Some(fetched_topics([5, 6])) }];
+            let groups = of_group(named([5, 6]));
             let _ = answer(&OffsetFetch { groups: &groups }, version, &bytes);
             let _ = answer(&ENDS, version, &bytes);
             let _ = answer(&DescribeShareGroupOffsets { groups: &[] }, 1, &bytes);

@@ -11,8 +11,8 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::{DialError, Dialer, LoggedIn};
-use super::protocol::{BrokerNode, Connection};
-use super::transport::{BrokerId, RowError};
+use super::protocol::Connection;
+use super::transport::{Broker, BrokerId, RowError};
 use crate::source::network::Address;
 use crate::source::shared::Shared;
 
@@ -45,19 +45,17 @@ impl Brokers {
     }
 
     /// Takes where brokers say that they are. Connections to where none is any more are closed when they are not used.
-    pub(super) fn learn(&self, brokers: &[BrokerNode]) {
+    pub(super) fn learn(&self, brokers: &[Broker]) {
         let mut state = self.state();
-        state.known = brokers.iter().filter_map(|broker| Some((BrokerId(broker.id), address(broker)?))).collect();
+        state.known = brokers.iter().map(|broker| (broker.id, address(broker))).collect();
         let State { known, connections, .. } = &mut *state;
         connections
             .retain(|address, _| known.values().any(|known| known == address) || self.bootstrap.contains(address));
     }
 
     /// Takes where one broker says that it is.
-    pub(super) fn learn_one(&self, broker: &BrokerNode) {
-        if let Some(address) = address(broker) {
-            self.state().known.insert(BrokerId(broker.id), address);
-        }
+    pub(super) fn learn_one(&self, broker: &Broker) {
+        self.state().known.insert(broker.id, address(broker));
     }
 
     /// Whether it is known where a broker is.
@@ -144,8 +142,8 @@ fn usable(shared: &Arc<Shared<LoggedIn, DialError>>) -> Option<Arc<LoggedIn>> {
     (lasts && latest.connection.is_open()).then_some(latest)
 }
 
-fn address(broker: &BrokerNode) -> Option<Address> {
-    Some(Address { host: broker.host.clone(), port: u16::try_from(broker.port).ok().filter(|port| *port > 0)? })
+fn address(broker: &Broker) -> Address {
+    Address { host: broker.host.clone(), port: broker.port }
 }
 
 /// `host:port`, or what it is instead.

@@ -16,6 +16,7 @@ mod group_topics;
 mod group_types;
 mod job;
 mod log_starts;
+mod model;
 pub mod protocol;
 mod reach;
 mod tls;

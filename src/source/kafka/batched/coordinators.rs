@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 use super::Asking;
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
-use crate::source::kafka::protocol::{Coordinator, FindCoordinator};
-use crate::source::kafka::transport::{BrokerId, GroupId, RowError};
+use crate::source::kafka::protocol::{FindCoordinator, Row};
+use crate::source::kafka::transport::{Broker, BrokerId, GroupId, RowError};
 use crate::telemetry::UpstreamApi;
 
 /// Groups in one request.
@@ -31,26 +31,31 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// What is asked about groups.
 pub(super) trait Question: Send + Sync + 'static {
     /// What is wanted of a group.
-    type Of: Send + Sync + 'static;
+    type Of: OfGroup;
     /// The request.
     const API: UpstreamApi;
     /// What the coordinator reports about a group.
     type Answer: Send + 'static;
 
-    /// How many rows the answer may have.
-    fn weight(of: &Self::Of) -> usize;
-
     /// Asks a coordinator.
     fn ask(
         asking: &Asking,
         connection: &LoggedIn,
-        asked: &[(GroupId, Self::Of)],
+        asked: &[Self::Of],
         until: Instant,
     ) -> impl Future<Output = Result<Answers<Self::Answer>, RowError>> + Send;
 }
 
+/// What is wanted of one group.
+pub(super) trait OfGroup: Send + Sync + 'static {
+    /// The group.
+    fn group(&self) -> &GroupId;
+    /// How many rows the answer may have.
+    fn weight(&self) -> usize;
+}
+
 type Answers<V> = Vec<(GroupId, Result<V, RowError>)>;
-type Asked<Q> = Vec<(GroupId, <Q as Question>::Of)>;
+type Asked<Q> = Vec<<Q as Question>::Of>;
 
 /// One round of a question.
 struct Round<Q: Question> {
@@ -97,10 +102,10 @@ impl<Q: Question> Round<Q> {
     fn known(&self, asked: Asked<Q>) -> (HashMap<BrokerId, Asked<Q>>, Asked<Q>) {
         let (mut known, mut unknown) = (HashMap::<_, Asked<Q>>::new(), Vec::new());
         let coordinators = self.asking.coordinators();
-        for (group, of) in asked {
-            match coordinators.get(&group) {
-                Some(broker) => known.entry(*broker).or_default().push((group, of)),
-                None => unknown.push((group, of)),
+        for of in asked {
+            match coordinators.get(of.group()) {
+                Some(broker) => known.entry(*broker).or_default().push(of),
+                None => unknown.push(of),
             }
         }
         (known, unknown)
@@ -111,7 +116,7 @@ impl<Q: Question> Round<Q> {
         if asked.is_empty() {
             return HashMap::new();
         }
-        let groups: Vec<_> = asked.iter().map(|(group, _)| group.clone()).collect();
+        let groups: Vec<_> = asked.iter().map(|of| of.group().clone()).collect();
         let (found, general) = match find(&self.asking, &groups, self.until).await {
             Ok(found) => (found, RowError::Broker("the group is not in the answer".to_owned())),
             Err(error) => (Vec::new(), error),
@@ -122,20 +127,20 @@ impl<Q: Question> Round<Q> {
             if coordinators.len() > MOST_REMEMBERED {
                 coordinators.clear();
             }
-            for Coordinator { group, error, broker } in found {
-                match row_error(error) {
-                    None => {
+            for (group, broker) in found {
+                match broker {
+                    Ok(broker) => {
+                        coordinators.insert(group, broker.id);
                         self.asking.brokers.learn_one(&broker);
-                        coordinators.insert(group, BrokerId(broker.id));
                     }
-                    Some(error) => drop(errors.insert(group, error)),
+                    Err(error) => drop(errors.insert(group, row_error(error))),
                 }
             }
         }
         let (known, unknown) = self.known(asked);
-        for (group, _) in unknown {
-            let error = errors.remove(&group).unwrap_or_else(|| general.clone());
-            self.tell(group, Err(error));
+        for of in unknown {
+            let error = errors.remove(of.group()).unwrap_or_else(|| general.clone());
+            self.tell(of.group().clone(), Err(error));
         }
         known
     }
@@ -162,19 +167,20 @@ impl<Q: Question> Round<Q> {
             Err(error) => (HashMap::new(), error),
         };
         let mut again = Vec::new();
-        for (group, of) in asked {
-            let answer = answers.remove(&group).unwrap_or_else(|| Err(general.clone()));
+        for of in asked {
+            let group = of.group();
+            let answer = answers.remove(group).unwrap_or_else(|| Err(general.clone()));
             if let Err(RowError::Moving(_) | RowError::Unreachable(_) | RowError::Overdue(_)) = &answer {
                 let mut coordinators = self.asking.coordinators();
-                if coordinators.get(&group) == Some(&broker) {
-                    coordinators.remove(&group);
+                if coordinators.get(group) == Some(&broker) {
+                    coordinators.remove(group);
                 }
             }
             match answer {
                 Err(RowError::Moving(_) | RowError::Unreachable(_)) if self.may_ask_again(attempt) => {
-                    again.push((group, of));
+                    again.push(of);
                 }
-                answer => self.tell(group, answer),
+                answer => self.tell(group.clone(), answer),
             }
         }
         if !again.is_empty() {
@@ -193,16 +199,16 @@ impl<Q: Question> Round<Q> {
 fn chunks<Q: Question>(asked: Asked<Q>) -> Vec<Asked<Q>> {
     let mut chunks: Vec<Asked<Q>> = Vec::new();
     let mut rows = 0;
-    for (group, of) in asked {
-        let weight = Q::weight(&of);
+    for of in asked {
+        let weight = of.weight();
         match chunks.last_mut() {
             Some(chunk) if chunk.len() < MAX_GROUPS && rows + weight <= MAX_ROWS => {
                 rows += weight;
-                chunk.push((group, of));
+                chunk.push(of);
             }
             _ => {
                 rows = weight;
-                chunks.push(vec![(group, of)]);
+                chunks.push(vec![of]);
             }
         }
     }
@@ -210,7 +216,7 @@ fn chunks<Q: Question>(asked: Asked<Q>) -> Vec<Asked<Q>> {
 }
 
 /// Asks any broker for coordinators.
-async fn find(asking: &Asking, groups: &[GroupId], until: Instant) -> Result<Vec<Coordinator>, RowError> {
+async fn find(asking: &Asking, groups: &[GroupId], until: Instant) -> Result<Vec<(GroupId, Row<Broker>)>, RowError> {
     let connection = asking.any(None, UpstreamApi::KafkaFindCoordinator, until).await?;
     let batches =
         connection.version::<FindCoordinator<'_>>().is_ok_and(|version| version >= FindCoordinator::BATCHES_FROM);

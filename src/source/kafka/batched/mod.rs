@@ -87,7 +87,7 @@ impl Batched {
     fn coordinators<Q: Question>(
         &self,
         question: Q,
-        asked: Vec<(GroupId, Q::Of)>,
+        asked: Vec<Q::Of>,
         deadline: Duration,
     ) -> Rows<GroupId, Q::Answer> {
         let (rows, answer) = mpsc::unbounded_channel();
@@ -175,10 +175,9 @@ impl ClusterTransport for Batched {
     }
 
     fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows> {
-        let asked = ask.into_iter().map(|GroupAsk { group, partitions }| (group, partitions)).collect();
         match of {
-            GroupType::Consumer => self.coordinators(committed::Committed, asked, deadline),
-            GroupType::Share => self.coordinators(share::ShareGroups, asked, deadline),
+            GroupType::Consumer => self.coordinators(committed::Committed, ask, deadline),
+            GroupType::Share => self.coordinators(share::ShareGroups, ask, deadline),
         }
     }
 
@@ -196,8 +195,7 @@ impl ClusterTransport for Batched {
     }
 
     fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState> {
-        let asked = ids.into_iter().map(|group| (group, ())).collect();
-        self.coordinators(groups::Described, asked, deadline)
+        self.coordinators(groups::Described, ids, deadline)
     }
 }
 

@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use super::Asking;
 use super::row_error::row_error;
-use crate::lag::{Offset, PartitionId};
-use crate::source::kafka::protocol::{Isolation, ListOffsets, ListedOffset, ListedTopic, OffsetAt};
+use crate::source::kafka::protocol::{self, Isolation, ListOffsets, ListedTopic, OffsetAt};
 use crate::source::kafka::transport::{
     BrokerId, LeaderEpoch, LogPosition, OffsetAndEpoch, RowError, TopicName, TopicPartition,
 };
@@ -57,28 +56,22 @@ async fn once(asking: &Asking, leader: BrokerId, asked: &[Asked], at: LogPositio
     };
     let mut came: HashMap<TopicPartition, Result<OffsetAndEpoch, RowError>> = match answer.await {
         Err(error) => return asked.iter().map(|(key, _)| (key.clone(), Err(error.clone()))).collect(),
-        Ok(listed) => listed.into_iter().filter_map(row).collect(),
+        Ok(listed) => listed.into_iter().map(|(key, offset)| (key, row(offset))).collect(),
     };
     let missing = || Err(RowError::Broker("the partition is not in the answer".to_owned()));
     asked.iter().map(|(key, _)| (key.clone(), came.remove(key).unwrap_or_else(missing))).collect()
 }
 
-fn row(ListedOffset { topic, partition, error, offset, leader_epoch }: ListedOffset) -> Option<Row> {
-    let partition = PartitionId(u32::try_from(partition).ok()?);
-    let negative = || RowError::Broker(format!("the broker says that the log ends at {offset}"));
-    let epoch = LeaderEpoch::from_wire(leader_epoch);
-    let value = || Offset::from_wire(offset).map(|offset| OffsetAndEpoch { offset, epoch }).ok_or_else(negative);
-    let value = row_error(error).map_or_else(value, Err);
-    Some((TopicPartition { topic, partition }, value))
+fn row(offset: protocol::Row<Option<OffsetAndEpoch>>) -> Result<OffsetAndEpoch, RowError> {
+    let none = || RowError::Broker("the broker reports an end of the log that is no offset".to_owned());
+    offset.map_err(row_error)?.ok_or_else(none)
 }
 
 /// Partitions by topic, as requests have them.
 fn by_topic(partitions: &[Asked]) -> Vec<ListedTopic> {
-    const ANY: i32 = -1;
-    let mut topics: BTreeMap<&TopicName, Vec<(i32, i32)>> = BTreeMap::new();
+    let mut topics: BTreeMap<&TopicName, Vec<_>> = BTreeMap::new();
     for (TopicPartition { topic, partition }, epoch) in partitions {
-        let epoch = epoch.and_then(|epoch| i32::try_from(epoch.0).ok()).unwrap_or(ANY);
-        topics.entry(topic).or_default().extend(i32::try_from(partition.0).map(|partition| (partition, epoch)));
+        topics.entry(topic).or_default().push((*partition, *epoch));
     }
     topics.into_iter().map(|(name, partitions)| ListedTopic { name: name.clone(), partitions }).collect()
 }

@@ -19,11 +19,10 @@ pub(super) fn unanswered(connection: &LoggedIn, why: &RequestError) -> RowError 
     }
 }
 
-/// The reason that an answer gives; nothing where it gives a value.
-pub(super) fn row_error(code: ErrorCode) -> Option<RowError> {
+/// The reason that an answer gives.
+pub(super) fn row_error(code: ErrorCode) -> RowError {
     let text = code.to_string();
-    Some(match code {
-        ErrorCode::NONE => return None,
+    match code {
         ErrorCode::LEADER_NOT_AVAILABLE
         | ErrorCode::NOT_LEADER_OR_FOLLOWER
         | ErrorCode::REPLICA_NOT_AVAILABLE
@@ -44,5 +43,5 @@ pub(super) fn row_error(code: ErrorCode) -> Option<RowError> {
         ErrorCode::NETWORK_EXCEPTION => RowError::Unreachable(text),
         ErrorCode::REQUEST_TIMED_OUT => RowError::Overdue(text),
         _ => RowError::Broker(text),
-    })
+    }
 }

@@ -8,12 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::Asking;
 use super::row_error::row_error;
-use crate::lag::{PartitionId, TopicId};
 use crate::source::kafka::dial::LoggedIn;
-use crate::source::kafka::protocol::{Metadata, MetadataAnswer, TopicMetadata};
-use crate::source::kafka::transport::{
-    Broker, BrokerId, Leader, LeaderEpoch, RowError, Topic, TopicName, TopicRows, TopicsAsk,
-};
+use crate::source::kafka::protocol::{Metadata, MetadataAnswer};
+use crate::source::kafka::transport::{Broker, RowError, TopicName, TopicRows, TopicsAsk};
 use crate::telemetry::UpstreamApi;
 
 /// Names in one request.
@@ -23,13 +20,7 @@ const ALONE_FOR: Duration = Duration::from_millis(250);
 
 /// The brokers.
 pub(super) async fn brokers(asking: &Asking, until: Instant) -> Result<Vec<Broker>, RowError> {
-    let answer = metadata(asking, Some(&[]), until).await?;
-    let brokers = answer.brokers.into_iter().map(|broker| {
-        let no_port = || RowError::Broker(format!("broker {} says that its port is {}", broker.id, broker.port));
-        let port = u16::try_from(broker.port).map_err(|_| no_port())?;
-        Ok(Broker { id: BrokerId(broker.id), host: broker.host, port })
-    });
-    brokers.collect()
+    metadata(asking, Some(&[]), until).await.map(|answer| answer.brokers)
 }
 
 /// Topics, each once.
@@ -38,7 +29,7 @@ pub(super) async fn read(asking: &Asking, ask: TopicsAsk, until: Instant) -> Res
         TopicsAsk::Named(names) => names,
         TopicsAsk::All => {
             let answer = metadata(asking, None, until).await?;
-            return Ok(answer.topics.iter().map(|topic| (topic.name.as_str().into(), row(topic))).collect());
+            return Ok(answer.topics.into_iter().map(|(name, topic)| (name, topic.map_err(row_error))).collect());
         }
     };
     names.sort_unstable();
@@ -46,26 +37,15 @@ pub(super) async fn read(asking: &Asking, ask: TopicsAsk, until: Instant) -> Res
     let mut rows = Vec::with_capacity(names.len());
     for names in names.chunks(MAX_NAMES) {
         let answer = metadata(asking, Some(names), until).await?;
-        let came: HashMap<_, _> = answer.topics.iter().map(|topic| (topic.name.as_str(), topic)).collect();
+        let mut came: HashMap<_, _> = answer.topics.into_iter().collect();
         let missing = || Err(RowError::Broker("the topic is not in the answer".to_owned()));
         rows.extend(
-            names.iter().map(|name| (name.clone(), came.get(&**name).map_or_else(missing, |topic| row(topic)))),
+            names
+                .iter()
+                .map(|name| (name.clone(), came.remove(name).map_or_else(missing, |topic| topic.map_err(row_error)))),
         );
     }
     Ok(rows)
-}
-
-fn row(topic: &TopicMetadata) -> Result<Topic, RowError> {
-    if let Some(error) = row_error(topic.error) {
-        return Err(error);
-    }
-    let partitions = topic.leaders.iter().filter_map(|row| {
-        let leader = Leader { broker: BrokerId(row.leader), epoch: LeaderEpoch::from_wire(row.epoch) };
-        Some((PartitionId(u32::try_from(row.partition).ok()?), (row.leader >= 0).then_some(leader)))
-    });
-    let mut partitions: Vec<_> = partitions.collect();
-    partitions.sort_unstable_by_key(|(partition, _)| *partition);
-    Ok(Topic { id: (topic.id != 0).then_some(TopicId(topic.id)), partitions })
 }
 
 /// Asks one broker, and another one where that does not answer soon. The first answer counts.

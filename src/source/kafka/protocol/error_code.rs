@@ -60,6 +60,16 @@ codes! {
     100 UNKNOWN_TOPIC_ID,
 }
 
+impl ErrorCode {
+    /// The value, where this is no error.
+    ///
+    /// # Errors
+    /// This, where it is one.
+    pub fn or<V>(self, value: V) -> Result<V, Self> {
+        if self == Self::NONE { Ok(value) } else { Err(self) }
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {

@@ -1,6 +1,8 @@
 //! Reads the fields of a message, and never beyond its bytes.
 
 use super::Encoding;
+use crate::lag::PartitionId;
+use crate::source::kafka::model::LeaderEpoch;
 
 /// Bytes that are not the message that was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +105,23 @@ impl<'a> Reader<'a> {
     /// When the message ends within it.
     pub fn uuid(&mut self) -> Result<u128, Malformed> {
         self.array().map(u128::from_be_bytes)
+    }
+
+    /// The number of a partition.
+    ///
+    /// # Errors
+    /// When it is negative, or the message ends within it.
+    pub fn partition(&mut self) -> Result<PartitionId, Malformed> {
+        let negative = self.malformed("a negative partition");
+        u32::try_from(self.i32()?).map(PartitionId).map_err(|_| negative)
+    }
+
+    /// The epoch of a leader; -1 where it is not known.
+    ///
+    /// # Errors
+    /// When the message ends within it.
+    pub fn epoch(&mut self) -> Result<Option<LeaderEpoch>, Malformed> {
+        self.i32().map(LeaderEpoch::from_wire)
     }
 
     /// Text that is not null.

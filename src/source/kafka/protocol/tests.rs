@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::*;
+use crate::source::kafka::model::{GroupAsk, PartitionsAsk};
 
 const BOTH: [Encoding; 2] = [Encoding::Plain, Encoding::Flexible];
 
@@ -197,7 +198,7 @@ fn every_answer(version: i16, reader: &Reader<'_>) {
         let _ = request.read(version, &mut reader.clone());
     }
     let groups = [Arc::from("g")];
-    let offsets = [GroupOffsets { group: "g".into(), topics: None }];
+    let offsets = [GroupAsk { group: "g".into(), partitions: PartitionsAsk::AllCommitted }];
     let ends =
         ListOffsets { topics: &[], at: OffsetAt::Latest, isolation: Isolation::ReadCommitted, within: Duration::ZERO };
     read(&ApiVersions, version, reader);

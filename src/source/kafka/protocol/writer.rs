@@ -1,6 +1,8 @@
 //! Writes the fields of a message.
 
 use super::Encoding;
+use crate::lag::PartitionId;
+use crate::source::kafka::model::LeaderEpoch;
 
 /// A text or list is longer than the protocol can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +87,16 @@ impl Writer {
     /// A UUID.
     pub fn uuid(&mut self, id: u128) -> &mut Self {
         self.put(&id.to_be_bytes())
+    }
+
+    /// The number of a partition, of which Kafka has 31 bits.
+    pub fn partition(&mut self, partition: PartitionId) -> &mut Self {
+        self.put(&partition.0.to_be_bytes())
+    }
+
+    /// The epoch of a leader; -1 where it is not known.
+    pub fn epoch(&mut self, epoch: Option<LeaderEpoch>) -> &mut Self {
+        self.i32(epoch.and_then(|epoch| i32::try_from(epoch.0).ok()).unwrap_or(-1))
     }
 
     /// Text.

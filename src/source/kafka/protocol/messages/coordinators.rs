@@ -1,27 +1,16 @@
 //! Who coordinates which group.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use super::{ApiKey, BrokerNode, ErrorCode, Request};
+use super::{ApiKey, ErrorCode, Request, Row};
+use crate::source::kafka::model::{Broker, BrokerId, GroupId};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
 /// Asks for the coordinators of these groups; before version 4 of one.
 #[derive(Clone, Copy, Debug)]
 pub struct FindCoordinator<'a> {
     /// The groups.
-    pub groups: &'a [Arc<str>],
-}
-
-/// The coordinator of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coordinator {
-    /// The group.
-    pub group: Arc<str>,
-    /// Why there is none now.
-    pub error: ErrorCode,
-    /// The broker.
-    pub broker: BrokerNode,
+    pub groups: &'a [GroupId],
 }
 
 impl FindCoordinator<'_> {
@@ -34,7 +23,7 @@ impl Request for FindCoordinator<'_> {
     const NAME: &'static str = "FindCoordinator";
     const VERSIONS: RangeInclusive<i16> = 0..=6;
     const FLEXIBLE_FROM: i16 = 3;
-    type Answer = Vec<Coordinator>;
+    type Answer = Vec<(GroupId, Row<Broker>)>;
 
     fn write(&self, version: i16, to: &mut Writer) {
         const OF_GROUPS: i8 = 0;
@@ -56,13 +45,13 @@ impl Request for FindCoordinator<'_> {
         if version >= 1 {
             from.i32()?;
         }
-        let found = if version >= Self::BATCHES_FROM {
+        let coordinators = if version >= Self::BATCHES_FROM {
             from.list(|from| {
-                let (group, broker) = (Arc::from(from.text()?), broker(from)?);
+                let (group, broker) = (GroupId::from(from.text()?), broker(from)?);
                 let error = ErrorCode(from.i16()?);
                 from.nullable_text()?;
                 from.tags()?;
-                Ok(Coordinator { group, error, broker })
+                Ok((group, found(error, broker)))
             })?
         } else {
             let error = ErrorCode(from.i16()?);
@@ -70,13 +59,20 @@ impl Request for FindCoordinator<'_> {
                 from.nullable_text()?;
             }
             let broker = broker(from)?;
-            self.groups.first().map(|group| Coordinator { group: group.clone(), error, broker }).into_iter().collect()
+            self.groups.first().map(|group| (group.clone(), found(error, broker))).into_iter().collect()
         };
         from.tags()?;
-        Ok(found)
+        Ok(coordinators)
     }
 }
 
-fn broker(from: &mut Reader<'_>) -> Result<BrokerNode, Malformed> {
-    Ok(BrokerNode { id: from.i32()?, host: from.text()?.to_owned(), port: from.i32()? })
+/// A coordinator without an address is not available.
+fn found(error: ErrorCode, broker: Option<Broker>) -> Row<Broker> {
+    error.or(broker).and_then(|broker| broker.ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE))
+}
+
+/// A broker with its address, if it has one.
+pub(super) fn broker(from: &mut Reader<'_>) -> Result<Option<Broker>, Malformed> {
+    let (id, host, port) = (BrokerId(from.i32()?), from.text()?.to_owned(), u16::try_from(from.i32()?));
+    Ok(port.ok().filter(|port| *port > 0).map(|port| Broker { id, host, port }))
 }

@@ -1,50 +1,25 @@
 //! State and members of groups.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use super::{ApiKey, ErrorCode, Request};
+use super::{ApiKey, ErrorCode, Request, Row};
+use crate::lag::PartitionId;
+use crate::source::kafka::model::{GroupId, GroupMember, GroupState, TopicName, TopicPartition};
 use crate::source::kafka::protocol::{Encoding, Malformed, Reader, Writer};
-
-/// Topics and partitions of them.
-type Assignment = Vec<(Arc<str>, Vec<i32>)>;
+use crate::trigger::GroupType;
 
 /// Describes groups of the classic protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct DescribeGroups<'a> {
     /// The groups.
-    pub groups: &'a [Arc<str>],
+    pub groups: &'a [GroupId],
 }
 
 /// Describes groups of the consumer protocol (KIP-848).
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerGroupDescribe<'a> {
     /// The groups.
-    pub groups: &'a [Arc<str>],
-}
-
-/// A group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DescribedGroup {
-    /// Why it is not described.
-    pub error: ErrorCode,
-    /// The group.
-    pub group: Arc<str>,
-    /// The coordinator's word, such as `Stable`.
-    pub state: String,
-    /// Its members.
-    pub members: Vec<DescribedMember>,
-}
-
-/// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DescribedMember {
-    /// What the coordinator calls it.
-    pub id: String,
-    /// Its client id.
-    pub client_id: String,
-    /// Topics and the partitions of them that it was given.
-    pub assignment: Assignment,
+    pub groups: &'a [GroupId],
 }
 
 impl Request for DescribeGroups<'_> {
@@ -52,7 +27,7 @@ impl Request for DescribeGroups<'_> {
     const NAME: &'static str = "DescribeGroups";
     const VERSIONS: RangeInclusive<i16> = 0..=6;
     const FLEXIBLE_FROM: i16 = 5;
-    type Answer = Vec<DescribedGroup>;
+    type Answer = Vec<(GroupId, Row<GroupState>)>;
 
     fn write(&self, version: i16, to: &mut Writer) {
         to.list(self.groups, |to, group| {
@@ -74,12 +49,12 @@ impl Request for DescribeGroups<'_> {
     }
 }
 
-fn classic(version: i16, from: &mut Reader<'_>) -> Result<DescribedGroup, Malformed> {
+fn classic(version: i16, from: &mut Reader<'_>) -> Result<(GroupId, Row<GroupState>), Malformed> {
     let error = ErrorCode(from.i16()?);
     if version >= 6 {
         from.nullable_text()?;
     }
-    let (group, state) = (Arc::from(from.text()?), from.text()?.to_owned());
+    let (group, state) = (GroupId::from(from.text()?), from.text()?.to_owned());
     let (kind, _assignor) = (from.text()?, from.text()?);
     let members = from.list(|from| {
         let id = from.text()?.to_owned();
@@ -91,23 +66,31 @@ fn classic(version: i16, from: &mut Reader<'_>) -> Result<DescribedGroup, Malfor
         from.tags()?;
         // other clients, such as Kafka Connect, assign what is no partition
         let assignment = if kind == "consumer" { classic_assignment(assignment)? } else { Vec::new() };
-        Ok(DescribedMember { id, client_id, assignment })
+        Ok(GroupMember { id, client_id, assignment })
     })?;
     if version >= 3 {
         from.i32()?;
     }
     from.tags()?;
-    Ok(DescribedGroup { error, group, state, members })
+    Ok((group, error.or(GroupState { group_type: Some(GroupType::Consumer), state, members })))
 }
 
 /// As consumers write it; later versions may have more behind it.
-fn classic_assignment(bytes: &[u8]) -> Result<Assignment, Malformed> {
+fn classic_assignment(bytes: &[u8]) -> Result<Vec<TopicPartition>, Malformed> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
     let mut from = Reader::new(bytes, Encoding::Plain);
     let _version = from.i16()?;
-    from.list(|from| Ok((Arc::from(from.text()?), from.list(Reader::i32)?)))
+    let topics = from.list(|from| {
+        let topic = TopicName::from(from.text()?);
+        Ok(of_topic(&topic, from.list(Reader::partition)?))
+    })?;
+    Ok(topics.into_iter().flatten().collect())
+}
+
+fn of_topic(topic: &TopicName, partitions: Vec<PartitionId>) -> Vec<TopicPartition> {
+    partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition }).collect()
 }
 
 impl Request for ConsumerGroupDescribe<'_> {
@@ -115,7 +98,7 @@ impl Request for ConsumerGroupDescribe<'_> {
     const NAME: &'static str = "ConsumerGroupDescribe";
     const VERSIONS: RangeInclusive<i16> = 0..=1;
     const FLEXIBLE_FROM: i16 = 0;
-    type Answer = Vec<DescribedGroup>;
+    type Answer = Vec<(GroupId, Row<GroupState>)>;
 
     fn write(&self, _version: i16, to: &mut Writer) {
         to.list(self.groups, |to, group| {
@@ -126,7 +109,7 @@ impl Request for ConsumerGroupDescribe<'_> {
 
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
-        let groups = from.list(|from| described(from, |from| member(version, from)))?;
+        let groups = from.list(|from| described(from, GroupType::Consumer, |from| member(version, from)))?;
         from.tags()?;
         Ok(groups)
     }
@@ -135,18 +118,19 @@ impl Request for ConsumerGroupDescribe<'_> {
 /// A group, as both of the newer protocols describe it.
 pub(super) fn described<'a>(
     from: &mut Reader<'a>,
-    member: impl FnMut(&mut Reader<'a>) -> Result<DescribedMember, Malformed>,
-) -> Result<DescribedGroup, Malformed> {
+    group_type: GroupType,
+    member: impl FnMut(&mut Reader<'a>) -> Result<GroupMember, Malformed>,
+) -> Result<(GroupId, Row<GroupState>), Malformed> {
     let (error, _message) = (ErrorCode(from.i16()?), from.nullable_text()?);
-    let (group, state) = (Arc::from(from.text()?), from.text()?.to_owned());
+    let (group, state) = (GroupId::from(from.text()?), from.text()?.to_owned());
     let (_epoch, _assignment_epoch, _assignor) = (from.i32()?, from.i32()?, from.text()?);
     let members = from.list(member)?;
     let _operations = from.i32()?;
     from.tags()?;
-    Ok(DescribedGroup { error, group, state, members })
+    Ok((group, error.or(GroupState { group_type: Some(group_type), state, members })))
 }
 
-fn member(version: i16, from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
+fn member(version: i16, from: &mut Reader<'_>) -> Result<GroupMember, Malformed> {
     let id = from.text()?.to_owned();
     let (_instance, _rack, _epoch) = (from.nullable_text()?, from.nullable_text()?, from.i32()?);
     let (client_id, _host) = (from.text()?.to_owned(), from.text()?);
@@ -158,16 +142,16 @@ fn member(version: i16, from: &mut Reader<'_>) -> Result<DescribedMember, Malfor
         from.i8()?;
     }
     from.tags()?;
-    Ok(DescribedMember { id, client_id, assignment })
+    Ok(GroupMember { id, client_id, assignment })
 }
 
-pub(super) fn assignment(from: &mut Reader<'_>) -> Result<Assignment, Malformed> {
-    let assignment = from.list(|from| {
-        let (_id, topic) = (from.uuid()?, Arc::from(from.text()?));
-        let partitions = from.list(Reader::i32)?;
+pub(super) fn assignment(from: &mut Reader<'_>) -> Result<Vec<TopicPartition>, Malformed> {
+    let topics = from.list(|from| {
+        let (_id, topic) = (from.uuid()?, TopicName::from(from.text()?));
+        let partitions = from.list(Reader::partition)?;
         from.tags()?;
-        Ok((topic, partitions))
+        Ok(of_topic(&topic, partitions))
     })?;
     from.tags()?;
-    Ok(assignment)
+    Ok(topics.into_iter().flatten().collect())
 }

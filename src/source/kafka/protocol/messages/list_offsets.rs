@@ -1,10 +1,11 @@
 //! The ends of logs.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ApiKey, ErrorCode, Request};
+use super::{ApiKey, ErrorCode, Request, Row};
+use crate::lag::{Offset, PartitionId};
+use crate::source::kafka::model::{LeaderEpoch, OffsetAndEpoch, TopicName, TopicPartition};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
 /// Asks the leader of these partitions for an offset of each.
@@ -24,9 +25,9 @@ pub struct ListOffsets<'a> {
 #[derive(Clone, Debug)]
 pub struct ListedTopic {
     /// Its name.
-    pub name: Arc<str>,
-    /// Its partitions, each with the epoch that its leader must have; -1 allows any (KIP-320).
-    pub partitions: Vec<(i32, i32)>,
+    pub name: TopicName,
+    /// Its partitions, each with the epoch that its leader must have, where that is known (KIP-320).
+    pub partitions: Vec<(PartitionId, Option<LeaderEpoch>)>,
 }
 
 /// Which offset of a log.
@@ -47,28 +48,14 @@ pub enum Isolation {
     ReadCommitted,
 }
 
-/// An offset of a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedOffset {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The partition.
-    pub partition: i32,
-    /// Why there is no offset.
-    pub error: ErrorCode,
-    /// The offset; negative where there is none.
-    pub offset: i64,
-    /// For [`OffsetAt::Latest`] the leader's epoch; -1 where the broker does not report it.
-    pub leader_epoch: i32,
-}
-
 impl Request for ListOffsets<'_> {
     const KEY: ApiKey = ApiKey(2);
     const NAME: &'static str = "ListOffsets";
     /// Before version 2 there was one isolation.
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: i16 = 6;
-    type Answer = Vec<ListedOffset>;
+    /// The offsets that there are, and for [`OffsetAt::Latest`] the leaders' epochs.
+    type Answer = Vec<(TopicPartition, Row<Option<OffsetAndEpoch>>)>;
 
     fn write(&self, version: i16, to: &mut Writer) {
         const NO_REPLICA: i32 = -1;
@@ -82,9 +69,9 @@ impl Request for ListOffsets<'_> {
         };
         to.i32(NO_REPLICA).i8(isolation).list(self.topics, |to, ListedTopic { name, partitions }| {
             to.text(name).list(partitions, |to, (partition, epoch)| {
-                to.i32(*partition);
+                to.partition(*partition);
                 if version >= 4 {
-                    to.i32(*epoch);
+                    to.epoch(*epoch);
                 }
                 to.i64(at).tags();
             });
@@ -100,12 +87,13 @@ impl Request for ListOffsets<'_> {
         let _throttled = from.i32()?;
         let mut offsets = Vec::new();
         from.list(|from| {
-            let topic: Arc<str> = Arc::from(from.text()?);
+            let topic = TopicName::from(from.text()?);
             from.list(|from| {
-                let (partition, error) = (from.i32()?, ErrorCode(from.i16()?));
-                let (_timestamp, offset) = (from.i64()?, from.i64()?);
-                let leader_epoch = if version >= 4 { from.i32()? } else { -1 };
-                offsets.push(ListedOffset { topic: topic.clone(), partition, error, offset, leader_epoch });
+                let (partition, error) = (from.partition()?, ErrorCode(from.i16()?));
+                let (_timestamp, offset) = (from.i64()?, Offset::from_wire(from.i64()?));
+                let epoch = if version >= 4 { from.epoch()? } else { None };
+                let offset = error.or(offset.map(|offset| OffsetAndEpoch { offset, epoch }));
+                offsets.push((TopicPartition { topic: topic.clone(), partition }, offset));
                 from.tags()
             })?;
             from.tags()

@@ -1,60 +1,27 @@
 //! Brokers, topics and leaders.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use super::{ApiKey, ErrorCode, Request};
+use super::coordinators::broker;
+use super::{ApiKey, ErrorCode, Request, Row};
+use crate::lag::TopicId;
+use crate::source::kafka::model::{Broker, BrokerId, Leader, Topic, TopicName};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
 /// Asks for the brokers, and for these topics or, with `None`, for all. No topic is made by asking for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
     /// The topics.
-    pub topics: Option<&'a [Arc<str>]>,
+    pub topics: Option<&'a [TopicName]>,
 }
 
 /// The brokers, and what is known of the topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataAnswer {
-    /// All that live.
-    pub brokers: Vec<BrokerNode>,
+    /// All that live and have an address.
+    pub brokers: Vec<Broker>,
     /// The topics that were asked for.
-    pub topics: Vec<TopicMetadata>,
-}
-
-/// A broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerNode {
-    /// Its number.
-    pub id: i32,
-    /// The host that it advertises.
-    pub host: String,
-    /// The port that it advertises; the protocol allows any number.
-    pub port: i32,
-}
-
-/// A topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicMetadata {
-    /// Why nothing is known of it.
-    pub error: ErrorCode,
-    /// Its name.
-    pub name: String,
-    /// Its id; 0 where the broker has none.
-    pub id: u128,
-    /// Each partition with its leader.
-    pub leaders: Vec<PartitionLeader>,
-}
-
-/// The leader of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartitionLeader {
-    /// The partition.
-    pub partition: i32,
-    /// The number of its leader; negative where it has none.
-    pub leader: i32,
-    /// The leader's epoch; -1 where the broker does not report it.
-    pub epoch: i32,
+    pub topics: Vec<(TopicName, Row<Topic>)>,
 }
 
 impl Request for Metadata<'_> {
@@ -86,10 +53,10 @@ impl Request for Metadata<'_> {
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
         let brokers = from.list(|from| {
-            let (id, host, port) = (from.i32()?, from.text()?.to_owned(), from.i32()?);
+            let broker = broker(from)?;
             from.nullable_text()?;
             from.tags()?;
-            Ok(BrokerNode { id, host, port })
+            Ok(broker)
         })?;
         let (_cluster, _controller) = (from.nullable_text()?, from.i32()?);
         let topics = from.list(|from| topic(version, from))?;
@@ -97,27 +64,28 @@ impl Request for Metadata<'_> {
             from.i32()?;
         }
         from.tags()?;
-        Ok(MetadataAnswer { brokers, topics })
+        Ok(MetadataAnswer { brokers: brokers.into_iter().flatten().collect(), topics })
     }
 }
 
-fn topic(version: i16, from: &mut Reader<'_>) -> Result<TopicMetadata, Malformed> {
-    let (error, name) = (ErrorCode(from.i16()?), from.nullable_text()?.unwrap_or_default().to_owned());
+fn topic(version: i16, from: &mut Reader<'_>) -> Result<(TopicName, Row<Topic>), Malformed> {
+    let (error, name) = (ErrorCode(from.i16()?), TopicName::from(from.nullable_text()?.unwrap_or_default()));
     let id = if version >= 10 { from.uuid()? } else { 0 };
     let _internal = from.flag()?;
-    let leaders = from.list(|from| {
-        let (_error, partition, leader) = (from.i16()?, from.i32()?, from.i32()?);
-        let epoch = if version >= 7 { from.i32()? } else { -1 };
+    let mut partitions = from.list(|from| {
+        let (_error, partition, leader) = (from.i16()?, from.partition()?, from.i32()?);
+        let epoch = if version >= 7 { from.epoch()? } else { None };
         // replicas, those in sync, those that are offline
         for _ in 0..if version >= 5 { 3 } else { 2 } {
             from.list(Reader::i32)?;
         }
         from.tags()?;
-        Ok(PartitionLeader { partition, leader, epoch })
+        Ok((partition, (leader >= 0).then_some(Leader { broker: BrokerId(leader), epoch })))
     })?;
     if version >= 8 {
         from.i32()?;
     }
     from.tags()?;
-    Ok(TopicMetadata { error, name, id, leaders })
+    partitions.sort_unstable_by_key(|(partition, _)| *partition);
+    Ok((name, error.or(Topic { id: (id != 0).then_some(TopicId(id)), partitions })))
 }

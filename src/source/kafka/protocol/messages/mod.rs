@@ -11,18 +11,19 @@ mod versions;
 
 use std::ops::RangeInclusive;
 
-pub use coordinators::{Coordinator, FindCoordinator};
-pub use groups::{ConsumerGroupDescribe, DescribeGroups, DescribedGroup, DescribedMember};
-pub use list_offsets::{Isolation, ListOffsets, ListedOffset, ListedTopic, OffsetAt};
-pub use metadata::{BrokerNode, Metadata, MetadataAnswer, PartitionLeader, TopicMetadata};
-pub use offset_fetch::{FetchedGroup, FetchedOffset, FetchedTopic, GroupOffsets, OffsetFetch};
+pub use coordinators::FindCoordinator;
+pub use groups::{ConsumerGroupDescribe, DescribeGroups};
+pub use list_offsets::{Isolation, ListOffsets, ListedTopic, OffsetAt};
+pub use metadata::{Metadata, MetadataAnswer};
+pub use offset_fetch::OffsetFetch;
 pub use sasl::{Authenticated, SaslAuthenticate, SaslHandshake};
-pub use share_groups::{
-    DescribeShareGroupOffsets, ShareGroupDescribe, ShareGroupOffsets, ShareGroupTopics, ShareOffset,
-};
+pub use share_groups::{DescribeShareGroupOffsets, ShareGroupDescribe, ShareOffset};
 pub use versions::{ApiRange, ApiVersions};
 
 use super::{Encoding, ErrorCode, Malformed, Reader, Writer};
+
+/// A value, or the error that the broker reports in its place.
+pub type Row<V> = Result<V, ErrorCode>;
 
 /// Which request a message is, by Kafka's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

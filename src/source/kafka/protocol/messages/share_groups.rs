@@ -1,59 +1,35 @@
 //! Share groups (KIP-932).
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use super::groups::{DescribedGroup, DescribedMember, assignment};
-use super::{ApiKey, ErrorCode, Request};
+use super::groups::{assignment, described};
+use super::offset_fetch::GroupRows;
+use super::{ApiKey, ErrorCode, Request, Row};
+use crate::source::kafka::model::{GroupAsk, GroupId, GroupMember, GroupState, TopicName, TopicPartition};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
+use crate::trigger::GroupType;
 
 /// Requests how far share groups have come.
 #[derive(Clone, Copy, Debug)]
 pub struct DescribeShareGroupOffsets<'a> {
     /// The groups.
-    pub groups: &'a [ShareGroupTopics],
-}
-
-/// The partitions of a share group that are wanted.
-#[derive(Clone, Debug)]
-pub struct ShareGroupTopics {
-    /// The group.
-    pub group: Arc<str>,
-    /// Topics and their partitions; `None` is all that it has read.
-    pub topics: Option<Vec<(Arc<str>, Vec<i32>)>>,
-}
-
-/// How far a share group has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShareGroupOffsets {
-    /// The group.
-    pub group: Arc<str>,
-    /// Why there are no offsets.
-    pub error: ErrorCode,
-    /// The partitions; none of a group that is not there, and of a group of another type.
-    pub offsets: Vec<ShareOffset>,
+    pub groups: &'a [GroupAsk],
 }
 
 /// How far a share group has come in a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareOffset {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The partition.
-    pub partition: i32,
     /// The first record that is not acknowledged; -1 where the group has not read the partition.
     pub start_offset: i64,
     /// Records that are not acknowledged (KIP-1226); -1 where the coordinator does not know.
     pub lag: i64,
-    /// Why there is no offset.
-    pub error: ErrorCode,
 }
 
 /// Describes share groups.
 #[derive(Clone, Copy, Debug)]
 pub struct ShareGroupDescribe<'a> {
     /// The groups.
-    pub groups: &'a [Arc<str>],
+    pub groups: &'a [GroupId],
 }
 
 impl Request for DescribeShareGroupOffsets<'_> {
@@ -62,13 +38,14 @@ impl Request for DescribeShareGroupOffsets<'_> {
     /// Version 0 does not report the lag, which is not the distance to the end of the log.
     const VERSIONS: RangeInclusive<i16> = 1..=1;
     const FLEXIBLE_FROM: i16 = 0;
-    type Answer = Vec<ShareGroupOffsets>;
+    /// A group that is not there, or of another type, has no partition.
+    type Answer = GroupRows<ShareOffset>;
 
     fn write(&self, _version: i16, to: &mut Writer) {
         to.list(self.groups, |to, group| {
-            to.text(&group.group).nullable_list(group.topics.as_deref(), |to, (topic, partitions)| {
-                to.text(topic).list(partitions, |to, partition| {
-                    to.i32(*partition);
+            to.text(&group.group).nullable_list(group.partitions.named(), |to, topic| {
+                to.text(&topic.name).list(&topic.partitions, |to, partition| {
+                    to.partition(*partition);
                 });
                 to.tags();
             });
@@ -80,25 +57,26 @@ impl Request for DescribeShareGroupOffsets<'_> {
     fn read(&self, _version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
         let groups = from.list(|from| {
-            let group = Arc::from(from.text()?);
+            let group = GroupId::from(from.text()?);
             let offsets = share_offsets(from)?;
             let (error, _message) = (ErrorCode(from.i16()?), from.nullable_text()?);
             from.tags()?;
-            Ok(ShareGroupOffsets { group, error, offsets })
+            Ok((group, error.or(offsets)))
         })?;
         from.tags()?;
         Ok(groups)
     }
 }
 
-fn share_offsets(from: &mut Reader<'_>) -> Result<Vec<ShareOffset>, Malformed> {
+fn share_offsets(from: &mut Reader<'_>) -> Result<Vec<(TopicPartition, Row<ShareOffset>)>, Malformed> {
     let mut offsets = Vec::new();
     from.list(|from| {
-        let (topic, _id): (Arc<str>, _) = (Arc::from(from.text()?), from.uuid()?);
+        let (topic, _id) = (TopicName::from(from.text()?), from.uuid()?);
         from.list(|from| {
-            let (partition, start_offset, _leader_epoch) = (from.i32()?, from.i64()?, from.i32()?);
+            let (partition, start_offset, _leader_epoch) = (from.partition()?, from.i64()?, from.i32()?);
             let (lag, error, _message) = (from.i64()?, ErrorCode(from.i16()?), from.nullable_text()?);
-            offsets.push(ShareOffset { topic: topic.clone(), partition, start_offset, lag, error });
+            let offset = error.or(ShareOffset { start_offset, lag });
+            offsets.push((TopicPartition { topic: topic.clone(), partition }, offset));
             from.tags()
         })?;
         from.tags()
@@ -111,7 +89,7 @@ impl Request for ShareGroupDescribe<'_> {
     const NAME: &'static str = "ShareGroupDescribe";
     const VERSIONS: RangeInclusive<i16> = 1..=1;
     const FLEXIBLE_FROM: i16 = 0;
-    type Answer = Vec<DescribedGroup>;
+    type Answer = Vec<(GroupId, Row<GroupState>)>;
 
     fn write(&self, _version: i16, to: &mut Writer) {
         to.list(self.groups, |to, group| {
@@ -122,18 +100,18 @@ impl Request for ShareGroupDescribe<'_> {
 
     fn read(&self, _version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
-        let groups = from.list(|from| super::groups::described(from, member))?;
+        let groups = from.list(|from| described(from, GroupType::Share, member))?;
         from.tags()?;
         Ok(groups)
     }
 }
 
-fn member(from: &mut Reader<'_>) -> Result<DescribedMember, Malformed> {
+fn member(from: &mut Reader<'_>) -> Result<GroupMember, Malformed> {
     let id = from.text()?.to_owned();
     let (_rack, _epoch) = (from.nullable_text()?, from.i32()?);
     let (client_id, _host) = (from.text()?.to_owned(), from.text()?);
     let _subscribed = from.list(|from| from.text().map(drop))?;
     let assignment = assignment(from)?;
     from.tags()?;
-    Ok(DescribedMember { id, client_id, assignment })
+    Ok(GroupMember { id, client_id, assignment })
 }

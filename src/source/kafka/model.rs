@@ -1,0 +1,166 @@
+//! Brokers, topics, groups and how far these have come: the words that the protocol and the seam share.
+
+use std::sync::Arc;
+
+use crate::lag::{Offset, PartitionId, TopicId};
+use crate::trigger::GroupType;
+
+/// The name of a topic; shared, because a round repeats it for every partition.
+pub type TopicName = Arc<str>;
+/// The id of a consumer group.
+pub type GroupId = Arc<str>;
+
+/// One partition of a named topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition's number in it.
+    pub partition: PartitionId,
+}
+
+/// The number of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BrokerId(pub i32);
+
+/// A broker as the cluster's metadata names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Its number.
+    pub id: BrokerId,
+    /// The host that it advertises to clients.
+    pub host: String,
+    /// The port that it advertises to clients.
+    pub port: u16,
+}
+
+/// Counts the leaders that a partition has had. A recreated topic begins again at 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LeaderEpoch(pub u32);
+
+impl LeaderEpoch {
+    /// Kafka writes -1 where the epoch is not known.
+    #[must_use]
+    pub fn from_wire(wire: i32) -> Option<Self> {
+        u32::try_from(wire).ok().map(Self)
+    }
+}
+
+/// The broker that leads a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// The broker.
+    pub broker: BrokerId,
+    /// Its epoch; brokers before 2.1 do not report it.
+    pub epoch: Option<LeaderEpoch>,
+}
+
+/// An offset, and the leader epoch that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetAndEpoch {
+    /// The offset.
+    pub offset: Offset,
+    /// For a committed offset the epoch of the last consumed record, for the end of a log the leader's; not every client and
+    /// broker reports it.
+    pub epoch: Option<LeaderEpoch>,
+}
+
+/// What the cluster's metadata says of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its id; brokers before 2.8 have none.
+    pub id: Option<TopicId>,
+    /// Each partition with its leader, if it has one now; ordered by partition.
+    pub partitions: Vec<(PartitionId, Option<Leader>)>,
+}
+
+impl Topic {
+    /// The leader of a partition, if it has one now.
+    #[must_use]
+    pub fn leader(&self, partition: PartitionId) -> Option<Leader> {
+        let index = self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        self.partitions.get(index).and_then(|(_, leader)| *leader)
+    }
+}
+
+/// Which committed offsets to read.
+#[derive(Clone, Debug)]
+pub struct GroupAsk {
+    /// The group.
+    pub group: GroupId,
+    /// Of which partitions.
+    pub partitions: PartitionsAsk,
+}
+
+/// The partitions of a [`GroupAsk`].
+#[derive(Clone, Debug)]
+pub enum PartitionsAsk {
+    /// These; a row for each comes back.
+    Named(Vec<TopicPartitions>),
+    /// All that the group has committed and the principal may see.
+    AllCommitted,
+}
+
+impl PartitionsAsk {
+    /// The partitions, where they are named.
+    #[must_use]
+    pub fn named(&self) -> Option<&[TopicPartitions]> {
+        match self {
+            Self::Named(topics) => Some(topics),
+            Self::AllCommitted => None,
+        }
+    }
+}
+
+/// Partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPartitions {
+    /// The topic's name.
+    pub name: TopicName,
+    /// Its id; with it, commits for a deleted topic of the same name do not count.
+    pub id: Option<TopicId>,
+    /// Its partitions.
+    pub partitions: Vec<PartitionId>,
+}
+
+/// How far a group has come in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has no committed offset, or has not read the partition.
+    None,
+    /// A consumer group: the committed offset.
+    Committed(OffsetAndEpoch),
+    /// A share group: so many records are not acknowledged.
+    Unacknowledged(u64),
+}
+
+/// A group as its coordinator describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupState {
+    /// Of which type it is; `None` where there is no such group.
+    pub group_type: Option<GroupType>,
+    /// The coordinator's word, such as `Stable`, `Empty` or `Dead`.
+    pub state: String,
+    /// The members and what they were given.
+    pub members: Vec<GroupMember>,
+}
+
+impl GroupState {
+    /// Whether the members are just being given their partitions: who has which is unknown then, though somebody soon will.
+    #[must_use]
+    pub fn rebalancing(&self) -> bool {
+        let nobody = self.members.iter().all(|member| member.assignment.is_empty());
+        !self.members.is_empty() && nobody && self.state != "Stable"
+    }
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// What the coordinator calls it: another one each time that it joins.
+    pub id: String,
+    /// Its client id, as the application set it.
+    pub client_id: String,
+    /// The partitions that it was given.
+    pub assignment: Vec<TopicPartition>,
+}
