@@ -13,8 +13,9 @@ PROMTOOL := target/services/promtool
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-# These tests measure how soon a reading is right again, or make 1,000 calls a second: nothing else may run beside them.
-ALONE := kafka_outages:: tls_keda_client::
+# These tests measure how soon a reading is right again, make 1,000 calls a second, or take the CPU from everything else: nothing else
+# may run beside them.
+ALONE := kafka_outages:: kafka_starvation:: tls_keda_client::
 
 IMAGE ?= keda-stream-scaler:dev
 
@@ -56,8 +57,8 @@ test: $(KAFKA_LIBS)/.pom $(OLDER_KAFKA_LIBS:%=%/.pom) ## Every test, those again
 	cargo test --locked --workspace -- $(addprefix --skip ,$(ALONE))
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 
-test-long: export OUTAGE_ROUNDS = 2000
-test-long: test ## The same, with 2,000 rounds of outage and recovery instead of 50
+test-long: export STARVATION_MINUTES = 20
+test-long: test ## The same, with 20 minutes of starved brokers instead of two
 
 image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
 	$(firstword $(foreach tool,docker buildah,$(if $(shell command -v $(tool)),$(tool)))) build \

@@ -169,4 +169,16 @@ mod tests {
             assert_eq!(Address::parse(text, 1).map(|address| address.to_string()).as_deref(), Some(text));
         }
     }
+    #[tokio::test]
+    async fn an_address_that_refuses_costs_nothing_where_another_one_answers() {
+        let listen = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listener = listen();
+        let open = listener.local_addr().expect("bound");
+        let closed = listen().local_addr().expect("bound");
+        for addresses in [[closed, open], [open, closed]] {
+            let stream = connect_to_any(&addresses).await.expect("a connection");
+            assert_eq!(stream.peer_addr().expect("connected"), open);
+        }
+        assert_eq!(connect_to_any(&[closed]).await.expect_err("closed"), (closed, Unconnected::Refused));
+    }
 }

@@ -1,74 +1,32 @@
 //! The client of the readings against a cluster that does what no real one does on demand: librdkafka's mock.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::time::Duration;
 
-use keda_stream_scaler::lag::{Offset, PartitionId};
+use keda_stream_scaler::lag::Offset;
+use keda_stream_scaler::source::kafka::Batched;
 use keda_stream_scaler::source::kafka::protocol::OauthToken;
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ClusterTransport, GroupAsk, GroupId, LogPosition, OffsetAndEpoch, PartitionsAsk, Progress, ProgressRows,
-    RowError, Rows, Topic, TopicName, TopicPartition, TopicPartitions, TopicsAsk,
+    BrokerId, ClusterTransport, LogPosition, OffsetAndEpoch, Progress, RowError, Topic, TopicName, TopicPartition,
+    TopicsAsk,
 };
-use keda_stream_scaler::source::kafka::{Batched, Reach};
-use keda_stream_scaler::telemetry::UpstreamMetrics;
 use keda_stream_scaler::trigger::{Credentials, GroupType, KafkaSecurity, Sasl, Secret, Tls};
 use tokio::time::Instant;
 
+use crate::support::asking::{
+    LONG, OPEN, all, asks, client_of, committed, committed_by, eventually, partition, partitions,
+};
 use crate::support::mock_cluster::{Code, FIND_COORDINATOR, LIST_OFFSETS, METADATA, MockCluster, OFFSET_FETCH};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LONG: Duration = Duration::from_secs(10);
-
-const OPEN: KafkaSecurity = KafkaSecurity { tls: Tls::Off, sasl: Sasl::None };
 
 fn client(cluster: &MockCluster) -> Batched {
     client_of(&cluster.bootstrap(), &OPEN)
 }
 
-pub fn client_of(servers: &str, security: &KafkaSecurity) -> Batched {
-    let servers: Vec<_> = servers.split(',').collect();
-    Batched::new(&servers, security, Reach::Anywhere, &UpstreamMetrics::default()).unwrap()
-}
-
-pub fn partition(topic: &str, partition: u32) -> TopicPartition {
-    TopicPartition { topic: topic.into(), partition: PartitionId(partition) }
-}
-
-fn partitions(topic: &str, number: u32) -> Vec<TopicPartition> {
-    (0..number).map(|index| partition(topic, index)).collect()
-}
-
-fn asks<'a>(groups: impl IntoIterator<Item = &'a str>, partitions: &[TopicPartition]) -> Vec<GroupAsk> {
-    let mut topics: Vec<TopicPartitions> = Vec::new();
-    for TopicPartition { topic, partition } in partitions {
-        match topics.iter_mut().find(|known| known.name == *topic) {
-            Some(known) => known.partitions.push(*partition),
-            None => {
-                topics.push(TopicPartitions { name: topic.clone(), id: None, partitions: vec![*partition] });
-            }
-        }
-    }
-    let ask = |group: &str| GroupAsk { group: group.into(), partitions: PartitionsAsk::Named(topics.clone()) };
-    groups.into_iter().map(ask).collect()
-}
-
-pub async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, RowError>> {
-    let mut done = HashMap::new();
-    while let Some((key, row)) = rows.recv().await {
-        assert!(done.insert(key, row).is_none(), "each key is answered once");
-    }
-    done
-}
-
 async fn topics(client: &Batched, names: &[&str]) -> HashMap<TopicName, Result<Topic, RowError>> {
     let names = names.iter().map(|name| TopicName::from(*name)).collect();
     client.topics(TopicsAsk::Named(names), LONG).await.unwrap().into_iter().collect()
-}
-
-pub async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<ProgressRows, RowError> {
-    let mut rows = all(client.progress(GroupType::Consumer, asks([group], asked), LONG)).await;
-    rows.remove(&GroupId::from(group)).unwrap()
 }
 
 async fn offsets(
@@ -90,18 +48,6 @@ async fn offsets_at(
     let asked = asked.into_iter().map(|partition| (partition, None)).collect();
     let rows = all(client.offsets(BrokerId(leader), asked, at, deadline)).await;
     rows.into_iter().map(|(key, row)| (key, row.map(|end| end.offset))).collect()
-}
-
-/// Repeats `attempt` until it gives something; says what was waited for when it does not in time.
-async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
-    let until = Instant::now() + 2 * LONG;
-    loop {
-        if let Some(got) = attempt().await {
-            return got;
-        }
-        assert!(Instant::now() < until, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]
@@ -269,12 +215,11 @@ async fn errors_of_a_coordinator_are_rows() {
         Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
     ] {
         cluster.fail(OFFSET_FETCH, moving, 50);
-        let row = committed(&client, "shop", &asked).await;
+        let row = committed_by(&client, "shop", &asked, SECOND).await;
         assert!(matches!(row, Err(RowError::Moving(_))), "{moving:?}: {row:?}");
         cluster.heal(OFFSET_FETCH);
-        assert!(committed(&client, "shop", &asked).await.is_ok(), "{moving:?}");
-        cluster.fail(OFFSET_FETCH, moving, 1);
-        assert!(committed(&client, "shop", &asked).await.is_ok(), "one retry: {moving:?}");
+        cluster.fail(OFFSET_FETCH, moving, 4);
+        assert!(committed(&client, "shop", &asked).await.is_ok(), "it is asked until the deadline: {moving:?}");
     }
 }
 

@@ -21,7 +21,7 @@ use keda_stream_scaler::trigger::{Credentials, GroupType, KafkaSecurity, Sasl, S
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::batched::{all, client_of, committed, partition};
+use crate::support::asking::{all, client_of, committed, partition};
 use crate::support::driver::{Driver, WITHIN};
 use crate::support::kafka::{KafkaCluster, secured, unique};
 use crate::support::observer::{Observer, connections, round, trigger};

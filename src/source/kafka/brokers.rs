@@ -73,7 +73,9 @@ impl Brokers {
     /// A connection to a broker that is connected, else to the first of all that lets the client in; to none at `except`.
     pub(super) async fn any(&self, except: Option<&Address>, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
         let addresses = self.addresses(except);
-        if let Some(connected) = addresses.iter().find_map(|address| self.connected(address)) {
+        let connected = addresses.iter().filter_map(|address| self.connected(address));
+        // a broker with unanswered requests may be silent
+        if let Some(connected) = connected.min_by_key(|connected| connected.unanswered()) {
             return Ok(connected);
         }
         let mut dials = Vec::with_capacity(addresses.len());
@@ -85,7 +87,14 @@ impl Brokers {
         while let Some((address, outcome)) = dials.next().await {
             match outcome {
                 Ok(connection) => return Ok(connection),
-                Err(why) => reasons.push((address, why)),
+                Err(why) => {
+                    let overdue = why.is_none();
+                    reasons.push((address, why));
+                    if overdue {
+                        // more brokers would be dialed, all at once, and too late
+                        break;
+                    }
+                }
             }
         }
         // who refuses the credentials says more than who is not there

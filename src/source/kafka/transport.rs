@@ -44,7 +44,7 @@ pub enum LogPosition {
 /// Why a row has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowError {
-    /// A leader or coordinator is moving; look it up and ask again. Coordinators have been asked twice already.
+    /// A leader or coordinator is moving; look it up and ask again. Coordinators have been asked until the deadline.
     Moving(String),
     /// The cluster names no leader.
     Leaderless(String),

@@ -13,7 +13,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
-const STARTS_WITHIN: Duration = Duration::from_secs(90);
+/// A starved one takes a minute.
+const STARTS_WITHIN: Duration = Duration::from_secs(180);
 const JVM: [&str; 7] = [
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -63,6 +64,12 @@ pub fn one_node() -> &'static KafkaCluster {
 pub fn one_node_of(version: Version) -> &'static KafkaCluster {
     static CLUSTERS: [OnceLock<KafkaCluster>; 3] = [const { OnceLock::new() }; 3];
     CLUSTERS[version as usize].get_or_init(|| KafkaCluster::start(version, &format!("one-{version:?}"), 1, &[]))
+}
+
+/// A broker that a test takes the CPU from.
+pub fn starved() -> &'static KafkaCluster {
+    static CLUSTER: OnceLock<KafkaCluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| KafkaCluster::start(Version::V4_3, "starved", 1, &[]))
 }
 
 /// Three brokers; the first one is also the controller, so it is the others that tests may kill.

@@ -1,10 +1,13 @@
 //! What starts servers and plays sources.
 
+pub mod asking;
 pub mod aws_services;
 pub mod broker;
 pub mod browser;
+pub mod busy;
 pub mod certificates;
 pub mod checkup;
+pub mod committer;
 pub mod driver;
 pub mod endpoint;
 pub mod explain;
@@ -12,6 +15,7 @@ pub mod iam;
 pub mod kafka;
 pub mod kafka_scene;
 pub mod keda_client;
+pub mod known_lags;
 pub mod manifests;
 pub mod mock_cluster;
 pub mod observer;
@@ -20,6 +24,7 @@ pub mod prometheus;
 pub mod scaler;
 pub mod scripted;
 pub mod scripted_aws;
+pub mod scripted_broker;
 pub mod scripted_transport;
 pub mod server;
 pub mod share_workers;

@@ -1,7 +1,7 @@
 //! Questions about groups: each goes to the group's coordinator, together with those about its other groups.
 //!
-//! Where a coordinator has moved, or is not there, its groups are looked up and asked about once more in the same round. No group waits for
-//! the coordinator of another one.
+//! Where a coordinator is not there, its groups are looked up and asked about once more in the same round; where it is moving, until
+//! the deadline. No group waits for the coordinator of another one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,8 +25,10 @@ const MAX_GROUPS: usize = 500;
 const MAX_ROWS: usize = 10_000;
 /// The coordinators of more groups are looked up again.
 const MOST_REMEMBERED: usize = 20_000;
-/// A cluster needs a moment to name another coordinator.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// A cluster needs a moment to name another coordinator, and that one to load the commits of its groups. Each pause is twice as long as
+/// the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is asked about groups.
 pub(super) trait Question: Send + Sync + 'static {
@@ -74,22 +76,10 @@ pub(super) async fn ask<Q: Question>(
 ) {
     let round = Round::<Q> { asking, until, rows };
     let (known, unknown) = round.known(asked);
-    let first = async {
-        tokio::join!(round.each(known, Try::First), async {
-            let found = round.find(unknown).await;
-            round.each(found, Try::First).await;
-        });
-    };
     tokio::select! {
-        () = first => {}
+        _ = async { tokio::join!(round.each(known, FIRST_PAUSE), round.look_up(unknown, FIRST_PAUSE)) } => {}
         () = round.rows.closed() => {}
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Try {
-    First,
-    Last,
 }
 
 impl<Q: Question> Round<Q> {
@@ -111,10 +101,10 @@ impl<Q: Question> Round<Q> {
         (known, unknown)
     }
 
-    /// Finds the coordinators of groups, and reports an error for each group without one.
-    async fn find(&self, asked: Asked<Q>) -> HashMap<BrokerId, Asked<Q>> {
+    /// Finds the coordinators of groups and asks them. Groups without one are asked about again after the pause, or have an error.
+    async fn look_up(&self, asked: Asked<Q>, pause: Duration) {
         if asked.is_empty() {
-            return HashMap::new();
+            return;
         }
         let groups: Vec<_> = asked.iter().map(|of| of.group().clone()).collect();
         let (found, general) = match find(&self.asking, &groups, self.until).await {
@@ -138,24 +128,40 @@ impl<Q: Question> Round<Q> {
             }
         }
         let (known, unknown) = self.known(asked);
+        let mut again = Vec::new();
         for of in unknown {
             let error = errors.remove(of.group()).unwrap_or_else(|| general.clone());
-            self.tell(of.group().clone(), Err(error));
+            if matches!(error, RowError::Moving(_)) && self.has_time(pause) {
+                again.push(of);
+            } else {
+                self.tell(of.group().clone(), Err(error));
+            }
         }
-        known
+        tokio::join!(self.each(known, pause), self.again(again, pause));
+    }
+
+    /// Asks about groups once more, after the pause.
+    async fn again(&self, asked: Asked<Q>, pause: Duration) {
+        if !asked.is_empty() {
+            sleep(pause).await;
+            Box::pin(self.look_up(asked, LONGEST_PAUSE.min(2 * pause))).await;
+        }
+    }
+
+    fn has_time(&self, pause: Duration) -> bool {
+        Instant::now() + pause < self.until
     }
 
     /// Asks each coordinator about its groups.
-    async fn each(&self, known: HashMap<BrokerId, Asked<Q>>, attempt: Try) {
+    async fn each(&self, known: HashMap<BrokerId, Asked<Q>>, pause: Duration) {
         let chunks = known
             .into_iter()
             .flat_map(|(broker, asked)| chunks::<Q>(asked).into_iter().map(move |chunk| (broker, chunk)));
-        let mut asking: FuturesUnordered<_> =
-            chunks.map(|(broker, chunk)| self.chunk(broker, chunk, attempt)).collect();
+        let mut asking: FuturesUnordered<_> = chunks.map(|(broker, chunk)| self.chunk(broker, chunk, pause)).collect();
         while asking.next().await.is_some() {}
     }
 
-    async fn chunk(&self, broker: BrokerId, asked: Asked<Q>, attempt: Try) {
+    async fn chunk(&self, broker: BrokerId, asked: Asked<Q>, pause: Duration) {
         let answers = async {
             let connection = self.asking.connection(broker, Q::API, self.until).await?;
             Q::ask(&self.asking, &connection, &asked, self.until).await
@@ -176,22 +182,18 @@ impl<Q: Question> Round<Q> {
                     coordinators.remove(group);
                 }
             }
-            match answer {
-                Err(RowError::Moving(_) | RowError::Unreachable(_)) if self.may_ask_again(attempt) => {
-                    again.push(of);
-                }
-                answer => self.tell(group.clone(), answer),
+            let may_ask_again = match &answer {
+                Err(RowError::Moving(_)) => true,
+                Err(RowError::Unreachable(_)) => pause == FIRST_PAUSE,
+                _ => false,
+            };
+            if may_ask_again && self.has_time(pause) {
+                again.push(of);
+            } else {
+                self.tell(group.clone(), answer);
             }
         }
-        if !again.is_empty() {
-            sleep(RETRY_AFTER).await;
-            let found = self.find(again).await;
-            Box::pin(self.each(found, Try::Last)).await;
-        }
-    }
-
-    fn may_ask_again(&self, attempt: Try) -> bool {
-        attempt == Try::First && Instant::now() + RETRY_AFTER < self.until
+        self.again(again, pause).await;
     }
 }
 

@@ -25,6 +25,10 @@ use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Request, TooLon
 /// load balancer drops it without a word (350 s on AWS).
 const IDLE_FOR: Duration = Duration::from_secs(300);
 
+/// An overdue request that had less time than this closes no connection: it may have waited for that very connection until its time was
+/// nearly over.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
+
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -151,6 +155,12 @@ impl Connection {
         self.open.closed().is_none()
     }
 
+    /// How many requests have no answer yet.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.open.state().waiting.len()
+    }
+
     /// How many kinds of requests the broker takes.
     #[must_use]
     pub fn kinds(&self) -> usize {
@@ -181,7 +191,7 @@ impl Connection {
     /// Makes a request in the newest version that both ends know and that can carry it.
     ///
     /// # Errors
-    /// When it has no answer by `deadline`; the connection is closed then.
+    /// When it has no answer by `deadline`; the connection is closed then, unless the broker had too little time.
     pub async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<R::Answer, RequestError> {
         self.ask_in(request, self.version_to::<R>(request.newest())?, deadline).await
     }
@@ -212,8 +222,11 @@ impl Connection {
             }),
             Ok(Err(_)) => Err(self.open.closed().unwrap_or(Closed::ByBroker).into()),
             Err(_) => {
-                self.open.close(Closed::Overdue { request: R::NAME, within: begun.elapsed() });
-                Err(Closed::Overdue { request: R::NAME, within: begun.elapsed() }.into())
+                let overdue = Closed::Overdue { request: R::NAME, within: begun.elapsed() };
+                if begun.elapsed() >= TIME_TO_ANSWER {
+                    self.open.close(overdue.clone());
+                }
+                Err(overdue.into())
             }
         }
     }
@@ -280,7 +293,7 @@ fn take(open: &Open, answer: Bytes) -> Result<(), Closed> {
     let Some(waiting) = open.state().waiting.remove(&correlation) else {
         return Err(not_kafka(&format_args!("it is to request {correlation}, which was not made")));
     };
-    // whoever gave up waiting has closed the connection
+    // nobody may wait any more
     let _ = waiting.send(answer);
     Ok(())
 }

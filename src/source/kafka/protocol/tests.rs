@@ -1,11 +1,15 @@
 //! Fields, and messages that are not what they should be.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::time::Instant;
 
 use super::*;
@@ -134,14 +138,19 @@ async fn an_answer_that_is_short_long_or_to_another_question_is_an_error() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_overdue_answer_closes_the_connection_for_everyone() {
+/// A connection to a broker that takes `Metadata`, and the broker's end of it.
+async fn connected() -> (Connection, DuplexStream) {
     let (here, mut there) = tokio::io::duplex(4096);
-    let deadline = |seconds| Instant::now() + Duration::from_secs(seconds);
-    let opened = tokio::spawn(Connection::open(here, "me".into(), deadline(1)));
+    let opened = tokio::spawn(Connection::open(here, "me".into(), Instant::now() + Duration::from_secs(1)));
     there.read_exact(&mut [0; 16]).await.expect("a request");
     there.write_all(&GOOD).await.expect("room");
-    let connection = opened.await.expect("no panic").expect("a broker");
+    (opened.await.expect("no panic").expect("a broker"), there)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overdue_answer_closes_the_connection_for_everyone() {
+    let (connection, mut there) = connected().await;
+    let deadline = |seconds| Instant::now() + Duration::from_secs(seconds);
     let all = Metadata { topics: None };
     let (soon, late) = tokio::join!(connection.ask(&all, deadline(1)), connection.ask(&all, deadline(60)));
     for outcome in [soon, late, connection.ask(&all, deadline(1)).await] {
@@ -155,13 +164,65 @@ async fn an_overdue_answer_closes_the_connection_for_everyone() {
     there.read_to_end(&mut rest).await.expect("the other end is closed");
 }
 
+/// Notes the room that each read has.
+struct Measured<R>(R, Arc<AtomicUsize>);
+
+impl<R: AsyncRead + Unpin> AsyncRead for Measured<R> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.1.fetch_max(into.remaining(), Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+#[tokio::test]
+async fn an_announced_length_takes_no_memory_before_the_bytes_are_there() {
+    let (here, mut there) = tokio::io::duplex(4096);
+    let (reader, writer) = tokio::io::split(here);
+    let most = Arc::new(AtomicUsize::default());
+    let stream = tokio::io::join(Measured(reader, most.clone()), writer);
+    let opened = tokio::spawn(Connection::open(stream, "me".into(), Instant::now() + Duration::from_secs(5)));
+    // 64 MiB are announced
+    there.write_all(&[4, 0, 0, 0]).await.expect("room");
+    there.write_all(&[0; 10_000]).await.expect("room");
+    drop(there);
+    let error = opened.await.expect("no panic").expect_err("closed");
+    assert_eq!(error, RequestError::Closed(Closed::ByBroker));
+    assert!((1..100_000).contains(&most.load(Ordering::Relaxed)), "{most:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_the_time_for_an_answer_leaves_the_connection_open() {
+    let (connection, mut there) = connected().await;
+    let all = Metadata { topics: None };
+    for left in [Duration::ZERO, Duration::from_millis(999)] {
+        let outcome = connection.ask(&all, Instant::now() + left).await;
+        assert!(matches!(outcome, Err(RequestError::Closed(Closed::Overdue { .. }))), "{left:?}");
+    }
+    let answers = (1..=3).flat_map(|number| {
+        let (header, brokers) = ([0, 0, 0, 21, 0, 0, 0, number, 0], [0, 0, 0, 0, 1]);
+        let (cluster, topics) = ([0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]);
+        header.into_iter().chain(brokers).chain(cluster).chain(topics)
+    });
+    let answers: Vec<_> = answers.collect();
+    let asked = connection.ask(&all, Instant::now() + Duration::from_secs(1));
+    let (answer, written) = tokio::join!(asked, there.write_all(&answers));
+    written.expect("room");
+    assert_eq!(answer, Ok(MetadataAnswer { brokers: Vec::new(), topics: Vec::new() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_the_broker_does_not_read_is_overdue_and_closes_the_connection() {
+    let (connection, there) = connected().await;
+    let names = vec![Arc::from("orders"); 10_000];
+    let asked = connection.ask(&Metadata { topics: Some(&names) }, Instant::now() + Duration::from_secs(2)).await;
+    assert_eq!(asked.expect_err("overdue").to_string(), "no answer to Metadata within 2000 ms");
+    assert!(!connection.is_open());
+    drop(there);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_not_used_is_closed_before_others_drop_it() {
-    let (here, mut there) = tokio::io::duplex(4096);
-    let opened = tokio::spawn(Connection::open(here, "me".into(), Instant::now() + Duration::from_secs(1)));
-    there.read_exact(&mut [0; 16]).await.expect("a request");
-    there.write_all(&GOOD).await.expect("room");
-    let connection = opened.await.expect("no panic").expect("a broker");
+    let (connection, mut there) = connected().await;
     tokio::time::sleep(Duration::from_secs(299)).await;
     assert!(connection.is_open());
     let mut rest = Vec::new();

@@ -1,0 +1,80 @@
+//! A client of the readings, and what tests ask it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use keda_stream_scaler::lag::PartitionId;
+use keda_stream_scaler::source::kafka::transport::{
+    ClusterTransport as _, GroupAsk, GroupId, PartitionsAsk, ProgressRows, RowError, Rows, TopicPartition,
+    TopicPartitions,
+};
+use keda_stream_scaler::source::kafka::{Batched, Reach};
+use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::trigger::{GroupType, KafkaSecurity, Sasl, Tls};
+use tokio::time::Instant;
+
+pub const LONG: Duration = Duration::from_secs(10);
+
+pub const OPEN: KafkaSecurity = KafkaSecurity { tls: Tls::Off, sasl: Sasl::None };
+
+pub fn client_of(servers: &str, security: &KafkaSecurity) -> Batched {
+    let servers: Vec<_> = servers.split(',').collect();
+    Batched::new(&servers, security, Reach::Anywhere, &UpstreamMetrics::default()).unwrap()
+}
+
+pub fn partition(topic: &str, partition: u32) -> TopicPartition {
+    TopicPartition { topic: topic.into(), partition: PartitionId(partition) }
+}
+
+pub fn partitions(topic: &str, number: u32) -> Vec<TopicPartition> {
+    (0..number).map(|index| partition(topic, index)).collect()
+}
+
+pub fn asks<'a>(groups: impl IntoIterator<Item = &'a str>, partitions: &[TopicPartition]) -> Vec<GroupAsk> {
+    let mut topics: Vec<TopicPartitions> = Vec::new();
+    for TopicPartition { topic, partition } in partitions {
+        match topics.iter_mut().find(|known| known.name == *topic) {
+            Some(known) => known.partitions.push(*partition),
+            None => {
+                topics.push(TopicPartitions { name: topic.clone(), id: None, partitions: vec![*partition] });
+            }
+        }
+    }
+    let ask = |group: &str| GroupAsk { group: group.into(), partitions: PartitionsAsk::Named(topics.clone()) };
+    groups.into_iter().map(ask).collect()
+}
+
+pub async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, RowError>> {
+    let mut done = HashMap::new();
+    while let Some((key, row)) = rows.recv().await {
+        assert!(done.insert(key, row).is_none(), "each key is answered once");
+    }
+    done
+}
+
+pub async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<ProgressRows, RowError> {
+    committed_by(client, group, asked, LONG).await
+}
+
+pub async fn committed_by(
+    client: &Batched,
+    group: &str,
+    asked: &[TopicPartition],
+    deadline: Duration,
+) -> Result<ProgressRows, RowError> {
+    let mut rows = all(client.progress(GroupType::Consumer, asks([group], asked), deadline)).await;
+    rows.remove(&GroupId::from(group)).unwrap()
+}
+
+/// Repeats `attempt` until it gives something; says what was waited for when it does not in time.
+pub async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let until = Instant::now() + 2 * LONG;
+    loop {
+        if let Some(got) = attempt().await {
+            return got;
+        }
+        assert!(Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! Commits for many groups at once, without joining them: a client library has a connection and threads for each group.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use keda_stream_scaler::source::kafka::protocol::{
+    ApiKey, Connection, ErrorCode, Malformed, Reader, Request, RequestError, Writer,
+};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use super::driver::WITHIN;
+
+/// What a group commits.
+pub struct Commit {
+    pub group: String,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl Request for Commit {
+    const KEY: ApiKey = ApiKey(8);
+    const NAME: &'static str = "OffsetCommit";
+    const VERSIONS: RangeInclusive<i16> = 5..=5;
+    type Answer = ErrorCode;
+
+    fn write(&self, _version: i16, to: &mut Writer) {
+        // no member commits
+        to.text(&self.group).i32(-1).text("").list(&[self], |to, commit| {
+            to.text(&commit.topic).list(&[self], |to, commit| {
+                to.i32(commit.partition).i64(commit.offset).nullable_text(None);
+            });
+        });
+    }
+
+    fn read(&self, _version: i16, from: &mut Reader<'_>) -> Result<ErrorCode, Malformed> {
+        let mut error = ErrorCode::NONE;
+        from.i32()?;
+        from.list(|from| {
+            from.text()?;
+            from.list(|from| {
+                from.i32()?;
+                error = ErrorCode(from.i16()?);
+                Ok(())
+            })
+        })?;
+        Ok(error)
+    }
+}
+
+/// Commits to a cluster of one broker, again until the broker has acknowledged everything.
+pub async fn commit(broker: &str, mut commits: Vec<Commit>) {
+    let begun = Instant::now();
+    while !commits.is_empty() {
+        match attempt(broker, &commits).await {
+            Ok(errors) => {
+                let mut errors = errors.into_iter();
+                commits.retain(|_| errors.next() != Some(ErrorCode::NONE));
+            }
+            Err(error) => println!("could not commit yet: {error}"),
+        }
+        assert!(begun.elapsed() < WITHIN, "{} commits are not acknowledged", commits.len());
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn attempt(broker: &str, commits: &[Commit]) -> Result<Vec<ErrorCode>, RequestError> {
+    let until = Instant::now() + WITHIN;
+    let connection = Connection::open(TcpStream::connect(broker).await.unwrap(), "committer".into(), until).await?;
+    let answers = join_all(commits.iter().map(|commit| connection.ask(commit, until))).await;
+    answers.into_iter().collect()
+}
