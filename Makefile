@@ -58,7 +58,8 @@ test: $(KAFKA_LIBS)/.pom $(OLDER_KAFKA_LIBS:%=%/.pom) ## Every test, those again
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 
 test-long: export STARVATION_MINUTES = 20
-test-long: test ## The same, with 20 minutes of starved brokers instead of two
+test-long: export OUTAGE_ROUNDS = 2000
+test-long: test ## The same, with 20 minutes of starved brokers instead of two, and 2,000 outages instead of 66
 
 image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
 	$(firstword $(foreach tool,docker buildah,$(if $(shell command -v $(tool)),$(tool)))) build \

@@ -38,6 +38,7 @@ mod metrics;
 mod metrics_export;
 mod migrate;
 mod monitoring;
+mod outage_rounds;
 mod pace;
 mod process;
 mod proto;
