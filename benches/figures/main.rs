@@ -63,7 +63,7 @@ type Measure = fn(&mut Table);
 type MeasureBeside = fn() -> Pin<Box<dyn Future<Output = Table> + Send>>;
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 16] = [
+const MEASURES: [(&str, Measure); 17] = [
     // first: what it weighs must not lie where others have been
     ("law", law::measure),
     ("throughput", throughput::measure),
@@ -71,6 +71,7 @@ const MEASURES: [(&str, Measure); 16] = [
     ("load", load::measure),
     ("requests", rounds::same_requests_for_any_number_of_objects),
     ("groups", rounds::groups),
+    ("wake-up", push::wake_up),
     ("targets", targets::measure),
     ("streams", streams::rounds),
     ("leases", streams::leases),

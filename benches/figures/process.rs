@@ -15,6 +15,7 @@ use keda_stream_scaler::keda::proto::{
 };
 use keda_stream_scaler::keda::{CallerLimits, Limits, serve, serve_service};
 use keda_stream_scaler::sampler::Sampler;
+use keda_stream_scaler::source::{Connections, Sources};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::tls::{self, Files, Tls};
 use keda_stream_scaler::{admin, app, limits};
@@ -36,7 +37,9 @@ const VARIABLE: &str = "FIGURES_ROLE";
 pub enum Role {
     /// The scaler's own service over a scripted source; a line on stdin makes the source fall silent.
     Scaler,
-    /// The same with the pages for operators on a thread of their own, as `serve` runs them: the gRPC address, then the HTTP one.
+    /// The scaler's own service over what there is.
+    KafkaScaler,
+    /// The scripted one with the pages for operators on a thread of their own, as `serve` runs them: the gRPC address, then the HTTP one.
     ScalerWithPages,
     /// The same over TLS; stdin's first line is a directory with tls.crt, tls.key and ca.crt.
     TlsScaler,
@@ -60,6 +63,7 @@ impl Role {
     pub fn of_this_process() -> Option<Self> {
         match std::env::var(VARIABLE).ok()?.as_str() {
             "scaler" => Some(Self::Scaler),
+            "kafka-scaler" => Some(Self::KafkaScaler),
             "scaler-with-pages" => Some(Self::ScalerWithPages),
             "tls-scaler" => Some(Self::TlsScaler),
             "no-op" => Some(Self::NoOp),
@@ -72,6 +76,7 @@ impl Role {
     const fn name(self) -> &'static str {
         match self {
             Self::Scaler => "scaler",
+            Self::KafkaScaler => "kafka-scaler",
             Self::ScalerWithPages => "scaler-with-pages",
             Self::TlsScaler => "tls-scaler",
             Self::NoOp => "no-op",
@@ -100,6 +105,7 @@ impl Role {
         match self {
             Self::Brokers => brokers(&first_line),
             Self::Scaler => measured_runtime().block_on(scaler()),
+            Self::KafkaScaler => measured_runtime().block_on(kafka_scaler()),
             Self::ScalerWithPages => measured_runtime().block_on(scaler_with_pages()),
             Self::TlsScaler => measured_runtime().block_on(tls_scaler(Path::new(&first_line))),
             Self::NoOp => measured_runtime().block_on(no_op()),
@@ -213,6 +219,15 @@ async fn scaler() {
         }
     });
     let sampler = Sampler::new(source, metrics.sampler.clone());
+    serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
+        .await
+        .unwrap();
+}
+
+async fn kafka_scaler() {
+    let metrics = Metrics::new("0", "none");
+    let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
+    let sampler = Sampler::new(sources, metrics.sampler.clone());
     serve(listener().await, sampler, metrics.rpc.clone(), LIMITS, &CallerLimits::default(), CancellationToken::new())
         .await
         .unwrap();
