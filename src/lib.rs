@@ -14,5 +14,6 @@ pub mod sampler;
 pub mod scaling;
 pub mod source;
 pub mod telemetry;
+pub mod tenancy;
 pub mod tls;
 pub mod trigger;

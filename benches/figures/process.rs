@@ -15,8 +15,9 @@ use keda_stream_scaler::keda::proto::{
 };
 use keda_stream_scaler::keda::{CallerLimits, Limits, serve, serve_service};
 use keda_stream_scaler::sampler::Sampler;
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::Metrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::tls::{self, Files, Tls};
 use keda_stream_scaler::{admin, app, limits};
 use rdkafka::mocking::MockCluster;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{Observation, Observe, Report, SourceError};
 use keda_stream_scaler::sampler::{PATIENCE, Sampler};
-use keda_stream_scaler::source::{Backend, Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::{Metrics, UpstreamMetrics};
+use keda_stream_scaler::tenancy::{Backend, Connections};
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{Observe as _, Report};
 use keda_stream_scaler::sampler::Sampler;
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::{Metrics, UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::Trigger;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;

@@ -11,8 +11,9 @@ use keda_stream_scaler::lag::streams::{
     AgeRules, Attribute, Beginning, CheckpointsOf, Probes, Row, RowsOf, Shard, ShardId, ShardState, Survey, Timestamp,
     leases_of,
 };
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::{AgeFrom, AgesOf, SourceRef, StoreLayout, Trigger};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};

@@ -23,8 +23,9 @@ use crate::admin;
 use crate::keda::{self, CallerLimits};
 use crate::limits::Limits;
 use crate::sampler::{Sampler, Shares, Witness};
-use crate::source::{Connections, Sources};
+use crate::source::Sources;
 use crate::telemetry::{LogFilter, Metrics, MetricsExport};
+use crate::tenancy::Connections;
 use crate::tls::{self, Tls};
 
 /// This build's version.

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::source::{Connections, ConnectionsHandle};
+use crate::source::ConnectionsHandle;
 use crate::telemetry::TlsMetrics;
+use crate::tenancy::Connections;
 use crate::tls::{self, Expiry, Tls};
 
 /// Kubernetes itself takes up to a minute to bring a changed secret into a pod.
@@ -87,7 +88,7 @@ async fn watch<R: Reload>(mut files: R, every: Duration) -> anyhow::Result<()> {
 }
 
 impl Reload for ConnectionsFile {
-    type Error = crate::source::ConnectionsError;
+    type Error = crate::tenancy::ConnectionsError;
     const WHAT: &'static str = "connections";
 
     fn file(&self) -> &Path {

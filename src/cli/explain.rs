@@ -16,8 +16,9 @@ use crate::keda::code_of;
 use crate::sampler::{Answer, Rows, Sampler};
 use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, decide};
-use crate::source::{Connections, Sources};
+use crate::source::Sources;
 use crate::telemetry::{LogFormat, Metrics, init_log};
+use crate::tenancy::Connections;
 use crate::trigger::{Trigger, metric_name};
 
 /// A reading by hand may take longer than KEDA would wait.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::source::Connections;
+use crate::tenancy::Connections;
 use crate::trigger::parse_duration;
 
 /// What `--version` says.

@@ -2,14 +2,10 @@
 //!
 //! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
-mod admission;
 mod aws;
 mod certificate;
-mod connections;
 pub mod kafka;
-mod metadata_rules;
 pub mod network;
-mod pattern;
 pub mod probe;
 mod server_tls;
 mod shared;
@@ -17,16 +13,14 @@ mod shared;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use admission::Backend;
-use admission::{Admission, Service};
 use aws::AwsClient;
-pub use connections::{Connections, ConnectionsError};
 use kafka::KafkaClient;
 
 use tokio::sync::OnceCell;
 
 use crate::lag::{Observe, Report, SourceError, SourceErrorKind};
 use crate::telemetry::UpstreamMetrics;
+use crate::tenancy::{Admission, Backend, Connections, Service};
 use crate::trigger::SourceRef;
 
 /// Reads every kind of source.

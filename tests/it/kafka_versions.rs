@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{CommittedOffset, LagBasis, SourceErrorKind};
 use keda_stream_scaler::scaling::Step;
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+use keda_stream_scaler::tenancy::Connections;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{CommittedOffset, GroupObservation, Offset, PartitionObservation};
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, sleep};
 

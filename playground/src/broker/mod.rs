@@ -148,8 +148,9 @@ mod tests {
     use super::*;
     use keda_stream_scaler::sampler::{PartitionRow, Rows, Sampler};
     use keda_stream_scaler::scaling::{Step, decide};
-    use keda_stream_scaler::source::{Connections, Sources};
+    use keda_stream_scaler::source::Sources;
     use keda_stream_scaler::telemetry::Metrics;
+    use keda_stream_scaler::tenancy::Connections;
     use keda_stream_scaler::trigger::Trigger;
 
     const WITHIN: Duration = Duration::from_secs(20);

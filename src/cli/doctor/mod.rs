@@ -25,9 +25,10 @@ use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
 use crate::sampler::Sampler;
 use crate::scaling::{counted, decide};
+use crate::source::Sources;
 use crate::source::probe::{Probe, admit, connection};
-use crate::source::{Connections, Sources};
 use crate::telemetry::{LogFormat, Metrics, init_log};
+use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger};
 
 /// The value is read as `explain` reads it.

@@ -2,7 +2,7 @@
 
 use super::super::explain::outcomes;
 use super::report::{Comparison, Outcome, Report};
-use crate::source::Connections;
+use crate::tenancy::Connections;
 
 /// Reads the sources of all migrated triggers and adds what they say to the report.
 pub(super) fn compare(report: &mut Report, connections: Connections) -> anyhow::Result<()> {

@@ -19,8 +19,8 @@ use self::observability::Observability;
 use self::tls::TlsArguments;
 use super::Verdict;
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
-use crate::source::Connections;
 use crate::telemetry::{LogFormat, MetricsExport, Traces, init_log};
+use crate::tenancy::Connections;
 
 /// A collector that takes longer does not get the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(3);

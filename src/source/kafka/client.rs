@@ -8,10 +8,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::batched::Batched;
 use super::cluster::Cluster;
-use super::reach::Reach;
 use super::token::{Fetched, TokenSource};
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::telemetry::{UpstreamMetrics, supervised};
+use crate::tenancy::Reach;
 use crate::trigger::{KafkaSecurity, SourceRef};
 
 /// The pause before a token that could not be fetched is requested again.

@@ -10,11 +10,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::protocol::{Closed, Connection, Login, LoginError, OauthToken, RequestError, ScramHash};
-use super::reach::{OUT_OF_REACH, Reach};
 use super::tls::{UnusableTls, client_config};
 use crate::source::network::{Address, Unconnected, Unresolved, connect_to_any, resolve};
 use crate::source::server_tls::HandshakeError;
 use crate::source::shared::Panicked;
+use crate::tenancy::{OUT_OF_REACH, Reach};
 use crate::trigger::{KafkaSecurity, Sasl, Tls};
 
 const CLIENT_ID: &str = "keda-stream-scaler";

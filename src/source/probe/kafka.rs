@@ -16,8 +16,9 @@ use crate::source::kafka::transport::{
     Broker, ClusterTransport as _, GroupAsk, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, Topic,
     TopicName, TopicsAsk,
 };
-use crate::source::kafka::{Batched, Fetched, OUT_OF_REACH, Reach, TokenSource, failed, open};
+use crate::source::kafka::{Batched, Fetched, TokenSource, failed, open};
 use crate::telemetry::UpstreamMetrics;
+use crate::tenancy::{OUT_OF_REACH, Reach};
 use crate::trigger::{AwsIdentity, CertificateVerification, KafkaSecurity, Sasl, Tls};
 
 /// A login takes milliseconds.

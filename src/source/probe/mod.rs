@@ -8,11 +8,10 @@ pub mod listener;
 pub mod tls;
 
 use self::kafka::KafkaProbe;
-use super::admission::{Admission, Backend, Service};
 use super::aws::probe::AwsProbe;
 pub use super::certificate::Certificate;
-use super::connections::Connections;
 use crate::lag::SourceError;
+use crate::tenancy::{Admission, Backend, Connections, Service};
 use crate::trigger::SourceRef;
 
 /// Amazon Web Services.

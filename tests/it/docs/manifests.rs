@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use keda_stream_scaler::source::Connections;
+use keda_stream_scaler::tenancy::Connections;
 
 use super::page::{Page, pages};
 use crate::support::process::{Ended, run};

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use keda_stream_scaler::lag::Observe as _;
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::Trigger;
 use serde_json::Value;
 

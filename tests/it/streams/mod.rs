@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::streams::{AgeBasis, Backlog};
 use keda_stream_scaler::lag::{ApplicationObservation, Observation, Observe as _, SourceError, SourceErrorKind};
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::Trigger;
 use serde_json::json;
 

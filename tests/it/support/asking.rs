@@ -5,12 +5,13 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use keda_stream_scaler::lag::PartitionId;
+use keda_stream_scaler::source::kafka::Batched;
 use keda_stream_scaler::source::kafka::transport::{
     ClusterTransport as _, GroupAsk, GroupId, PartitionsAsk, ProgressRows, RowError, Rows, TopicPartition,
     TopicPartitions,
 };
-use keda_stream_scaler::source::kafka::{Batched, Reach};
 use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::tenancy::Reach;
 use keda_stream_scaler::trigger::{GroupType, KafkaSecurity, Sasl, Tls};
 use tokio::time::Instant;
 

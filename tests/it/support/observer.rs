@@ -8,8 +8,9 @@ use std::time::Duration;
 use keda_stream_scaler::lag::{GroupObservation, Observation, Observe as _, SourceError};
 use keda_stream_scaler::sampler::{Answer, Rows, Sampler};
 use keda_stream_scaler::scaling::{Decision, Step, decide};
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::Metrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep};
 

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{Observation, Observe as _, SourceError};
-use keda_stream_scaler::source::{Connections, Sources};
+use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::tenancy::Connections;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{Instant, sleep};
 

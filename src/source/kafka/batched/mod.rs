@@ -23,7 +23,6 @@ use self::row_error::unanswered;
 use super::brokers::{Brokers, bootstrap_address};
 use super::dial::{Dialer, LoggedIn};
 use super::protocol::{OauthToken, Request};
-use super::reach::Reach;
 use super::transport::{
     Broker, BrokerId, ClusterTransport, GroupAsk, GroupId, GroupState, LeaderEpoch, LogPosition, OffsetAndEpoch,
     ProgressRows, RowError, Rows, TopicPartition, TopicRows, TopicsAsk,
@@ -31,6 +30,7 @@ use super::transport::{
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::network::Address;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
+use crate::tenancy::Reach;
 use crate::trigger::{GroupType, KafkaSecurity, Sasl};
 
 /// Requests that are under way at once over a connection to a broker that takes each for one group only.

@@ -23,7 +23,7 @@ impl Reach {
 }
 
 /// Why, for whoever reads that.
-pub(in crate::source) const OUT_OF_REACH: &str =
+pub(crate) const OUT_OF_REACH: &str =
     "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers tell";
 
 /// Whether an address is of this machine or link, or of no single host.

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::kafka::Reach;
 use super::pattern::{Pattern, patterns};
+use super::reach::Reach;
 
 /// The rules, of which any one allows. A namespace without a rule may name nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::kafka::Reach;
 use super::metadata_rules::{MetadataRules, Rule};
 use super::pattern::{Pattern, patterns};
+use super::reach::Reach;
 use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
 const FILE: &str = "File";

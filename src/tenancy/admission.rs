@@ -6,8 +6,8 @@ use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::connections::{Connection, Connections, Destination, bootstrap_servers};
-use super::kafka::Reach;
 use super::metadata_rules::Named;
+use super::reach::Reach;
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::trigger::{
     AwsAccess, AwsCredentials, AwsIdentity, ClusterRef, KafkaDialect, KafkaSecurity, RequestedSecurity, SourceRef,
@@ -37,7 +37,7 @@ enum Origin {
 
 /// What a backend asks, and as whom.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) enum Service {
+pub(crate) enum Service {
     /// A Kafka cluster.
     Kafka {
         /// The brokers to ask first.
@@ -52,7 +52,7 @@ pub(super) enum Service {
 }
 
 /// The rules, and what they have decided.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     rules: RwLock<Rules>,
     hasher: RandomState,
 }
@@ -73,7 +73,7 @@ type Namespace<'a> = Option<&'a str>;
 
 impl Backend {
     /// What it asks.
-    pub(super) fn service(&self) -> &Service {
+    pub(crate) fn service(&self) -> &Service {
         &self.0.service
     }
 }
@@ -102,11 +102,11 @@ impl fmt::Debug for Backend {
 // === impl Admission ===
 
 impl Admission {
-    pub(super) fn new(connections: Connections) -> Self {
+    pub(crate) fn new(connections: Connections) -> Self {
         Self { rules: RwLock::new(Rules::new(connections)), hasher: RandomState::new() }
     }
 
-    pub(super) fn replace(&self, connections: Connections) -> bool {
+    pub(crate) fn replace(&self, connections: Connections) -> bool {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         let differ = rules.connections != connections;
         if differ {
@@ -116,7 +116,7 @@ impl Admission {
     }
 
     /// The client for `source`, where `namespace` may use it.
-    pub(super) fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Backend, SourceError> {
+    pub(crate) fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Backend, SourceError> {
         let namespace = Some(namespace);
         match source {
             SourceRef::Kafka(kafka) => self.cluster(namespace, &kafka.cluster),
@@ -165,7 +165,7 @@ impl Admission {
     }
 
     /// What a named connection leads to, whoever may use it.
-    pub(super) fn connection(&self, name: &str) -> Decided {
+    pub(crate) fn connection(&self, name: &str) -> Decided {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let connection = Some(Arc::from(name));
         let title = format!("connection {name}");
@@ -193,7 +193,7 @@ impl Admission {
     }
 
     /// The entries of the rules that let a trigger of `namespace` have `source` read, in the words of the connections file.
-    pub(super) fn allowing(&self, namespace: &str, source: &SourceRef) -> Vec<String> {
+    pub(crate) fn allowing(&self, namespace: &str, source: &SourceRef) -> Vec<String> {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let (connection, named) = match source {
             SourceRef::Kafka(kafka) => {
@@ -221,7 +221,7 @@ impl Admission {
     }
 
     /// Whether what led to this backend leads there under the rules that hold now, for whichever namespace.
-    pub(super) fn is_current(&self, backend: &Backend) -> bool {
+    pub(crate) fn is_current(&self, backend: &Backend) -> bool {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let service = match &backend.0.origin {
             Origin::Kafka(cluster, reach) => match rules.check_cluster(None, cluster) {
