@@ -9,6 +9,7 @@ pub mod keda;
 pub mod lag;
 pub mod limits;
 pub mod page;
+pub mod probe;
 pub mod recording;
 pub mod sampler;
 pub mod scaling;

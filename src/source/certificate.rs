@@ -26,7 +26,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads a DER certificate; nothing where it is none.
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let alternatives = certificate.subject_alternative_name().ok().flatten();
         let names = alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(name).collect();
@@ -50,7 +50,7 @@ impl Certificate {
 }
 
 /// A distinguished name in DER, as text.
-pub(super) fn distinguished_name(der: &[u8]) -> Option<String> {
+pub(crate) fn distinguished_name(der: &[u8]) -> Option<String> {
     X509Name::from_der(der).ok().map(|(_, name)| name.to_string())
 }
 

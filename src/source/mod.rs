@@ -2,12 +2,11 @@
 //!
 //! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
-mod aws;
-mod certificate;
+pub(crate) mod aws;
+pub(crate) mod certificate;
 pub mod kafka;
 pub mod network;
-pub mod probe;
-mod server_tls;
+pub(crate) mod server_tls;
 mod shared;
 
 use std::collections::HashMap;

@@ -83,7 +83,7 @@ pub enum HandshakeError {
 
 /// Verifies the certificates of servers, and keeps the last one.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(crate) struct Verifier {
     provider: Arc<CryptoProvider>,
     trust: Trust,
     presented: Mutex<Vec<CertificateDer<'static>>>,
@@ -133,7 +133,7 @@ impl Distrust {
 
 impl HandshakeError {
     /// The reason why a handshake failed.
-    pub(super) fn of(error: &io::Error) -> Self {
+    pub(crate) fn of(error: &io::Error) -> Self {
         use rustls::{AlertDescription, Error};
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(Error::InvalidMessage(_)) => Self::NotTls,
@@ -154,23 +154,23 @@ impl HandshakeError {
 
 impl Verifier {
     /// Trusts what these authorities have signed.
-    pub(super) fn of_roots(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Self {
+    pub(crate) fn of_roots(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Self {
         let judge = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().ok();
         Self { provider, trust: Trust::Roots(judge), presented: Mutex::default() }
     }
 
     /// Trusts every certificate.
-    pub(super) fn of_all(provider: Arc<CryptoProvider>) -> Self {
+    pub(crate) fn of_all(provider: Arc<CryptoProvider>) -> Self {
         Self { provider, trust: Trust::All, presented: Mutex::default() }
     }
 
     /// The last certificate that was presented, and those that it came with.
-    pub(super) fn presented(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn presented(&self) -> Vec<CertificateDer<'static>> {
         self.presented.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a certificate is trusted for this name.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         own: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],

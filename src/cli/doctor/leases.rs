@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::report::{Checkup, Finding, Looked, StepName};
 use crate::lag::streams::ShardId;
-use crate::source::probe::aws::{Calls, Leases, Right, Writer};
+use crate::probe::aws::{Calls, Leases, Right, Writer};
 use crate::trigger::{ApplicationSource, InitialPosition, SourceRef};
 
 /// KCL renews each third of its failover time, which is 10 s where nobody sets it.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cli::manifest::{TriggerKind, TriggerText};
 use crate::cli::output::{self, Format};
-use crate::source::probe::aws::{AwsProbe, Place, Right, policy, right_to_assume, rights_for, rights_on_msk};
-use crate::source::probe::{Probe, admit};
+use crate::probe::aws::{AwsProbe, Place, Right, policy, right_to_assume, rights_for, rights_on_msk};
+use crate::probe::{Probe, admit};
 use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger};
 

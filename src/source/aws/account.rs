@@ -23,7 +23,7 @@ use crate::trigger::{ApplicationSource, CheckpointStore, SourceRef, StreamName, 
 const PROBES_AT_ONCE: usize = 192;
 
 /// Reads the streams of one account and region with one identity.
-pub(super) struct Account<S> {
+pub(crate) struct Account<S> {
     service: Arc<S>,
     streams: Registry<StreamName, Stream<S>>,
     tables: Registry<CheckpointStore, CheckpointTable>,
@@ -34,7 +34,7 @@ pub(super) struct Account<S> {
 }
 
 impl<S: Service> Account<S> {
-    pub(super) fn new(service: S) -> Self {
+    pub(crate) fn new(service: S) -> Self {
         Self {
             service: Arc::new(service),
             streams: Registry::default(),
@@ -47,7 +47,7 @@ impl<S: Service> Account<S> {
     }
 
     /// Reads the `due` sources side by side, as one round, and reports each exactly once.
-    pub(super) async fn observe(self: &Arc<Self>, due: Vec<Arc<SourceRef>>, report: &Report) {
+    pub(crate) async fn observe(self: &Arc<Self>, due: Vec<Arc<SourceRef>>, report: &Report) {
         let (mut reading, round) = (JoinSet::new(), Round::new(self.service.now()));
         let mut gates: HashMap<StreamName, Gate> = HashMap::new();
         for source in due {

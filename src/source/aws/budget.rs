@@ -24,15 +24,15 @@ const SWEPT_EVERY: Duration = Duration::from_secs(60);
 
 /// What a limit of AWS is about: an API, and the stream, shard or table where the limit is not the account's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Scope {
-    pub(super) api: UpstreamApi,
+pub(crate) struct Scope {
+    pub(crate) api: UpstreamApi,
     /// Empty for the account.
-    pub(super) of: String,
+    pub(crate) of: String,
 }
 
 /// The calls of every scope of one account and region.
 #[derive(Debug, Default)]
-pub(super) struct Budget(Mutex<Lanes>);
+pub(crate) struct Budget(Mutex<Lanes>);
 
 #[derive(Debug, Default)]
 struct Lanes {
@@ -60,11 +60,11 @@ struct Rest {
 }
 
 impl Scope {
-    pub(super) fn account(api: UpstreamApi) -> Self {
+    pub(crate) fn account(api: UpstreamApi) -> Self {
         Self { api, of: String::new() }
     }
 
-    pub(super) fn of(api: UpstreamApi, of: impl Into<String>) -> Self {
+    pub(crate) fn of(api: UpstreamApi, of: impl Into<String>) -> Self {
         Self { api, of: of.into() }
     }
 
@@ -101,7 +101,7 @@ impl Budget {
     }
 
     /// Waits for a turn, until `until` at most.
-    pub(super) async fn turn(&self, scope: &Scope, until: Instant) -> Result<(), Failure> {
+    pub(crate) async fn turn(&self, scope: &Scope, until: Instant) -> Result<(), Failure> {
         let used_up = || Failure::new(FailureKind::Throttled, "the scaler's own budget of calls is used up");
         let lane = self.lane(scope);
         lane.check()?;
@@ -116,7 +116,7 @@ impl Budget {
     }
 
     /// A call has ended: after a throttled one the scope rests, after a good one it does not any more.
-    pub(super) fn ended(&self, scope: &Scope, failure: Option<&Failure>) {
+    pub(crate) fn ended(&self, scope: &Scope, failure: Option<&Failure>) {
         let throttled = failure.is_some_and(|failure| failure.kind == FailureKind::Throttled);
         let now = Instant::now();
         self.lane(scope).change(|rest| {
@@ -151,7 +151,7 @@ impl Lane {
 }
 
 /// Makes a call in its turn, which comes within `turn_timeout`, and with its own deadline; it is timed without the wait.
-pub(super) async fn call_in_turn<T>(
+pub(crate) async fn call_in_turn<T>(
     budget: &Budget,
     scope: &Scope,
     turn_timeout: Duration,

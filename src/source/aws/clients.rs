@@ -20,13 +20,13 @@ use crate::trigger::AwsIdentity;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An answer that takes longer is none.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Credentials that take longer are none.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a call waits for its turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum TurnWait {
+pub(crate) enum TurnWait {
     /// A reading waits for the answer: 5 s.
     Reading,
     /// No reading waits for the answer: 5 min, for some hundred lists at the limit of one account.
@@ -43,7 +43,7 @@ impl TurnWait {
 }
 
 /// One account and region, called as one identity.
-pub(super) struct Aws {
+pub(crate) struct Aws {
     identity: AwsIdentity,
     clients: OnceCell<Clients>,
     budget: Budget,
@@ -51,25 +51,25 @@ pub(super) struct Aws {
     metrics: UpstreamMetrics,
 }
 
-pub(super) struct Clients {
-    pub(super) kinesis: aws_sdk_kinesis::Client,
-    pub(super) dynamodb: aws_sdk_dynamodb::Client,
-    pub(super) streams: aws_sdk_dynamodbstreams::Client,
+pub(crate) struct Clients {
+    pub(crate) kinesis: aws_sdk_kinesis::Client,
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) streams: aws_sdk_dynamodbstreams::Client,
 }
 
 impl Aws {
-    pub(super) fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
+    pub(crate) fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
         let (clients, budget, clock) = (OnceCell::new(), Budget::default(), ServiceClock::default());
         Self { identity, clients, budget, clock, metrics }
     }
 
     /// The service's time.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Makes a call in its turn. The SDK tries nothing twice: throttling is to be noticed, not to be answered by more calls.
-    pub(super) async fn call<'a, T, E, R, F>(
+    pub(crate) async fn call<'a, T, E, R, F>(
         &'a self,
         wait: TurnWait,
         scope: Scope,

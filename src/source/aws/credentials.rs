@@ -23,10 +23,7 @@ const ROLE_TIMEOUT: Duration = Duration::from_millis(3500);
 ///
 /// # Errors
 /// When the default chain has no provider at all.
-pub(in crate::source) async fn provider(
-    region: &str,
-    credentials: &AwsCredentials,
-) -> Result<SharedCredentialsProvider, String> {
+pub(crate) async fn provider(region: &str, credentials: &AwsCredentials) -> Result<SharedCredentialsProvider, String> {
     match credentials {
         AwsCredentials::Static { access_key_id, secret_access_key, session_token } => {
             let token = session_token.as_ref().map(|token| token.reveal().to_owned());

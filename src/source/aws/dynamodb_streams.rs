@@ -13,24 +13,24 @@ use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
 use crate::telemetry::UpstreamApi;
 
 /// DynamoDB keeps records for a day, always.
-pub(super) const RETENTION: Duration = Duration::from_secs(86_400);
+pub(crate) const RETENTION: Duration = Duration::from_secs(86_400);
 
 /// What a table tells of its stream.
-pub(super) struct TableStream {
+pub(crate) struct TableStream {
     /// The present one, or for a day after it was switched off the last one.
-    pub(super) arn: Option<String>,
+    pub(crate) arn: Option<String>,
     /// What its records hold, such as `NEW_IMAGE`; `None` where it is switched off.
-    pub(super) view: Option<String>,
+    pub(crate) view: Option<String>,
 }
 
 /// The ARN of the table's present stream.
-pub(super) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure> {
+pub(crate) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure> {
     let arn = table_stream(aws, table).await?.arn;
     arn.ok_or_else(|| Failure::new(FailureKind::Missing, format!("table {table} has no stream")))
 }
 
 /// The table's stream.
-pub(super) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, Failure> {
+pub(crate) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, Failure> {
     let scope = Scope::account(UpstreamApi::DynamoDbDescribeTable);
     let answer = aws
         .call(TurnWait::Background, scope, |clients| clients.dynamodb.describe_table().table_name(table).send())
@@ -42,7 +42,7 @@ pub(super) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, 
 }
 
 /// A page of the shards that are listed, closed ones included.
-pub(super) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Result<ShardsPage, Failure> {
+pub(crate) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Result<ShardsPage, Failure> {
     let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
     let mut requested = Requested::now(aws);
     let page = aws
@@ -73,7 +73,7 @@ fn shard(shard: &SdkShard) -> Option<Shard> {
 }
 
 /// An iterator behind `position`.
-pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
+pub(crate) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetShardIterator, format!("{arn}/{shard}"));
     let answer = aws
         .call(TurnWait::Reading, scope, |clients| {
@@ -95,7 +95,7 @@ pub(super) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &P
 }
 
 /// The first record behind an iterator.
-pub(super) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
+pub(crate) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetRecords, format!("{arn}/{shard}"));
     let mut at = aws.now();
     let answer = aws

@@ -15,10 +15,10 @@ use crate::telemetry::UpstreamOutcome;
 
 /// Why a call gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) kind: FailureKind,
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
     /// AWS's code and message, or what kept the call from being made.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What to do, where the kind alone does not say it.
     remedy: Option<&'static str>,
 }
@@ -26,10 +26,10 @@ pub(super) struct Failure {
 /// A call was not made for lack of credentials, as the SDK hands it through.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.text)]
-pub(super) struct NoCredentials(pub(super) Failure);
+pub(crate) struct NoCredentials(pub(super) Failure);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FailureKind {
+pub(crate) enum FailureKind {
     /// Too many calls, or the scaler itself holds back because there were.
     Throttled,
     /// The stream, shard or table is not there.
@@ -61,23 +61,23 @@ const OF_ANOTHER_SHARD: &str = "It encodes shardId-";
 const WRONG_ROWS: &str = "check leaseTable and checkpointStore: the keys or rows of this table are not of that kind";
 
 impl Failure {
-    pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into(), remedy: None }
     }
 
     /// Adds what to do, where the kind alone does not say so.
-    pub(super) const fn advising(mut self, remedy: &'static str) -> Self {
+    pub(crate) const fn advising(mut self, remedy: &'static str) -> Self {
         self.remedy = Some(remedy);
         self
     }
 
     /// Says what was attempted, and what to do where nothing nearer to the cause has said so.
-    pub(super) fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
+    pub(crate) fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
         Self { text: format!("{attempt}: {}", self.text), remedy: self.remedy.or(remedy), ..self }
     }
 
     /// Why there are no credentials: STS has reasons of its own, with the codes of an answer.
-    pub(super) fn of_credentials(error: &CredentialsError) -> Self {
+    pub(crate) fn of_credentials(error: &CredentialsError) -> Self {
         if let Some(NoCredentials(why)) = find(error) {
             return why.clone();
         }
@@ -90,7 +90,7 @@ impl Failure {
         Self::new(FailureKind::Unauthenticated, chain(error))
     }
 
-    pub(super) fn of<E, R>(error: &SdkError<E, R>) -> Self
+    pub(crate) fn of<E, R>(error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
         R: std::fmt::Debug + 'static,
@@ -114,7 +114,7 @@ impl Failure {
     }
 
     /// Whether a probe failed for its position, or for once: others of the same shard may well succeed.
-    pub(super) const fn is_of_position(&self) -> bool {
+    pub(crate) const fn is_of_position(&self) -> bool {
         matches!(
             self.kind,
             FailureKind::Invalid
@@ -126,12 +126,12 @@ impl Failure {
     }
 
     /// Whether a call about a listed shard failed so that the list may be of another stream, or old.
-    pub(super) const fn disputes_list(&self) -> bool {
+    pub(crate) const fn disputes_list(&self) -> bool {
         matches!(self.kind, FailureKind::Missing | FailureKind::FormerStream | FailureKind::Invalid)
     }
 
     /// Whether the same call may well succeed later, so that what was read before is still worth something.
-    pub(super) const fn is_passing(&self) -> bool {
+    pub(crate) const fn is_passing(&self) -> bool {
         match self.kind {
             FailureKind::Throttled | FailureKind::TimedOut | FailureKind::Unreachable | FailureKind::Other => true,
             FailureKind::Missing
@@ -157,7 +157,7 @@ impl Failure {
     }
 
     /// The same failure of a call about a checkpoint table.
-    pub(super) fn of_checkpoint_table(self) -> Self {
+    pub(crate) fn of_checkpoint_table(self) -> Self {
         let remedy = match self.kind {
             FailureKind::Missing => Some("check leaseTable or applicationName, awsRegion, and that the table exists"),
             FailureKind::Invalid => Some(WRONG_ROWS),
@@ -167,7 +167,7 @@ impl Failure {
     }
 
     /// The same failure of a call that begins at a checkpoint.
-    pub(super) fn of_checkpoint(self) -> Self {
+    pub(crate) fn of_checkpoint(self) -> Self {
         let remedy = match self.kind {
             FailureKind::Missing => Some(
                 "the stream or the shard does not exist: check the stream's name, awsRegion, and that leaseTable is of this stream",
@@ -178,7 +178,7 @@ impl Failure {
         Self { remedy: self.remedy.or(remedy), ..self }
     }
 
-    pub(super) const fn outcome(&self) -> UpstreamOutcome {
+    pub(crate) const fn outcome(&self) -> UpstreamOutcome {
         match self.kind {
             FailureKind::Throttled => UpstreamOutcome::Throttled,
             FailureKind::Missing => UpstreamOutcome::Missing,
@@ -194,7 +194,7 @@ impl Failure {
     }
 
     /// As an error of a source.
-    pub(super) fn into_error(self, attempt: impl Into<String>) -> SourceError {
+    pub(crate) fn into_error(self, attempt: impl Into<String>) -> SourceError {
         let (kind, remedy) = match self.kind {
             FailureKind::Throttled => {
                 (SourceErrorKind::Throttled, "the scaler backs off by itself; find the other callers of this API")
@@ -282,7 +282,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

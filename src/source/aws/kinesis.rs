@@ -23,7 +23,7 @@ fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
 }
 
 /// A page of the shards that hold records, closed ones included.
-pub(super) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
+pub(crate) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
     let mut requested = Requested::now(aws);
     let page = aws
@@ -56,24 +56,24 @@ const ORDINARY_KIB: u64 = 1024;
 /// The kilobytes a second that a shard gives to all its readers together.
 const SHARD_KIB_A_SECOND: u64 = 2048;
 /// No stream keeps records for longer.
-pub(super) const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 /// Whatever size of records a stream reports, its shards are read this often.
 const LONGEST_APART: Duration = Duration::from_secs(60);
 
 /// What bounds the reading of a stream, and which stream it is.
 #[derive(Clone, Debug)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     /// How long it keeps records.
-    pub(super) retention: Duration,
+    pub(crate) retention: Duration,
     /// The least time between two reads of a shard. Where records may be larger than is ordinary, the two of a page must cost the
     /// stream's consumers no more than a fifth of what the shard gives.
-    pub(super) reads_apart: Duration,
+    pub(crate) reads_apart: Duration,
     /// When it was created; another stream of the same name has another time.
-    pub(super) created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
 }
 
 /// Retention and the size of records.
-pub(super) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary, Failure> {
+pub(crate) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary, Failure> {
     let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
     let answer = aws
         .call(TurnWait::Background, scope, |clients| {
@@ -100,7 +100,7 @@ pub(super) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary
 }
 
 /// An iterator behind `position`.
-pub(super) async fn iterator(
+pub(crate) async fn iterator(
     aws: &Aws,
     stream: &KinesisStream,
     shard: &ShardId,
@@ -132,7 +132,7 @@ pub(super) async fn iterator(
 }
 
 /// The first records behind an iterator.
-pub(super) async fn page(
+pub(crate) async fn page(
     aws: &Aws,
     stream: &KinesisStream,
     shard: &ShardId,

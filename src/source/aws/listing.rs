@@ -29,17 +29,17 @@ const MOST_PAGES: usize = 10_000;
 
 /// Every shard that holds records, closed ones included.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(crate) struct Listing {
     shards: Vec<Shard>,
     index: HashMap<ShardId, usize>,
     /// When its first page was requested.
-    pub(super) begun: Instant,
+    pub(crate) begun: Instant,
     /// When the list was requested, by the service's clock.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
 }
 
 /// The newest list of one stream.
-pub(super) struct ShardList<S> {
+pub(crate) struct ShardList<S> {
     service: Arc<S>,
     address: Address,
     list: Arc<Shared<Listing, Failure>>,
@@ -70,17 +70,17 @@ impl Listing {
         Self { shards, index, begun: pages.begun.at, at: pages.begun.service_time }
     }
 
-    pub(super) fn shards(&self) -> &[Shard] {
+    pub(crate) fn shards(&self) -> &[Shard] {
         &self.shards
     }
 
-    pub(super) fn get(&self, id: &ShardId) -> Option<&Shard> {
+    pub(crate) fn get(&self, id: &ShardId) -> Option<&Shard> {
         self.shards.get(*self.index.get(id)?)
     }
 
     /// Whether both are lists of the same stream: a stream that was deleted and created again has shards of the same names, whose
     /// sequence numbers begin elsewhere.
-    pub(super) fn is_of_same_stream(&self, earlier: &Self) -> bool {
+    pub(crate) fn is_of_same_stream(&self, earlier: &Self) -> bool {
         self.shards.iter().all(|shard| match (&shard.first, earlier.get(&shard.id).map(|before| &before.first)) {
             (Some(first), Some(Some(before))) => first == before,
             _ => true,
@@ -99,12 +99,12 @@ fn close_parents(shards: &mut [Shard]) {
 // === impl ShardList ===
 
 impl<S: Service> ShardList<S> {
-    pub(super) fn new(service: Arc<S>, address: Address) -> Self {
+    pub(crate) fn new(service: Arc<S>, address: Address) -> Self {
         Self { service, address, list: Arc::default(), pages: Arc::default() }
     }
 
     /// The newest list; where there is none, waits for one until `until`.
-    pub(super) async fn get(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
+    pub(crate) async fn get(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
         let now = Instant::now();
         let latest = self.list.latest().map(|latest| latest.value);
         let latest = latest.filter(|latest| now.duration_since(latest.begun) < OLDEST_LIST);
@@ -121,7 +121,7 @@ impl<S: Service> ShardList<S> {
     }
 
     /// A list that began to be read at `since` or later.
-    pub(super) async fn newer(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
+    pub(crate) async fn newer(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
         {
             let mut kept = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
             kept.take_if(|pages| pages.begun.at < since);
@@ -147,7 +147,7 @@ impl<S: Service> ShardList<S> {
 }
 
 /// The list of a stream's shards, read once.
-pub(super) async fn list<S: Service>(service: &S, stream: &Address) -> Result<Listing, Failure> {
+pub(crate) async fn list<S: Service>(service: &S, stream: &Address) -> Result<Listing, Failure> {
     read(service, stream, &Mutex::default()).await
 }
 

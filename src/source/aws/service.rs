@@ -13,7 +13,7 @@ use crate::trigger::{CheckpointStore, KinesisStream, StreamName};
 
 /// A stream as calls name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(crate) enum Address {
     /// Whichever Kinesis stream has this name or ARN now.
     Kinesis(KinesisStream),
     /// The stream of a DynamoDB table with this ARN: a stream that is switched off and on again has another one.
@@ -22,7 +22,7 @@ pub(super) enum Address {
 
 impl Address {
     /// The end of the ARN, in which the streams that one table has had differ.
-    pub(super) fn label(&self) -> Option<&str> {
+    pub(crate) fn label(&self) -> Option<&str> {
         match self {
             Self::Kinesis(_) => None,
             Self::DynamoDb(arn) => arn.rsplit('/').next(),
@@ -32,18 +32,18 @@ impl Address {
 
 /// What a stream is, and what bounds the reading of it.
 #[derive(Clone, Debug)]
-pub(super) struct Description {
-    pub(super) address: Address,
+pub(crate) struct Description {
+    pub(crate) address: Address,
     /// When it was created, where the service reports it; another stream of the same name has another time.
-    pub(super) created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
     /// How long it keeps records.
-    pub(super) retention: Duration,
+    pub(crate) retention: Duration,
     /// The least time between two reads of a shard.
-    pub(super) reads_apart: Duration,
+    pub(crate) reads_apart: Duration,
 }
 
 /// One account and region, called as one identity.
-pub(super) trait Service: Send + Sync + 'static {
+pub(crate) trait Service: Send + Sync + 'static {
     /// The service's time.
     fn now(&self) -> Timestamp;
 

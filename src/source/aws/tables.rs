@@ -21,11 +21,11 @@ type Item = HashMap<String, AttributeValue>;
 
 /// What one reading of a table returned, and what it cost.
 #[derive(Debug, Default)]
-pub(super) struct TableRead {
+pub(crate) struct TableRead {
     /// Every row of the application's store.
-    pub(super) rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// The read capacity units that it consumed: as DynamoDB reported them, or estimated from the size of the rows.
-    pub(super) read_units: f64,
+    pub(crate) read_units: f64,
 }
 
 /// One page of a `Scan` or `Query`.
@@ -43,7 +43,7 @@ const BYTES_PER_HALF_UNIT: usize = 4096;
 const HALF_UNIT: f64 = 0.5;
 
 /// Every row of the store, eventually consistent, which costs half of what a consistent read does.
-pub(super) async fn read(aws: &Aws, store: &CheckpointStore) -> Result<TableRead, Failure> {
+pub(crate) async fn read(aws: &Aws, store: &CheckpointStore) -> Result<TableRead, Failure> {
     let mut read = TableRead::default();
     let (mut scanned, mut after) = (0, None);
     loop {

@@ -57,7 +57,7 @@ impl KafkaClient {
 ///
 /// # Errors
 /// [`SourceErrorKind::Denied`] when the credentials cannot be used at all.
-pub(in crate::source) fn open<S: AsRef<str>>(
+pub(crate) fn open<S: AsRef<str>>(
     bootstrap_servers: &[S],
     security: &KafkaSecurity,
     reach: Reach,
@@ -99,7 +99,7 @@ async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Batched>>) {
 }
 
 /// The certificates that this machine trusts, PEM; empty where there are none to be found.
-pub(in crate::source) fn system_roots() -> String {
+pub(crate) fn system_roots() -> String {
     let file = openssl_probe::probe().cert_file;
     file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
 }

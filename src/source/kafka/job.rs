@@ -203,7 +203,7 @@ impl Failures {
 }
 
 /// A row's error as an error of the source.
-pub(in crate::source) fn failed(attempt: String, row: &RowError) -> SourceError {
+pub(crate) fn failed(attempt: String, row: &RowError) -> SourceError {
     let (kind, remedy) = match row {
         RowError::Moving(_) => (SourceErrorKind::Unreachable, "leaders are moving; it is tried again at once"),
         RowError::Leaderless(_) => (

@@ -26,8 +26,8 @@ pub mod transport;
 
 pub use batched::Batched;
 pub use client::KafkaClient;
-pub(in crate::source) use client::{open, system_roots};
+pub(crate) use client::{open, system_roots};
 pub use cluster::Cluster;
-pub(in crate::source) use job::failed;
-pub(in crate::source) use tls::private_key;
-pub(in crate::source) use token::{Fetched, TokenSource};
+pub(crate) use job::failed;
+pub(crate) use tls::private_key;
+pub(crate) use token::{Fetched, TokenSource};

@@ -17,7 +17,7 @@ const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Why certificates and keys cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::source) enum UnusableTls {
+pub(crate) enum UnusableTls {
     #[error("ca holds no certificate in PEM")]
     Ca,
     #[error("cert holds no certificate in PEM")]
@@ -75,7 +75,7 @@ fn roots(ca: Option<&str>) -> Result<RootCertStore, UnusableTls> {
 }
 
 /// The key of a client certificate, decrypted where it has a password.
-pub(in crate::source) fn private_key(identity: &ClientIdentity) -> Result<PrivateKeyDer<'static>, UnusableTls> {
+pub(crate) fn private_key(identity: &ClientIdentity) -> Result<PrivateKeyDer<'static>, UnusableTls> {
     let pem = identity.key.reveal();
     if !pem.contains(ENCRYPTED) {
         return PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| UnusableTls::Key(error.to_string()));

@@ -28,7 +28,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Where tokens come from.
-pub(in crate::source) enum TokenSource {
+pub(crate) enum TokenSource {
     Oauth {
         http: reqwest::Client,
         endpoint: String,
@@ -44,9 +44,9 @@ pub(in crate::source) enum TokenSource {
 }
 
 /// A token and how long it lasts.
-pub(in crate::source) struct Fetched {
-    pub(in crate::source) token: OauthToken,
-    pub(in crate::source) lifetime: Duration,
+pub(crate) struct Fetched {
+    pub(crate) token: OauthToken,
+    pub(crate) lifetime: Duration,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ impl TokenSource {
     }
 
     /// A new token; `now` is the time of day.
-    pub(in crate::source) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
+    pub(crate) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
         match self {
             Self::Oauth { http, endpoint, client, scopes, extensions, metrics } => {
                 let call = metrics.begin(UpstreamApi::OauthToken);

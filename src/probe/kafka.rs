@@ -52,7 +52,7 @@ pub struct Group {
 }
 
 impl KafkaProbe {
-    pub(in crate::source) fn new(bootstrap_servers: &[String], security: &KafkaSecurity, reach: Reach) -> Self {
+    pub(super) fn new(bootstrap_servers: &[String], security: &KafkaSecurity, reach: Reach) -> Self {
         let bootstrap_servers = bootstrap_servers.to_vec();
         Self { bootstrap_servers, security: security.clone(), reach, metrics: UpstreamMetrics::default() }
     }

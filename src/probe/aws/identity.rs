@@ -15,8 +15,8 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-use super::credentials::provider;
-use super::failure::{Failure, FailureKind};
+use crate::source::aws::credentials::provider;
+use crate::source::aws::failure::{Failure, FailureKind};
 use crate::trigger::{AwsCredentials, AwsIdentity};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -3,24 +3,17 @@
 //! Each function looks at one thing, within a deadline of its own, and tells what it saw or why it saw nothing. What to do about
 //! it is the caller's to say, but for errors that the readings have as well: those bring their remedy.
 
+pub mod aws;
 pub mod kafka;
 pub mod listener;
 pub mod tls;
 
+use self::aws::AwsProbe;
 use self::kafka::KafkaProbe;
-use super::aws::probe::AwsProbe;
-pub use super::certificate::Certificate;
 use crate::lag::SourceError;
+pub use crate::source::certificate::Certificate;
 use crate::tenancy::{Admission, Backend, Connections, Service};
 use crate::trigger::SourceRef;
-
-/// Amazon Web Services.
-pub mod aws {
-    pub use crate::source::aws::identity::ServiceName;
-    pub use crate::source::aws::leases::{Leases, Writer};
-    pub use crate::source::aws::probe::{AwsProbe, CallError, Calls, Identity, UnknownIdentity, clock_ahead};
-    pub use crate::source::aws::rights::{Place, Resource, Right, policy, right_to_assume, rights_for, rights_on_msk};
-}
 
 /// What can be asked, with the identity that the rules give.
 pub enum Probe {

@@ -5,16 +5,22 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-use super::clients::Aws;
-use super::failure::{Failure, FailureKind};
-use super::identity::{Found, ServiceName, endpoint, find};
-use super::leases::Leases;
-use super::listing::list;
-use super::rights::{Place, Right};
-use super::service::Address;
-use super::{dynamodb_streams, kinesis, tables};
+mod identity;
+mod leases;
+mod rights;
+
+pub use identity::ServiceName;
+use identity::{Found, endpoint, find};
+pub use leases::{Leases, Writer};
+pub use rights::{Place, Resource, Right, policy, right_to_assume, rights_for, rights_on_msk};
+
 use crate::lag::streams::{Position, Row, RowsOf, Shard, ShardId, ShardState, leases_of};
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::source::aws::clients::Aws;
+use crate::source::aws::failure::{Failure, FailureKind, chain};
+use crate::source::aws::listing::list;
+use crate::source::aws::service::Address;
+use crate::source::aws::{dynamodb_streams, kinesis, tables};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, KinesisStream, SourceRef, StreamName};
 
@@ -81,7 +87,7 @@ pub async fn clock_ahead(url: &str, now: impl Fn() -> SystemTime) -> Result<i64,
     };
     let http = reqwest::Client::builder().timeout(CLOCK_WITHIN).redirect(reqwest::redirect::Policy::none()).build();
     let http = http.map_err(|error| failed(error.to_string()))?;
-    let answer = http.get(url).send().await.map_err(|error| failed(super::failure::chain(&error.without_url())))?;
+    let answer = http.get(url).send().await.map_err(|error| failed(chain(&error.without_url())))?;
     let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
     let date = date.ok_or_else(|| failed("its answer has no date".to_owned()))?;
@@ -90,7 +96,7 @@ pub async fn clock_ahead(url: &str, now: impl Fn() -> SystemTime) -> Result<i64,
 }
 
 impl AwsProbe {
-    pub(in crate::source) const fn new(identity: AwsIdentity) -> Self {
+    pub(super) const fn new(identity: AwsIdentity) -> Self {
         Self { identity }
     }
 
