@@ -17,6 +17,8 @@ mod aws_services;
 mod certificates;
 mod checkpoint_tables;
 mod churn;
+#[path = "../../tests/it/support/committer.rs"]
+mod committer;
 #[path = "../../tests/it/support/driver.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod driver;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::committer::{Commit, commit};
 use crate::driver::Driver;
 use crate::kafka::three_nodes;
 use crate::process::{Role, Usage, runtime};
@@ -71,23 +72,21 @@ pub fn same_requests_for_any_number_of_objects(table: &mut Table) {
 
 /// A real cluster of three nodes with so many topics of ten partitions, each read by a group of its own.
 async fn real_cluster(groups: usize) -> String {
-    const AT_ONCE: usize = 10;
     let servers = three_nodes().bootstrap_servers();
-    let driver = Driver::new(&servers);
     let topics: Vec<_> = (0..groups).map(|number| format!("orders-{number}")).collect();
+    let driver = Driver::new(&servers);
     create(&driver, &topics).await;
-    let mut made = JoinSet::new();
-    for (number, topic) in topics.into_iter().enumerate() {
-        if made.len() == AT_ONCE {
-            made.join_next().await.unwrap().unwrap();
-        }
-        let driver = driver.clone();
-        made.spawn_blocking(move || {
-            let commits: Vec<_> = (0..PARTITIONS).map(|partition| (topic.as_str(), partition, 0)).collect();
-            driver.commit(&format!("group-{number}"), &commits);
-        });
-    }
-    made.join_all().await;
+    // the first commit makes the topic that commits are kept in
+    driver.commit("first", &[("orders-0", 0, 0)]);
+    let commits = (0..groups).zip(topics).flat_map(|(number, topic)| {
+        (0..PARTITIONS).map(move |partition| Commit {
+            group: format!("group-{number}"),
+            topic: topic.clone(),
+            partition,
+            offset: 0,
+        })
+    });
+    commit(&servers, commits.collect()).await;
     servers
 }
 

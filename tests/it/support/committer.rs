@@ -50,10 +50,11 @@ impl Request for Commit {
     }
 }
 
-/// Commits to a cluster of one broker, again until the broker has acknowledged everything.
-pub async fn commit(broker: &str, mut commits: Vec<Commit>) {
+/// Commits at each broker in turn, again until all is acknowledged: each takes what it is the coordinator of.
+pub async fn commit(brokers: &str, mut commits: Vec<Commit>) {
     let begun = Instant::now();
-    while !commits.is_empty() {
+    let mut brokers = brokers.split(',').cycle();
+    while let Some(broker) = brokers.next().filter(|_| !commits.is_empty()) {
         match attempt(broker, &commits).await {
             Ok(errors) => {
                 let mut errors = errors.into_iter();
