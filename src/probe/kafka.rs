@@ -197,13 +197,10 @@ impl Client {
 }
 
 fn count(rows: &ProgressRows) -> BTreeMap<TopicName, usize> {
-    let mut counts = BTreeMap::new();
-    for (partition, row) in rows {
-        if matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))) {
-            *counts.entry(partition.topic.clone()).or_default() += 1;
-        }
-    }
-    counts
+    let committed = |row: &_| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_)));
+    let counts =
+        rows.iter().map(|(topic, of)| (topic.clone(), of.as_slice().iter().filter(|(_, row)| committed(row)).count()));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 fn silent() -> RowError {

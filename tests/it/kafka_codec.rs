@@ -11,12 +11,12 @@ use kafka_wire_core::{ApiVersion, Bytes, BytesMut, DecodeLimits, KafkaDecode, Ka
 use keda_stream_scaler::lag::{Offset, PartitionId, TopicId};
 use keda_stream_scaler::source::kafka::protocol::{
     ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, ErrorCode, FindCoordinator, Isolation,
-    ListOffsets, ListedTopic, Malformed, Metadata, OffsetAt, OffsetFetch, Reader, Request, SaslAuthenticate,
-    ShareGroupDescribe, ShareOffset, Writer,
+    ListOffsets, Malformed, Metadata, OffsetAt, OffsetFetch, Reader, Request, SaslAuthenticate, ShareGroupDescribe,
+    ShareOffset, Writer,
 };
 use keda_stream_scaler::source::kafka::transport::{
-    Broker, BrokerId, GroupAsk, Leader, LeaderEpoch, OffsetAndEpoch, PartitionsAsk, Progress, Topic, TopicPartition,
-    TopicPartitions,
+    Broker, BrokerId, ByPartition, ByTopic, GroupAsk, Leader, LeaderEpoch, LedPartitions, OffsetAndEpoch,
+    PartitionsAsk, Progress, Topic, TopicPartitions,
 };
 use proptest::prelude::*;
 
@@ -49,10 +49,9 @@ fn groups() -> Vec<Arc<str>> {
     vec!["orders".into()]
 }
 
-fn listed_topics() -> Vec<ListedTopic> {
-    let topic = |name: &str, partitions| ListedTopic { name: name.into(), partitions };
-    let partitions = vec![(PartitionId(0), Some(LeaderEpoch(4))), (PartitionId(7), None)];
-    vec![topic("t", partitions), topic("ünicode", Vec::new())]
+fn listed_topics() -> LedPartitions {
+    let partitions = [(PartitionId(0), Some(LeaderEpoch(4))), (PartitionId(7), None)];
+    vec![("t".into(), ByPartition::from_iter(partitions)), ("ünicode".into(), ByPartition::default())]
 }
 
 /// Two topics of these ids.
@@ -70,9 +69,9 @@ fn of_group(partitions: PartitionsAsk) -> [GroupAsk; 1] {
     [GroupAsk { group: "g".into(), partitions }]
 }
 
-/// The third partition of a topic.
-fn third() -> TopicPartition {
-    TopicPartition { topic: "t".into(), partition: PartitionId(3) }
+/// A value of the third partition of a topic.
+fn third<V>(value: V) -> ByTopic<V> {
+    ByTopic::from([("t".into(), ByPartition::from_iter([(PartitionId(3), value)]))])
 }
 
 fn epoch(epoch: u32, from: i16, version: i16) -> Option<LeaderEpoch> {
@@ -140,7 +139,7 @@ fn committed_offsets_are_read_as_another_codec_writes_them() {
     for version in OffsetFetch::VERSIONS {
         let read = answer(&OffsetFetch { groups: &groups }, version, &committed(version)).unwrap();
         let committed = OffsetAndEpoch { offset: Offset(41), epoch: epoch(6, 5, version) };
-        let rows = vec![(third(), Ok(Progress::Committed(committed)))];
+        let rows = third(Ok(Progress::Committed(committed)));
         assert_eq!(read, [("g".into(), Ok(rows))], "{version}");
     }
 }
@@ -161,7 +160,7 @@ fn share_offsets(version: i16) -> Bytes {
 fn offsets_of_share_groups_are_read_as_another_codec_writes_them() {
     for version in DescribeShareGroupOffsets::VERSIONS {
         let read = answer(&DescribeShareGroupOffsets { groups: &[] }, version, &share_offsets(version)).unwrap();
-        let rows = vec![(third(), Ok(ShareOffset { start_offset: 41, lag: 7 }))];
+        let rows = third(Ok(ShareOffset { start_offset: 41, lag: 7 }));
         assert_eq!(read, [("g".into(), Ok(rows))], "{version}");
     }
 }
@@ -211,7 +210,7 @@ fn ends_of_logs_are_read_as_another_codec_writes_them() {
     for version in ListOffsets::VERSIONS {
         let read = answer(&ENDS, version, &log_ends(version)).unwrap();
         let end = OffsetAndEpoch { offset: Offset(1 << 40), epoch: epoch(8, 4, version) };
-        assert_eq!(read, [(third(), Ok(Some(end)))], "{version}");
+        assert_eq!(read, third(Ok(Some(end))), "{version}");
     }
 }
 
@@ -225,7 +224,7 @@ fn errors_of_rows_are_read() {
     let mut ends = wire::ListOffsetsResponse::default();
     ends.topics = vec![topic];
     let read = answer(&ENDS, 7, &encoded(&ends, 7)).unwrap();
-    assert_eq!(read, [(third(), Err(ErrorCode::NOT_LEADER_OR_FOLLOWER))]);
+    assert_eq!(read, third(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)));
 
     let mut group = commits::OffsetFetchResponseGroup::default();
     (group.group_id, group.error_code) = ("g".into(), 30);

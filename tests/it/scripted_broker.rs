@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use keda_stream_scaler::source::kafka::Batched;
 use keda_stream_scaler::source::kafka::protocol::ApiKey;
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ClusterTransport, LogPosition, OffsetAndEpoch, Progress, RowError, TopicsAsk,
+    ClusterTransport, LogPosition, OffsetAndEpoch, Progress, RowError, TopicsAsk,
 };
-use keda_stream_scaler::trigger::{Credentials, GroupType, KafkaSecurity, Sasl, Secret, Tls};
+use keda_stream_scaler::trigger::{Credentials, KafkaSecurity, Sasl, Secret, Tls};
 use tokio::time::Instant;
 
-use crate::support::asking::{LONG, OPEN, all, asks, client_of, eventually, partition};
+use crate::support::asking::{LONG, OPEN, client_of, committed_by, eventually, offsets_at, partition};
 use crate::support::scripted_broker::{
     API_VERSIONS, COMMITTED, Door, END, FIND_COORDINATOR, Fault, LIST_OFFSETS, METADATA, OFFSET_FETCH, SASL_HANDSHAKE,
     START, ScriptedBroker, TOPIC,
@@ -46,16 +46,16 @@ async fn topics(client: &Batched, deadline: Duration) -> Result<(), RowError> {
 }
 
 async fn committed(client: &Batched, group: &str, deadline: Duration) -> Result<(), RowError> {
-    let mut rows = all(client.progress(GroupType::Consumer, asks([group], &[partition(TOPIC, 0)]), deadline)).await;
-    let rows = rows.remove(group).unwrap()?;
+    let rows = committed_by(client, group, &[partition(TOPIC, 0)], deadline).await?;
     let committed = rows.into_iter().next().unwrap().1?;
     assert!(matches!(committed, Progress::Committed(OffsetAndEpoch { offset: COMMITTED, .. })), "{committed:?}");
     Ok(())
 }
 
 async fn end(client: &Batched, leader: i32, at: LogPosition, deadline: Duration) -> Result<(), RowError> {
-    let mut rows = all(client.offsets(BrokerId(leader), vec![(partition(TOPIC, 0), None)], at, deadline)).await;
-    let offset = rows.remove(&partition(TOPIC, 0)).unwrap()?.offset;
+    let asked = partition(TOPIC, 0);
+    let offset =
+        offsets_at(client, leader, std::slice::from_ref(&asked), at, deadline).await.remove(&asked).unwrap()?;
     assert_eq!(offset, if at == LogPosition::Start { START } else { END });
     Ok(())
 }

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::ends::EndsReading;
 use super::group_rows;
-use super::job::Ends;
+use super::log_ends::Ends;
 use super::topics::Topics;
 use super::transport::{ClusterTransport, TopicName};
 use crate::lag::{Report, SourceError};
@@ -58,7 +58,7 @@ impl<T: ClusterTransport> Cluster<T> {
                 _ => report(&source, Err(SourceError::misdirected(&source, "a Kafka cluster"))),
             }
         }
-        self.topics.log_starts.prune();
+        self.topics.prune();
         let (found, sources) = mpsc::unbounded_channel();
         let of_found = in_waves(sources, |wave| self.read(wave, report));
         tokio::join!(
@@ -71,7 +71,7 @@ impl<T: ClusterTransport> Cluster<T> {
     async fn read(&self, sources: Vec<SourceTopics>, report: &Report) {
         let mut jobs = self.topics.plan(sources, report).await;
         // where every topic is absent, and counts as empty, there is nothing to request
-        for job in jobs.extract_if(.., |job| job.partitions().next().is_none()) {
+        for job in jobs.extract_if(.., |job| job.is_empty()) {
             report(&job.source, job.finish(&Ends::new()));
         }
         let (ready, waiting) = mpsc::unbounded_channel();

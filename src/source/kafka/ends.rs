@@ -3,20 +3,22 @@
 //! A leader that dies or falls silent gets successors within seconds, by the cluster's own clock. So the wait for an answer is
 //! also a watch on the metadata: whoever is overdue is looked up again, and its successor asked at once.
 
-use std::collections::{HashMap, HashSet};
-use std::pin::Pin;
+use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::stream::{BoxStream, SelectAll};
 use tokio::time::{Instant, sleep_until};
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_stream::{Stream, StreamExt as _, StreamMap};
 
-use super::job::{Ends, Job, JobTopic};
+use super::job::{Job, JobTopic};
+use super::log_ends::{End, Ends, PartitionEnds};
 use super::topics::{Refused, Topics};
 use super::transport::{
-    BrokerId, ClusterTransport, Leader, LeaderEpoch, LogPosition, OffsetAndEpoch, RowError, TopicPartition,
+    BrokerId, ByPartition, ClusterTransport, LeaderEpoch, LedPartitions, LogPosition, OffsetRows, RowError,
+    TopicPartitions,
 };
-use crate::lag::Report;
+use crate::lag::{PartitionId, Report};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -26,46 +28,26 @@ const LOOK_UP_EVERY: Duration = Duration::from_millis(300);
 /// Where all have answered, but not all of them well, leaders are looked up so soon.
 const LOOK_UP_SOON: Duration = Duration::from_millis(100);
 
-type Key = (TopicPartition, LogPosition);
-
-/// A row, or the end of an answer.
-type Answer = Option<(Key, Result<OffsetAndEpoch, RowError>)>;
-
 pub(super) struct EndsReading<'a, T> {
     topics: &'a Topics<T>,
     open: Vec<Job>,
     ends: Ends,
-    /// Who was asked last for each row.
-    asked: HashMap<Key, Leader>,
-    /// Rows that have not come yet.
-    awaited: HashSet<Key>,
-    answers: StreamMap<usize, Pin<Box<dyn Stream<Item = Answer> + Send>>>,
-    /// Requests so far; each has its number, for an old leader may still be answering when a new one is asked.
-    requests: usize,
+    /// Each ends once all that it was asked has come; an old leader may still be answering when a new one is asked.
+    answers: SelectAll<BoxStream<'static, (LogPosition, OffsetRows)>>,
     until: Instant,
 }
 
+/// What one broker is asked about a topic.
+type Asks = Vec<((BrokerId, LogPosition), Vec<(PartitionId, Option<LeaderEpoch>)>)>;
+
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     pub(super) fn new(topics: &'a Topics<T>, open: Vec<Job>) -> Self {
-        let until = Instant::now() + DEADLINE;
-        let known = open.iter().flat_map(|job| &job.topics).flat_map(|JobTopic { selected, .. }| {
-            selected.partitions.iter().filter_map(|&partition| {
-                let key = TopicPartition { topic: selected.name.clone(), partition };
-                let start = topics.log_starts.get(&key, selected.id)?;
-                Some(((key, LogPosition::Start), Ok(start)))
-            })
-        });
-        let ends: Ends = known.collect();
-        Self {
-            topics,
-            open,
-            ends,
-            asked: HashMap::new(),
-            awaited: HashSet::new(),
-            answers: StreamMap::new(),
-            requests: 0,
-            until,
+        let now = Instant::now();
+        let mut ends = Ends::new();
+        for JobTopic { selected, .. } in open.iter().flat_map(|job| &job.topics) {
+            add(topics, &mut ends, selected, now);
         }
+        Self { topics, open, ends, answers: SelectAll::new(), until: now + DEADLINE }
     }
 
     /// Reads, and reports each job exactly once.
@@ -74,15 +56,15 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let _: bool = self.ask(&Refused::new());
         self.report_complete(report);
         while !self.open.is_empty() && Instant::now() < self.until {
-            let pause = if self.awaited.is_empty() { LOOK_UP_SOON } else { LOOK_UP_EVERY };
+            let pause = if self.awaits() { LOOK_UP_EVERY } else { LOOK_UP_SOON };
             tokio::select! {
-                Some((_, answer)) = self.answers.next() => match answer {
-                    Some((key, row)) => self.take(key, row),
-                    None => self.report_complete(report),
-                },
+                Some((position, rows)) = self.answers.next() => {
+                    self.take(position, rows);
+                    self.report_complete(report);
+                }
                 () = sleep_until(looked_up + pause) => {
                     looked_up = Instant::now();
-                    if !self.look_up().await && self.awaited.is_empty() {
+                    if !self.look_up().await && !self.awaits() {
                         break;
                     }
                 }
@@ -93,39 +75,38 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         }
     }
 
-    fn take(&mut self, key: Key, row: Result<OffsetAndEpoch, RowError>) {
-        self.awaited.remove(&key);
-        if row.is_err() {
-            self.topics.topology().doubt(&key.0.topic);
-        }
-        if let Ok(offset) = &row {
-            self.compare(&key, *offset);
-        }
-        // an answer of the new leader is not undone by a late error of the old one
-        if row.is_ok() || !matches!(self.ends.get(&key), Some(Ok(_))) {
-            self.ends.insert(key, row);
-        }
+    /// Whether any answer is still to come.
+    fn awaits(&self) -> bool {
+        self.ends.values().flat_map(ByPartition::as_slice).any(|(_, ends)| ends.awaited())
     }
 
-    /// Keeps a start, and reads one again that was kept and lies behind the end: the log has become another one.
-    fn compare(&mut self, (partition, position): &Key, offset: OffsetAndEpoch) {
-        if *position == LogPosition::Start {
-            let topic = self.topics.topology().id(&partition.topic);
-            self.topics.log_starts.insert(partition.clone(), topic, offset);
-            return;
-        }
-        let start = (partition.clone(), LogPosition::Start);
-        let kept = !self.asked.contains_key(&start);
-        if kept && matches!(self.ends.get(&start), Some(Ok(start)) if start.offset > offset.offset) {
-            self.topics.log_starts.remove(partition);
-            self.ends.remove(&start);
+    fn take(&mut self, position: LogPosition, rows: OffsetRows) {
+        let now = Instant::now();
+        for (topic, rows) in rows {
+            let Some(ends) = self.ends.get_mut(&topic) else { continue };
+            if position == LogPosition::Start {
+                let id = self.topics.topology().last(&topic).and_then(|topic| topic.id);
+                self.topics.log_starts.insert(&topic, id, &rows, now);
+            }
+            for (partition, row) in rows {
+                let Some(ends) = ends.get_mut(partition) else { continue };
+                match &row {
+                    Err(_) => self.topics.topology().doubt(&topic),
+                    Ok(end) if position != LogPosition::Start && ends.contradicts(*end) => {
+                        self.topics.log_starts.remove(&topic, partition);
+                        *ends.at_mut(LogPosition::Start) = End::default();
+                    }
+                    Ok(_) => {}
+                }
+                ends.at_mut(position).take(row);
+            }
         }
     }
 
     fn report_complete(&mut self, report: &Report) {
         let ends = &self.ends;
         self.open.retain(|job| {
-            let complete = job.complete(ends);
+            let complete = job.lacking(ends).next().is_none();
             if complete {
                 report(&job.source, job.finish(ends));
             }
@@ -135,7 +116,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
 
     /// Looks up the leaders of what is still lacking, and asks; tells whether there was anybody to ask.
     async fn look_up(&mut self) -> bool {
-        let lacking: HashSet<_> = self.lacking().map(|(partition, _)| partition.topic).collect();
+        let lacking: Vec<_> = self.open.iter().flat_map(|job| job.lacking(&self.ends)).cloned().collect();
         for topic in &lacking {
             self.topics.topology().doubt(topic);
         }
@@ -143,42 +124,80 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         self.ask(&refused)
     }
 
-    fn lacking(&self) -> impl Iterator<Item = Key> {
-        let keys = self.open.iter().flat_map(|job| {
-            job.partitions().flat_map(|partition| job.positions().map(|position| (partition.clone(), position)))
-        });
-        keys.filter(|key| !matches!(self.ends.get(key), Some(Ok(_))))
-    }
-
-    /// Asks for what is lacking: a leader that was not asked for it last, or one that said it was moving. Tells whether there
-    /// was anybody to ask.
+    /// Asks for what is lacking; tells whether there was anybody to ask.
     fn ask(&mut self, refused: &Refused) -> bool {
-        let mut asks: HashMap<(BrokerId, LogPosition), HashMap<TopicPartition, Option<LeaderEpoch>>> = HashMap::new();
-        let lacking: Vec<_> = self.lacking().collect();
-        let now = Instant::now();
-        for key in lacking {
-            let (partition, position) = &key;
-            let Some(leader) = self.topics.topology().leader(&partition.topic, partition.partition) else {
-                let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
-                let error = refused.get(&partition.topic).cloned().unwrap_or_else(no_leader);
-                self.take(key, Err(error));
-                continue;
-            };
-            let moving = matches!(self.ends.get(&key), Some(Err(RowError::Moving(_)))) && !self.awaited.contains(&key);
-            if moving || self.asked.get(&key) != Some(&leader) {
-                self.awaited.insert(key.clone());
-                asks.entry((leader.broker, *position)).or_default().insert(partition.clone(), leader.epoch);
-                self.asked.insert(key, leader);
+        let mut asks: HashMap<(BrokerId, LogPosition), LedPartitions> = HashMap::new();
+        for job in &self.open {
+            for JobTopic { selected, .. } in &job.topics {
+                for (of, partitions) in asks_of(self.topics, &mut self.ends, job, selected, refused) {
+                    asks.entry(of).or_default().push((selected.name.clone(), partitions.into_iter().collect()));
+                }
             }
         }
         let anybody = !asks.is_empty();
-        let left = self.until.saturating_duration_since(now);
+        let left = self.until.saturating_duration_since(Instant::now());
         for ((leader, at), partitions) in asks {
-            let rows = self.topics.transport.offsets(leader, partitions.into_iter().collect(), at, left);
-            let rows = UnboundedReceiverStream::new(rows).map(move |(partition, row)| Some(((partition, at), row)));
-            self.answers.insert(self.requests, Box::pin(rows.chain(tokio_stream::once(None))));
-            self.requests += 1;
+            let rows = UnboundedReceiverStream::new(self.topics.transport.offsets(leader, partitions, at, left));
+            self.answers.push(Box::pin(rows.map(move |rows| (at, rows))));
         }
         anybody
     }
+}
+
+/// Adds the partitions that are not there yet, with the starts of their logs that are known.
+fn add<T: ClusterTransport>(topics: &Topics<T>, ends: &mut Ends, selected: &TopicPartitions, now: Instant) {
+    let ends = ends.entry(selected.name.clone()).or_default();
+    let new: Vec<_> = selected.partitions.iter().filter(|partition| ends.get(**partition).is_none()).collect();
+    if new.is_empty() {
+        return;
+    }
+    let starts = topics.log_starts.of(&selected.name, selected.id, now);
+    ends.extend(new.into_iter().map(|&partition| {
+        let mut ends = PartitionEnds::default();
+        if let Some(start) = starts.get(partition) {
+            *ends.at_mut(LogPosition::Start) = End::known(*start);
+        }
+        (partition, ends)
+    }));
+}
+
+/// Who is to be asked for what a job lacks of a topic. What has no leader is an error.
+fn asks_of<T: ClusterTransport>(
+    topics: &Topics<T>,
+    ends: &mut Ends,
+    job: &Job,
+    selected: &TopicPartitions,
+    refused: &Refused,
+) -> Asks {
+    let mut asks = Asks::new();
+    let Some(ends) = ends.get_mut(&selected.name) else { return asks };
+    let mut topology = topics.topology();
+    let leaders = topology.last(&selected.name);
+    let mut leaderless = false;
+    for &partition in &selected.partitions {
+        let Some(ends) = ends.get_mut(partition) else { continue };
+        for position in job.positions() {
+            let end = ends.at_mut(position);
+            if end.is_good() {
+                continue;
+            }
+            let Some(leader) = leaders.and_then(|topic| topic.leader(partition)) else {
+                let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
+                end.take(Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)));
+                leaderless = true;
+                continue;
+            };
+            if end.ask(leader) {
+                let of = (leader.broker, position);
+                match asks.iter_mut().find(|(known, _)| *known == of) {
+                    Some((_, partitions)) => partitions.push((partition, leader.epoch)),
+                    None => asks.push((of, vec![(partition, leader.epoch)])),
+                }
+            }
+        }
+    }
+    if leaderless {
+        topology.doubt(&selected.name);
+    }
+    asks
 }

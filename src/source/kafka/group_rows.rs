@@ -4,6 +4,7 @@
 //! All is requested at once, and each group goes on as soon as its own answers have come.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -15,8 +16,8 @@ use super::group_types::Knowledge;
 use super::job::{Job, failed};
 use super::topics::Topics;
 use super::transport::{
-    ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicName,
-    TopicPartitions,
+    ByPartition, ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError,
+    TopicName, TopicPartitions,
 };
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::trigger::GroupType;
@@ -39,7 +40,7 @@ struct Group {
     jobs: Vec<Job>,
     /// Its type was certain before.
     certain: bool,
-    progress: Option<Result<ProgressRows, RowError>>,
+    progress: Option<Result<Arc<ProgressRows>, RowError>>,
     state: Option<Result<GroupState, RowError>>,
 }
 
@@ -120,7 +121,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
     fn take(&mut self, id: &GroupId, row: Row) {
         let Some(mut group) = self.waiting.remove(id) else { return };
         match row {
-            Row::Progress(row) => group.progress = Some(row),
+            Row::Progress(row) => group.progress = Some(row.map(Arc::new)),
             Row::State(row) => group.state = Some(row),
         }
         match self.type_of(&group) {
@@ -158,7 +159,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
 
     /// The type of a group, as soon as its answers show it.
     fn type_of(&self, group: &Group) -> Option<Result<GroupType, RowError>> {
-        if group.progress.as_ref().is_some_and(|rows| rows.as_ref().is_ok_and(any)) {
+        if group.progress.as_ref().is_some_and(|rows| rows.as_ref().is_ok_and(|rows| any(rows))) {
             return Some(Ok(self.group_type));
         }
         match group.state.as_ref()? {
@@ -178,10 +179,10 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         } else {
             self.topics.group_types.reported(id, self.group_type);
         }
-        for (partition, row) in rows {
-            if matches!(row, Err(RowError::Moving(_))) {
+        for (topic, of) in rows {
+            if of.as_slice().iter().any(|(_, row)| matches!(row, Err(RowError::Moving(_)))) {
                 // its id is another one by now
-                self.topics.topology().doubt(&partition.topic);
+                self.topics.topology().doubt(topic);
             }
         }
     }
@@ -206,9 +207,9 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         self.others.push(rows.run().boxed());
     }
 
-    fn pass_on(&self, jobs: &mut Vec<Job>, rows: &ProgressRows) {
+    fn pass_on(&self, jobs: &mut Vec<Job>, rows: &Arc<ProgressRows>) {
         for mut job in jobs.drain(..) {
-            job.come_so_far(self.group_type, rows);
+            job.come_so_far(self.group_type, rows.clone());
             // the other end reads for as long as jobs come
             let _ = self.ready.send(job);
         }
@@ -230,7 +231,8 @@ impl Group {
 
 /// Whether the group has read anything.
 fn any(rows: &ProgressRows) -> bool {
-    rows.iter().any(|(_, row)| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))))
+    let mut rows = rows.values().flat_map(ByPartition::as_slice);
+    rows.any(|(_, row)| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))))
 }
 
 /// What the jobs of one group select, each partition once.

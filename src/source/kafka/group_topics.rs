@@ -115,6 +115,11 @@ impl GroupTopics {
         }
     }
 
+    /// Forgets groups that nobody has read for long.
+    pub(super) fn prune(&self, now: Instant) {
+        self.seen().retain(|_, seen| now.duration_since(seen.read_at) < FORGET_AFTER);
+    }
+
     /// Those of the groups whose topics need not be read again yet.
     fn fresh<'a>(&self, groups: impl Iterator<Item = &'a GroupId>) -> Vec<(GroupId, TopicNames)> {
         let seen = self.seen();
@@ -147,7 +152,7 @@ impl Answers {
 }
 
 fn topics_of(rows: ProgressRows) -> TopicNames {
-    rows.into_iter().map(|(partition, _)| partition.topic).collect()
+    rows.into_keys().collect()
 }
 
 impl<T: ClusterTransport> Search<'_, T> {
@@ -155,9 +160,7 @@ impl<T: ClusterTransport> Search<'_, T> {
     async fn settle(&self, group: GroupId, sources: Vec<Arc<SourceRef>>, answer: Answer) {
         let topics = self.topics(&group, answer).await;
         if let Ok(topics) = &topics {
-            let mut seen = self.known.seen();
-            seen.retain(|_, seen| seen.read_at.elapsed() < FORGET_AFTER);
-            seen.insert(group, Seen { topics: topics.clone(), read_at: Instant::now() });
+            self.known.seen().insert(group, Seen { topics: topics.clone(), read_at: Instant::now() });
         }
         self.pass_on(sources, topics).await;
     }
@@ -220,8 +223,8 @@ impl<T: ClusterTransport> Search<'_, T> {
             return Ok(topics);
         }
         let rows = self.progress(group_type, group, PartitionsAsk::Named(asked)).await?;
-        let still = rows.into_iter().filter(|(_, row)| !matches!(row, Ok(Progress::None)));
-        topics.extend(still.map(|(partition, _)| partition.topic));
+        let still = rows.into_iter().filter(|(_, of)| of.as_slice().iter().any(|(_, row)| *row != Ok(Progress::None)));
+        topics.extend(still.map(|(topic, _)| topic));
         Ok(topics)
     }
 

@@ -76,9 +76,12 @@ impl GroupTypes {
         }
     }
 
+    /// Forgets groups that nobody has read for long.
+    pub(super) fn prune(&self, now: Instant) {
+        self.known().retain(|_, known| now.duration_since(known.read_at) < FORGET_AFTER);
+    }
+
     fn insert(&self, group: &GroupId, of: Known) {
-        let mut known = self.known();
-        known.retain(|_, known| known.read_at.elapsed() < FORGET_AFTER);
-        known.insert(group.clone(), of);
+        self.known().insert(group.clone(), of);
     }
 }

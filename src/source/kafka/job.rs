@@ -3,18 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::log_ends::Ends;
 use super::transport::{
-    GroupId, GroupMember, GroupState, LogPosition, OffsetAndEpoch, Progress, ProgressRows, RowError, TopicPartition,
-    TopicPartitions,
+    ByTopic, GroupId, GroupMember, GroupState, LogPosition, OffsetAndEpoch, Progress, ProgressRows, RowError,
+    TopicName, TopicPartitions,
 };
 use crate::lag::{
-    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, Offset, PartitionObservation,
-    SourceError, SourceErrorKind, TopicObservation, Watermarks,
+    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, Offset, PartitionId,
+    PartitionObservation, SourceError, SourceErrorKind, TopicObservation, Watermarks,
 };
 use crate::trigger::{GroupType, IsolationLevel, KafkaSource, SourceRef};
-
-/// Offsets that were read, by partition and end of the log.
-pub(super) type Ends = HashMap<(TopicPartition, LogPosition), Result<OffsetAndEpoch, RowError>>;
 
 /// A topic of a source.
 pub(super) struct JobTopic {
@@ -34,10 +32,10 @@ pub(super) struct Job {
     /// Ordered by name.
     pub(super) topics: Vec<JobTopic>,
     absent: Vec<Arc<str>>,
-    progress: HashMap<TopicPartition, Result<Progress, RowError>>,
+    progress: Arc<ProgressRows>,
     /// Until they are read, where they are to be.
     members: Option<Members>,
-    owners: HashMap<TopicPartition, MemberIndex>,
+    owners: ByTopic<MemberIndex>,
 }
 
 impl Job {
@@ -62,9 +60,9 @@ impl Job {
             end,
             topics,
             absent,
-            progress: HashMap::new(),
+            progress: Arc::default(),
             members,
-            owners: HashMap::new(),
+            owners: ByTopic::new(),
         }
     }
 
@@ -89,18 +87,18 @@ impl Job {
             return;
         }
         self.members = Some(Members::Settled(state.members.iter().map(member).collect()));
-        let owned = (0..).zip(&state.members).flat_map(|(index, member)| {
-            member.assignment.iter().map(move |partition| (partition.clone(), MemberIndex(index)))
-        });
-        self.owners = owned.collect();
+        let mut owned: HashMap<TopicName, Vec<_>> = HashMap::new();
+        for (index, member) in (0..).zip(&state.members) {
+            for partition in &member.assignment {
+                owned.entry(partition.topic.clone()).or_default().push((partition.partition, MemberIndex(index)));
+            }
+        }
+        self.owners = owned.into_iter().map(|(topic, owners)| (topic, owners.into_iter().collect())).collect();
     }
 
-    /// Every partition that the source selects.
-    pub(super) fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
-        self.topics.iter().flat_map(|JobTopic { selected, .. }| {
-            let of = |&partition| TopicPartition { topic: selected.name.clone(), partition };
-            selected.partitions.iter().map(of)
-        })
+    /// Whether the source selects no partition at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.iter().all(|topic| topic.selected.partitions.is_empty())
     }
 
     /// The ends of the log that the job needs of each partition.
@@ -109,43 +107,35 @@ impl Job {
     }
 
     /// Takes how far the group has come, which is of this type.
-    pub(super) fn come_so_far(&mut self, group_type: GroupType, rows: &ProgressRows) {
+    pub(super) fn come_so_far(&mut self, group_type: GroupType, rows: Arc<ProgressRows>) {
         self.group_type = group_type;
         if group_type == GroupType::Share {
             // the lag of a share group is counted up to there
             self.end = LogPosition::End;
         }
-        self.progress = rows.iter().cloned().collect();
+        self.progress = rows;
     }
 
-    /// Whether all the ends of logs that the job needs have come well.
-    pub(super) fn complete(&self, ends: &Ends) -> bool {
-        self.partitions().all(|partition| {
-            self.positions().into_iter().all(|position| matches!(ends.get(&(partition.clone(), position)), Some(Ok(_))))
-        })
+    /// The topics of which an end of a log that the job needs has not come well.
+    pub(super) fn lacking(&self, ends: &Ends) -> impl Iterator<Item = &TopicName> {
+        let read = |selected: &TopicPartitions| {
+            let Some(ends) = ends.get(&selected.name) else { return selected.partitions.is_empty() };
+            let good = |&partition| {
+                ends.get(partition).is_some_and(|ends| self.positions().into_iter().all(|at| ends.at(at).is_good()))
+            };
+            selected.partitions.iter().all(good)
+        };
+        self.topics
+            .iter()
+            .map(|topic| &topic.selected)
+            .filter(move |selected| !read(selected))
+            .map(|selected| &selected.name)
     }
 
     /// The observation, or why there is none: a single missing row is reason enough.
     pub(super) fn finish(&self, ends: &Ends) -> Result<Observation, SourceError> {
         let mut failures = Failures::default();
-        let topics = self.topics.iter().map(|JobTopic { selected, partition_count }| {
-            let partitions = selected.partitions.iter().filter_map(|&partition| {
-                let key = TopicPartition { topic: selected.name.clone(), partition };
-                let progress = failures.take(&key, "committed offset", self.progress.get(&key));
-                let start = failures.take(&key, "start of the log", ends.get(&(key.clone(), LogPosition::Start)));
-                let end = failures.take(&key, "end of the log", ends.get(&(key.clone(), self.end)));
-                let (start, end) = (start?, end?);
-                let watermarks = Watermarks { start: start.offset, end: end.offset };
-                let owner = self.owners.get(&key).copied();
-                Some(PartitionObservation { partition, committed: committed(progress?, end), watermarks, owner })
-            });
-            TopicObservation {
-                name: selected.name.clone(),
-                id: selected.id,
-                partition_count: *partition_count,
-                partitions: partitions.collect(),
-            }
-        });
+        let topics = self.topics.iter().map(|topic| self.topic(topic, ends, &mut failures));
         let members = self.members.clone().unwrap_or(Members::Unread);
         let (topics, absent) = (topics.collect(), self.absent.clone());
         let observation = GroupObservation { topics, absent, group_type: self.group_type, members };
@@ -159,6 +149,26 @@ impl Job {
                 Err(failed(format!("could not read the {what} for {}{more}", self.source), &error))
             }
         }
+    }
+
+    fn topic(&self, topic: &JobTopic, ends: &Ends, failures: &mut Failures) -> TopicObservation {
+        let JobTopic { selected, partition_count } = topic;
+        let name = &selected.name;
+        let (progress, ends, owners) = (self.progress.get(name), ends.get(name), self.owners.get(name));
+        let partitions = selected.partitions.iter().filter_map(|&partition| {
+            let of = (name, partition);
+            let progress = failures.take(of, "committed offset", progress.and_then(|of| of.get(partition)));
+            let ends = ends.and_then(|ends| ends.get(partition));
+            let end = |at| ends.and_then(|ends| ends.at(at).row.as_ref());
+            let start = failures.take(of, "start of the log", end(LogPosition::Start));
+            let end = failures.take(of, "end of the log", end(self.end));
+            let (start, end) = (start?, end?);
+            let watermarks = Watermarks { start: start.offset, end: end.offset };
+            let owner = owners.and_then(|owners| owners.get(partition)).copied();
+            Some(PartitionObservation { partition, committed: committed(progress?, end), watermarks, owner })
+        });
+        let partitions = partitions.collect();
+        TopicObservation { name: name.clone(), id: selected.id, partition_count: *partition_count, partitions }
     }
 }
 
@@ -189,15 +199,20 @@ struct Failures {
 }
 
 impl Failures {
-    fn take<V: Copy>(&mut self, of: &TopicPartition, what: &str, row: Option<&Result<V, RowError>>) -> Option<V> {
+    /// The value of a row, if it has one.
+    fn take<V: Copy>(
+        &mut self,
+        (topic, partition): (&TopicName, PartitionId),
+        what: &str,
+        row: Option<&Result<V, RowError>>,
+    ) -> Option<V> {
         let error = match row {
             Some(Ok(value)) => return Some(*value),
             Some(Err(error)) => error.clone(),
             None => RowError::Overdue("no answer".into()),
         };
         self.count += 1;
-        self.first
-            .get_or_insert_with(|| (format!("{what} of partition {} of topic {}", of.partition, of.topic), error));
+        self.first.get_or_insert_with(|| (format!("{what} of partition {partition} of topic {topic}"), error));
         None
     }
 }
@@ -236,7 +251,8 @@ mod tests {
 
     use super::*;
     use crate::lag::{PartitionId, SourceErrorKind};
-    use crate::source::kafka::transport::LeaderEpoch;
+    use crate::source::kafka::log_ends::PartitionEnds;
+    use crate::source::kafka::transport::{ByPartition, LeaderEpoch};
     use crate::trigger::Trigger;
 
     fn job() -> Job {
@@ -249,27 +265,35 @@ mod tests {
         Job::new(Arc::new(source.clone()), kafka, vec![topic], Vec::new())
     }
 
-    fn key() -> TopicPartition {
-        TopicPartition { topic: "t".into(), partition: PartitionId(0) }
-    }
-
     fn at(offset: u64, epoch: Option<u32>) -> OffsetAndEpoch {
         OffsetAndEpoch { offset: Offset(offset), epoch: epoch.map(LeaderEpoch) }
     }
 
-    fn ends(end: OffsetAndEpoch) -> Ends {
-        Ends::from([((key(), LogPosition::Start), Ok(at(0, None))), ((key(), LogPosition::End), Ok(end))])
+    fn of_partition<V>(value: V) -> ByTopic<V> {
+        ByTopic::from([("t".into(), ByPartition::from_iter([(PartitionId(0), value)]))])
+    }
+
+    fn progress(row: Result<Progress, RowError>) -> Arc<ProgressRows> {
+        Arc::new(of_partition(row))
+    }
+
+    fn ends(end: Option<OffsetAndEpoch>) -> Ends {
+        let mut ends = PartitionEnds::default();
+        ends.at_mut(LogPosition::Start).take(Ok(at(0, None)));
+        if let Some(end) = end {
+            ends.at_mut(LogPosition::End).take(Ok(end));
+        }
+        of_partition(ends)
     }
 
     /// L1 to L3: KEDA counts a partition that the answer lacks as no lag.
     #[test]
     fn a_row_that_is_missing_is_an_error_and_never_zero() {
-        let start = ((key(), LogPosition::Start), Ok(at(0, None)));
         for committed in [Progress::None, Progress::Committed(at(100, None))] {
             let mut job = job();
-            job.come_so_far(GroupType::Consumer, &vec![(key(), Ok(committed))]);
-            let ends = Ends::from([start.clone()]);
-            assert!(!job.complete(&ends));
+            job.come_so_far(GroupType::Consumer, progress(Ok(committed)));
+            let ends = ends(None);
+            assert_eq!(job.lacking(&ends).count(), 1);
             let error = job.finish(&ends).expect_err("the end is missing");
             assert_eq!(error.kind(), SourceErrorKind::TimedOut);
             assert!(error.chain().contains("end of the log of partition 0 of topic t"), "{}", error.chain());
@@ -290,8 +314,8 @@ mod tests {
         ];
         for (row, kind) in cases {
             let mut job = job();
-            job.come_so_far(GroupType::Consumer, &vec![(key(), Err(row))]);
-            assert_eq!(job.finish(&ends(at(5, None))).expect_err("a row failed").kind(), kind);
+            job.come_so_far(GroupType::Consumer, progress(Err(row)));
+            assert_eq!(job.finish(&ends(Some(at(5, None)))).expect_err("a row failed").kind(), kind);
         }
     }
 
@@ -309,9 +333,8 @@ mod tests {
         ];
         for (of_commit, of_leader, expected) in cases {
             let mut job = job();
-            let progress = Progress::Committed(at(2, of_commit));
-            job.come_so_far(GroupType::Consumer, &vec![(key(), Ok(progress))]);
-            let Ok(Observation::Kafka(group)) = job.finish(&ends(at(42, of_leader))) else { panic!("a reading") };
+            job.come_so_far(GroupType::Consumer, progress(Ok(Progress::Committed(at(2, of_commit)))));
+            let Ok(Observation::Kafka(group)) = job.finish(&ends(Some(at(42, of_leader)))) else { panic!("a reading") };
             assert_eq!(group.topics[0].partitions[0].committed, expected, "{of_commit:?} {of_leader:?}");
         }
     }

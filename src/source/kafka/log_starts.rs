@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{OffsetAndEpoch, TopicPartition};
-use crate::lag::TopicId;
+use super::transport::{ByPartition, OffsetAndEpoch, RowError, TopicName};
+use crate::lag::{PartitionId, TopicId};
 
 /// Deleted records count no longer after this time at the latest. Brokers look for what to delete every five minutes.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
@@ -18,46 +18,72 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// The starts of the logs of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct LogStarts {
-    known: Mutex<HashMap<TopicPartition, Known>>,
+    known: Mutex<HashMap<TopicName, Known>>,
 }
 
+/// Those of one topic.
 #[derive(Debug)]
 struct Known {
     topic: Option<TopicId>,
-    start: OffsetAndEpoch,
+    /// None where a start is to be read again.
+    starts: ByPartition<Option<Start>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    offset: OffsetAndEpoch,
     read_at: Instant,
 }
 
 impl LogStarts {
-    fn known(&self) -> MutexGuard<'_, HashMap<TopicPartition, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<TopicName, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The start of a log of this topic, unless it is to be read again.
-    pub(super) fn get(&self, partition: &TopicPartition, topic: Option<TopicId>) -> Option<OffsetAndEpoch> {
+    /// The starts of the logs of this topic that need not be read again.
+    pub(super) fn of(&self, name: &TopicName, topic: Option<TopicId>, now: Instant) -> ByPartition<OffsetAndEpoch> {
         let known = self.known();
-        let known = known.get(partition).filter(|known| known.topic == topic && known.is_fresh())?;
-        Some(known.start)
+        let known = known.get(name).filter(|known| known.topic == topic);
+        let starts = known.iter().flat_map(|known| known.starts.as_slice());
+        starts
+            .filter_map(|(partition, start)| Some((*partition, start.filter(|start| start.is_fresh(now))?.offset)))
+            .collect()
     }
 
-    /// A start that was just read.
-    pub(super) fn insert(&self, partition: TopicPartition, topic: Option<TopicId>, start: OffsetAndEpoch) {
-        self.known().insert(partition, Known { topic, start, read_at: Instant::now() });
+    /// Starts that were just read.
+    pub(super) fn insert(
+        &self,
+        name: &TopicName,
+        topic: Option<TopicId>,
+        rows: &ByPartition<Result<OffsetAndEpoch, RowError>>,
+        now: Instant,
+    ) {
+        let starts = rows.as_slice().iter().filter_map(|(partition, row)| {
+            Some((*partition, Some(Start { offset: *row.as_ref().ok()?, read_at: now })))
+        });
+        let mut known = self.known();
+        match known.get_mut(name).filter(|known| known.topic == topic) {
+            Some(known) => known.starts.extend(starts),
+            None => drop(known.insert(name.clone(), Known { topic, starts: starts.collect() })),
+        }
     }
 
     /// The log has become another one.
-    pub(super) fn remove(&self, partition: &TopicPartition) {
-        self.known().remove(partition);
+    pub(super) fn remove(&self, name: &TopicName, partition: PartitionId) {
+        if let Some(start) = self.known().get_mut(name).and_then(|known| known.starts.get_mut(partition)) {
+            *start = None;
+        }
     }
 
-    /// Forgets what is to be read again.
-    pub(super) fn prune(&self) {
-        self.known().retain(|_, known| known.is_fresh());
+    /// Forgets topics of which all is to be read again.
+    pub(super) fn prune(&self, now: Instant) {
+        let is_fresh = |start: &(PartitionId, Option<Start>)| start.1.is_some_and(|start| start.is_fresh(now));
+        self.known().retain(|_, known| known.starts.as_slice().iter().any(is_fresh));
     }
 }
 
-impl Known {
-    fn is_fresh(&self) -> bool {
-        self.read_at.elapsed() < READ_AGAIN_AFTER
+impl Start {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.read_at) < READ_AGAIN_AFTER
     }
 }

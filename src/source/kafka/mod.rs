@@ -15,6 +15,7 @@ mod group_rows;
 mod group_topics;
 mod group_types;
 mod job;
+mod log_ends;
 mod log_starts;
 mod model;
 pub mod protocol;

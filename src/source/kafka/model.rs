@@ -1,5 +1,6 @@
 //! Brokers, topics, groups and how far these have come: the words that the protocol and the seam share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::lag::{Offset, PartitionId, TopicId};
@@ -17,6 +18,93 @@ pub struct TopicPartition {
     pub topic: TopicName,
     /// The partition's number in it.
     pub partition: PartitionId,
+}
+
+/// Values of partitions of one topic, ordered by partition; each partition has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByPartition<V>(Vec<(PartitionId, V)>);
+
+/// Values of partitions by topic.
+pub type ByTopic<V> = HashMap<TopicName, ByPartition<V>>;
+
+impl<V> ByPartition<V> {
+    /// All values.
+    #[must_use]
+    pub fn as_slice(&self) -> &[(PartitionId, V)] {
+        &self.0
+    }
+
+    /// The value of a partition.
+    #[must_use]
+    pub fn get(&self, partition: PartitionId) -> Option<&V> {
+        self.position(partition).map(|position| &self.0[position].1)
+    }
+
+    /// The value of a partition, to be changed.
+    pub fn get_mut(&mut self, partition: PartitionId) -> Option<&mut V> {
+        self.position(partition).map(|position| &mut self.0[position].1)
+    }
+
+    /// The values of these partitions, which are in order; one without a value has this one.
+    #[must_use]
+    pub fn each_of(self, partitions: impl ExactSizeIterator<Item = PartitionId>, missing: &V) -> Self
+    where
+        V: Clone,
+    {
+        let mut came = self.0.into_iter().peekable();
+        let value = |partition| {
+            while came.next_if(|(at, _)| *at < partition).is_some() {}
+            came.next_if(|(at, _)| *at == partition).unwrap_or_else(|| (partition, missing.clone()))
+        };
+        Self(partitions.map(value).collect())
+    }
+
+    fn position(&self, partition: PartitionId) -> Option<usize> {
+        // where no partition is left out, each is at its number
+        let number = usize::try_from(partition.0).ok()?;
+        match self.0.get(number) {
+            Some((at, _)) if *at == partition => Some(number),
+            _ => self.0.binary_search_by_key(&partition, |(at, _)| *at).ok(),
+        }
+    }
+}
+
+impl<V> Default for ByPartition<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<V> Extend<(PartitionId, V)> for ByPartition<V> {
+    fn extend<I: IntoIterator<Item = (PartitionId, V)>>(&mut self, values: I) {
+        self.0.extend(values);
+        self.0.sort_by_key(|(partition, _)| *partition);
+        // the later one of two values counts
+        self.0.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+    }
+}
+
+impl<V> FromIterator<(PartitionId, V)> for ByPartition<V> {
+    fn from_iter<I: IntoIterator<Item = (PartitionId, V)>>(values: I) -> Self {
+        let mut all = Self::default();
+        all.extend(values);
+        all
+    }
+}
+
+impl<V> IntoIterator for ByPartition<V> {
+    type Item = (PartitionId, V);
+    type IntoIter = std::vec::IntoIter<(PartitionId, V)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
 }
 
 /// The number of a broker.

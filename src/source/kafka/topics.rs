@@ -46,6 +46,15 @@ impl<T: ClusterTransport> Topics<T> {
         self.topology.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets what nobody has needed for long.
+    pub(super) fn prune(&self) {
+        let now = Instant::now();
+        self.topology().prune(now);
+        self.of_groups.prune(now);
+        self.group_types.prune(now);
+        self.log_starts.prune(now);
+    }
+
     /// Reads what is to be known of the topics; sources without are reported.
     pub(super) async fn plan(&self, sources: Vec<SourceTopics>, report: &Report) -> Vec<Job> {
         let refused = self.refresh(sources.iter().flat_map(|(_, names): &SourceTopics| names)).await;

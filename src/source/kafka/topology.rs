@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{Leader, RowError, Topic, TopicName};
-use crate::lag::{FORGET_AFTER, PartitionId, TopicId};
+use super::transport::{RowError, Topic, TopicName};
+use crate::lag::FORGET_AFTER;
 
 /// Partitions that were added are seen after this time at the latest. Consumers see them after five minutes, unless they are
 /// configured otherwise (`metadata.max.age.ms`).
@@ -46,6 +46,10 @@ impl Topology {
             }
             Err(_) => {}
         }
+    }
+
+    /// Forgets topics that nobody has read for long.
+    pub(super) fn prune(&mut self, now: Instant) {
         self.topics.retain(|_, known| now.duration_since(known.used_at) < FORGET_AFTER);
     }
 
@@ -56,14 +60,9 @@ impl Topology {
         Some(known.topic.clone())
     }
 
-    /// The id of a topic as last seen.
-    pub(super) fn id(&self, name: &TopicName) -> Option<TopicId> {
-        self.topics.get(name)?.topic.id
-    }
-
-    /// The leader of a partition as last seen.
-    pub(super) fn leader(&self, name: &TopicName, partition: PartitionId) -> Option<Leader> {
-        self.topics.get(name)?.topic.leader(partition)
+    /// The topic as last seen, by whoever needs it not for a source.
+    pub(super) fn last(&self, name: &TopicName) -> Option<&Topic> {
+        self.topics.get(name).map(|known| &known.topic)
     }
 
     /// Something of this topic could not be read: its leaders may have moved.

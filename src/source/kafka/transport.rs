@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub use super::model::{
-    Broker, BrokerId, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch, OffsetAndEpoch, PartitionsAsk,
-    Progress, Topic, TopicName, TopicPartition, TopicPartitions,
+    Broker, BrokerId, ByPartition, ByTopic, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch,
+    OffsetAndEpoch, PartitionsAsk, Progress, Topic, TopicName, TopicPartition, TopicPartitions,
 };
 use crate::trigger::GroupType;
 
@@ -25,7 +25,13 @@ pub enum TopicsAsk {
 }
 
 /// How far a group has come: a row for each partition that was asked for.
-pub type ProgressRows = Vec<(TopicPartition, Result<Progress, RowError>)>;
+pub type ProgressRows = ByTopic<Result<Progress, RowError>>;
+
+/// One end of the logs: a row for each partition that was asked for.
+pub type OffsetRows = ByTopic<Result<OffsetAndEpoch, RowError>>;
+
+/// Partitions that one broker leads, each in this epoch, where it is known.
+pub type LedPartitions = Vec<(TopicName, ByPartition<Option<LeaderEpoch>>)>;
 
 /// What is known of topics: a row for each that was asked for.
 pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
@@ -91,14 +97,15 @@ pub trait ClusterTransport: Send + Sync + 'static {
     /// How far groups of one type have come, without joining them. A group of another type seems to have read nothing.
     fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows>;
 
-    /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions, each in this epoch.
+    /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions. Each partition is answered once; those
+    /// of one request come together.
     fn offsets(
         &self,
         leader: BrokerId,
-        ask: Vec<(TopicPartition, Option<LeaderEpoch>)>,
+        ask: LedPartitions,
         at: LogPosition,
         deadline: Duration,
-    ) -> Rows<TopicPartition, OffsetAndEpoch>;
+    ) -> mpsc::UnboundedReceiver<OffsetRows>;
 
     /// State and members of groups.
     fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState>;

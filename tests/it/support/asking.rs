@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use keda_stream_scaler::lag::PartitionId;
+use keda_stream_scaler::lag::{Offset, PartitionId};
 use keda_stream_scaler::source::kafka::Batched;
 use keda_stream_scaler::source::kafka::transport::{
-    ClusterTransport as _, GroupAsk, GroupId, PartitionsAsk, ProgressRows, RowError, Rows, TopicPartition,
-    TopicPartitions,
+    BrokerId, ByPartition, ByTopic, ClusterTransport as _, GroupAsk, GroupId, LogPosition, PartitionsAsk, Progress,
+    RowError, Rows, TopicName, TopicPartition, TopicPartitions,
 };
 use keda_stream_scaler::telemetry::UpstreamMetrics;
 use keda_stream_scaler::tenancy::Reach;
@@ -54,7 +54,37 @@ pub async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, 
     done
 }
 
-pub async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<ProgressRows, RowError> {
+/// A row of each partition.
+pub type Flat<V> = Vec<(TopicPartition, Result<V, RowError>)>;
+
+pub fn flat<V>(rows: ByTopic<Result<V, RowError>>) -> Flat<V> {
+    let of_topic = |(topic, of): (TopicName, ByPartition<_>)| {
+        of.into_iter().map(move |(partition, row)| (TopicPartition { topic: topic.clone(), partition }, row))
+    };
+    rows.into_iter().flat_map(of_topic).collect()
+}
+
+/// One end of the logs of these partitions, by the broker that is asked.
+pub async fn offsets_at(
+    client: &Batched,
+    leader: i32,
+    asked: &[TopicPartition],
+    at: LogPosition,
+    deadline: Duration,
+) -> HashMap<TopicPartition, Result<Offset, RowError>> {
+    let led = asks([""], asked).into_iter().flat_map(|ask| ask.partitions.named().unwrap().to_vec());
+    let led = led.map(|topic| (topic.name, topic.partitions.into_iter().map(|partition| (partition, None)).collect()));
+    let mut rows = client.offsets(BrokerId(leader), led.collect(), at, deadline);
+    let mut done = HashMap::new();
+    while let Some(rows) = rows.recv().await {
+        for (key, row) in flat(rows) {
+            assert!(done.insert(key, row.map(|end| end.offset)).is_none(), "each partition is answered once");
+        }
+    }
+    done
+}
+
+pub async fn committed(client: &Batched, group: &str, asked: &[TopicPartition]) -> Result<Flat<Progress>, RowError> {
     committed_by(client, group, asked, LONG).await
 }
 
@@ -63,9 +93,9 @@ pub async fn committed_by(
     group: &str,
     asked: &[TopicPartition],
     deadline: Duration,
-) -> Result<ProgressRows, RowError> {
+) -> Result<Flat<Progress>, RowError> {
     let mut rows = all(client.progress(GroupType::Consumer, asks([group], asked), deadline)).await;
-    rows.remove(&GroupId::from(group)).unwrap()
+    rows.remove(&GroupId::from(group)).unwrap().map(flat)
 }
 
 /// Repeats `attempt` until it gives something; says what was waited for when it does not in time.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{Offset, PartitionId};
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ClusterTransport, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch, LogPosition,
-    OffsetAndEpoch, PartitionsAsk, Progress, ProgressRows, RowError, Rows, Topic, TopicPartition, TopicPartitions,
-    TopicRows, TopicsAsk,
+    BrokerId, ByPartition, ClusterTransport, GroupAsk, GroupId, GroupMember, GroupState, Leader, LeaderEpoch,
+    LedPartitions, LogPosition, OffsetAndEpoch, OffsetRows, PartitionsAsk, Progress, ProgressRows, RowError, Rows,
+    Topic, TopicPartition, TopicPartitions, TopicRows, TopicsAsk,
 };
 use keda_stream_scaler::trigger::GroupType;
 use tokio::sync::mpsc;
@@ -143,9 +143,8 @@ impl Script {
             (false, true) => Ok(Progress::Committed(OffsetAndEpoch { offset: Offset(3), epoch: None })),
             (false, false) => Ok(Progress::None),
         };
-        let rows = asked.iter().flat_map(|TopicPartitions { name, partitions, .. }| {
-            let key = |&partition| TopicPartition { topic: name.clone(), partition };
-            partitions.iter().map(key).map(|key| (key, row(name)))
+        let rows = asked.iter().map(|TopicPartitions { name, partitions, .. }| {
+            (name.clone(), partitions.iter().map(|&partition| (partition, row(name))).collect())
         });
         rows.collect()
     }
@@ -208,15 +207,18 @@ impl ClusterTransport for Script {
     fn offsets(
         &self,
         leader: BrokerId,
-        ask: Vec<(TopicPartition, Option<LeaderEpoch>)>,
+        ask: LedPartitions,
         at: LogPosition,
         deadline: Duration,
-    ) -> Rows<TopicPartition, OffsetAndEpoch> {
+    ) -> mpsc::UnboundedReceiver<OffsetRows> {
         let (to, rows) = mpsc::unbounded_channel();
         let silent = self.state().silent_brokers.contains(&leader.0);
-        for (key, epoch) in ask {
-            self.note(format!("{at:?} of {} at {}", key.topic, leader.0));
-            let (start, end) = self.state().logs.get(&*key.topic).copied().unwrap_or((0, 10));
+        let asked = ask.into_iter().flat_map(|(topic, partitions)| {
+            partitions.into_iter().map(move |(partition, epoch)| (topic.clone(), partition, epoch))
+        });
+        for (topic, partition, epoch) in asked {
+            self.note(format!("{at:?} of {topic} at {}", leader.0));
+            let (start, end) = self.state().logs.get(&*topic).copied().unwrap_or((0, 10));
             let moving = self.state().moving.get_mut(&leader.0).is_some_and(|times| {
                 let more = *times > 0;
                 *times = times.saturating_sub(1);
@@ -232,7 +234,7 @@ impl ClusterTransport for Script {
                 } else {
                     Ok(OffsetAndEpoch { offset: Offset(if at == LogPosition::Start { start } else { end }), epoch })
                 };
-                drop(to.send((key, row)));
+                drop(to.send(OffsetRows::from([(topic, ByPartition::from_iter([(partition, row)]))])));
             });
         }
         rows

@@ -10,7 +10,7 @@ use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{OffsetFetch, Row};
 use crate::source::kafka::transport::{
-    GroupAsk, GroupId, PartitionsAsk, Progress, ProgressRows, RowError, TopicPartition, TopicPartitions,
+    ByPartition, ByTopic, GroupAsk, GroupId, PartitionsAsk, Progress, ProgressRows, RowError,
 };
 use crate::telemetry::UpstreamApi;
 
@@ -36,9 +36,9 @@ impl Question for Committed {
         let partitions = of_groups(asked);
         let rows = fetched.into_iter().flatten().filter_map(|(group, offsets)| {
             let asked = partitions.get(&group)?;
-            let value = |(key, row): (TopicPartition, Row<Progress>)| (key, row.map_err(row_error));
+            let row = |row: Row<Progress>| row.map_err(row_error);
             let offsets = offsets.map_err(row_error);
-            Some((group, offsets.map(|offsets| rows(offsets.into_iter().map(value), asked, &missing()))))
+            Some((group, offsets.map(|offsets| rows(offsets, asked, row, &missing()))))
         });
         Ok(rows.collect())
     }
@@ -61,21 +61,20 @@ impl OfGroup for GroupAsk {
 }
 
 /// A row for each partition that was asked for, or for all that came. One that has not come counts as `missing`.
-pub(super) fn rows(
-    came: impl Iterator<Item = (TopicPartition, Result<Progress, RowError>)>,
+pub(super) fn rows<V>(
+    came: ByTopic<V>,
     asked: &PartitionsAsk,
+    row: impl Fn(V) -> Result<Progress, RowError>,
     missing: &Result<Progress, RowError>,
 ) -> ProgressRows {
-    match asked {
-        PartitionsAsk::AllCommitted => came.collect(),
-        PartitionsAsk::Named(topics) => {
-            let mut came: HashMap<_, _> = came.collect();
-            let asked = topics.iter().flat_map(|TopicPartitions { name, partitions, .. }| {
-                partitions.iter().map(|&partition| TopicPartition { topic: name.clone(), partition })
-            });
-            asked.map(|key| came.remove_entry(&key).unwrap_or_else(|| (key, missing.clone()))).collect()
-        }
-    }
+    let values = |of: ByPartition<V>| of.into_iter().map(|(partition, value)| (partition, row(value))).collect();
+    let mut came: ProgressRows = came.into_iter().map(|(topic, of)| (topic, values(of))).collect();
+    let Some(asked) = asked.named() else { return came };
+    let asked = asked.iter().map(|topic| {
+        let came = came.remove(&topic.name).unwrap_or_default();
+        (topic.name.clone(), came.each_of(topic.partitions.iter().copied(), missing))
+    });
+    asked.collect()
 }
 
 /// A partition that was asked for is not in the answer.

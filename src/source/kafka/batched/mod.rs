@@ -24,8 +24,8 @@ use super::brokers::{Brokers, bootstrap_address};
 use super::dial::{Dialer, LoggedIn};
 use super::protocol::{OauthToken, Request};
 use super::transport::{
-    Broker, BrokerId, ClusterTransport, GroupAsk, GroupId, GroupState, LeaderEpoch, LogPosition, OffsetAndEpoch,
-    ProgressRows, RowError, Rows, TopicPartition, TopicRows, TopicsAsk,
+    Broker, BrokerId, ClusterTransport, GroupAsk, GroupId, GroupState, LedPartitions, LogPosition, OffsetRows,
+    ProgressRows, RowError, Rows, TopicRows, TopicsAsk,
 };
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::network::Address;
@@ -184,10 +184,10 @@ impl ClusterTransport for Batched {
     fn offsets(
         &self,
         leader: BrokerId,
-        ask: Vec<(TopicPartition, Option<LeaderEpoch>)>,
+        ask: LedPartitions,
         at: LogPosition,
         deadline: Duration,
-    ) -> Rows<TopicPartition, OffsetAndEpoch> {
+    ) -> mpsc::UnboundedReceiver<OffsetRows> {
         let (rows, answer) = mpsc::unbounded_channel();
         let reading = offsets::read(self.0.clone(), leader, ask, at, Instant::now() + deadline, rows);
         tokio::spawn(reading.in_current_span());

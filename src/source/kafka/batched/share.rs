@@ -8,9 +8,7 @@ use super::coordinators::Question;
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{DescribeShareGroupOffsets, Request as _, Row, ShareOffset};
-use crate::source::kafka::transport::{
-    GroupAsk, GroupId, PartitionsAsk, Progress, ProgressRows, RowError, TopicPartition,
-};
+use crate::source::kafka::transport::{ByTopic, GroupAsk, GroupId, PartitionsAsk, Progress, ProgressRows, RowError};
 use crate::telemetry::UpstreamApi;
 
 /// The question.
@@ -46,9 +44,9 @@ impl Question for ShareGroups {
 }
 
 /// A group without any partition is not there yet, and has read nothing.
-fn progress(offsets: Vec<(TopicPartition, Row<ShareOffset>)>, asked: &PartitionsAsk) -> ProgressRows {
+fn progress(offsets: ByTopic<Row<ShareOffset>>, asked: &PartitionsAsk) -> ProgressRows {
     let missing = if offsets.is_empty() { Ok(Progress::None) } else { missing() };
-    rows(offsets.into_iter().map(|(key, offset)| (key, row(offset))), asked, &missing)
+    rows(offsets, asked, row, &missing)
 }
 
 fn row(offset: Row<ShareOffset>) -> Result<Progress, RowError> {

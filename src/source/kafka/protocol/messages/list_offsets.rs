@@ -4,30 +4,21 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{ApiKey, ErrorCode, Request, Row};
-use crate::lag::{Offset, PartitionId};
-use crate::source::kafka::model::{LeaderEpoch, OffsetAndEpoch, TopicName, TopicPartition};
+use crate::lag::Offset;
+use crate::source::kafka::model::{ByPartition, ByTopic, LeaderEpoch, OffsetAndEpoch, TopicName};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
 /// Asks the leader of these partitions for an offset of each.
 #[derive(Clone, Copy, Debug)]
 pub struct ListOffsets<'a> {
-    /// The topics.
-    pub topics: &'a [ListedTopic],
+    /// The partitions of each topic, with the epoch that the leader must have, where that is known (KIP-320).
+    pub topics: &'a [(TopicName, ByPartition<Option<LeaderEpoch>>)],
     /// Which offset.
     pub at: OffsetAt,
     /// Up to where records count.
     pub isolation: Isolation,
     /// How long the leader may ask others, such as a store of old segments.
     pub within: Duration,
-}
-
-/// A topic of which offsets are wanted.
-#[derive(Clone, Debug)]
-pub struct ListedTopic {
-    /// Its name.
-    pub name: TopicName,
-    /// Its partitions, each with the epoch that its leader must have, where that is known (KIP-320).
-    pub partitions: Vec<(PartitionId, Option<LeaderEpoch>)>,
 }
 
 /// Which offset of a log.
@@ -55,7 +46,7 @@ impl Request for ListOffsets<'_> {
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: i16 = 6;
     /// The offsets that there are, and for [`OffsetAt::Latest`] the leaders' epochs.
-    type Answer = Vec<(TopicPartition, Row<Option<OffsetAndEpoch>>)>;
+    type Answer = ByTopic<Row<Option<OffsetAndEpoch>>>;
 
     fn write(&self, version: i16, to: &mut Writer) {
         const NO_REPLICA: i32 = -1;
@@ -67,8 +58,8 @@ impl Request for ListOffsets<'_> {
             OffsetAt::Earliest => -2,
             OffsetAt::Latest => -1,
         };
-        to.i32(NO_REPLICA).i8(isolation).list(self.topics, |to, ListedTopic { name, partitions }| {
-            to.text(name).list(partitions, |to, (partition, epoch)| {
+        to.i32(NO_REPLICA).i8(isolation).list(self.topics, |to, (name, partitions)| {
+            to.text(name).list(partitions.as_slice(), |to, (partition, epoch)| {
                 to.partition(*partition);
                 if version >= 4 {
                     to.epoch(*epoch);
@@ -85,20 +76,19 @@ impl Request for ListOffsets<'_> {
 
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
-        let mut offsets = Vec::new();
-        from.list(|from| {
+        let topics = from.list(|from| {
             let topic = TopicName::from(from.text()?);
-            from.list(|from| {
+            let partitions = from.list(|from| {
                 let (partition, error) = (from.partition()?, ErrorCode(from.i16()?));
                 let (_timestamp, offset) = (from.i64()?, Offset::from_wire(from.i64()?));
                 let epoch = if version >= 4 { from.epoch()? } else { None };
-                let offset = error.or(offset.map(|offset| OffsetAndEpoch { offset, epoch }));
-                offsets.push((TopicPartition { topic: topic.clone(), partition }, offset));
-                from.tags()
+                from.tags()?;
+                Ok((partition, error.or(offset.map(|offset| OffsetAndEpoch { offset, epoch }))))
             })?;
-            from.tags()
+            from.tags()?;
+            Ok((topic, partitions.into_iter().collect()))
         })?;
         from.tags()?;
-        Ok(offsets)
+        Ok(topics.into_iter().collect())
     }
 }

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 
 pub use coordinators::FindCoordinator;
 pub use groups::{ConsumerGroupDescribe, DescribeGroups};
-pub use list_offsets::{Isolation, ListOffsets, ListedTopic, OffsetAt};
+pub use list_offsets::{Isolation, ListOffsets, OffsetAt};
 pub use metadata::{Metadata, MetadataAnswer};
 pub use offset_fetch::OffsetFetch;
 pub use sasl::{Authenticated, SaslAuthenticate, SaslHandshake};

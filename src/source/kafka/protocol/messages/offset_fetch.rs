@@ -5,9 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{ApiKey, ErrorCode, Request, Row};
 use crate::lag::Offset;
-use crate::source::kafka::model::{
-    GroupAsk, GroupId, OffsetAndEpoch, Progress, TopicName, TopicPartition, TopicPartitions,
-};
+use crate::source::kafka::model::{ByTopic, GroupAsk, GroupId, OffsetAndEpoch, Progress, TopicName, TopicPartitions};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
 /// Asks for the committed offsets of these groups; before version 8 of one.
@@ -18,7 +16,7 @@ pub struct OffsetFetch<'a> {
 }
 
 /// How far a group has come.
-pub(super) type GroupRows<V> = Vec<(GroupId, Row<Vec<(TopicPartition, Row<V>)>>)>;
+pub(super) type GroupRows<V> = Vec<(GroupId, Row<ByTopic<Row<V>>>)>;
 
 impl OffsetFetch<'_> {
     /// From this version on one request asks for many groups (KIP-709).
@@ -109,25 +107,25 @@ fn offsets(
     version: i16,
     names: &HashMap<u128, &TopicName>,
     from: &mut Reader<'_>,
-) -> Result<Vec<(TopicPartition, Row<Progress>)>, Malformed> {
-    let mut offsets = Vec::new();
-    from.list(|from| {
+) -> Result<ByTopic<Row<Progress>>, Malformed> {
+    let topics = from.list(|from| {
         let topic = if version >= OffsetFetch::TOPIC_IDS_FROM {
             names.get(&from.uuid()?).map(|name| TopicName::clone(name))
         } else {
             Some(TopicName::from(from.text()?))
         };
-        from.list(|from| {
+        let partitions = from.list(|from| {
             let (partition, offset) = (from.partition()?, Offset::from_wire(from.i64()?));
             let epoch = if version >= 5 { from.epoch()? } else { None };
             from.nullable_text()?;
             let committed = |offset| Progress::Committed(OffsetAndEpoch { offset, epoch });
             let progress = ErrorCode(from.i16()?).or(offset.map_or(Progress::None, committed));
-            // a topic that was not asked for says nothing
-            offsets.extend(topic.clone().map(|topic| (TopicPartition { topic, partition }, progress)));
-            from.tags()
+            from.tags()?;
+            Ok((partition, progress))
         })?;
-        from.tags()
+        from.tags()?;
+        // a topic that was not asked for says nothing
+        Ok(topic.map(|topic| (topic, partitions.into_iter().collect())))
     })?;
-    Ok(offsets)
+    Ok(topics.into_iter().flatten().collect())
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::groups::{assignment, described};
 use super::offset_fetch::GroupRows;
 use super::{ApiKey, ErrorCode, Request, Row};
-use crate::source::kafka::model::{GroupAsk, GroupId, GroupMember, GroupState, TopicName, TopicPartition};
+use crate::source::kafka::model::{ByTopic, GroupAsk, GroupId, GroupMember, GroupState, TopicName};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 use crate::trigger::GroupType;
 
@@ -68,20 +68,19 @@ impl Request for DescribeShareGroupOffsets<'_> {
     }
 }
 
-fn share_offsets(from: &mut Reader<'_>) -> Result<Vec<(TopicPartition, Row<ShareOffset>)>, Malformed> {
-    let mut offsets = Vec::new();
-    from.list(|from| {
+fn share_offsets(from: &mut Reader<'_>) -> Result<ByTopic<Row<ShareOffset>>, Malformed> {
+    let topics = from.list(|from| {
         let (topic, _id) = (TopicName::from(from.text()?), from.uuid()?);
-        from.list(|from| {
+        let partitions = from.list(|from| {
             let (partition, start_offset, _leader_epoch) = (from.partition()?, from.i64()?, from.i32()?);
             let (lag, error, _message) = (from.i64()?, ErrorCode(from.i16()?), from.nullable_text()?);
-            let offset = error.or(ShareOffset { start_offset, lag });
-            offsets.push((TopicPartition { topic: topic.clone(), partition }, offset));
-            from.tags()
+            from.tags()?;
+            Ok((partition, error.or(ShareOffset { start_offset, lag })))
         })?;
-        from.tags()
+        from.tags()?;
+        Ok((topic, partitions.into_iter().collect()))
     })?;
-    Ok(offsets)
+    Ok(topics.into_iter().collect())
 }
 
 impl Request for ShareGroupDescribe<'_> {

@@ -1,0 +1,85 @@
+//! The ends of the logs of a wave, as they are read.
+
+use super::transport::{ByTopic, Leader, LogPosition, OffsetAndEpoch, RowError};
+
+/// The ends of the logs by topic and partition.
+pub(super) type Ends = ByTopic<PartitionEnds>;
+
+/// The ends of one log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PartitionEnds {
+    start: End,
+    end: End,
+    stable_end: End,
+}
+
+/// One end of a log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct End {
+    /// The newest answer.
+    pub(super) row: Option<Result<OffsetAndEpoch, RowError>>,
+    /// Who was asked last.
+    pub(super) asked: Option<Leader>,
+    /// Whether its answer is still to come.
+    awaited: bool,
+}
+
+impl PartitionEnds {
+    /// The end at this position.
+    pub(super) const fn at(&self, position: LogPosition) -> &End {
+        match position {
+            LogPosition::Start => &self.start,
+            LogPosition::End => &self.end,
+            LogPosition::StableEnd => &self.stable_end,
+        }
+    }
+
+    pub(super) const fn at_mut(&mut self, position: LogPosition) -> &mut End {
+        match position {
+            LogPosition::Start => &mut self.start,
+            LogPosition::End => &mut self.end,
+            LogPosition::StableEnd => &mut self.stable_end,
+        }
+    }
+
+    /// Whether an answer is still to come.
+    pub(super) const fn awaited(&self) -> bool {
+        self.start.awaited || self.end.awaited || self.stable_end.awaited
+    }
+
+    /// Whether the start was known before and lies behind this end: the log has become another one.
+    pub(super) fn contradicts(&self, end: OffsetAndEpoch) -> bool {
+        let known = self.start.asked.is_none();
+        known && matches!(self.start.row, Some(Ok(start)) if start.offset > end.offset)
+    }
+}
+
+impl End {
+    /// An end that needs not be read.
+    pub(super) const fn known(offset: OffsetAndEpoch) -> Self {
+        Self { row: Some(Ok(offset)), asked: None, awaited: false }
+    }
+
+    /// Whether it has been read well.
+    pub(super) const fn is_good(&self) -> bool {
+        matches!(self.row, Some(Ok(_)))
+    }
+
+    /// Whether this leader is to be asked: one that was not asked last, or that said it was moving. It counts as asked from now on.
+    pub(super) fn ask(&mut self, leader: Leader) -> bool {
+        let moving = matches!(self.row, Some(Err(RowError::Moving(_)))) && !self.awaited;
+        let ask = moving || self.asked != Some(leader);
+        if ask {
+            (self.asked, self.awaited) = (Some(leader), true);
+        }
+        ask
+    }
+
+    /// Takes an answer. One of the new leader is not undone by a late error of the old one.
+    pub(super) fn take(&mut self, row: Result<OffsetAndEpoch, RowError>) {
+        self.awaited = false;
+        if row.is_ok() || !self.is_good() {
+            self.row = Some(row);
+        }
+    }
+}
