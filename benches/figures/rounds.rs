@@ -15,7 +15,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::committer::{Commit, commit};
 use crate::driver::Driver;
@@ -176,8 +176,10 @@ pub async fn read(line: &str) {
             cost.wall_ms.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
     }
+    cost.cpu_ms = (Usage::of("self").cpu - cold.cpu).as_secs_f64() * 1000.0 / WARM_ROUNDS as f64;
+    // the threads that made the clients have ended by then
+    sleep(Duration::from_secs(12)).await;
     let after = Usage::of("self");
-    cost.cpu_ms = (after.cpu - cold.cpu).as_secs_f64() * 1000.0 / WARM_ROUNDS as f64;
     (cost.threads, cost.memory_mib) = (after.threads - idle.threads, after.resident_mib - idle.resident_mib);
     println!("{}", serde_json::to_string(&cost).unwrap());
 }

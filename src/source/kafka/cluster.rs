@@ -9,10 +9,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::FuturesUnordered;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, FuturesUnordered};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio::time::sleep;
 
 use super::ends::EndsReading;
 use super::group_rows;
@@ -82,7 +82,8 @@ impl<T: ClusterTransport> Cluster<T> {
 
 /// Runs over all items, in waves that do not wait for each other.
 async fn in_waves<V, F: Future<Output = ()>>(items: UnboundedReceiver<V>, run: impl Fn(Vec<V>) -> F) {
-    let mut waves = pin!(UnboundedReceiverStream::new(items).chunks_timeout(LARGEST_WAVE, WAVE));
+    let waves = stream::unfold(items, async |mut items| Some((wave(&mut items).await?, items)));
+    let mut waves = pin!(waves.fuse());
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -91,4 +92,18 @@ async fn in_waves<V, F: Future<Output = ()>>(items: UnboundedReceiver<V>, run: i
             else => return,
         }
     }
+}
+
+/// The next item, and those that come soon after it.
+async fn wave<V>(items: &mut UnboundedReceiver<V>) -> Option<Vec<V>> {
+    let mut wave = vec![items.recv().await?];
+    let mut end = pin!(sleep(WAVE));
+    while wave.len() < LARGEST_WAVE {
+        let room = LARGEST_WAVE - wave.len();
+        tokio::select! {
+            more = items.recv_many(&mut wave, room) => if more == 0 { break },
+            () = &mut end => break,
+        }
+    }
+    Some(wave)
 }

@@ -147,18 +147,13 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
 /// Adds the partitions that are not there yet, with the starts of their logs that are known.
 fn add<T: ClusterTransport>(topics: &Topics<T>, ends: &mut Ends, selected: &TopicPartitions, now: Instant) {
     let ends = ends.entry(selected.name.clone()).or_default();
-    let new: Vec<_> = selected.partitions.iter().filter(|partition| ends.get(**partition).is_none()).collect();
-    if new.is_empty() {
+    if selected.partitions.iter().all(|partition| ends.get(*partition).is_some()) {
         return;
     }
     let starts = topics.log_starts.of(&selected.name, selected.id, now);
-    ends.extend(new.into_iter().map(|&partition| {
-        let mut ends = PartitionEnds::default();
-        if let Some(start) = starts.get(partition) {
-            *ends.at_mut(LogPosition::Start) = End::known(*start);
-        }
-        (partition, ends)
-    }));
+    let known = std::mem::take(ends);
+    let new = starts.each_of(selected.partitions.iter().copied(), PartitionEnds::of);
+    ends.extend(new.into_iter().chain(known));
 }
 
 /// Who is to be asked for what a job lacks of a topic. What has no leader is an error.

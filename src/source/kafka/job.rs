@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::log_ends::Ends;
+use super::log_ends::{End, Ends};
 use super::transport::{
     ByTopic, GroupId, GroupMember, GroupState, LogPosition, OffsetAndEpoch, Progress, ProgressRows, RowError,
     TopicName, TopicPartitions,
@@ -121,7 +121,8 @@ impl Job {
         let read = |selected: &TopicPartitions| {
             let Some(ends) = ends.get(&selected.name) else { return selected.partitions.is_empty() };
             let good = |&partition| {
-                ends.get(partition).is_some_and(|ends| self.positions().into_iter().all(|at| ends.at(at).is_good()))
+                ends.get(partition)
+                    .is_some_and(|ends| self.positions().into_iter().all(|at| ends.at(at).is_some_and(End::is_good)))
             };
             selected.partitions.iter().all(good)
         };
@@ -159,7 +160,7 @@ impl Job {
             let of = (name, partition);
             let progress = failures.take(of, "committed offset", progress.and_then(|of| of.get(partition)));
             let ends = ends.and_then(|ends| ends.get(partition));
-            let end = |at| ends.and_then(|ends| ends.at(at).row.as_ref());
+            let end = |at| ends.and_then(|ends| ends.at(at)?.row.as_ref());
             let start = failures.take(of, "start of the log", end(LogPosition::Start));
             let end = failures.take(of, "end of the log", end(self.end));
             let (start, end) = (start?, end?);

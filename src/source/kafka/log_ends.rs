@@ -10,7 +10,8 @@ pub(super) type Ends = ByTopic<PartitionEnds>;
 pub(super) struct PartitionEnds {
     start: End,
     end: End,
-    stable_end: End,
+    /// Only sources that read committed records alone need it.
+    stable_end: Option<Box<End>>,
 }
 
 /// One end of a log.
@@ -19,32 +20,38 @@ pub(super) struct End {
     /// The newest answer.
     pub(super) row: Option<Result<OffsetAndEpoch, RowError>>,
     /// Who was asked last.
-    pub(super) asked: Option<Leader>,
+    asked: Option<Leader>,
     /// Whether its answer is still to come.
     awaited: bool,
 }
 
 impl PartitionEnds {
     /// The end at this position.
-    pub(super) const fn at(&self, position: LogPosition) -> &End {
+    pub(super) fn at(&self, position: LogPosition) -> Option<&End> {
         match position {
-            LogPosition::Start => &self.start,
-            LogPosition::End => &self.end,
-            LogPosition::StableEnd => &self.stable_end,
+            LogPosition::Start => Some(&self.start),
+            LogPosition::End => Some(&self.end),
+            LogPosition::StableEnd => self.stable_end.as_deref(),
         }
     }
 
-    pub(super) const fn at_mut(&mut self, position: LogPosition) -> &mut End {
+    /// The end at this position, to be changed.
+    pub(super) fn at_mut(&mut self, position: LogPosition) -> &mut End {
         match position {
             LogPosition::Start => &mut self.start,
             LogPosition::End => &mut self.end,
-            LogPosition::StableEnd => &mut self.stable_end,
+            LogPosition::StableEnd => self.stable_end.get_or_insert_default(),
         }
     }
 
+    /// What is known of a log before it is read.
+    pub(super) fn of(start: Option<OffsetAndEpoch>) -> Self {
+        Self { start: End { row: start.map(Ok), ..End::default() }, ..Self::default() }
+    }
+
     /// Whether an answer is still to come.
-    pub(super) const fn awaited(&self) -> bool {
-        self.start.awaited || self.end.awaited || self.stable_end.awaited
+    pub(super) fn awaited(&self) -> bool {
+        self.start.awaited || self.end.awaited || self.stable_end.as_ref().is_some_and(|end| end.awaited)
     }
 
     /// Whether the start was known before and lies behind this end: the log has become another one.
@@ -55,11 +62,6 @@ impl PartitionEnds {
 }
 
 impl End {
-    /// An end that needs not be read.
-    pub(super) const fn known(offset: OffsetAndEpoch) -> Self {
-        Self { row: Some(Ok(offset)), asked: None, awaited: false }
-    }
-
     /// Whether it has been read well.
     pub(super) const fn is_good(&self) -> bool {
         matches!(self.row, Some(Ok(_)))

@@ -45,18 +45,33 @@ impl<V> ByPartition<V> {
         self.position(partition).map(|position| &mut self.0[position].1)
     }
 
-    /// The values of these partitions, which are in order; one without a value has this one.
-    #[must_use]
-    pub fn each_of(self, partitions: impl ExactSizeIterator<Item = PartitionId>, missing: &V) -> Self
-    where
-        V: Clone,
-    {
-        let mut came = self.0.into_iter().peekable();
+    /// What becomes of the values of these partitions, which are in order; some have none.
+    pub fn each_of<W>(
+        self,
+        partitions: impl IntoIterator<Item = PartitionId>,
+        mut each: impl FnMut(Option<V>) -> W,
+    ) -> ByPartition<W> {
+        let mut values = self.0.into_iter().peekable();
         let value = |partition| {
-            while came.next_if(|(at, _)| *at < partition).is_some() {}
-            came.next_if(|(at, _)| *at == partition).unwrap_or_else(|| (partition, missing.clone()))
+            while values.next_if(|(at, _)| *at < partition).is_some() {}
+            (partition, each(values.next_if(|(at, _)| *at == partition).map(|(_, value)| value)))
         };
-        Self(partitions.map(value).collect())
+        ByPartition(partitions.into_iter().map(value).collect())
+    }
+
+    fn order(&mut self) {
+        if self.0.is_sorted_by(|(one, _), (other, _)| one < other) {
+            return;
+        }
+        self.0.sort_by_key(|(partition, _)| *partition);
+        // the later one of two values counts
+        self.0.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
     }
 
     fn position(&self, partition: PartitionId) -> Option<usize> {
@@ -78,22 +93,14 @@ impl<V> Default for ByPartition<V> {
 impl<V> Extend<(PartitionId, V)> for ByPartition<V> {
     fn extend<I: IntoIterator<Item = (PartitionId, V)>>(&mut self, values: I) {
         self.0.extend(values);
-        self.0.sort_by_key(|(partition, _)| *partition);
-        // the later one of two values counts
-        self.0.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                std::mem::swap(later, earlier);
-            }
-            same
-        });
+        self.order();
     }
 }
 
 impl<V> FromIterator<(PartitionId, V)> for ByPartition<V> {
     fn from_iter<I: IntoIterator<Item = (PartitionId, V)>>(values: I) -> Self {
-        let mut all = Self::default();
-        all.extend(values);
+        let mut all = Self(values.into_iter().collect());
+        all.order();
         all
     }
 }
@@ -207,7 +214,7 @@ pub struct TopicPartitions {
     pub name: TopicName,
     /// Its id; with it, commits for a deleted topic of the same name do not count.
     pub id: Option<TopicId>,
-    /// Its partitions.
+    /// Its partitions, in order.
     pub partitions: Vec<PartitionId>,
 }
 

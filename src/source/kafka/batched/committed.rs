@@ -62,17 +62,19 @@ impl OfGroup for GroupAsk {
 
 /// A row for each partition that was asked for, or for all that came. One that has not come counts as `missing`.
 pub(super) fn rows<V>(
-    came: ByTopic<V>,
+    mut came: ByTopic<V>,
     asked: &PartitionsAsk,
     row: impl Fn(V) -> Result<Progress, RowError>,
     missing: &Result<Progress, RowError>,
 ) -> ProgressRows {
-    let values = |of: ByPartition<V>| of.into_iter().map(|(partition, value)| (partition, row(value))).collect();
-    let mut came: ProgressRows = came.into_iter().map(|(topic, of)| (topic, values(of))).collect();
-    let Some(asked) = asked.named() else { return came };
+    let Some(asked) = asked.named() else {
+        let all = |of: ByPartition<V>| of.into_iter().map(|(partition, value)| (partition, row(value))).collect();
+        return came.into_iter().map(|(topic, of)| (topic, all(of))).collect();
+    };
     let asked = asked.iter().map(|topic| {
         let came = came.remove(&topic.name).unwrap_or_default();
-        (topic.name.clone(), came.each_of(topic.partitions.iter().copied(), missing))
+        let partitions = topic.partitions.iter().copied();
+        (topic.name.clone(), came.each_of(partitions, |value| value.map_or_else(|| missing.clone(), &row)))
     });
     asked.collect()
 }

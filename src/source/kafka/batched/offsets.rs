@@ -1,5 +1,6 @@
 //! One end of the log, for the partitions of one leader.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -45,18 +46,13 @@ async fn once(asking: &Asking, leader: BrokerId, asked: LedPartitions, at: LogPo
         asking.ask(&connection, UpstreamApi::KafkaListOffsets, &request, until).await
     };
     let (mut came, missing) = match answer.await {
-        Err(error) => (OffsetRows::new(), Err(error)),
-        Ok(listed) => {
-            let values =
-                |of: ByPartition<_>| of.into_iter().map(|(partition, offset)| (partition, row(offset))).collect();
-            let came = listed.into_iter().map(|(topic, of)| (topic, values(of))).collect();
-            (came, Err(RowError::Broker("the partition is not in the answer".to_owned())))
-        }
+        Err(error) => (HashMap::new(), error),
+        Ok(came) => (came, RowError::Broker("the partition is not in the answer".to_owned())),
     };
     let rows = asked.into_iter().map(|(topic, partitions)| {
         let came: ByPartition<_> = came.remove(&topic).unwrap_or_default();
-        let partitions = partitions.as_slice().iter().map(|&(partition, _)| partition);
-        (topic, came.each_of(partitions, &missing))
+        let asked = partitions.as_slice().iter().map(|&(partition, _)| partition);
+        (topic, came.each_of(asked, |offset| offset.map_or_else(|| Err(missing.clone()), row)))
     });
     rows.collect()
 }

@@ -4,6 +4,9 @@ use super::Encoding;
 use crate::lag::PartitionId;
 use crate::source::kafka::model::LeaderEpoch;
 
+/// Items of a list for which there is room before they are read: a false length costs no more than this.
+const MAX_RESERVED: usize = 1_000;
+
 /// Bytes that are not the message that was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at} of {length}")]
@@ -187,7 +190,11 @@ impl<'a> Reader<'a> {
         if count > self.left.len() {
             return Err(self.malformed("a list that is longer than the message"));
         }
-        (0..count).map(|_| each(self)).collect::<Result<_, _>>().map(Some)
+        let mut items = Vec::with_capacity(count.min(MAX_RESERVED));
+        for _ in 0..count {
+            items.push(each(self)?);
+        }
+        Ok(Some(items))
     }
 
     /// Passes over the tagged fields that end a structure of a flexible message.
