@@ -146,6 +146,8 @@ impl Drop for Running {
 pub struct Usage {
     pub cpu: Duration,
     pub resident_mib: f64,
+    /// Without the pages of the program's file, which come with the code that runs first.
+    pub anonymous_mib: f64,
     pub threads: f64,
 }
 
@@ -164,6 +166,7 @@ impl Usage {
         Self {
             cpu: Duration::from_millis(hundredths * 10),
             resident_mib: number("VmRSS:") / 1024.0,
+            anonymous_mib: number("RssAnon:") / 1024.0,
             threads: number("Threads:"),
         }
     }

@@ -180,6 +180,7 @@ pub async fn read(line: &str) {
     // the threads that made the clients have ended by then
     sleep(Duration::from_secs(12)).await;
     let after = Usage::of("self");
-    (cost.threads, cost.memory_mib) = (after.threads - idle.threads, after.resident_mib - idle.resident_mib);
+    cost.threads = after.threads - idle.threads;
+    cost.memory_mib = after.anonymous_mib - idle.anonymous_mib;
     println!("{}", serde_json::to_string(&cost).unwrap());
 }

@@ -25,6 +25,9 @@ use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Request, TooLon
 /// load balancer drops it without a word (350 s on AWS).
 const IDLE_FOR: Duration = Duration::from_secs(300);
 
+/// Room for an answer at first, in bytes; most connections are to clusters of few groups.
+const USUAL_ANSWER: usize = 1_024;
+
 /// An overdue request that had less time than this closes no connection: it may have waited for that very connection until its time was
 /// nearly over.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
@@ -271,7 +274,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(
         }
     };
     let reading = async {
-        let mut answers = FramedRead::new(reader, Frames);
+        let mut answers = FramedRead::with_capacity(reader, Frames, USUAL_ANSWER);
         while let Some(answer) = answers.next().await {
             let taken = answer.map_err(Closed::of).and_then(|answer| take(&open, answer));
             if let Err(closed) = taken {
