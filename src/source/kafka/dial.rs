@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::protocol::{Closed, Connection, Login, LoginError, OauthToken, RequestError, ScramHash};
 use super::tls::{UnusableTls, client_config};
@@ -172,11 +174,8 @@ impl Dialer {
         let opened = match &self.tls {
             None => Connection::open(stream, CLIENT_ID.into(), deadline).await,
             Some(config) => {
-                let no_tls = |why: String| DialError::Tls(address.clone(), why.into());
-                let name = ServerName::try_from(address.host.clone());
-                let name = name.map_err(|_| no_tls(format!("{} is no name of a host", address.host)))?;
-                let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
-                let stream = stream.map_err(|error| no_tls(handshake_failure(&HandshakeError::of(&error))))?;
+                // the handshake is the largest part of a dial
+                let stream = Box::pin(encrypt(config, &address, stream)).await?;
                 Connection::open(stream, CLIENT_ID.into(), deadline).await
             }
         };
@@ -228,6 +227,18 @@ impl Dialer {
             }
         })
     }
+}
+
+async fn encrypt(
+    config: &Arc<ClientConfig>,
+    address: &Address,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, DialError> {
+    let no_tls = |why: String| DialError::Tls(address.clone(), why.into());
+    let name = ServerName::try_from(address.host.clone());
+    let name = name.map_err(|_| no_tls(format!("{} is no name of a host", address.host)))?;
+    let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
+    stream.map_err(|error| no_tls(handshake_failure(&HandshakeError::of(&error))))
 }
 
 fn handshake_failure(why: &HandshakeError) -> String {

@@ -15,8 +15,7 @@ use super::job::{Job, JobTopic};
 use super::log_ends::{End, Ends, PartitionEnds};
 use super::topics::{Refused, Topics};
 use super::transport::{
-    BrokerId, ByPartition, ClusterTransport, LeaderEpoch, LedPartitions, LogPosition, OffsetRows, RowError,
-    TopicPartitions,
+    BrokerId, ClusterTransport, LeaderEpoch, LedPartitions, LogPosition, OffsetRows, RowError, TopicPartitions,
 };
 use crate::lag::{PartitionId, Report};
 
@@ -32,6 +31,8 @@ pub(super) struct EndsReading<'a, T> {
     topics: &'a Topics<T>,
     open: Vec<Job>,
     ends: Ends,
+    /// How many of them are still to come.
+    awaited: usize,
     /// Each ends once all that it was asked has come; an old leader may still be answering when a new one is asked.
     answers: SelectAll<BoxStream<'static, (LogPosition, OffsetRows)>>,
     until: Instant,
@@ -47,7 +48,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         for JobTopic { selected, .. } in open.iter().flat_map(|job| &job.topics) {
             add(topics, &mut ends, selected, now);
         }
-        Self { topics, open, ends, answers: SelectAll::new(), until: now + DEADLINE }
+        Self { topics, open, ends, awaited: 0, answers: SelectAll::new(), until: now + DEADLINE }
     }
 
     /// Reads, and reports each job exactly once.
@@ -56,7 +57,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let _: bool = self.ask(&Refused::new());
         self.report_complete(report);
         while !self.open.is_empty() && Instant::now() < self.until {
-            let pause = if self.awaits() { LOOK_UP_EVERY } else { LOOK_UP_SOON };
+            let pause = if self.awaited > 0 { LOOK_UP_EVERY } else { LOOK_UP_SOON };
             tokio::select! {
                 Some((position, rows)) = self.answers.next() => {
                     self.take(position, rows);
@@ -64,7 +65,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 }
                 () = sleep_until(looked_up + pause) => {
                     looked_up = Instant::now();
-                    if !self.look_up().await && !self.awaits() {
+                    if !self.look_up().await && self.awaited == 0 {
                         break;
                     }
                 }
@@ -73,11 +74,6 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         for job in &self.open {
             report(&job.source, job.finish(&self.ends));
         }
-    }
-
-    /// Whether any answer is still to come.
-    fn awaits(&self) -> bool {
-        self.ends.values().flat_map(ByPartition::as_slice).any(|(_, ends)| ends.awaited())
     }
 
     fn take(&mut self, position: LogPosition, rows: OffsetRows) {
@@ -98,7 +94,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                     }
                     Ok(_) => {}
                 }
-                ends.at_mut(position).take(row);
+                ends.at_mut(position).take(row, &mut self.awaited);
             }
         }
     }
@@ -129,7 +125,9 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let mut asks: HashMap<(BrokerId, LogPosition), LedPartitions> = HashMap::new();
         for job in &self.open {
             for JobTopic { selected, .. } in &job.topics {
-                for (of, partitions) in asks_of(self.topics, &mut self.ends, job, selected, refused) {
+                for (of, partitions) in
+                    asks_of(self.topics, (&mut self.ends, &mut self.awaited), job, selected, refused)
+                {
                     asks.entry(of).or_default().push((selected.name.clone(), partitions.into_iter().collect()));
                 }
             }
@@ -159,7 +157,7 @@ fn add<T: ClusterTransport>(topics: &Topics<T>, ends: &mut Ends, selected: &Topi
 /// Who is to be asked for what a job lacks of a topic. What has no leader is an error.
 fn asks_of<T: ClusterTransport>(
     topics: &Topics<T>,
-    ends: &mut Ends,
+    (ends, awaited): (&mut Ends, &mut usize),
     job: &Job,
     selected: &TopicPartitions,
     refused: &Refused,
@@ -178,11 +176,11 @@ fn asks_of<T: ClusterTransport>(
             }
             let Some(leader) = leaders.and_then(|topic| topic.leader(partition)) else {
                 let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
-                end.take(Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)));
+                end.take(Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)), awaited);
                 leaderless = true;
                 continue;
             };
-            if end.ask(leader) {
+            if end.ask(leader, awaited) {
                 let of = (leader.broker, position);
                 match asks.iter_mut().find(|(known, _)| *known == of) {
                     Some((_, partitions)) => partitions.push((partition, leader.epoch)),

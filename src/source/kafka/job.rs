@@ -280,9 +280,9 @@ mod tests {
 
     fn ends(end: Option<OffsetAndEpoch>) -> Ends {
         let mut ends = PartitionEnds::default();
-        ends.at_mut(LogPosition::Start).take(Ok(at(0, None)));
+        ends.at_mut(LogPosition::Start).take(Ok(at(0, None)), &mut 0);
         if let Some(end) = end {
-            ends.at_mut(LogPosition::End).take(Ok(end));
+            ends.at_mut(LogPosition::End).take(Ok(end), &mut 0);
         }
         of_partition(ends)
     }

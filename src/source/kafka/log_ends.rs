@@ -49,11 +49,6 @@ impl PartitionEnds {
         Self { start: End { row: start.map(Ok), ..End::default() }, ..Self::default() }
     }
 
-    /// Whether an answer is still to come.
-    pub(super) fn awaited(&self) -> bool {
-        self.start.awaited || self.end.awaited || self.stable_end.as_ref().is_some_and(|end| end.awaited)
-    }
-
     /// Whether the start was known before and lies behind this end: the log has become another one.
     pub(super) fn contradicts(&self, end: OffsetAndEpoch) -> bool {
         let known = self.start.asked.is_none();
@@ -68,18 +63,19 @@ impl End {
     }
 
     /// Whether this leader is to be asked: one that was not asked last, or that said it was moving. It counts as asked from now on.
-    pub(super) fn ask(&mut self, leader: Leader) -> bool {
+    pub(super) fn ask(&mut self, leader: Leader, awaited: &mut usize) -> bool {
         let moving = matches!(self.row, Some(Err(RowError::Moving(_)))) && !self.awaited;
         let ask = moving || self.asked != Some(leader);
         if ask {
+            *awaited += usize::from(!self.awaited);
             (self.asked, self.awaited) = (Some(leader), true);
         }
         ask
     }
 
     /// Takes an answer. One of the new leader is not undone by a late error of the old one.
-    pub(super) fn take(&mut self, row: Result<OffsetAndEpoch, RowError>) {
-        self.awaited = false;
+    pub(super) fn take(&mut self, row: Result<OffsetAndEpoch, RowError>, awaited: &mut usize) {
+        *awaited -= usize::from(std::mem::take(&mut self.awaited));
         if row.is_ok() || !self.is_good() {
             self.row = Some(row);
         }

@@ -54,14 +54,16 @@ pub async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, 
     done
 }
 
-/// A row of each partition.
+/// A row of each partition, in order.
 pub type Flat<V> = Vec<(TopicPartition, Result<V, RowError>)>;
 
 pub fn flat<V>(rows: ByTopic<Result<V, RowError>>) -> Flat<V> {
     let of_topic = |(topic, of): (TopicName, ByPartition<_>)| {
         of.into_iter().map(move |(partition, row)| (TopicPartition { topic: topic.clone(), partition }, row))
     };
-    rows.into_iter().flat_map(of_topic).collect()
+    let mut flat: Vec<_> = rows.into_iter().flat_map(of_topic).collect();
+    flat.sort_by(|(one, _), (other, _)| one.cmp(other));
+    flat
 }
 
 /// One end of the logs of these partitions, by the broker that is asked.
