@@ -209,7 +209,7 @@ async fn a_hidden_topic_is_left_out_of_all_that_a_group_committed_and_denied_whe
         assert_eq!(seen, topics);
     }
     let rows = committed(&alice, GROUP, &[partition(TOPIC, 0), partition(HIDDEN, 0)]).await.unwrap();
-    let [(_, seen), (_, hidden)] = &rows[..] else { panic!("{rows:?}") };
+    let [(_, hidden), (_, seen)] = &rows[..] else { panic!("{rows:?}") };
     assert!(is_seven(seen), "{rows:?}");
     assert_eq!(hidden, &Err(RowError::Denied("TOPIC_AUTHORIZATION_FAILED".to_owned())));
 }
