@@ -53,6 +53,7 @@ async fn wake_ups() -> Vec<Duration> {
     const WAKE_UPS: u32 = 21;
     const TOPIC: &str = "seldom";
     const GROUP: &str = "sleepers";
+    const POLL_INTERVAL: Duration = Duration::from_secs(2);
     let servers = three_nodes().bootstrap_servers();
     let driver = Driver::new(&servers);
     driver.create_topic(TOPIC, 1, 1, &[]).await;
@@ -65,9 +66,8 @@ async fn wake_ups() -> Vec<Duration> {
     let producer: BaseProducer = driver.client(&[("linger.ms", "0")]);
     let mut took = Vec::new();
     for number in 0..WAKE_UPS {
-        while stream.message().await.unwrap().unwrap().result {}
-        // an idle source is read every half second: each time in another part of it
-        sleep(Duration::from_millis(u64::from(number) * 137 % 500)).await;
+        // the group is idle again, which is not told; then it is read every half second, and each time another part of that passes
+        sleep(2 * POLL_INTERVAL + Duration::from_millis(u64::from(number) * 137 % 500)).await;
         block_in_place(|| {
             producer.send(BaseRecord::<(), str>::to(TOPIC).partition(0).payload("a record")).unwrap();
             producer.flush(WITHIN).unwrap();
