@@ -40,7 +40,7 @@ pub async fn silent_source() -> Table {
     table
 }
 
-/// From the acknowledgement of a record until KEDA is told that its group is active.
+/// From the acknowledgement of a record to the message that its group is active.
 pub fn wake_up(table: &mut Table) {
     let mut took = runtime().block_on(wake_ups());
     took.sort();
@@ -66,7 +66,7 @@ async fn wake_ups() -> Vec<Duration> {
     let producer: BaseProducer = driver.client(&[("linger.ms", "0")]);
     let mut took = Vec::new();
     for number in 0..WAKE_UPS {
-        // the group is idle again, which is not told; then it is read every half second, and each time another part of that passes
+        // by then the group is idle again and is read every 0.5 s, of which a different part passes each time
         sleep(2 * POLL_INTERVAL + Duration::from_millis(u64::from(number) * 137 % 500)).await;
         block_in_place(|| {
             producer.send(BaseRecord::<(), str>::to(TOPIC).partition(0).payload("a record")).unwrap();

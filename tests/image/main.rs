@@ -23,7 +23,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 const IMAGE: &str = "localhost/keda-stream-scaler:test";
-const MOST_OF_BINARY: u64 = 30 << 20;
+const MOST_OF_BINARY: u64 = 22 << 20;
 const MOST_OF_IMAGE: u64 = 60 << 20;
 const USER: &str = "65532";
 

@@ -18,7 +18,7 @@ const PARTITIONS: i32 = 6;
 const GROUPS: i32 = 8;
 const TOPIC: &str = "orders";
 
-/// What breaks, and how it does, at this broker or at whichever is asked.
+/// A fault's name, and what causes it at this broker or at every broker.
 type Fault = (&'static str, fn(&MockCluster, i32));
 
 const FAULTS: [Fault; 11] = [
@@ -80,7 +80,7 @@ fn assert_right(name: &str, read: &GroupObservation) {
     assert_eq!(seen, (0..PARTITIONS).map(expected).collect::<Vec<_>>(), "{name}");
 }
 
-/// Reads all groups; what is no error is right. How many are errors?
+/// Reads all groups; what is no error is right. Returns how many are errors.
 async fn errors(sources: &Sources, triggers: &[Trigger]) -> usize {
     let read = round(sources, triggers).await;
     assert_eq!(read.len(), triggers.len());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keda_stream_scaler::lag::{Report, SourceErrorKind};
+use keda_stream_scaler::lag::{FORGET_AFTER, Report, SourceErrorKind};
 use keda_stream_scaler::source::kafka::Cluster;
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep};
@@ -346,6 +346,38 @@ async fn a_start_that_lies_behind_the_end_is_read_again_in_the_same_round() {
     assert_eq!(round(&cluster, &[("a", "orders")]).await["a"].1, None);
     let starts = script.asked().iter().filter(|asked| *asked == "Start of orders at 1").count();
     assert_eq!(starts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_not_read_for_long_is_forgotten() {
+    let (script, cluster) = cluster(&[("orders", 1)]);
+    let described = || script.asked().iter().filter(|asked| *asked == "members of a").count();
+    for _ in 0..2 {
+        round(&cluster, &[("a", "orders")]).await;
+    }
+    assert_eq!(described(), 1);
+    sleep(FORGET_AFTER).await;
+    round(&cluster, &[("b", "orders")]).await;
+    round(&cluster, &[("a", "orders")]).await;
+    assert_eq!(described(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sources_of_one_topic_may_select_other_partitions_of_it() {
+    let (script, cluster) = cluster(&[]);
+    script.lead_each("orders", &[Some(1), Some(2), Some(1)]);
+    let select = |group: &str, partitions: &str| {
+        let mut metadata = scaled_object(group, &[("topic", "orders")]).scaler_metadata;
+        metadata.insert("partitionLimitation".to_owned(), partitions.to_owned());
+        Arc::new(Trigger::parse(&metadata).unwrap().source)
+    };
+    let reported = round_of(&cluster, vec![select("a", "0-1"), select("b", "1-2")]).await;
+    assert!(reported.values().all(|(at, error)| *at < 300 && error.is_none()), "{reported:?}");
+    let ends = |broker: i32| {
+        let end = format!("End of orders at {broker}");
+        script.asked().iter().filter(|asked| **asked == end).count()
+    };
+    assert_eq!([ends(1), ends(2)], [2, 1]);
 }
 
 #[tokio::test(start_paused = true)]

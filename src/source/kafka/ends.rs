@@ -33,12 +33,12 @@ pub(super) struct EndsReading<'a, T> {
     ends: Ends,
     /// How many of them are still to come.
     awaited: usize,
-    /// Each ends once all that it was asked has come; an old leader may still be answering when a new one is asked.
+    /// One for each request; an old leader may still be answering when its successor is asked.
     answers: SelectAll<BoxStream<'static, (LogPosition, OffsetRows)>>,
     until: Instant,
 }
 
-/// What one broker is asked about a topic.
+/// What is requested of each broker about a topic.
 type Asks = Vec<((BrokerId, LogPosition), Vec<(PartitionId, Option<LeaderEpoch>)>)>;
 
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
@@ -110,7 +110,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         });
     }
 
-    /// Looks up the leaders of what is still lacking, and asks; tells whether there was anybody to ask.
+    /// Looks up the leaders of what is still missing, and requests it; returns whether there was a leader to ask.
     async fn look_up(&mut self) -> bool {
         let lacking: Vec<_> = self.open.iter().flat_map(|job| job.lacking(&self.ends)).cloned().collect();
         for topic in &lacking {
@@ -120,7 +120,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         self.ask(&refused)
     }
 
-    /// Asks for what is lacking; tells whether there was anybody to ask.
+    /// Requests what is missing; returns whether there was a leader to ask.
     fn ask(&mut self, refused: &Refused) -> bool {
         let mut asks: HashMap<(BrokerId, LogPosition), LedPartitions> = HashMap::new();
         for job in &self.open {
@@ -132,13 +132,13 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 }
             }
         }
-        let anybody = !asks.is_empty();
+        let requested = !asks.is_empty();
         let left = self.until.saturating_duration_since(Instant::now());
         for ((leader, at), partitions) in asks {
             let rows = UnboundedReceiverStream::new(self.topics.transport.offsets(leader, partitions, at, left));
             self.answers.push(Box::pin(rows.map(move |rows| (at, rows))));
         }
-        anybody
+        requested
     }
 }
 
@@ -154,7 +154,7 @@ fn add<T: ClusterTransport>(topics: &Topics<T>, ends: &mut Ends, selected: &Topi
     ends.extend(new.into_iter().chain(known));
 }
 
-/// Who is to be asked for what a job lacks of a topic. What has no leader is an error.
+/// The requests for what a job lacks of a topic. A partition without a leader is an error.
 fn asks_of<T: ClusterTransport>(
     topics: &Topics<T>,
     (ends, awaited): (&mut Ends, &mut usize),

@@ -115,7 +115,7 @@ impl GroupTopics {
         }
     }
 
-    /// Forgets groups that nobody has read for long.
+    /// Forgets groups that no source has read within [`FORGET_AFTER`].
     pub(super) fn prune(&self, now: Instant) {
         self.seen().retain(|_, seen| now.duration_since(seen.read_at) < FORGET_AFTER);
     }

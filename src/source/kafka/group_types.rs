@@ -76,7 +76,7 @@ impl GroupTypes {
         }
     }
 
-    /// Forgets groups that nobody has read for long.
+    /// Forgets groups that no source has read within [`FORGET_AFTER`].
     pub(super) fn prune(&self, now: Instant) {
         self.known().retain(|_, known| now.duration_since(known.read_at) < FORGET_AFTER);
     }

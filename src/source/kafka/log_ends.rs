@@ -19,7 +19,7 @@ pub(super) struct PartitionEnds {
 pub(super) struct End {
     /// The newest answer.
     pub(super) row: Option<Result<OffsetAndEpoch, RowError>>,
-    /// Who was asked last.
+    /// The leader that was asked last.
     asked: Option<Leader>,
     /// Whether its answer is still to come.
     awaited: bool,
@@ -62,7 +62,8 @@ impl End {
         matches!(self.row, Some(Ok(_)))
     }
 
-    /// Whether this leader is to be asked: one that was not asked last, or that said it was moving. It counts as asked from now on.
+    /// Whether to ask this leader: it is not the one that was asked last, or the last answer was that the leader is moving. If so, records the
+    /// request.
     pub(super) fn ask(&mut self, leader: Leader, awaited: &mut usize) -> bool {
         let moving = matches!(self.row, Some(Err(RowError::Moving(_)))) && !self.awaited;
         let ask = moving || self.asked != Some(leader);

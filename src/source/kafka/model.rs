@@ -225,7 +225,7 @@ pub enum Progress {
     None,
     /// A consumer group: the committed offset.
     Committed(OffsetAndEpoch),
-    /// A share group: so many records are not acknowledged.
+    /// A share group: the number of records that are not acknowledged.
     Unacknowledged(u64),
 }
 
@@ -241,11 +241,11 @@ pub struct GroupState {
 }
 
 impl GroupState {
-    /// Whether the members are just being given their partitions: who has which is unknown then, though somebody soon will.
+    /// Whether partitions are being assigned: then their owners are unknown.
     #[must_use]
     pub fn rebalancing(&self) -> bool {
-        let nobody = self.members.iter().all(|member| member.assignment.is_empty());
-        !self.members.is_empty() && nobody && self.state != "Stable"
+        let unassigned = self.members.iter().all(|member| member.assignment.is_empty());
+        !self.members.is_empty() && unassigned && self.state != "Stable"
     }
 }
 
@@ -258,4 +258,39 @@ pub struct GroupMember {
     pub client_id: String,
     /// The partitions that it was given.
     pub assignment: Vec<TopicPartition>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(of: &[(u32, char)]) -> ByPartition<char> {
+        of.iter().map(|&(partition, value)| (PartitionId(partition), value)).collect()
+    }
+
+    #[test]
+    fn values_are_ordered_by_partition_and_the_last_one_of_a_partition_counts() {
+        let mut of = values(&[(7, 'a'), (2, 'b'), (7, 'c'), (0, 'd')]);
+        assert_eq!(of, values(&[(0, 'd'), (2, 'b'), (7, 'c')]));
+        of.extend([(PartitionId(2), 'e'), (PartitionId(1), 'f')]);
+        assert_eq!(of.as_slice(), values(&[(0, 'd'), (1, 'f'), (2, 'e'), (7, 'c')]).as_slice());
+    }
+
+    #[test]
+    fn a_value_is_found_whether_partitions_are_left_out_or_not() {
+        for of in
+            [values(&[(0, 'a'), (1, 'b'), (2, 'c')]), values(&[(2, 'c'), (9, 'd')]), values(&[(0, 'a'), (2, 'c')])]
+        {
+            assert_eq!(of.get(PartitionId(2)), Some(&'c'), "{of:?}");
+            assert_eq!(of.get(PartitionId(5)), None, "{of:?}");
+        }
+    }
+
+    #[test]
+    fn each_partition_gets_its_own_value_or_none() {
+        let came = values(&[(0, 'a'), (3, 'b'), (4, 'c')]);
+        let wanted = [1, 3, 4, 6].map(PartitionId);
+        let each: Vec<_> = came.each_of(wanted, |value| value).into_iter().collect();
+        assert_eq!(each, wanted.into_iter().zip([None, Some('b'), Some('c'), None]).collect::<Vec<_>>());
+    }
 }

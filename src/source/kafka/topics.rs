@@ -46,7 +46,7 @@ impl<T: ClusterTransport> Topics<T> {
         self.topology.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what nobody has needed for long.
+    /// Forgets what no source has used for long.
     pub(super) fn prune(&self) {
         let now = Instant::now();
         self.topology().prune(now);

@@ -48,7 +48,7 @@ impl Topology {
         }
     }
 
-    /// Forgets topics that nobody has read for long.
+    /// Forgets topics that no source has used within [`FORGET_AFTER`].
     pub(super) fn prune(&mut self, now: Instant) {
         self.topics.retain(|_, known| now.duration_since(known.used_at) < FORGET_AFTER);
     }
@@ -60,7 +60,7 @@ impl Topology {
         Some(known.topic.clone())
     }
 
-    /// The topic as last seen, by whoever needs it not for a source.
+    /// The topic as last seen. Does not count as use.
     pub(super) fn last(&self, name: &TopicName) -> Option<&Topic> {
         self.topics.get(name).map(|known| &known.topic)
     }

@@ -83,7 +83,7 @@ pub(super) async fn ask<Q: Question>(
 }
 
 impl<Q: Question> Round<Q> {
-    fn tell(&self, group: GroupId, row: Result<Q::Answer, RowError>) {
+    fn send(&self, group: GroupId, row: Result<Q::Answer, RowError>) {
         // a dropped receiver ends the round in `ask`
         let _ = self.rows.send((group, row));
     }
@@ -134,7 +134,7 @@ impl<Q: Question> Round<Q> {
             if matches!(error, RowError::Moving(_)) && self.has_time(pause) {
                 again.push(of);
             } else {
-                self.tell(of.group().clone(), Err(error));
+                self.send(of.group().clone(), Err(error));
             }
         }
         tokio::join!(self.each(known, pause), self.again(again, pause));
@@ -190,7 +190,7 @@ impl<Q: Question> Round<Q> {
             if may_ask_again && self.has_time(pause) {
                 again.push(of);
             } else {
-                self.tell(group.clone(), answer);
+                self.send(group.clone(), answer);
             }
         }
         self.again(again, pause).await;

@@ -79,3 +79,19 @@ fn chunks(asked: LedPartitions) -> Vec<LedPartitions> {
     }
     chunks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::PartitionId;
+
+    #[test]
+    fn a_request_has_no_more_than_ten_thousand_partitions_unless_one_topic_has() {
+        let topic = |name: &str, partitions: u32| {
+            (name.into(), (0..partitions).map(|partition| (PartitionId(partition), None)).collect())
+        };
+        let asked = vec![topic("a", 6_000), topic("b", 4_000), topic("c", 1), topic("d", 12_000), topic("e", 3)];
+        let names = |chunk: LedPartitions| chunk.into_iter().map(|(name, _)| name.to_string()).collect::<String>();
+        assert_eq!(chunks(asked).into_iter().map(names).collect::<Vec<_>>(), ["ab", "c", "d", "e"]);
+    }
+}

@@ -296,7 +296,7 @@ fn take(open: &Open, answer: Bytes) -> Result<(), Closed> {
     let Some(waiting) = open.state().waiting.remove(&correlation) else {
         return Err(not_kafka(&format_args!("it is to request {correlation}, which was not made")));
     };
-    // nobody may wait any more
+    // the request may have been given up
     let _ = waiting.send(answer);
     Ok(())
 }
