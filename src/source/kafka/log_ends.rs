@@ -82,3 +82,23 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::Offset;
+    use crate::source::kafka::transport::BrokerId;
+
+    #[test]
+    fn a_late_error_of_the_old_leader_does_not_undo_the_answer_of_the_new_one() {
+        let (mut end, mut awaited) = (End::default(), 0);
+        let leader = |id| Leader { broker: BrokerId(id), epoch: None };
+        assert!(end.ask(leader(1), &mut awaited) && end.ask(leader(2), &mut awaited));
+        assert!(!end.ask(leader(2), &mut awaited));
+        assert_eq!(awaited, 1);
+        end.take(Ok(OffsetAndEpoch { offset: Offset(7), epoch: None }), &mut awaited);
+        end.take(Err(RowError::Overdue("late".to_owned())), &mut awaited);
+        assert!(end.is_good());
+        assert_eq!(awaited, 0);
+    }
+}
