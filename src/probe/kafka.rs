@@ -198,11 +198,13 @@ impl Client {
 
 fn count(rows: &ProgressRows) -> BTreeMap<TopicName, usize> {
     let committed = |row: &_| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_)));
-    let counts =
-        rows.iter().map(|(topic, of)| (topic.clone(), of.as_slice().iter().filter(|(_, row)| committed(row)).count()));
+    let counts = rows
+        .as_slice()
+        .iter()
+        .map(|(topic, of)| (topic.clone(), of.as_slice().iter().filter(|(_, row)| committed(row)).count()));
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
 fn silent() -> RowError {
-    RowError::Overdue("no answer".to_owned())
+    RowError::Overdue("no answer".into())
 }

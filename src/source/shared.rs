@@ -109,6 +109,8 @@ async fn outcome<T, E: Clone + From<Panicked>>(
 
 impl<T, E: Clone> State<T, E> {
     fn keep(&mut self, result: &Result<Fetched<T>, E>) {
+        // or the memory of the task would be kept with it
+        self.running = None;
         match result {
             Ok(fetched) => {
                 self.good = Some(fetched.clone());

@@ -57,10 +57,10 @@ fn listed_topics() -> LedPartitions {
 /// Two topics of these ids.
 fn named(ids: [u128; 2]) -> PartitionsAsk {
     let topics = [("t", vec![PartitionId(0), PartitionId(7)]), ("ünicode", Vec::new())].into_iter().zip(ids);
-    let topic = |((name, partitions), id): ((&str, _), u128)| TopicPartitions {
+    let topic = |((name, partitions), id): ((&str, Vec<_>), u128)| TopicPartitions {
         name: name.into(),
         id: (id != 0).then_some(TopicId(id)),
-        partitions,
+        partitions: partitions.into(),
     };
     PartitionsAsk::Named(topics.map(topic).collect())
 }
@@ -71,7 +71,7 @@ fn of_group(partitions: PartitionsAsk) -> [GroupAsk; 1] {
 
 /// A value of the third partition of a topic.
 fn third<V>(value: V) -> ByTopic<V> {
-    ByTopic::from([("t".into(), ByPartition::from_iter([(PartitionId(3), value)]))])
+    ByTopic::from_iter([("t".into(), ByPartition::from_iter([(PartitionId(3), value)]))])
 }
 
 fn epoch(epoch: u32, from: i16, version: i16) -> Option<LeaderEpoch> {
@@ -210,7 +210,7 @@ fn ends_of_logs_are_read_as_another_codec_writes_them() {
     for version in ListOffsets::VERSIONS {
         let read = answer(&ENDS, version, &log_ends(version)).unwrap();
         let end = OffsetAndEpoch { offset: Offset(1 << 40), epoch: epoch(8, 4, version) };
-        assert_eq!(read, third(Ok(Some(end))), "{version}");
+        assert_eq!(ByTopic::from_iter(read), third(Ok(Some(end))), "{version}");
     }
 }
 
@@ -224,7 +224,7 @@ fn errors_of_rows_are_read() {
     let mut ends = wire::ListOffsetsResponse::default();
     ends.topics = vec![topic];
     let read = answer(&ENDS, 7, &encoded(&ends, 7)).unwrap();
-    assert_eq!(read, third(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)));
+    assert_eq!(ByTopic::from_iter(read), third(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)));
 
     let mut group = commits::OffsetFetchResponseGroup::default();
     (group.group_id, group.error_code) = ("g".into(), 30);

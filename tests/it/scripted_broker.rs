@@ -1,6 +1,7 @@
 //! The client of the readings against brokers that break Kafka's protocol, as real ones do when they are sick or are not Kafka.
 
 use std::mem::discriminant;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -30,11 +31,11 @@ const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const UNSUPPORTED_VERSION: i16 = 35;
 
 /// How a row says why it has no value.
-type Kind = fn(String) -> RowError;
+type Kind = fn(Arc<str>) -> RowError;
 
 /// Whether an error is of this kind and says all of this.
 fn is(error: &RowError, kind: Kind, said: &[&str]) -> bool {
-    discriminant(error) == discriminant(&kind(String::new()))
+    discriminant(error) == discriminant(&kind("".into()))
         && said.iter().all(|said| error.to_string().contains(said))
 }
 

@@ -66,7 +66,7 @@ impl Brokers {
     /// A connection to a broker.
     pub(super) async fn connection(&self, id: BrokerId, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
         let address = self.state().known.get(&id).cloned();
-        let address = address.ok_or_else(|| RowError::Moving(format!("the cluster has no broker {}", id.0)))?;
+        let address = address.ok_or_else(|| RowError::Moving(format!("the cluster has no broker {}", id.0).into()))?;
         self.connect(address.clone(), deadline).await.map_err(|why| row_error(why, &address))
     }
 
@@ -104,7 +104,7 @@ impl Brokers {
             None => 2,
         });
         let why = reasons.into_iter().next().map(|(address, why)| row_error(why, &address));
-        Err(why.unwrap_or_else(|| RowError::Unreachable("there is no other broker".to_owned())))
+        Err(why.unwrap_or_else(|| RowError::Unreachable("there is no other broker".into())))
     }
 
     /// Those that are known, and those to ask first; each once.
@@ -162,9 +162,9 @@ pub(super) fn bootstrap_address(server: &str) -> Result<Address, String> {
 
 fn row_error(why: Option<DialError>, address: &Address) -> RowError {
     match why {
-        None => RowError::Overdue(format!("{address} has not let the client in yet")),
-        Some(why) if why.is_refusal() => RowError::Denied(why.to_string()),
-        Some(why) => RowError::Unreachable(why.to_string()),
+        None => RowError::Overdue(format!("{address} has not let the client in yet").into()),
+        Some(why) if why.is_refusal() => RowError::Denied(why.to_string().into()),
+        Some(why) => RowError::Unreachable(why.to_string().into()),
     }
 }
 

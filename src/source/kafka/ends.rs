@@ -12,12 +12,12 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::job::{Job, JobTopic};
-use super::log_ends::{End, Ends, PartitionEnds};
+use super::log_ends::{Ends, TopicEnds};
 use super::topics::{Refused, Topics};
 use super::transport::{
-    BrokerId, ClusterTransport, LeaderEpoch, LedPartitions, LogPosition, OffsetRows, RowError, TopicPartitions,
+    BrokerId, ByPartition, ClusterTransport, LedPartitions, LogPosition, OffsetRows, RowError, Topic, TopicPartitions,
 };
-use crate::lag::{PartitionId, Report};
+use crate::lag::Report;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -31,24 +31,24 @@ pub(super) struct EndsReading<'a, T> {
     topics: &'a Topics<T>,
     open: Vec<Job>,
     ends: Ends,
-    /// How many of them are still to come.
-    awaited: usize,
     /// One for each request; an old leader may still be answering when its successor is asked.
     answers: SelectAll<BoxStream<'static, (LogPosition, OffsetRows)>>,
     until: Instant,
 }
 
-/// What is requested of each broker about a topic.
-type Asks = Vec<((BrokerId, LogPosition), Vec<(PartitionId, Option<LeaderEpoch>)>)>;
+/// What is requested of each broker.
+type Asks = HashMap<(BrokerId, LogPosition), LedPartitions>;
 
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     pub(super) fn new(topics: &'a Topics<T>, open: Vec<Job>) -> Self {
         let now = Instant::now();
-        let mut ends = Ends::new();
+        let mut ends = Ends::with_capacity(open.len());
+        let starts = topics.log_starts();
         for JobTopic { selected, .. } in open.iter().flat_map(|job| &job.topics) {
-            add(topics, &mut ends, selected, now);
+            ends.entry(selected.name.clone()).or_default().add(&selected.partitions, starts.fresh(selected, now));
         }
-        Self { topics, open, ends, awaited: 0, answers: SelectAll::new(), until: now + DEADLINE }
+        drop(starts);
+        Self { topics, open, ends, answers: SelectAll::new(), until: now + DEADLINE }
     }
 
     /// Reads, and reports each job exactly once.
@@ -57,7 +57,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let _: bool = self.ask(&Refused::new());
         self.report_complete(report);
         while !self.open.is_empty() && Instant::now() < self.until {
-            let pause = if self.awaited > 0 { LOOK_UP_EVERY } else { LOOK_UP_SOON };
+            let pause = if self.are_awaited() { LOOK_UP_EVERY } else { LOOK_UP_SOON };
             tokio::select! {
                 Some((position, rows)) = self.answers.next() => {
                     self.take(position, rows);
@@ -65,7 +65,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 }
                 () = sleep_until(looked_up + pause) => {
                     looked_up = Instant::now();
-                    if !self.look_up().await && self.awaited == 0 {
+                    if !self.look_up().await && !self.are_awaited() {
                         break;
                     }
                 }
@@ -76,25 +76,28 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         }
     }
 
+    /// Whether an answer is still to come.
+    fn are_awaited(&self) -> bool {
+        self.ends.values().any(TopicEnds::are_awaited)
+    }
+
     fn take(&mut self, position: LogPosition, rows: OffsetRows) {
         let now = Instant::now();
         for (topic, rows) in rows {
             let Some(ends) = self.ends.get_mut(&topic) else { continue };
             if position == LogPosition::Start {
                 let id = self.topics.topology().last(&topic).and_then(|topic| topic.id);
-                self.topics.log_starts.insert(&topic, id, &rows, now);
+                self.topics.log_starts().insert(&topic, id, &rows, now);
             }
             for (partition, row) in rows {
-                let Some(ends) = ends.get_mut(partition) else { continue };
                 match &row {
                     Err(_) => self.topics.topology().doubt(&topic),
-                    Ok(end) if position != LogPosition::Start && ends.contradicts(*end) => {
-                        self.topics.log_starts.remove(&topic, partition);
-                        *ends.at_mut(LogPosition::Start) = End::default();
+                    Ok(end) if position != LogPosition::Start && ends.contradict(partition, *end) => {
+                        self.topics.log_starts().remove(&topic, partition);
                     }
                     Ok(_) => {}
                 }
-                ends.at_mut(position).take(row, &mut self.awaited);
+                ends.take(partition, position, row);
             }
         }
     }
@@ -120,18 +123,19 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         self.ask(&refused)
     }
 
-    /// Requests what is missing; returns whether there was a leader to ask.
+    /// Requests what is missing; returns whether there was a leader to ask. A partition without one is an error.
     fn ask(&mut self, refused: &Refused) -> bool {
-        let mut asks: HashMap<(BrokerId, LogPosition), LedPartitions> = HashMap::new();
+        let mut asks = Asks::new();
+        let mut topology = self.topics.topology();
         for job in &self.open {
             for JobTopic { selected, .. } in &job.topics {
-                for (of, partitions) in
-                    asks_of(self.topics, (&mut self.ends, &mut self.awaited), job, selected, refused)
-                {
-                    asks.entry(of).or_default().push((selected.name.clone(), partitions.into_iter().collect()));
+                let Some(ends) = self.ends.get_mut(&selected.name) else { continue };
+                if !ask_about(selected, job.positions(), topology.last(&selected.name), ends, refused, &mut asks) {
+                    topology.doubt(&selected.name);
                 }
             }
         }
+        drop(topology);
         let requested = !asks.is_empty();
         let left = self.until.saturating_duration_since(Instant::now());
         for ((leader, at), partitions) in asks {
@@ -142,55 +146,37 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     }
 }
 
-/// Adds the partitions that are not there yet, with the starts of their logs that are known.
-fn add<T: ClusterTransport>(topics: &Topics<T>, ends: &mut Ends, selected: &TopicPartitions, now: Instant) {
-    let ends = ends.entry(selected.name.clone()).or_default();
-    if selected.partitions.iter().all(|partition| ends.get(*partition).is_some()) {
-        return;
-    }
-    let starts = topics.log_starts.of(&selected.name, selected.id, now);
-    let known = std::mem::take(ends);
-    let new = starts.each_of(selected.partitions.iter().copied(), PartitionEnds::of);
-    ends.extend(new.into_iter().chain(known));
-}
-
-/// The requests for what a job lacks of a topic. A partition without a leader is an error.
-fn asks_of<T: ClusterTransport>(
-    topics: &Topics<T>,
-    (ends, awaited): (&mut Ends, &mut usize),
-    job: &Job,
+/// Adds the requests for what a job lacks of a topic; returns whether all have a leader.
+fn ask_about(
     selected: &TopicPartitions,
+    positions: [LogPosition; 2],
+    leaders: Option<&Topic>,
+    ends: &mut TopicEnds,
     refused: &Refused,
-) -> Asks {
-    let mut asks = Asks::new();
-    let Some(ends) = ends.get_mut(&selected.name) else { return asks };
-    let mut topology = topics.topology();
-    let leaders = topology.last(&selected.name);
-    let mut leaderless = false;
-    for &partition in &selected.partitions {
-        let Some(ends) = ends.get_mut(partition) else { continue };
-        for position in job.positions() {
-            let end = ends.at_mut(position);
-            if end.is_good() {
+    asks: &mut Asks,
+) -> bool {
+    let mut all_led = true;
+    for &partition in &*selected.partitions {
+        let leader = leaders.and_then(|topic| topic.leader(partition));
+        for at in positions {
+            if ends.is_good(partition, at) {
                 continue;
             }
-            let Some(leader) = leaders.and_then(|topic| topic.leader(partition)) else {
+            let Some(leader) = leader else {
                 let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
-                end.take(Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)), awaited);
-                leaderless = true;
+                ends.take(partition, at, Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)));
+                all_led = false;
                 continue;
             };
-            if end.ask(leader, awaited) {
-                let of = (leader.broker, position);
-                match asks.iter_mut().find(|(known, _)| *known == of) {
-                    Some((_, partitions)) => partitions.push((partition, leader.epoch)),
-                    None => asks.push((of, vec![(partition, leader.epoch)])),
-                }
+            if !ends.ask(partition, at, leader) {
+                continue;
+            }
+            let of_leader = asks.entry((leader.broker, at)).or_default();
+            match of_leader.last_mut() {
+                Some((topic, partitions)) if *topic == selected.name => partitions.insert(partition, leader.epoch),
+                _ => of_leader.push((selected.name.clone(), ByPartition::from_iter([(partition, leader.epoch)]))),
             }
         }
     }
-    if leaderless {
-        topology.doubt(&selected.name);
-    }
-    asks
+    all_led
 }

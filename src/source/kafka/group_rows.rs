@@ -3,7 +3,8 @@
 //!
 //! All is requested at once, and each group goes on as soon as its own answers have come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,7 @@ use super::group_types::Knowledge;
 use super::job::{Job, failed};
 use super::topics::Topics;
 use super::transport::{
-    ByPartition, ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError,
-    TopicName, TopicPartitions,
+    ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicPartitions,
 };
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::trigger::GroupType;
@@ -79,15 +79,19 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
     }
 
     fn add(&mut self, job: Job, certain: bool) {
-        let new = || Group { jobs: Vec::new(), certain, progress: None, state: None };
-        let group = self.waiting.entry(job.group.clone()).or_insert_with(new);
-        group.certain &= certain;
-        group.jobs.push(job);
+        match self.waiting.entry(job.group.clone()) {
+            Entry::Vacant(new) => drop(new.insert(Group { jobs: vec![job], certain, progress: None, state: None })),
+            Entry::Occupied(mut known) => {
+                let group = known.get_mut();
+                group.certain &= certain;
+                group.jobs.push(job);
+            }
+        }
     }
 
     async fn run(mut self) {
         let asks = self.waiting.iter().map(|(group, Group { jobs, .. })| {
-            let partitions = PartitionsAsk::Named(selected(jobs).into_values().collect());
+            let partitions = PartitionsAsk::Named(selected(jobs));
             GroupAsk { group: group.clone(), partitions }
         });
         let asks: Vec<_> = asks.collect();
@@ -136,20 +140,17 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
             Some(Err(error)) => return self.fail(&group.jobs, "offsets", error),
             Some(Ok(rows)) => {
                 self.learn(id, &group, rows);
-                let (mut followers, mut others): (Vec<_>, Vec<_>) =
-                    group.jobs.into_iter().partition(Job::lacks_members);
-                self.pass_on(&mut others, rows);
-                match &group.state {
-                    Some(Ok(state)) => {
-                        for job in &mut followers {
-                            job.join(state);
-                        }
-                        self.pass_on(&mut followers, rows);
-                    }
-                    Some(Err(error)) => self.fail(&std::mem::take(&mut followers), "members", error),
-                    None => {}
+                if let Some(Ok(state)) = &group.state {
+                    group.jobs.iter_mut().filter(|job| job.lacks_members()).for_each(|job| job.join(state));
                 }
-                group.jobs = followers;
+                for mut job in group.jobs.extract_if(.., |job| !job.lacks_members()) {
+                    job.come_so_far(self.group_type, rows.clone());
+                    // the other end reads for as long as jobs come
+                    let _ = self.ready.send(job);
+                }
+                if let Some(Err(error)) = &group.state {
+                    return self.fail(&group.jobs, "members", error);
+                }
             }
         }
         if !group.jobs.is_empty() {
@@ -179,7 +180,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         } else {
             self.topics.group_types.reported(id, self.group_type);
         }
-        for (topic, of) in rows {
+        for (topic, of) in rows.as_slice() {
             if of.as_slice().iter().any(|(_, row)| matches!(row, Err(RowError::Moving(_)))) {
                 // its id is another one by now
                 self.topics.topology().doubt(topic);
@@ -207,14 +208,6 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         self.others.push(rows.run().boxed());
     }
 
-    fn pass_on(&self, jobs: &mut Vec<Job>, rows: &Arc<ProgressRows>) {
-        for mut job in jobs.drain(..) {
-            job.come_so_far(self.group_type, rows.clone());
-            // the other end reads for as long as jobs come
-            let _ = self.ready.send(job);
-        }
-    }
-
     fn fail(&self, jobs: &[Job], what: &str, error: &RowError) {
         for job in jobs {
             let attempt = format!("could not read the {what} of group {} for {}", job.group, job.source);
@@ -231,23 +224,21 @@ impl Group {
 
 /// Whether the group has read anything.
 fn any(rows: &ProgressRows) -> bool {
-    let mut rows = rows.values().flat_map(ByPartition::as_slice);
+    let mut rows = rows.as_slice().iter().flat_map(|(_, of)| of.as_slice());
     rows.any(|(_, row)| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))))
 }
 
 /// What the jobs of one group select, each partition once.
-fn selected(jobs: &[Job]) -> BTreeMap<TopicName, TopicPartitions> {
-    let mut topics = BTreeMap::<_, TopicPartitions>::new();
-    for topic in jobs.iter().flat_map(|job| &job.topics).map(|topic| &topic.selected) {
-        match topics.get_mut(&topic.name) {
-            None => drop(topics.insert(topic.name.clone(), topic.clone())),
-            Some(known) if known.partitions == topic.partitions => {}
-            Some(known) => {
-                known.partitions.extend(&topic.partitions);
-                known.partitions.sort_unstable();
-                known.partitions.dedup();
-            }
+fn selected(jobs: &[Job]) -> Vec<TopicPartitions> {
+    let mut topics: Vec<_> = jobs.iter().flat_map(|job| &job.topics).map(|topic| topic.selected.clone()).collect();
+    topics.sort_by(|one, other| one.name.cmp(&other.name));
+    topics.dedup_by(|other, one| {
+        let same = other.name == one.name;
+        if same && other.partitions != one.partitions {
+            let both: BTreeSet<_> = one.partitions.iter().chain(&*other.partitions).copied().collect();
+            one.partitions = both.into_iter().collect();
         }
-    }
+        same
+    });
     topics
 }

@@ -152,7 +152,7 @@ impl Answers {
 }
 
 fn topics_of(rows: ProgressRows) -> TopicNames {
-    rows.into_keys().collect()
+    rows.into_iter().map(|(topic, _)| topic).collect()
 }
 
 impl<T: ClusterTransport> Search<'_, T> {

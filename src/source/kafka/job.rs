@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::log_ends::{End, Ends};
+use super::log_ends::Ends;
 use super::transport::{
     ByTopic, GroupId, GroupMember, GroupState, LogPosition, OffsetAndEpoch, Progress, ProgressRows, RowError,
     TopicName, TopicPartitions,
@@ -32,7 +32,7 @@ pub(super) struct Job {
     /// Ordered by name.
     pub(super) topics: Vec<JobTopic>,
     absent: Vec<Arc<str>>,
-    progress: Arc<ProgressRows>,
+    progress: Option<Arc<ProgressRows>>,
     /// Until they are read, where they are to be.
     members: Option<Members>,
     owners: ByTopic<MemberIndex>,
@@ -60,9 +60,9 @@ impl Job {
             end,
             topics,
             absent,
-            progress: Arc::default(),
+            progress: None,
             members,
-            owners: ByTopic::new(),
+            owners: ByTopic::default(),
         }
     }
 
@@ -113,24 +113,18 @@ impl Job {
             // the lag of a share group is counted up to there
             self.end = LogPosition::End;
         }
-        self.progress = rows;
+        self.progress = Some(rows);
     }
 
     /// The topics of which an end of a log that the job needs has not come well.
     pub(super) fn lacking(&self, ends: &Ends) -> impl Iterator<Item = &TopicName> {
         let read = |selected: &TopicPartitions| {
             let Some(ends) = ends.get(&selected.name) else { return selected.partitions.is_empty() };
-            let good = |&partition| {
-                ends.get(partition)
-                    .is_some_and(|ends| self.positions().into_iter().all(|at| ends.at(at).is_some_and(End::is_good)))
-            };
+            let good = |&partition| self.positions().into_iter().all(|at| ends.is_good(partition, at));
             selected.partitions.iter().all(good)
         };
-        self.topics
-            .iter()
-            .map(|topic| &topic.selected)
-            .filter(move |selected| !read(selected))
-            .map(|selected| &selected.name)
+        let topics = self.topics.iter().map(|topic| &topic.selected);
+        topics.filter(move |selected| !read(selected)).map(|selected| &selected.name)
     }
 
     /// The observation, or why there is none: a single missing row is reason enough.
@@ -155,20 +149,20 @@ impl Job {
     fn topic(&self, topic: &JobTopic, ends: &Ends, failures: &mut Failures) -> TopicObservation {
         let JobTopic { selected, partition_count } = topic;
         let name = &selected.name;
-        let (progress, ends, owners) = (self.progress.get(name), ends.get(name), self.owners.get(name));
-        let partitions = selected.partitions.iter().filter_map(|&partition| {
+        let (progress, ends, owners) =
+            (self.progress.as_ref().and_then(|rows| rows.get(name)), ends.get(name), self.owners.get(name));
+        let mut partitions = Vec::with_capacity(selected.partitions.len());
+        partitions.extend(selected.partitions.iter().filter_map(|&partition| {
             let of = (name, partition);
-            let progress = failures.take(of, "committed offset", progress.and_then(|of| of.get(partition)));
-            let ends = ends.and_then(|ends| ends.get(partition));
-            let end = |at| ends.and_then(|ends| ends.at(at)?.row.as_ref());
-            let start = failures.take(of, "start of the log", end(LogPosition::Start));
-            let end = failures.take(of, "end of the log", end(self.end));
+            let progress = failures.take(of, "committed offset", progress.and_then(|of| of.get(&partition)));
+            let ends = ends.and_then(|ends| ends.of(partition));
+            let start = failures.take(of, "start of the log", ends.and_then(|ends| ends.row(LogPosition::Start)));
+            let end = failures.take(of, "end of the log", ends.and_then(|ends| ends.row(self.end)));
             let (start, end) = (start?, end?);
             let watermarks = Watermarks { start: start.offset, end: end.offset };
-            let owner = owners.and_then(|owners| owners.get(partition)).copied();
+            let owner = owners.and_then(|owners| owners.get(&partition)).copied();
             Some(PartitionObservation { partition, committed: committed(progress?, end), watermarks, owner })
-        });
-        let partitions = partitions.collect();
+        }));
         TopicObservation { name: name.clone(), id: selected.id, partition_count: *partition_count, partitions }
     }
 }
@@ -252,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::lag::{PartitionId, SourceErrorKind};
-    use crate::source::kafka::log_ends::PartitionEnds;
+    use crate::source::kafka::log_ends::TopicEnds;
     use crate::source::kafka::transport::{ByPartition, LeaderEpoch};
     use crate::trigger::Trigger;
 
@@ -261,7 +255,7 @@ mod tests {
         let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let source = Trigger::parse(&metadata).expect("a good trigger").source;
         let SourceRef::Kafka(kafka) = &source else { panic!("a Kafka source") };
-        let selected = TopicPartitions { name: "t".into(), id: None, partitions: vec![PartitionId(0)] };
+        let selected = TopicPartitions { name: "t".into(), id: None, partitions: [PartitionId(0)].into() };
         let topic = JobTopic { selected, partition_count: 1 };
         Job::new(Arc::new(source.clone()), kafka, vec![topic], Vec::new())
     }
@@ -270,21 +264,18 @@ mod tests {
         OffsetAndEpoch { offset: Offset(offset), epoch: epoch.map(LeaderEpoch) }
     }
 
-    fn of_partition<V>(value: V) -> ByTopic<V> {
-        ByTopic::from([("t".into(), ByPartition::from_iter([(PartitionId(0), value)]))])
-    }
-
     fn progress(row: Result<Progress, RowError>) -> Arc<ProgressRows> {
-        Arc::new(of_partition(row))
+        let of_topic = ByPartition::from_iter([(PartitionId(0), row)]);
+        Arc::new(ByTopic::from_iter([("t".into(), of_topic)]))
     }
 
     fn ends(end: Option<OffsetAndEpoch>) -> Ends {
-        let mut ends = PartitionEnds::default();
-        ends.at_mut(LogPosition::Start).take(Ok(at(0, None)), &mut 0);
+        let mut ends = TopicEnds::default();
+        ends.add(&[PartitionId(0)], |_| Some(at(0, None)));
         if let Some(end) = end {
-            ends.at_mut(LogPosition::End).take(Ok(end), &mut 0);
+            ends.take(PartitionId(0), LogPosition::End, Ok(end));
         }
-        of_partition(ends)
+        Ends::from([("t".into(), ends)])
     }
 
     /// L1 to L3: KEDA counts a partition that the answer lacks as no lag.

@@ -1,12 +1,23 @@
 //! The ends of the logs of a wave, as they are read.
 
-use super::transport::{ByTopic, Leader, LogPosition, OffsetAndEpoch, RowError};
+use std::collections::HashMap;
 
-/// The ends of the logs by topic and partition.
-pub(super) type Ends = ByTopic<PartitionEnds>;
+use super::transport::{ByPartition, Leader, LogPosition, OffsetAndEpoch, RowError, TopicName};
+use crate::lag::PartitionId;
+
+/// The ends of the logs by topic.
+pub(super) type Ends = HashMap<TopicName, TopicEnds>;
+
+/// The ends of the logs of one topic.
+#[derive(Debug, Default)]
+pub(super) struct TopicEnds {
+    partitions: ByPartition<PartitionEnds>,
+    /// How many answers are still to come.
+    awaited: usize,
+}
 
 /// The ends of one log.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct PartitionEnds {
     start: End,
     end: End,
@@ -15,70 +26,99 @@ pub(super) struct PartitionEnds {
 }
 
 /// One end of a log.
-#[derive(Clone, Debug, Default)]
-pub(super) struct End {
+#[derive(Debug, Default)]
+struct End {
     /// The newest answer.
-    pub(super) row: Option<Result<OffsetAndEpoch, RowError>>,
+    row: Option<Result<OffsetAndEpoch, RowError>>,
     /// The leader that was asked last.
     asked: Option<Leader>,
     /// Whether its answer is still to come.
     awaited: bool,
 }
 
-impl PartitionEnds {
-    /// The end at this position.
-    pub(super) fn at(&self, position: LogPosition) -> Option<&End> {
-        match position {
-            LogPosition::Start => Some(&self.start),
-            LogPosition::End => Some(&self.end),
-            LogPosition::StableEnd => self.stable_end.as_deref(),
-        }
+impl TopicEnds {
+    /// Adds the partitions that are not there yet, which are in order, with the starts of their logs that are known.
+    pub(super) fn add(
+        &mut self,
+        partitions: &[PartitionId],
+        known_start: impl Fn(PartitionId) -> Option<OffsetAndEpoch>,
+    ) {
+        let new = |&partition: &PartitionId| {
+            let start = End { row: known_start(partition).map(Ok), ..End::default() };
+            (partition, PartitionEnds { start, ..PartitionEnds::default() })
+        };
+        let missing = partitions.iter().filter(|partition| self.partitions.get(partition).is_none());
+        let mut ends = Vec::with_capacity(partitions.len());
+        ends.extend(missing.map(new));
+        self.partitions.extend(ends);
     }
 
-    /// The end at this position, to be changed.
-    pub(super) fn at_mut(&mut self, position: LogPosition) -> &mut End {
-        match position {
-            LogPosition::Start => &mut self.start,
-            LogPosition::End => &mut self.end,
-            LogPosition::StableEnd => self.stable_end.get_or_insert_default(),
-        }
+    /// The ends of a partition.
+    pub(super) fn of(&self, partition: PartitionId) -> Option<&PartitionEnds> {
+        self.partitions.get(&partition)
     }
 
-    /// What is known of a log before it is read.
-    pub(super) fn of(start: Option<OffsetAndEpoch>) -> Self {
-        Self { start: End { row: start.map(Ok), ..End::default() }, ..Self::default() }
+    /// Whether this end of a partition has been read well.
+    pub(super) fn is_good(&self, partition: PartitionId, at: LogPosition) -> bool {
+        matches!(self.of(partition).and_then(|ends| ends.row(at)), Some(Ok(_)))
     }
 
-    /// Whether the start was known before and lies behind this end: the log has become another one.
-    pub(super) fn contradicts(&self, end: OffsetAndEpoch) -> bool {
-        let known = self.start.asked.is_none();
-        known && matches!(self.start.row, Some(Ok(start)) if start.offset > end.offset)
-    }
-}
-
-impl End {
-    /// Whether it has been read well.
-    pub(super) const fn is_good(&self) -> bool {
-        matches!(self.row, Some(Ok(_)))
+    /// Whether an answer is still to come.
+    pub(super) const fn are_awaited(&self) -> bool {
+        self.awaited > 0
     }
 
-    /// Whether to ask this leader: it is not the one that was asked last, or the last answer was that the leader is moving. If so, records the
-    /// request.
-    pub(super) fn ask(&mut self, leader: Leader, awaited: &mut usize) -> bool {
-        let moving = matches!(self.row, Some(Err(RowError::Moving(_)))) && !self.awaited;
-        let ask = moving || self.asked != Some(leader);
+    /// Whether to ask this leader about a partition that has not been read well: it is not the one that was asked last, or the last answer was
+    /// that the leader is moving. If so, records the request.
+    pub(super) fn ask(&mut self, partition: PartitionId, at: LogPosition, leader: Leader) -> bool {
+        let Some(ends) = self.partitions.get_mut(&partition) else { return false };
+        let end = ends.at_mut(at);
+        let moving = matches!(end.row, Some(Err(RowError::Moving(_)))) && !end.awaited;
+        let ask = moving || end.asked != Some(leader);
         if ask {
-            *awaited += usize::from(!self.awaited);
-            (self.asked, self.awaited) = (Some(leader), true);
+            self.awaited += usize::from(!end.awaited);
+            (end.asked, end.awaited) = (Some(leader), true);
         }
         ask
     }
 
     /// Takes an answer. One of the new leader is not undone by a late error of the old one.
-    pub(super) fn take(&mut self, row: Result<OffsetAndEpoch, RowError>, awaited: &mut usize) {
-        *awaited -= usize::from(std::mem::take(&mut self.awaited));
-        if row.is_ok() || !self.is_good() {
-            self.row = Some(row);
+    pub(super) fn take(&mut self, partition: PartitionId, at: LogPosition, row: Result<OffsetAndEpoch, RowError>) {
+        let Some(ends) = self.partitions.get_mut(&partition) else { return };
+        let end = ends.at_mut(at);
+        self.awaited -= usize::from(std::mem::take(&mut end.awaited));
+        if row.is_ok() || !matches!(end.row, Some(Ok(_))) {
+            end.row = Some(row);
+        }
+    }
+
+    /// Forgets a start that was known before and lies behind this end, for the log has become another one; returns whether it did.
+    pub(super) fn contradict(&mut self, partition: PartitionId, end: OffsetAndEpoch) -> bool {
+        let Some(PartitionEnds { start, .. }) = self.partitions.get_mut(&partition) else { return false };
+        let known = start.asked.is_none();
+        let contradicts = known && matches!(start.row, Some(Ok(start)) if start.offset > end.offset);
+        if contradicts {
+            *start = End::default();
+        }
+        contradicts
+    }
+}
+
+impl PartitionEnds {
+    /// The newest answer about the end at this position.
+    pub(super) fn row(&self, at: LogPosition) -> Option<&Result<OffsetAndEpoch, RowError>> {
+        match at {
+            LogPosition::Start => self.start.row.as_ref(),
+            LogPosition::End => self.end.row.as_ref(),
+            LogPosition::StableEnd => self.stable_end.as_ref()?.row.as_ref(),
+        }
+    }
+
+    fn at_mut(&mut self, position: LogPosition) -> &mut End {
+        match position {
+            LogPosition::Start => &mut self.start,
+            LogPosition::End => &mut self.end,
+            LogPosition::StableEnd => self.stable_end.get_or_insert_default(),
         }
     }
 }
@@ -89,16 +129,37 @@ mod tests {
     use crate::lag::Offset;
     use crate::source::kafka::transport::BrokerId;
 
+    const PARTITION: PartitionId = PartitionId(3);
+
+    fn at(offset: u64) -> OffsetAndEpoch {
+        OffsetAndEpoch { offset: Offset(offset), epoch: None }
+    }
+
+    fn row(ends: &TopicEnds, at: LogPosition) -> Option<Result<OffsetAndEpoch, RowError>> {
+        ends.of(PARTITION).and_then(|of| of.row(at)).cloned()
+    }
+
     #[test]
     fn a_late_error_of_the_old_leader_does_not_undo_the_answer_of_the_new_one() {
-        let (mut end, mut awaited) = (End::default(), 0);
+        let mut ends = TopicEnds::default();
+        ends.add(&[PARTITION], |_| None);
         let leader = |id| Leader { broker: BrokerId(id), epoch: None };
-        assert!(end.ask(leader(1), &mut awaited) && end.ask(leader(2), &mut awaited));
-        assert!(!end.ask(leader(2), &mut awaited));
-        assert_eq!(awaited, 1);
-        end.take(Ok(OffsetAndEpoch { offset: Offset(7), epoch: None }), &mut awaited);
-        end.take(Err(RowError::Overdue("late".to_owned())), &mut awaited);
-        assert!(end.is_good());
-        assert_eq!(awaited, 0);
+        let position = LogPosition::End;
+        assert!(ends.ask(PARTITION, position, leader(1)) && ends.ask(PARTITION, position, leader(2)));
+        assert!(!ends.ask(PARTITION, position, leader(2)));
+        assert!(ends.are_awaited());
+        ends.take(PARTITION, position, Ok(at(7)));
+        ends.take(PARTITION, position, Err(RowError::Overdue("late".into())));
+        assert_eq!(row(&ends, position), Some(Ok(at(7))));
+        assert!(!ends.are_awaited());
+    }
+
+    #[test]
+    fn partitions_that_are_added_again_keep_what_is_known_of_them() {
+        let mut ends = TopicEnds::default();
+        ends.add(&[PARTITION], |_| Some(at(5)));
+        ends.add(&[PartitionId(1), PARTITION, PartitionId(4)], |_| None);
+        assert_eq!(row(&ends, LogPosition::Start), Some(Ok(at(5))));
+        assert!([1, 3, 4].into_iter().all(|partition| ends.of(PartitionId(partition)).is_some()));
     }
 }

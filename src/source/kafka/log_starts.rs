@@ -4,12 +4,11 @@
 //! were deleted since it was read, and never understates one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{ByPartition, OffsetAndEpoch, RowError, TopicName};
+use super::transport::{ByPartition, OffsetAndEpoch, RowError, TopicName, TopicPartitions};
 use crate::lag::{PartitionId, TopicId};
 
 /// Deleted records count no longer after this time at the latest. Brokers look for what to delete every five minutes.
@@ -17,9 +16,7 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// The starts of the logs of one cluster.
 #[derive(Debug, Default)]
-pub(super) struct LogStarts {
-    known: Mutex<HashMap<TopicName, Known>>,
-}
+pub(super) struct LogStarts(HashMap<TopicName, Known>);
 
 /// Those of one topic.
 #[derive(Debug)]
@@ -36,23 +33,19 @@ struct Start {
 }
 
 impl LogStarts {
-    fn known(&self) -> MutexGuard<'_, HashMap<TopicName, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The starts of the logs of this topic that need not be read again.
-    pub(super) fn of(&self, name: &TopicName, topic: Option<TopicId>, now: Instant) -> ByPartition<OffsetAndEpoch> {
-        let known = self.known();
-        let known = known.get(name).filter(|known| known.topic == topic);
-        let starts = known.iter().flat_map(|known| known.starts.as_slice());
-        starts
-            .filter_map(|(partition, start)| Some((*partition, start.filter(|start| start.is_fresh(now))?.offset)))
-            .collect()
+    pub(super) fn fresh(
+        &self,
+        topic: &TopicPartitions,
+        now: Instant,
+    ) -> impl Fn(PartitionId) -> Option<OffsetAndEpoch> + use<'_> {
+        let known = self.0.get(&topic.name).filter(|known| known.topic == topic.id);
+        move |partition| known?.starts.get(&partition)?.filter(|start| start.is_fresh(now)).map(|start| start.offset)
     }
 
     /// Starts that were just read.
     pub(super) fn insert(
-        &self,
+        &mut self,
         name: &TopicName,
         topic: Option<TopicId>,
         rows: &ByPartition<Result<OffsetAndEpoch, RowError>>,
@@ -61,24 +54,23 @@ impl LogStarts {
         let starts = rows.as_slice().iter().filter_map(|(partition, row)| {
             Some((*partition, Some(Start { offset: *row.as_ref().ok()?, read_at: now })))
         });
-        let mut known = self.known();
-        match known.get_mut(name).filter(|known| known.topic == topic) {
+        match self.0.get_mut(name).filter(|known| known.topic == topic) {
             Some(known) => known.starts.extend(starts),
-            None => drop(known.insert(name.clone(), Known { topic, starts: starts.collect() })),
+            None => drop(self.0.insert(name.clone(), Known { topic, starts: starts.collect() })),
         }
     }
 
     /// The log has become another one.
-    pub(super) fn remove(&self, name: &TopicName, partition: PartitionId) {
-        if let Some(start) = self.known().get_mut(name).and_then(|known| known.starts.get_mut(partition)) {
+    pub(super) fn remove(&mut self, name: &TopicName, partition: PartitionId) {
+        if let Some(start) = self.0.get_mut(name).and_then(|known| known.starts.get_mut(&partition)) {
             *start = None;
         }
     }
 
     /// Forgets topics of which all is to be read again.
-    pub(super) fn prune(&self, now: Instant) {
+    pub(super) fn prune(&mut self, now: Instant) {
         let is_fresh = |start: &(PartitionId, Option<Start>)| start.1.is_some_and(|start| start.is_fresh(now));
-        self.known().retain(|_, known| known.starts.as_slice().iter().any(is_fresh));
+        self.0.retain(|_, known| known.starts.as_slice().iter().any(is_fresh));
     }
 }
 

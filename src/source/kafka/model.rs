@@ -1,6 +1,5 @@
 //! Brokers, topics, groups and how far these have come: the words that the protocol and the seam share.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::lag::{Offset, PartitionId, TopicId};
@@ -20,50 +19,89 @@ pub struct TopicPartition {
     pub partition: PartitionId,
 }
 
-/// Values of partitions of one topic, ordered by partition; each partition has one.
+/// Values by key, in the order of the keys; each key has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByPartition<V>(Vec<(PartitionId, V)>);
+pub struct Ordered<K, V>(Vec<(K, V)>);
+
+/// Values of the partitions of one topic.
+pub type ByPartition<V> = Ordered<PartitionId, V>;
 
 /// Values of partitions by topic.
-pub type ByTopic<V> = HashMap<TopicName, ByPartition<V>>;
+pub type ByTopic<V> = Ordered<TopicName, ByPartition<V>>;
 
-impl<V> ByPartition<V> {
+/// What values are ordered by.
+pub trait Key: Ord {
+    /// Where the key stands if none before it is left out; `None` where that is not known.
+    fn usual_position(&self) -> Option<usize>;
+}
+
+impl Key for PartitionId {
+    fn usual_position(&self) -> Option<usize> {
+        usize::try_from(self.0).ok()
+    }
+}
+
+impl Key for TopicName {
+    fn usual_position(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl<K: Key, V> Ordered<K, V> {
     /// All values.
     #[must_use]
-    pub fn as_slice(&self) -> &[(PartitionId, V)] {
+    pub fn as_slice(&self) -> &[(K, V)] {
         &self.0
     }
 
-    /// The value of a partition.
+    /// The value of a key.
     #[must_use]
-    pub fn get(&self, partition: PartitionId) -> Option<&V> {
-        self.position(partition).map(|position| &self.0[position].1)
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.position(key).map(|position| &self.0[position].1)
     }
 
-    /// The value of a partition, to be changed.
-    pub fn get_mut(&mut self, partition: PartitionId) -> Option<&mut V> {
-        self.position(partition).map(|position| &mut self.0[position].1)
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.position(key).map(|position| &mut self.0[position].1)
     }
 
-    /// What becomes of the values of these partitions, which are in order; some have none.
-    pub fn each_of<W>(
+    /// Adds a value. One with a key behind all others costs least.
+    pub fn insert(&mut self, key: K, value: V) {
+        if self.0.last().is_none_or(|(last, _)| *last < key) {
+            return self.0.push((key, value));
+        }
+        match self.0.binary_search_by(|(at, _)| at.cmp(&key)) {
+            Ok(position) => self.0[position].1 = value,
+            Err(position) => self.0.insert(position, (key, value)),
+        }
+    }
+
+    /// What becomes of the values of these keys, which are in order; some have none.
+    pub fn each_of<'a, W>(
         self,
-        partitions: impl IntoIterator<Item = PartitionId>,
+        keys: impl Iterator<Item = &'a K> + Clone,
         mut each: impl FnMut(Option<V>) -> W,
-    ) -> ByPartition<W> {
+    ) -> Ordered<K, W>
+    where
+        K: Clone + 'a,
+    {
+        if self.0.iter().map(|(key, _)| key).eq(keys.clone()) {
+            return Ordered(self.0.into_iter().map(|(key, value)| (key, each(Some(value)))).collect());
+        }
         let mut values = self.0.into_iter().peekable();
-        let value = |partition| {
-            while values.next_if(|(at, _)| *at < partition).is_some() {}
-            (partition, each(values.next_if(|(at, _)| *at == partition).map(|(_, value)| value)))
+        let value = |key: &K| {
+            while values.next_if(|(at, _)| at < key).is_some() {}
+            let value = values.next_if(|(at, _)| at == key).map(|(_, value)| value);
+            (key.clone(), each(value))
         };
-        ByPartition(partitions.into_iter().map(value).collect())
+        Ordered(keys.map(value).collect())
     }
 
     fn order(&mut self) {
         if self.0.is_sorted_by(|(one, _), (other, _)| one < other) {
             return;
         }
-        self.0.sort_by_key(|(partition, _)| *partition);
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
         // the later one of two values counts
         self.0.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
@@ -74,40 +112,40 @@ impl<V> ByPartition<V> {
         });
     }
 
-    fn position(&self, partition: PartitionId) -> Option<usize> {
-        // where no partition is left out, each is at its number
-        let number = usize::try_from(partition.0).ok()?;
-        match self.0.get(number) {
-            Some((at, _)) if *at == partition => Some(number),
-            _ => self.0.binary_search_by_key(&partition, |(at, _)| *at).ok(),
-        }
+    fn position(&self, key: &K) -> Option<usize> {
+        let usual = key.usual_position().filter(|&position| self.0.get(position).is_some_and(|(at, _)| at == key));
+        usual.or_else(|| self.0.binary_search_by(|(at, _)| at.cmp(key)).ok())
     }
 }
 
-impl<V> Default for ByPartition<V> {
+impl<K, V> Default for Ordered<K, V> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<V> Extend<(PartitionId, V)> for ByPartition<V> {
-    fn extend<I: IntoIterator<Item = (PartitionId, V)>>(&mut self, values: I) {
-        self.0.extend(values);
+impl<K: Key, V> Extend<(K, V)> for Ordered<K, V> {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, values: I) {
+        if self.0.is_empty() {
+            self.0 = values.into_iter().collect();
+        } else {
+            self.0.extend(values);
+        }
         self.order();
     }
 }
 
-impl<V> FromIterator<(PartitionId, V)> for ByPartition<V> {
-    fn from_iter<I: IntoIterator<Item = (PartitionId, V)>>(values: I) -> Self {
+impl<K: Key, V> FromIterator<(K, V)> for Ordered<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(values: I) -> Self {
         let mut all = Self(values.into_iter().collect());
         all.order();
         all
     }
 }
 
-impl<V> IntoIterator for ByPartition<V> {
-    type Item = (PartitionId, V);
-    type IntoIter = std::vec::IntoIter<(PartitionId, V)>;
+impl<K, V> IntoIterator for Ordered<K, V> {
+    type Item = (K, V);
+    type IntoIter = std::vec::IntoIter<(K, V)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -215,7 +253,7 @@ pub struct TopicPartitions {
     /// Its id; with it, commits for a deleted topic of the same name do not count.
     pub id: Option<TopicId>,
     /// Its partitions, in order.
-    pub partitions: Vec<PartitionId>,
+    pub partitions: Arc<[PartitionId]>,
 }
 
 /// How far a group has come in a partition.
@@ -273,7 +311,10 @@ mod tests {
         let mut of = values(&[(7, 'a'), (2, 'b'), (7, 'c'), (0, 'd')]);
         assert_eq!(of, values(&[(0, 'd'), (2, 'b'), (7, 'c')]));
         of.extend([(PartitionId(2), 'e'), (PartitionId(1), 'f')]);
-        assert_eq!(of.as_slice(), values(&[(0, 'd'), (1, 'f'), (2, 'e'), (7, 'c')]).as_slice());
+        for (partition, value) in [(9, 'g'), (3, 'h'), (2, 'i')] {
+            of.insert(PartitionId(partition), value);
+        }
+        assert_eq!(of, values(&[(0, 'd'), (1, 'f'), (2, 'i'), (3, 'h'), (7, 'c'), (9, 'g')]));
     }
 
     #[test]
@@ -281,8 +322,8 @@ mod tests {
         for of in
             [values(&[(0, 'a'), (1, 'b'), (2, 'c')]), values(&[(2, 'c'), (9, 'd')]), values(&[(0, 'a'), (2, 'c')])]
         {
-            assert_eq!(of.get(PartitionId(2)), Some(&'c'), "{of:?}");
-            assert_eq!(of.get(PartitionId(5)), None, "{of:?}");
+            assert_eq!(of.get(&PartitionId(2)), Some(&'c'), "{of:?}");
+            assert_eq!(of.get(&PartitionId(5)), None, "{of:?}");
         }
     }
 
@@ -290,7 +331,7 @@ mod tests {
     fn each_partition_gets_its_own_value_or_none() {
         let came = values(&[(0, 'a'), (3, 'b'), (4, 'c')]);
         let wanted = [1, 3, 4, 6].map(PartitionId);
-        let each: Vec<_> = came.each_of(wanted, |value| value).into_iter().collect();
+        let each: Vec<_> = came.each_of(wanted.iter(), |value| value).into_iter().collect();
         assert_eq!(each, wanted.into_iter().zip([None, Some('b'), Some('c'), None]).collect::<Vec<_>>());
     }
 }

@@ -12,9 +12,9 @@ use super::group_types::GroupTypes;
 use super::job::{Job, JobTopic, failed};
 use super::log_starts::LogStarts;
 use super::topology::Topology;
-use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicPartitions, TopicsAsk};
+use super::transport::{ClusterTransport, RowError, TopicName, TopicPartitions, TopicsAsk};
 use crate::lag::{Report, SourceError, SourceErrorKind};
-use crate::trigger::{AbsentTopics, KafkaSource, SourceRef};
+use crate::trigger::{AbsentTopics, KafkaSource, PartitionSelection, SourceRef};
 
 const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -24,7 +24,7 @@ pub(super) struct Topics<T> {
     topology: Mutex<Topology>,
     pub(super) of_groups: GroupTopics,
     pub(super) group_types: GroupTypes,
-    pub(super) log_starts: LogStarts,
+    log_starts: Mutex<LogStarts>,
 }
 
 /// Topics that could not be read, and why.
@@ -38,12 +38,16 @@ impl<T: ClusterTransport> Topics<T> {
             topology: Mutex::default(),
             of_groups: GroupTopics::default(),
             group_types: GroupTypes::default(),
-            log_starts: LogStarts::default(),
+            log_starts: Mutex::default(),
         }
     }
 
     pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {
         self.topology.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn log_starts(&self) -> MutexGuard<'_, LogStarts> {
+        self.log_starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what no source has used for long.
@@ -52,7 +56,7 @@ impl<T: ClusterTransport> Topics<T> {
         self.topology().prune(now);
         self.of_groups.prune(now);
         self.group_types.prune(now);
-        self.log_starts.prune(now);
+        self.log_starts().prune(now);
     }
 
     /// Reads what is to be known of the topics; sources without are reported.
@@ -105,8 +109,8 @@ impl<T: ClusterTransport> Topics<T> {
         let mut absent = Vec::new();
         for name in names {
             // leaders as last seen are better than none while the metadata cannot be read
-            if let Some(topic) = topology.topic(name, now) {
-                topics.push(selected(name, &topic, kafka));
+            if let Some(all) = topology.partitions(name, now) {
+                topics.push(selected(all, &kafka.partitions));
                 continue;
             }
             let error = refused.get(name).cloned().unwrap_or_else(|| RowError::Overdue("no answer".into()));
@@ -130,10 +134,11 @@ impl<T: ClusterTransport> Topics<T> {
     }
 }
 
-fn selected(name: &TopicName, topic: &Topic, kafka: &KafkaSource) -> JobTopic {
-    let partitions = topic.partitions.iter().map(|&(partition, _)| partition);
-    let partitions = partitions.filter(|partition| kafka.partitions.selects(partition.0));
-    let selected = TopicPartitions { name: name.clone(), id: topic.id, partitions: partitions.collect() };
-    let last = topic.partitions.last().map_or(0, |&(partition, _)| partition.0.saturating_add(1));
-    JobTopic { selected, partition_count: last }
+fn selected(mut topic: TopicPartitions, selection: &PartitionSelection) -> JobTopic {
+    let partition_count = topic.partitions.last().map_or(0, |last| last.0.saturating_add(1));
+    if *selection != PartitionSelection::All {
+        topic.partitions =
+            topic.partitions.iter().filter(|partition| selection.selects(partition.0)).copied().collect();
+    }
+    JobTopic { selected: topic, partition_count }
 }

@@ -1,12 +1,13 @@
 //! What is remembered of topics between rounds: their ids, partitions and leaders.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transport::{RowError, Topic, TopicName};
-use crate::lag::FORGET_AFTER;
+use super::transport::{RowError, Topic, TopicName, TopicPartitions};
+use crate::lag::{FORGET_AFTER, PartitionId};
 
 /// Partitions that were added are seen after this time at the latest. Consumers see them after five minutes, unless they are
 /// configured otherwise (`metadata.max.age.ms`).
@@ -21,6 +22,7 @@ pub(super) struct Topology {
 #[derive(Debug)]
 struct Known {
     topic: Topic,
+    partitions: Arc<[PartitionId]>,
     read_at: Instant,
     used_at: Instant,
     doubtful: bool,
@@ -38,7 +40,8 @@ impl Topology {
     pub(super) fn learn(&mut self, name: &TopicName, row: &Result<Topic, RowError>, now: Instant) {
         match row {
             Ok(topic) => {
-                let known = Known { topic: topic.clone(), read_at: now, used_at: now, doubtful: false };
+                let partitions = topic.partitions.iter().map(|&(partition, _)| partition).collect();
+                let known = Known { topic: topic.clone(), partitions, read_at: now, used_at: now, doubtful: false };
                 self.topics.insert(name.clone(), known);
             }
             Err(RowError::Gone(_) | RowError::Denied(_)) => {
@@ -53,11 +56,11 @@ impl Topology {
         self.topics.retain(|_, known| now.duration_since(known.used_at) < FORGET_AFTER);
     }
 
-    /// The topic as last seen.
-    pub(super) fn topic(&mut self, name: &TopicName, now: Instant) -> Option<Topic> {
+    /// All partitions of the topic as last seen.
+    pub(super) fn partitions(&mut self, name: &TopicName, now: Instant) -> Option<TopicPartitions> {
         let known = self.topics.get_mut(name)?;
         known.used_at = now;
-        Some(known.topic.clone())
+        Some(TopicPartitions { name: name.clone(), id: known.topic.id, partitions: known.partitions.clone() })
     }
 
     /// The topic as last seen. Does not count as use.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -28,7 +29,7 @@ pub enum TopicsAsk {
 pub type ProgressRows = ByTopic<Result<Progress, RowError>>;
 
 /// One end of the logs: a row for each partition that was asked for.
-pub type OffsetRows = ByTopic<Result<OffsetAndEpoch, RowError>>;
+pub type OffsetRows = Vec<(TopicName, ByPartition<Result<OffsetAndEpoch, RowError>>)>;
 
 /// Partitions that one broker leads, each in this epoch, where it is known.
 pub type LedPartitions = Vec<(TopicName, ByPartition<Option<LeaderEpoch>>)>;
@@ -51,21 +52,21 @@ pub enum LogPosition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowError {
     /// A leader or coordinator is moving; look it up and ask again. Coordinators have been asked until the deadline.
-    Moving(String),
+    Moving(Arc<str>),
     /// The cluster names no leader.
-    Leaderless(String),
+    Leaderless(Arc<str>),
     /// The broker could not be reached.
-    Unreachable(String),
+    Unreachable(Arc<str>),
     /// No answer before the deadline.
-    Overdue(String),
+    Overdue(Arc<str>),
     /// The principal may not.
-    Denied(String),
+    Denied(Arc<str>),
     /// The topic or partition is not there.
-    Gone(String),
+    Gone(Arc<str>),
     /// The broker cannot do what was requested.
-    Unsupported(String),
+    Unsupported(Arc<str>),
     /// Any other error of the broker.
-    Broker(String),
+    Broker(Arc<str>),
 }
 
 impl fmt::Display for RowError {

@@ -1,14 +1,14 @@
 //! A client of the readings, and what tests ask it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{Offset, PartitionId};
 use keda_stream_scaler::source::kafka::Batched;
 use keda_stream_scaler::source::kafka::transport::{
-    BrokerId, ByPartition, ByTopic, ClusterTransport as _, GroupAsk, GroupId, LogPosition, PartitionsAsk, Progress,
-    RowError, Rows, TopicName, TopicPartition, TopicPartitions,
+    BrokerId, ByPartition, ClusterTransport as _, GroupAsk, GroupId, LogPosition, PartitionsAsk, Progress, RowError,
+    Rows, TopicName, TopicPartition, TopicPartitions,
 };
 use keda_stream_scaler::telemetry::UpstreamMetrics;
 use keda_stream_scaler::tenancy::Reach;
@@ -33,15 +33,16 @@ pub fn partitions(topic: &str, number: u32) -> Vec<TopicPartition> {
 }
 
 pub fn asks<'a>(groups: impl IntoIterator<Item = &'a str>, partitions: &[TopicPartition]) -> Vec<GroupAsk> {
-    let mut topics: Vec<TopicPartitions> = Vec::new();
+    let mut by_topic = BTreeMap::<_, BTreeSet<_>>::new();
     for TopicPartition { topic, partition } in partitions {
-        match topics.iter_mut().find(|known| known.name == *topic) {
-            Some(known) => known.partitions.push(*partition),
-            None => {
-                topics.push(TopicPartitions { name: topic.clone(), id: None, partitions: vec![*partition] });
-            }
-        }
+        by_topic.entry(topic).or_default().insert(*partition);
     }
+    let topics = by_topic.into_iter().map(|(name, partitions)| TopicPartitions {
+        name: name.clone(),
+        id: None,
+        partitions: partitions.into_iter().collect(),
+    });
+    let topics: Vec<_> = topics.collect();
     let ask = |group: &str| GroupAsk { group: group.into(), partitions: PartitionsAsk::Named(topics.clone()) };
     groups.into_iter().map(ask).collect()
 }
@@ -57,7 +58,7 @@ pub async fn all<K: Eq + Hash, V>(mut rows: Rows<K, V>) -> HashMap<K, Result<V, 
 /// A row of each partition, in order.
 pub type Flat<V> = Vec<(TopicPartition, Result<V, RowError>)>;
 
-pub fn flat<V>(rows: ByTopic<Result<V, RowError>>) -> Flat<V> {
+pub fn flat<V>(rows: impl IntoIterator<Item = (TopicName, ByPartition<Result<V, RowError>>)>) -> Flat<V> {
     let of_topic = |(topic, of): (TopicName, ByPartition<_>)| {
         of.into_iter().map(move |(partition, row)| (TopicPartition { topic: topic.clone(), partition }, row))
     };
@@ -75,7 +76,7 @@ pub async fn offsets_at(
     deadline: Duration,
 ) -> HashMap<TopicPartition, Result<Offset, RowError>> {
     let led = asks([""], asked).into_iter().flat_map(|ask| ask.partitions.named().unwrap().to_vec());
-    let led = led.map(|topic| (topic.name, topic.partitions.into_iter().map(|partition| (partition, None)).collect()));
+    let led = led.map(|topic| (topic.name, topic.partitions.iter().map(|&partition| (partition, None)).collect()));
     let mut rows = client.offsets(BrokerId(leader), led.collect(), at, deadline);
     let mut done = HashMap::new();
     while let Some(rows) = rows.recv().await {

@@ -38,7 +38,7 @@ impl Question for Committed {
             let asked = partitions.get(&group)?;
             let row = |row: Row<Progress>| row.map_err(row_error);
             let offsets = offsets.map_err(row_error);
-            Some((group, offsets.map(|offsets| rows(offsets, asked, row, &missing()))))
+            Some((group, offsets.map(|offsets| rows(offsets, asked, row, missing))))
         });
         Ok(rows.collect())
     }
@@ -65,21 +65,20 @@ pub(super) fn rows<V>(
     mut came: ByTopic<V>,
     asked: &PartitionsAsk,
     row: impl Fn(V) -> Result<Progress, RowError>,
-    missing: &Result<Progress, RowError>,
+    missing: impl Fn() -> Result<Progress, RowError>,
 ) -> ProgressRows {
     let Some(asked) = asked.named() else {
         let all = |of: ByPartition<V>| of.into_iter().map(|(partition, value)| (partition, row(value))).collect();
         return came.into_iter().map(|(topic, of)| (topic, all(of))).collect();
     };
     let asked = asked.iter().map(|topic| {
-        let came = came.remove(&topic.name).unwrap_or_default();
-        let partitions = topic.partitions.iter().copied();
-        (topic.name.clone(), came.each_of(partitions, |value| value.map_or_else(|| missing.clone(), &row)))
+        let came = came.get_mut(&topic.name).map(std::mem::take).unwrap_or_default();
+        (topic.name.clone(), came.each_of(topic.partitions.iter(), |value| value.map_or_else(&missing, &row)))
     });
     asked.collect()
 }
 
 /// A partition that was asked for is not in the answer.
 pub(super) fn missing() -> Result<Progress, RowError> {
-    Err(RowError::Broker("the partition is not in the answer".to_owned()))
+    Err(RowError::Broker("the partition is not in the answer".into()))
 }

@@ -108,7 +108,7 @@ impl<Q: Question> Round<Q> {
         }
         let groups: Vec<_> = asked.iter().map(|of| of.group().clone()).collect();
         let (found, general) = match find(&self.asking, &groups, self.until).await {
-            Ok(found) => (found, RowError::Broker("the group is not in the answer".to_owned())),
+            Ok(found) => (found, RowError::Broker("the group is not in the answer".into())),
             Err(error) => (Vec::new(), error),
         };
         let mut errors = HashMap::new();
@@ -167,9 +167,7 @@ impl<Q: Question> Round<Q> {
             Q::ask(&self.asking, &connection, &asked, self.until).await
         };
         let (mut answers, general) = match answers.await {
-            Ok(answers) => {
-                (answers.into_iter().collect(), RowError::Broker("the group is not in the answer".to_owned()))
-            }
+            Ok(answers) => (answers.into_iter().collect(), RowError::Broker("the group is not in the answer".into())),
             Err(error) => (HashMap::new(), error),
         };
         let mut again = Vec::new();

@@ -10,7 +10,7 @@ use super::Asking;
 use super::row_error::row_error;
 use crate::source::kafka::protocol::{Isolation, ListOffsets, OffsetAt, Row};
 use crate::source::kafka::transport::{
-    BrokerId, ByPartition, LedPartitions, LogPosition, OffsetAndEpoch, OffsetRows, RowError,
+    BrokerId, LedPartitions, LogPosition, OffsetAndEpoch, OffsetRows, RowError, TopicName,
 };
 use crate::telemetry::UpstreamApi;
 
@@ -45,20 +45,30 @@ async fn once(asking: &Asking, leader: BrokerId, asked: LedPartitions, at: LogPo
         let request = ListOffsets { topics: &asked, at, isolation, within };
         asking.ask(&connection, UpstreamApi::KafkaListOffsets, &request, until).await
     };
-    let (mut came, missing) = match answer.await {
-        Err(error) => (HashMap::new(), error),
-        Ok(came) => (came, RowError::Broker("the partition is not in the answer".to_owned())),
+    let (came, missing) = match answer.await {
+        Err(error) => (Vec::new(), error),
+        Ok(came) => (came, RowError::Broker("the partition is not in the answer".into())),
     };
-    let rows = asked.into_iter().map(|(topic, partitions)| {
-        let came: ByPartition<_> = came.remove(&topic).unwrap_or_default();
-        let asked = partitions.as_slice().iter().map(|&(partition, _)| partition);
+    let came = in_order_of(&asked, came);
+    let rows = asked.into_iter().zip(came).map(|((topic, partitions), came)| {
+        let asked = partitions.as_slice().iter().map(|(partition, _)| partition);
         (topic, came.each_of(asked, |offset| offset.map_or_else(|| Err(missing.clone()), row)))
     });
     rows.collect()
 }
 
+/// What came of each topic that was asked for.
+fn in_order_of<A, V: Default>(asked: &[(TopicName, A)], came: Vec<(TopicName, V)>) -> Vec<V> {
+    let names = asked.iter().map(|(name, _)| name);
+    if came.iter().map(|(name, _)| name).eq(names.clone()) {
+        return came.into_iter().map(|(_, value)| value).collect();
+    }
+    let mut came: HashMap<_, _> = came.into_iter().collect();
+    names.map(|name| came.remove(name).unwrap_or_default()).collect()
+}
+
 fn row(offset: Row<Option<OffsetAndEpoch>>) -> Result<OffsetAndEpoch, RowError> {
-    let none = || RowError::Broker("the broker reports an end of the log that is no offset".to_owned());
+    let none = || RowError::Broker("the broker reports an end of the log that is no offset".into());
     offset.map_err(row_error)?.ok_or_else(none)
 }
 

@@ -10,12 +10,12 @@ pub(super) fn unanswered(connection: &LoggedIn, why: &RequestError) -> RowError 
     let text = format!("{address}: {why}");
     match why {
         RequestError::Closed(Closed::ByBroker) if *authentication == Authentication::None => {
-            RowError::Unreachable(format!("{text}, as a listener does that requires a login: set sasl"))
+            RowError::Unreachable(format!("{text}, as a listener does that requires a login: set sasl").into())
         }
-        RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text),
-        RequestError::Closed(_) => RowError::Unreachable(text),
-        RequestError::NoVersion(..) => RowError::Unsupported(text),
-        RequestError::Malformed(..) | RequestError::TooLong(_) => RowError::Broker(text),
+        RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text.into()),
+        RequestError::Closed(_) => RowError::Unreachable(text.into()),
+        RequestError::NoVersion(..) => RowError::Unsupported(text.into()),
+        RequestError::Malformed(..) | RequestError::TooLong(_) => RowError::Broker(text.into()),
     }
 }
 
@@ -34,14 +34,14 @@ pub(super) fn row_error(code: ErrorCode) -> RowError {
         | ErrorCode::NOT_COORDINATOR
         | ErrorCode::COORDINATOR_NOT_AVAILABLE
         | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
-        | ErrorCode::UNKNOWN_TOPIC_ID => RowError::Moving(text),
+        | ErrorCode::UNKNOWN_TOPIC_ID => RowError::Moving(text.into()),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED
         | ErrorCode::GROUP_AUTHORIZATION_FAILED
         | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
-        | ErrorCode::SASL_AUTHENTICATION_FAILED => RowError::Denied(text),
-        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::GROUP_ID_NOT_FOUND => RowError::Gone(text),
-        ErrorCode::NETWORK_EXCEPTION => RowError::Unreachable(text),
-        ErrorCode::REQUEST_TIMED_OUT => RowError::Overdue(text),
-        _ => RowError::Broker(text),
+        | ErrorCode::SASL_AUTHENTICATION_FAILED => RowError::Denied(text.into()),
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::GROUP_ID_NOT_FOUND => RowError::Gone(text.into()),
+        ErrorCode::NETWORK_EXCEPTION => RowError::Unreachable(text.into()),
+        ErrorCode::REQUEST_TIMED_OUT => RowError::Overdue(text.into()),
+        _ => RowError::Broker(text.into()),
     }
 }

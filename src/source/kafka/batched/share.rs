@@ -29,7 +29,7 @@ impl Question for ShareGroups {
         if connection.version::<DescribeShareGroupOffsets<'_>>().is_err() {
             let name = DescribeShareGroupOffsets::NAME;
             let why = format!("{}: {name} 1 is unknown: the lag of share groups needs Kafka 4.2", connection.address);
-            return Err(RowError::Unsupported(why));
+            return Err(RowError::Unsupported(why.into()));
         }
         let request = DescribeShareGroupOffsets { groups: asked };
         let described = asking.ask(connection, Self::API, &request, until).await?;
@@ -45,8 +45,8 @@ impl Question for ShareGroups {
 
 /// A group without any partition is not there yet, and has read nothing.
 fn progress(offsets: ByTopic<Row<ShareOffset>>, asked: &PartitionsAsk) -> ProgressRows {
-    let missing = if offsets.is_empty() { Ok(Progress::None) } else { missing() };
-    rows(offsets, asked, row, &missing)
+    let no_group = offsets.as_slice().is_empty();
+    rows(offsets, asked, row, || if no_group { Ok(Progress::None) } else { missing() })
 }
 
 fn row(offset: Row<ShareOffset>) -> Result<Progress, RowError> {
@@ -56,7 +56,7 @@ fn row(offset: Row<ShareOffset>) -> Result<Progress, RowError> {
         Err(_) if start_offset < 0 => Ok(Progress::None),
         Err(_) => {
             let unknown = "the coordinator of the group does not know the lag of the partition yet";
-            Err(RowError::Broker(unknown.to_owned()))
+            Err(RowError::Broker(unknown.into()))
         }
     }
 }

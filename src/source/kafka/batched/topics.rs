@@ -38,7 +38,7 @@ pub(super) async fn read(asking: &Asking, ask: TopicsAsk, until: Instant) -> Res
     for names in names.chunks(MAX_NAMES) {
         let answer = metadata(asking, Some(names), until).await?;
         let mut came: HashMap<_, _> = answer.topics.into_iter().collect();
-        let missing = || Err(RowError::Broker("the topic is not in the answer".to_owned()));
+        let missing = || Err(RowError::Broker("the topic is not in the answer".into()));
         rows.extend(
             names
                 .iter()

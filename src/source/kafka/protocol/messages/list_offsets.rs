@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ApiKey, ErrorCode, Request, Row};
 use crate::lag::Offset;
-use crate::source::kafka::model::{ByPartition, ByTopic, LeaderEpoch, OffsetAndEpoch, TopicName};
+use crate::source::kafka::model::{ByPartition, LeaderEpoch, OffsetAndEpoch, TopicName};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
 /// Asks the leader of these partitions for an offset of each.
@@ -46,7 +46,7 @@ impl Request for ListOffsets<'_> {
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: i16 = 6;
     /// The offsets that there are, and for [`OffsetAt::Latest`] the leaders' epochs.
-    type Answer = ByTopic<Row<Option<OffsetAndEpoch>>>;
+    type Answer = Vec<(TopicName, ByPartition<Row<Option<OffsetAndEpoch>>>)>;
 
     fn write(&self, version: i16, to: &mut Writer) {
         const NO_REPLICA: i32 = -1;
@@ -76,8 +76,11 @@ impl Request for ListOffsets<'_> {
 
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
+        // most brokers keep the order in which they are asked
+        let mut asked = self.topics.iter().map(|(topic, _)| topic);
         let topics = from.list(|from| {
-            let topic = TopicName::from(from.text()?);
+            let name = from.text()?;
+            let topic = asked.next().filter(|asked| ***asked == *name).cloned().unwrap_or_else(|| name.into());
             let partitions = from.list(|from| {
                 let (partition, error) = (from.partition()?, ErrorCode(from.i16()?));
                 let (_timestamp, offset) = (from.i64()?, Offset::from_wire(from.i64()?));
@@ -89,6 +92,6 @@ impl Request for ListOffsets<'_> {
             Ok((topic, partitions.into_iter().collect()))
         })?;
         from.tags()?;
-        Ok(topics.into_iter().collect())
+        Ok(topics)
     }
 }

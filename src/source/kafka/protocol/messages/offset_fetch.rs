@@ -87,8 +87,11 @@ impl Request for OffsetFetch<'_> {
         }
         let names = if version >= Self::TOPIC_IDS_FROM { self.names() } else { HashMap::new() };
         let groups = if version >= Self::BATCHES_FROM {
+            // brokers keep the order in which they are asked
+            let mut asked = self.groups.iter().map(|asked| &asked.group);
             from.list(|from| {
-                let group = GroupId::from(from.text()?);
+                let name = from.text()?;
+                let group = asked.next().filter(|asked| ***asked == *name).cloned().unwrap_or_else(|| name.into());
                 let (offsets, error) = (offsets(version, &names, from)?, ErrorCode(from.i16()?));
                 from.tags()?;
                 Ok((group, error.or(offsets)))
