@@ -70,7 +70,7 @@ pub enum GroupType {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicSelection {
     /// These; sorted, never empty.
-    Named(Vec<Arc<str>>),
+    Named(Arc<[Arc<str>]>),
     /// Those that the group has committed offsets for or was given.
     OfGroup {
         /// What to do while there are none.
@@ -231,7 +231,7 @@ fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> 
         let without_commits = if as_built_in { WithoutCommits::EveryTopicOfCluster } else { WithoutCommits::Fail };
         return TopicSelection::OfGroup { without_commits };
     }
-    TopicSelection::Named(names)
+    TopicSelection::Named(names.into())
 }
 
 /// Sorted, so that triggers which name the same in another order share a reading.

@@ -57,10 +57,14 @@ async fn committed_start_and_end_of_many_partitions_are_read() {
     }
 
     let described = topics(&client, &["orders"]).await.remove("orders").unwrap().unwrap();
-    assert_eq!(described.partitions.len(), 30);
+    assert_eq!(described.partitions.as_slice().len(), 30);
     for leader in 1..=3 {
-        let led: Vec<_> =
-            described.partitions.iter().filter(|(_, by)| by.is_some_and(|by| by.broker == BrokerId(leader))).collect();
+        let led: Vec<_> = described
+            .partitions
+            .as_slice()
+            .iter()
+            .filter(|(_, by)| by.is_some_and(|by| by.broker == BrokerId(leader)))
+            .collect();
         assert_eq!(led.len(), 10);
         let asked: Vec<_> = led.iter().map(|(number, _)| partition("orders", number.0)).collect();
         for at in [LogPosition::Start, LogPosition::End, LogPosition::StableEnd] {

@@ -69,9 +69,14 @@ fn of_group(partitions: PartitionsAsk) -> [GroupAsk; 1] {
     [GroupAsk { group: "g".into(), partitions }]
 }
 
-/// A value of the third partition of a topic.
-fn third<V>(value: V) -> ByTopic<V> {
-    ByTopic::from_iter([("t".into(), ByPartition::from_iter([(PartitionId(3), value)]))])
+/// A value of the third partition.
+fn third<V>(value: V) -> ByPartition<V> {
+    ByPartition::from_iter([(PartitionId(3), value)])
+}
+
+/// The same of topic `t`.
+fn third_of_t<V>(value: V) -> ByTopic<V> {
+    ByTopic::from_iter([("t".into(), third(value))])
 }
 
 fn epoch(epoch: u32, from: i16, version: i16) -> Option<LeaderEpoch> {
@@ -139,7 +144,7 @@ fn committed_offsets_are_read_as_another_codec_writes_them() {
     for version in OffsetFetch::VERSIONS {
         let read = answer(&OffsetFetch { groups: &groups }, version, &committed(version)).unwrap();
         let committed = OffsetAndEpoch { offset: Offset(41), epoch: epoch(6, 5, version) };
-        let rows = third(Ok(Progress::Committed(committed)));
+        let rows = third_of_t(Ok(Progress::Committed(committed)));
         assert_eq!(read, [("g".into(), Ok(rows))], "{version}");
     }
 }
@@ -160,7 +165,7 @@ fn share_offsets(version: i16) -> Bytes {
 fn offsets_of_share_groups_are_read_as_another_codec_writes_them() {
     for version in DescribeShareGroupOffsets::VERSIONS {
         let read = answer(&DescribeShareGroupOffsets { groups: &[] }, version, &share_offsets(version)).unwrap();
-        let rows = third(Ok(ShareOffset { start_offset: 41, lag: 7 }));
+        let rows = third_of_t(Ok(ShareOffset { start_offset: 41, lag: 7 }));
         assert_eq!(read, [("g".into(), Ok(rows))], "{version}");
     }
 }
@@ -202,15 +207,17 @@ fn log_ends(version: i16) -> Bytes {
     encoded(&answer, version)
 }
 
-const ENDS: ListOffsets<'static> =
-    ListOffsets { topics: &[], at: OffsetAt::Latest, isolation: Isolation::ReadUncommitted, within: Duration::ZERO };
+fn ends_of(topics: &LedPartitions) -> ListOffsets<'_> {
+    ListOffsets { topics, at: OffsetAt::Latest, isolation: Isolation::ReadUncommitted, within: Duration::ZERO }
+}
 
 #[test]
 fn ends_of_logs_are_read_as_another_codec_writes_them() {
     for version in ListOffsets::VERSIONS {
-        let read = answer(&ENDS, version, &log_ends(version)).unwrap();
+        let topics = listed_topics();
+        let read = answer(&ends_of(&topics), version, &log_ends(version)).unwrap();
         let end = OffsetAndEpoch { offset: Offset(1 << 40), epoch: epoch(8, 4, version) };
-        assert_eq!(ByTopic::from_iter(read), third(Ok(Some(end))), "{version}");
+        assert_eq!(read, [third(Ok(Some(end))), ByPartition::default()], "{version}");
     }
 }
 
@@ -223,8 +230,9 @@ fn errors_of_rows_are_read() {
     (topic.name, topic.partitions) = ("t".into(), vec![row]);
     let mut ends = wire::ListOffsetsResponse::default();
     ends.topics = vec![topic];
-    let read = answer(&ENDS, 7, &encoded(&ends, 7)).unwrap();
-    assert_eq!(ByTopic::from_iter(read), third(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)));
+    let topics = listed_topics();
+    let read = answer(&ends_of(&topics), 7, &encoded(&ends, 7)).unwrap();
+    assert_eq!(read, [third(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)), ByPartition::default()]);
 
     let mut group = commits::OffsetFetchResponseGroup::default();
     (group.group_id, group.error_code) = ("g".into(), 30);
@@ -256,7 +264,10 @@ fn brokers_and_leaders_are_read_as_another_codec_writes_them() {
         let read = answer(&Metadata { topics: None }, version, &cluster(version)).unwrap();
         assert_eq!(read.brokers, [Broker { id: BrokerId(5), host: "b5".into(), port: 9093 }], "{version}");
         let leader = Leader { broker: BrokerId(5), epoch: epoch(9, 7, version) };
-        let topic = Topic { id: None, partitions: vec![(PartitionId(1), None), (PartitionId(2), Some(leader))] };
+        let topic = Topic {
+            id: None,
+            partitions: [(PartitionId(1), None), (PartitionId(2), Some(leader))].into_iter().collect(),
+        };
         assert_eq!(read.topics, [("t".into(), Ok(topic))], "{version}");
     }
 }
@@ -282,9 +293,9 @@ proptest! {
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             let before = std::mem::replace(&mut bytes[at], byte);
-            let groups = of_group(named([5, 6]));
+            let (groups, topics) = (of_group(named([5, 6])), listed_topics());
             let _ = answer(&OffsetFetch { groups: &groups }, version, &bytes);
-            let _ = answer(&ENDS, version, &bytes);
+            let _ = answer(&ends_of(&topics), version, &bytes);
             let _ = answer(&DescribeShareGroupOffsets { groups: &[] }, 1, &bytes);
             let _ = answer(&ShareGroupDescribe { groups: &[] }, 1, &bytes);
             let _ = answer(&Metadata { topics: None }, version.max(4), &bytes[..at]);

@@ -35,14 +35,13 @@ type Kind = fn(Arc<str>) -> RowError;
 
 /// Whether an error is of this kind and says all of this.
 fn is(error: &RowError, kind: Kind, said: &[&str]) -> bool {
-    discriminant(error) == discriminant(&kind("".into()))
-        && said.iter().all(|said| error.to_string().contains(said))
+    discriminant(error) == discriminant(&kind("".into())) && said.iter().all(|said| error.to_string().contains(said))
 }
 
 async fn topics(client: &Batched, deadline: Duration) -> Result<(), RowError> {
     let rows = client.topics(TopicsAsk::Named(vec![TOPIC.into()]), deadline).await?;
     let topic = rows.into_iter().next().unwrap().1?;
-    assert_eq!(topic.partitions.len(), 1);
+    assert_eq!(topic.partitions.as_slice().len(), 1);
     Ok(())
 }
 

@@ -226,13 +226,10 @@ impl Seeing<'_> {
     async fn topic(&self, name: &Arc<str>) -> Looked<Option<Topic>> {
         match self.client.topic(name).await {
             Ok(topic) => {
-                let leaderless: Vec<_> = topic
-                    .partitions
-                    .iter()
-                    .filter(|(_, leader)| leader.is_none())
-                    .map(|(id, _)| id.to_string())
-                    .collect();
-                let seen = format!("{} partitions", topic.partitions.len());
+                let partitions = topic.partitions.as_slice();
+                let leaderless = partitions.iter().filter(|(_, leader)| leader.is_none());
+                let leaderless: Vec<_> = leaderless.map(|(partition, _)| partition.to_string()).collect();
+                let seen = format!("{} partitions", partitions.len());
                 if leaderless.is_empty() {
                     return Ok((Finding::ok(seen), Some(topic)));
                 }

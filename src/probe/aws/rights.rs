@@ -73,7 +73,7 @@ pub fn rights_for(source: &SourceRef) -> Vec<Right> {
 #[must_use]
 pub fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
     let topics = match &source.topics {
-        TopicSelection::Named(names) => names.clone(),
+        TopicSelection::Named(names) => names.to_vec(),
         TopicSelection::OfGroup { .. } => vec!["*".into()],
     };
     let topics = topics.into_iter().map(|topic| right("kafka-cluster:DescribeTopic", Resource::MskTopic(topic)));

@@ -4,7 +4,6 @@
 //! or coordinator holds up the sources that need it and no others. What failed makes its topic doubtful, and the next look at
 //! it begins with the topic's leaders.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,7 @@ const WAVE: Duration = Duration::from_millis(250);
 const LARGEST_WAVE: usize = 5_000;
 
 /// A source, and the topics that it is about.
-pub(super) type SourceTopics = (Arc<SourceRef>, BTreeSet<TopicName>);
+pub(super) type SourceTopics = (Arc<SourceRef>, Arc<[TopicName]>);
 
 /// Reads the groups of one cluster with one identity.
 pub struct Cluster<T> {
@@ -52,7 +51,7 @@ impl<T: ClusterTransport> Cluster<T> {
         for source in due {
             match source.as_ref() {
                 SourceRef::Kafka(kafka) => match &kafka.topics {
-                    TopicSelection::Named(names) => named.push((source.clone(), names.iter().cloned().collect())),
+                    TopicSelection::Named(names) => named.push((source.clone(), names.clone())),
                     TopicSelection::OfGroup { .. } => of_groups.push(source),
                 },
                 _ => report(&source, Err(SourceError::misdirected(&source, "a Kafka cluster"))),
@@ -72,7 +71,7 @@ impl<T: ClusterTransport> Cluster<T> {
         let mut jobs = self.topics.plan(sources, report).await;
         // where every topic is absent, and counts as empty, there is nothing to request
         for job in jobs.extract_if(.., |job| job.is_empty()) {
-            report(&job.source, job.finish(&Ends::new()));
+            report(&job.source, job.finish(&Ends::default()));
         }
         let (ready, waiting) = mpsc::unbounded_channel();
         let read = in_waves(waiting, |wave| EndsReading::new(&self.topics, wave).run(report));

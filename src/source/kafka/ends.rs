@@ -3,7 +3,7 @@
 //! A leader that dies or falls silent gets successors within seconds, by the cluster's own clock. So the wait for an answer is
 //! also a watch on the metadata: whoever is overdue is looked up again, and its successor asked at once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, SelectAll};
@@ -12,7 +12,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::job::{Job, JobTopic};
-use super::log_ends::{Ends, TopicEnds};
+use super::log_ends::{Ends, Taken, TopicEnds};
 use super::topics::{Refused, Topics};
 use super::transport::{
     BrokerId, ByPartition, ClusterTransport, LedPartitions, LogPosition, OffsetRows, RowError, Topic, TopicPartitions,
@@ -37,12 +37,13 @@ pub(super) struct EndsReading<'a, T> {
 }
 
 /// What is requested of each broker.
-type Asks = HashMap<(BrokerId, LogPosition), LedPartitions>;
+type Asks = BTreeMap<(BrokerId, LogPosition), LedPartitions>;
 
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     pub(super) fn new(topics: &'a Topics<T>, open: Vec<Job>) -> Self {
         let now = Instant::now();
-        let mut ends = Ends::with_capacity(open.len());
+        let mut ends = Ends::default();
+        ends.reserve(open.len());
         let starts = topics.log_starts();
         for JobTopic { selected, .. } in open.iter().flat_map(|job| &job.topics) {
             ends.entry(selected.name.clone()).or_default().add(&selected.partitions, starts.fresh(selected, now));
@@ -90,14 +91,12 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 self.topics.log_starts().insert(&topic, id, &rows, now);
             }
             for (partition, row) in rows {
-                match &row {
-                    Err(_) => self.topics.topology().doubt(&topic),
-                    Ok(end) if position != LogPosition::Start && ends.contradict(partition, *end) => {
-                        self.topics.log_starts().remove(&topic, partition);
-                    }
-                    Ok(_) => {}
+                if row.is_err() {
+                    self.topics.topology().doubt(&topic);
                 }
-                ends.take(partition, position, row);
+                if ends.take(partition, position, row) == Taken::IsAnotherLog {
+                    self.topics.log_starts().remove(&topic, partition);
+                }
             }
         }
     }
@@ -159,12 +158,13 @@ fn ask_about(
     for &partition in &*selected.partitions {
         let leader = leaders.and_then(|topic| topic.leader(partition));
         for at in positions {
-            if ends.is_good(partition, at) {
+            if ends.are_good(partition, &[at]) {
                 continue;
             }
             let Some(leader) = leader else {
                 let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
-                ends.take(partition, at, Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)));
+                let _: Taken =
+                    ends.take(partition, at, Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)));
                 all_led = false;
                 continue;
             };
@@ -172,9 +172,11 @@ fn ask_about(
                 continue;
             }
             let of_leader = asks.entry((leader.broker, at)).or_default();
-            match of_leader.last_mut() {
-                Some((topic, partitions)) if *topic == selected.name => partitions.insert(partition, leader.epoch),
-                _ => of_leader.push((selected.name.clone(), ByPartition::from_iter([(partition, leader.epoch)]))),
+            if of_leader.last().is_none_or(|(topic, _)| *topic != selected.name) {
+                of_leader.push((selected.name.clone(), ByPartition::default()));
+            }
+            if let Some((_, partitions)) = of_leader.last_mut() {
+                partitions.insert(partition, leader.epoch);
             }
         }
     }

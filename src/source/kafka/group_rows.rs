@@ -3,8 +3,8 @@
 //!
 //! All is requested at once, and each group goes on as soon as its own answers have come.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::group_types::Knowledge;
 use super::job::{Job, failed};
+use super::model::ByName;
 use super::topics::Topics;
 use super::transport::{
     ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicPartitions,
@@ -30,7 +31,7 @@ pub(super) struct GroupRows<'a, T> {
     report: &'a Report,
     ready: UnboundedSender<Job>,
     group_type: GroupType,
-    waiting: HashMap<GroupId, Group>,
+    waiting: ByName<Group>,
     /// Groups that turned out to be of the other type.
     others: FuturesUnordered<BoxFuture<'a, ()>>,
 }
@@ -75,7 +76,7 @@ pub(super) async fn read<T: ClusterTransport>(
 
 impl<'a, T: ClusterTransport> GroupRows<'a, T> {
     fn new(topics: &'a Topics<T>, group_type: GroupType, report: &'a Report, ready: UnboundedSender<Job>) -> Self {
-        Self { topics, report, ready, group_type, waiting: HashMap::new(), others: FuturesUnordered::new() }
+        Self { topics, report, ready, group_type, waiting: ByName::default(), others: FuturesUnordered::new() }
     }
 
     fn add(&mut self, job: Job, certain: bool) {

@@ -211,8 +211,7 @@ impl<T: ClusterTransport> Search<'_, T> {
         for (name, row) in self.transport.topics(TopicsAsk::Named(missing), DEADLINE).await? {
             match row {
                 Ok(topic) => {
-                    let partitions = topic.partitions.iter().map(|&(partition, _)| partition).collect();
-                    asked.push(TopicPartitions { name, id: topic.id, partitions });
+                    asked.push(TopicPartitions { name, id: topic.id, partitions: topic.numbers() });
                 }
                 Err(RowError::Gone(_)) => {}
                 // what is wrong with it is reported by those who read it
@@ -232,7 +231,7 @@ impl<T: ClusterTransport> Search<'_, T> {
         for source in sources {
             match self.topics_for(&source, &topics).await {
                 // the other end reads for as long as sources come
-                Ok(topics) => drop(self.found.send((source, topics))),
+                Ok(topics) => drop(self.found.send((source, topics.into_iter().collect()))),
                 Err(error) => (self.report)(&source, Err(error)),
             }
         }

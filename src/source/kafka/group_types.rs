@@ -1,11 +1,11 @@
 //! Of which type groups are, as far as the cluster has shown it.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::model::ByName;
 use super::transport::GroupId;
 use crate::lag::FORGET_AFTER;
 use crate::trigger::GroupType;
@@ -16,7 +16,7 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// The types of the groups of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct GroupTypes {
-    known: Mutex<HashMap<GroupId, Known>>,
+    known: Mutex<ByName<Known>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl Known {
 }
 
 impl GroupTypes {
-    fn known(&self) -> MutexGuard<'_, HashMap<GroupId, Known>> {
+    fn known(&self) -> MutexGuard<'_, ByName<Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -120,8 +120,7 @@ impl Job {
     pub(super) fn lacking(&self, ends: &Ends) -> impl Iterator<Item = &TopicName> {
         let read = |selected: &TopicPartitions| {
             let Some(ends) = ends.get(&selected.name) else { return selected.partitions.is_empty() };
-            let good = |&partition| self.positions().into_iter().all(|at| ends.is_good(partition, at));
-            selected.partitions.iter().all(good)
+            selected.partitions.iter().all(|&partition| ends.are_good(partition, &self.positions()))
         };
         let topics = self.topics.iter().map(|topic| &topic.selected);
         topics.filter(move |selected| !read(selected)).map(|selected| &selected.name)
@@ -246,7 +245,7 @@ mod tests {
 
     use super::*;
     use crate::lag::{PartitionId, SourceErrorKind};
-    use crate::source::kafka::log_ends::TopicEnds;
+    use crate::source::kafka::log_ends::{Taken, TopicEnds};
     use crate::source::kafka::transport::{ByPartition, LeaderEpoch};
     use crate::trigger::Trigger;
 
@@ -273,9 +272,9 @@ mod tests {
         let mut ends = TopicEnds::default();
         ends.add(&[PartitionId(0)], |_| Some(at(0, None)));
         if let Some(end) = end {
-            ends.take(PartitionId(0), LogPosition::End, Ok(end));
+            let _: Taken = ends.take(PartitionId(0), LogPosition::End, Ok(end));
         }
-        Ends::from([("t".into(), ends)])
+        Ends::from_iter([("t".into(), ends)])
     }
 
     /// L1 to L3: KEDA counts a partition that the answer lacks as no lag.

@@ -1,12 +1,11 @@
 //! The ends of the logs of a wave, as they are read.
 
-use std::collections::HashMap;
-
-use super::transport::{ByPartition, Leader, LogPosition, OffsetAndEpoch, RowError, TopicName};
+use super::model::ByName;
+use super::transport::{ByPartition, Leader, LogPosition, OffsetAndEpoch, RowError};
 use crate::lag::PartitionId;
 
 /// The ends of the logs by topic.
-pub(super) type Ends = HashMap<TopicName, TopicEnds>;
+pub(super) type Ends = ByName<TopicEnds>;
 
 /// The ends of the logs of one topic.
 #[derive(Debug, Default)]
@@ -23,6 +22,15 @@ pub(super) struct PartitionEnds {
     end: End,
     /// Only sources that read committed records alone need it.
     stable_end: Option<Box<End>>,
+}
+
+/// What an answer shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Nothing more.
+    AsItIs,
+    /// The log has become another one than that whose start was known.
+    IsAnotherLog,
 }
 
 /// One end of a log.
@@ -58,9 +66,9 @@ impl TopicEnds {
         self.partitions.get(&partition)
     }
 
-    /// Whether this end of a partition has been read well.
-    pub(super) fn is_good(&self, partition: PartitionId, at: LogPosition) -> bool {
-        matches!(self.of(partition).and_then(|ends| ends.row(at)), Some(Ok(_)))
+    /// Whether these ends of a partition have been read well.
+    pub(super) fn are_good(&self, partition: PartitionId, positions: &[LogPosition]) -> bool {
+        self.of(partition).is_some_and(|ends| positions.iter().all(|at| matches!(ends.row(*at), Some(Ok(_)))))
     }
 
     /// Whether an answer is still to come.
@@ -82,25 +90,25 @@ impl TopicEnds {
         ask
     }
 
-    /// Takes an answer. One of the new leader is not undone by a late error of the old one.
-    pub(super) fn take(&mut self, partition: PartitionId, at: LogPosition, row: Result<OffsetAndEpoch, RowError>) {
-        let Some(ends) = self.partitions.get_mut(&partition) else { return };
+    /// Takes an answer. One of the new leader is not undone by a late error of the old one. A start that was known before and lies behind the
+    /// end is forgotten.
+    pub(super) fn take(
+        &mut self,
+        partition: PartitionId,
+        at: LogPosition,
+        row: Result<OffsetAndEpoch, RowError>,
+    ) -> Taken {
+        let Some(ends) = self.partitions.get_mut(&partition) else { return Taken::AsItIs };
+        let contradicts = at != LogPosition::Start && row.as_ref().is_ok_and(|end| ends.contradict(*end));
+        if contradicts {
+            ends.start = End::default();
+        }
         let end = ends.at_mut(at);
         self.awaited -= usize::from(std::mem::take(&mut end.awaited));
-        if row.is_ok() || !matches!(end.row, Some(Ok(_))) {
+        if row.is_ok() || !end.is_good() {
             end.row = Some(row);
         }
-    }
-
-    /// Forgets a start that was known before and lies behind this end, for the log has become another one; returns whether it did.
-    pub(super) fn contradict(&mut self, partition: PartitionId, end: OffsetAndEpoch) -> bool {
-        let Some(PartitionEnds { start, .. }) = self.partitions.get_mut(&partition) else { return false };
-        let known = start.asked.is_none();
-        let contradicts = known && matches!(start.row, Some(Ok(start)) if start.offset > end.offset);
-        if contradicts {
-            *start = End::default();
-        }
-        contradicts
+        if contradicts { Taken::IsAnotherLog } else { Taken::AsItIs }
     }
 }
 
@@ -114,12 +122,23 @@ impl PartitionEnds {
         }
     }
 
+    /// Whether the start was known before and lies behind this end: the log has become another one.
+    fn contradict(&self, end: OffsetAndEpoch) -> bool {
+        self.start.asked.is_none() && matches!(self.start.row, Some(Ok(start)) if start.offset > end.offset)
+    }
+
     fn at_mut(&mut self, position: LogPosition) -> &mut End {
         match position {
             LogPosition::Start => &mut self.start,
             LogPosition::End => &mut self.end,
             LogPosition::StableEnd => self.stable_end.get_or_insert_default(),
         }
+    }
+}
+
+impl End {
+    const fn is_good(&self) -> bool {
+        matches!(self.row, Some(Ok(_)))
     }
 }
 
@@ -148,8 +167,9 @@ mod tests {
         assert!(ends.ask(PARTITION, position, leader(1)) && ends.ask(PARTITION, position, leader(2)));
         assert!(!ends.ask(PARTITION, position, leader(2)));
         assert!(ends.are_awaited());
-        ends.take(PARTITION, position, Ok(at(7)));
-        ends.take(PARTITION, position, Err(RowError::Overdue("late".into())));
+        for row in [Ok(at(7)), Err(RowError::Overdue("late".into()))] {
+            assert_eq!(ends.take(PARTITION, position, row), Taken::AsItIs);
+        }
         assert_eq!(row(&ends, position), Some(Ok(at(7))));
         assert!(!ends.are_awaited());
     }

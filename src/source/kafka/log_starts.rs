@@ -3,11 +3,11 @@
 //! A log's start moves only as retention or an administrator deletes records. A start that is behind overstates a lag by records that
 //! were deleted since it was read, and never understates one.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::model::ByName;
 use super::transport::{ByPartition, OffsetAndEpoch, RowError, TopicName, TopicPartitions};
 use crate::lag::{PartitionId, TopicId};
 
@@ -16,7 +16,7 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// The starts of the logs of one cluster.
 #[derive(Debug, Default)]
-pub(super) struct LogStarts(HashMap<TopicName, Known>);
+pub(super) struct LogStarts(ByName<Known>);
 
 /// Those of one topic.
 #[derive(Debug)]
@@ -40,7 +40,9 @@ impl LogStarts {
         now: Instant,
     ) -> impl Fn(PartitionId) -> Option<OffsetAndEpoch> + use<'_> {
         let known = self.0.get(&topic.name).filter(|known| known.topic == topic.id);
-        move |partition| known?.starts.get(&partition)?.filter(|start| start.is_fresh(now)).map(|start| start.offset)
+        let since = now.checked_sub(READ_AGAIN_AFTER);
+        let is_fresh = move |start: &Start| since.is_none_or(|since| start.read_at > since);
+        move |partition| known?.starts.get(&partition)?.filter(is_fresh).map(|start| start.offset)
     }
 
     /// Starts that were just read.
@@ -69,13 +71,9 @@ impl LogStarts {
 
     /// Forgets topics of which all is to be read again.
     pub(super) fn prune(&mut self, now: Instant) {
-        let is_fresh = |start: &(PartitionId, Option<Start>)| start.1.is_some_and(|start| start.is_fresh(now));
+        let is_fresh = |start: &(PartitionId, Option<Start>)| {
+            start.1.is_some_and(|start| now.duration_since(start.read_at) < READ_AGAIN_AFTER)
+        };
         self.0.retain(|_, known| known.starts.as_slice().iter().any(is_fresh));
-    }
-}
-
-impl Start {
-    fn is_fresh(&self, now: Instant) -> bool {
-        now.duration_since(self.read_at) < READ_AGAIN_AFTER
     }
 }

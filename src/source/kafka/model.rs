@@ -1,5 +1,6 @@
 //! Brokers, topics, groups and how far these have come: the words that the protocol and the seam share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::lag::{Offset, PartitionId, TopicId};
@@ -9,6 +10,9 @@ use crate::trigger::GroupType;
 pub type TopicName = Arc<str>;
 /// The id of a consumer group.
 pub type GroupId = Arc<str>;
+
+/// Values by name. A round looks each name up some twenty times, so the hash is a quick one; its seed is another one in each process.
+pub(super) type ByName<V> = HashMap<Arc<str>, V, foldhash::fast::RandomState>;
 
 /// One partition of a named topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -203,16 +207,21 @@ pub struct OffsetAndEpoch {
 pub struct Topic {
     /// Its id; brokers before 2.8 have none.
     pub id: Option<TopicId>,
-    /// Each partition with its leader, if it has one now; ordered by partition.
-    pub partitions: Vec<(PartitionId, Option<Leader>)>,
+    /// Each partition with its leader, if it has one now.
+    pub partitions: ByPartition<Option<Leader>>,
 }
 
 impl Topic {
+    /// Its partitions, in order.
+    #[must_use]
+    pub fn numbers(&self) -> Arc<[PartitionId]> {
+        self.partitions.as_slice().iter().map(|&(partition, _)| partition).collect()
+    }
+
     /// The leader of a partition, if it has one now.
     #[must_use]
     pub fn leader(&self, partition: PartitionId) -> Option<Leader> {
-        let index = self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
-        self.partitions.get(index).and_then(|(_, leader)| *leader)
+        self.partitions.get(&partition).copied().flatten()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which topics and partitions each source is about, and who leads them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl<T: ClusterTransport> Topics<T> {
 
     /// Reads what is to be known of the topics; sources without are reported.
     pub(super) async fn plan(&self, sources: Vec<SourceTopics>, report: &Report) -> Vec<Job> {
-        let refused = self.refresh(sources.iter().flat_map(|(_, names): &SourceTopics| names)).await;
+        let refused = self.refresh(sources.iter().flat_map(|(_, names): &SourceTopics| &**names)).await;
         let mut jobs = Vec::with_capacity(sources.len());
         for (source, names) in sources {
             let SourceRef::Kafka(kafka) = source.as_ref() else { continue };
@@ -100,7 +100,7 @@ impl<T: ClusterTransport> Topics<T> {
         &self,
         source: &Arc<SourceRef>,
         kafka: &KafkaSource,
-        names: &BTreeSet<TopicName>,
+        names: &[TopicName],
         refused: &Refused,
     ) -> Result<Job, SourceError> {
         let mut topology = self.topology();

@@ -1,11 +1,12 @@
 //! What is remembered of topics between rounds: their ids, partitions and leaders.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::model::ByName;
 use super::transport::{RowError, Topic, TopicName, TopicPartitions};
 use crate::lag::{FORGET_AFTER, PartitionId};
 
@@ -16,7 +17,7 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// The topics of one cluster, as last seen.
 #[derive(Debug, Default)]
 pub(super) struct Topology {
-    topics: HashMap<TopicName, Known>,
+    topics: ByName<Known>,
 }
 
 #[derive(Debug)]
@@ -40,8 +41,8 @@ impl Topology {
     pub(super) fn learn(&mut self, name: &TopicName, row: &Result<Topic, RowError>, now: Instant) {
         match row {
             Ok(topic) => {
-                let partitions = topic.partitions.iter().map(|&(partition, _)| partition).collect();
-                let known = Known { topic: topic.clone(), partitions, read_at: now, used_at: now, doubtful: false };
+                let (topic, partitions) = (topic.clone(), topic.numbers());
+                let known = Known { topic, partitions, read_at: now, used_at: now, doubtful: false };
                 self.topics.insert(name.clone(), known);
             }
             Err(RowError::Gone(_) | RowError::Denied(_)) => {

@@ -38,7 +38,7 @@ pub type LedPartitions = Vec<(TopicName, ByPartition<Option<LeaderEpoch>>)>;
 pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
 
 /// Which end of the log to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LogPosition {
     /// The first offset that is still there.
     Start,

@@ -1,11 +1,10 @@
 //! What consumer groups committed.
 
-use std::collections::HashMap;
-
 use tokio::time::Instant;
 
 use super::Asking;
-use super::coordinators::{OfGroup, Question};
+use super::answers::in_order_of;
+use super::coordinators::{Answers, OfGroup, Question};
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{OffsetFetch, Row};
@@ -28,25 +27,19 @@ impl Question for Committed {
         connection: &LoggedIn,
         asked: &[GroupAsk],
         until: Instant,
-    ) -> Result<Vec<(GroupId, Result<ProgressRows, RowError>)>, RowError> {
+    ) -> Result<Answers<ProgressRows>, RowError> {
         let batches = connection.version::<OffsetFetch<'_>>().is_ok_and(|version| version >= OffsetFetch::BATCHES_FROM);
         let size = if batches { asked.len().max(1) } else { 1 };
         let requests: Vec<_> = asked.chunks(size).map(|groups| OffsetFetch { groups }).collect();
-        let fetched = asking.ask_each(connection, Self::API, &requests, until).await?;
-        let partitions = of_groups(asked);
-        let rows = fetched.into_iter().flatten().filter_map(|(group, offsets)| {
-            let asked = partitions.get(&group)?;
-            let row = |row: Row<Progress>| row.map_err(row_error);
-            let offsets = offsets.map_err(row_error);
-            Some((group, offsets.map(|offsets| rows(offsets, asked, row, missing))))
-        });
-        Ok(rows.collect())
+        let fetched = asking.ask_each(connection, Self::API, &requests, until).await?.into_iter().flatten().collect();
+        let row = |row: Row<Progress>| row.map_err(row_error);
+        let answer = |(asked, offsets): (&GroupAsk, Option<Row<_>>)| {
+            let offsets = offsets?.map_err(row_error);
+            Some(offsets.map(|offsets| rows(offsets, &asked.partitions, row, missing)))
+        };
+        let fetched = in_order_of(asked.iter().map(GroupAsk::group), fetched);
+        Ok(asked.iter().zip(fetched).map(answer).collect())
     }
-}
-
-/// What was asked of each group.
-pub(super) fn of_groups(asked: &[GroupAsk]) -> HashMap<&GroupId, &PartitionsAsk> {
-    asked.iter().map(|GroupAsk { group, partitions }| (group, partitions)).collect()
 }
 
 impl OfGroup for GroupAsk {

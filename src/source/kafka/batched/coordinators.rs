@@ -56,7 +56,8 @@ pub(super) trait OfGroup: Send + Sync + 'static {
     fn weight(&self) -> usize;
 }
 
-type Answers<V> = Vec<(GroupId, Result<V, RowError>)>;
+/// One for each that was asked about, in their order; `None` where there is none.
+pub(super) type Answers<V> = Vec<Option<Result<V, RowError>>>;
 type Asked<Q> = Vec<<Q as Question>::Of>;
 
 /// One round of a question.
@@ -166,14 +167,15 @@ impl<Q: Question> Round<Q> {
             let connection = self.asking.connection(broker, Q::API, self.until).await?;
             Q::ask(&self.asking, &connection, &asked, self.until).await
         };
-        let (mut answers, general) = match answers.await {
-            Ok(answers) => (answers.into_iter().collect(), RowError::Broker("the group is not in the answer".into())),
-            Err(error) => (HashMap::new(), error),
+        let (answers, general) = match answers.await {
+            Ok(answers) => (answers, RowError::Broker("the group is not in the answer".into())),
+            Err(error) => (Vec::new(), error),
         };
+        let mut answers = answers.into_iter();
         let mut again = Vec::new();
         for of in asked {
             let group = of.group();
-            let answer = answers.remove(group).unwrap_or_else(|| Err(general.clone()));
+            let answer = answers.next().flatten().unwrap_or_else(|| Err(general.clone()));
             if let Err(RowError::Moving(_) | RowError::Unreachable(_) | RowError::Overdue(_)) = &answer {
                 let mut coordinators = self.asking.coordinators();
                 if coordinators.get(group) == Some(&broker) {

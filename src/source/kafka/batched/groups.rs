@@ -3,7 +3,8 @@
 use tokio::time::Instant;
 
 use super::Asking;
-use super::coordinators::{OfGroup, Question};
+use super::answers::in_order_of;
+use super::coordinators::{Answers, OfGroup, Question};
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{
@@ -38,7 +39,7 @@ impl Question for Described {
         connection: &LoggedIn,
         asked: &[GroupId],
         until: Instant,
-    ) -> Result<Vec<(GroupId, Result<GroupState, RowError>)>, RowError> {
+    ) -> Result<Answers<GroupState>, RowError> {
         let mut absent = Vec::new();
         let mut states = Vec::with_capacity(asked.len());
         let mut sort = |described: Vec<(GroupId, Row<GroupState>)>, absent: &mut Vec<GroupId>| {
@@ -62,7 +63,7 @@ impl Question for Described {
         }
         let nowhere = GroupState { group_type: None, state: DEAD.to_owned(), members: Vec::new() };
         states.extend(absent.into_iter().map(|group| (group, Ok(nowhere.clone()))));
-        Ok(states)
+        Ok(in_order_of(asked.iter(), states))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A cluster, asked in batches: one request to each broker says everything that a round wants of it.
 
+mod answers;
 mod committed;
 mod coordinators;
 mod groups;
@@ -8,7 +9,6 @@ mod row_error;
 mod share;
 mod topics;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use self::coordinators::Question;
 use self::row_error::unanswered;
 use super::brokers::{Brokers, bootstrap_address};
 use super::dial::{Dialer, LoggedIn};
+use super::model::ByName;
 use super::protocol::{OauthToken, Request};
 use super::transport::{
     Broker, BrokerId, ClusterTransport, GroupAsk, GroupId, GroupState, LedPartitions, LogPosition, OffsetRows,
@@ -44,7 +45,7 @@ pub struct Batched(Arc<Asking>);
 struct Asking {
     brokers: Brokers,
     /// The coordinators of groups, as last heard of.
-    coordinators: Mutex<HashMap<GroupId, BrokerId>>,
+    coordinators: Mutex<ByName<BrokerId>>,
     metrics: UpstreamMetrics,
 }
 
@@ -106,7 +107,7 @@ impl Batched {
 }
 
 impl Asking {
-    fn coordinators(&self) -> MutexGuard<'_, HashMap<GroupId, BrokerId>> {
+    fn coordinators(&self) -> MutexGuard<'_, ByName<BrokerId>> {
         self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,6 +1,5 @@
 //! One end of the log, for the partitions of one leader.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -10,7 +9,7 @@ use super::Asking;
 use super::row_error::row_error;
 use crate::source::kafka::protocol::{Isolation, ListOffsets, OffsetAt, Row};
 use crate::source::kafka::transport::{
-    BrokerId, LedPartitions, LogPosition, OffsetAndEpoch, OffsetRows, RowError, TopicName,
+    BrokerId, ByPartition, LedPartitions, LogPosition, OffsetAndEpoch, OffsetRows, RowError,
 };
 use crate::telemetry::UpstreamApi;
 
@@ -49,22 +48,13 @@ async fn once(asking: &Asking, leader: BrokerId, asked: LedPartitions, at: LogPo
         Err(error) => (Vec::new(), error),
         Ok(came) => (came, RowError::Broker("the partition is not in the answer".into())),
     };
-    let came = in_order_of(&asked, came);
-    let rows = asked.into_iter().zip(came).map(|((topic, partitions), came)| {
+    let mut came = came.into_iter();
+    let rows = asked.into_iter().map(|(topic, partitions)| {
+        let came: ByPartition<_> = came.next().unwrap_or_default();
         let asked = partitions.as_slice().iter().map(|(partition, _)| partition);
         (topic, came.each_of(asked, |offset| offset.map_or_else(|| Err(missing.clone()), row)))
     });
     rows.collect()
-}
-
-/// What came of each topic that was asked for.
-fn in_order_of<A, V: Default>(asked: &[(TopicName, A)], came: Vec<(TopicName, V)>) -> Vec<V> {
-    let names = asked.iter().map(|(name, _)| name);
-    if came.iter().map(|(name, _)| name).eq(names.clone()) {
-        return came.into_iter().map(|(_, value)| value).collect();
-    }
-    let mut came: HashMap<_, _> = came.into_iter().collect();
-    names.map(|name| came.remove(name).unwrap_or_default()).collect()
 }
 
 fn row(offset: Row<Option<OffsetAndEpoch>>) -> Result<OffsetAndEpoch, RowError> {

@@ -3,12 +3,13 @@
 use tokio::time::Instant;
 
 use super::Asking;
-use super::committed::{missing, of_groups, rows};
-use super::coordinators::Question;
+use super::answers::in_order_of;
+use super::committed::{missing, rows};
+use super::coordinators::{Answers, OfGroup as _, Question};
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{DescribeShareGroupOffsets, Request as _, Row, ShareOffset};
-use crate::source::kafka::transport::{ByTopic, GroupAsk, GroupId, PartitionsAsk, Progress, ProgressRows, RowError};
+use crate::source::kafka::transport::{ByTopic, GroupAsk, PartitionsAsk, Progress, ProgressRows, RowError};
 use crate::telemetry::UpstreamApi;
 
 /// The question.
@@ -25,7 +26,7 @@ impl Question for ShareGroups {
         connection: &LoggedIn,
         asked: &[GroupAsk],
         until: Instant,
-    ) -> Result<Vec<(GroupId, Result<ProgressRows, RowError>)>, RowError> {
+    ) -> Result<Answers<ProgressRows>, RowError> {
         if connection.version::<DescribeShareGroupOffsets<'_>>().is_err() {
             let name = DescribeShareGroupOffsets::NAME;
             let why = format!("{}: {name} 1 is unknown: the lag of share groups needs Kafka 4.2", connection.address);
@@ -33,13 +34,11 @@ impl Question for ShareGroups {
         }
         let request = DescribeShareGroupOffsets { groups: asked };
         let described = asking.ask(connection, Self::API, &request, until).await?;
-        let partitions = of_groups(asked);
-        let rows = described.into_iter().filter_map(|(group, offsets)| {
-            let asked = partitions.get(&group)?;
-            let rows = offsets.map_err(row_error).map(|offsets| progress(offsets, asked));
-            Some((group, rows))
-        });
-        Ok(rows.collect())
+        let answer = |(asked, offsets): (&GroupAsk, Option<Row<_>>)| {
+            Some(offsets?.map_err(row_error).map(|offsets| progress(offsets, &asked.partitions)))
+        };
+        let described = in_order_of(asked.iter().map(GroupAsk::group), described);
+        Ok(asked.iter().zip(described).map(answer).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ends of logs.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ impl Request for ListOffsets<'_> {
     /// Before version 2 there was one isolation.
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: i16 = 6;
-    /// The offsets that there are, and for [`OffsetAt::Latest`] the leaders' epochs.
-    type Answer = Vec<(TopicName, ByPartition<Row<Option<OffsetAndEpoch>>>)>;
+    /// The offsets that there are, and for [`OffsetAt::Latest`] the leaders' epochs; of each topic that was asked for, in their order.
+    type Answer = Vec<ByPartition<Row<Option<OffsetAndEpoch>>>>;
 
     fn write(&self, version: i16, to: &mut Writer) {
         const NO_REPLICA: i32 = -1;
@@ -76,11 +77,12 @@ impl Request for ListOffsets<'_> {
 
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
-        // most brokers keep the order in which they are asked
-        let mut asked = self.topics.iter().map(|(topic, _)| topic);
-        let topics = from.list(|from| {
-            let name = from.text()?;
-            let topic = asked.next().filter(|asked| ***asked == *name).cloned().unwrap_or_else(|| name.into());
+        let mut topics = vec![ByPartition::default(); self.topics.len()];
+        // brokers answer in an order of their own
+        let places: HashMap<_, _, foldhash::fast::RandomState> =
+            self.topics.iter().enumerate().map(|(place, (topic, _))| (&**topic, place)).collect();
+        from.list(|from| {
+            let place = places.get(from.text()?);
             let partitions = from.list(|from| {
                 let (partition, error) = (from.partition()?, ErrorCode(from.i16()?));
                 let (_timestamp, offset) = (from.i64()?, Offset::from_wire(from.i64()?));
@@ -89,7 +91,11 @@ impl Request for ListOffsets<'_> {
                 Ok((partition, error.or(offset.map(|offset| OffsetAndEpoch { offset, epoch }))))
             })?;
             from.tags()?;
-            Ok((topic, partitions.into_iter().collect()))
+            // a topic that was not asked for says nothing
+            if let Some(of_topic) = place.and_then(|place| topics.get_mut(*place)) {
+                *of_topic = partitions.into_iter().collect();
+            }
+            Ok(())
         })?;
         from.tags()?;
         Ok(topics)

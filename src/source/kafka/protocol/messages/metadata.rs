@@ -72,7 +72,7 @@ fn topic(version: i16, from: &mut Reader<'_>) -> Result<(TopicName, Row<Topic>),
     let (error, name) = (ErrorCode(from.i16()?), TopicName::from(from.nullable_text()?.unwrap_or_default()));
     let id = if version >= 10 { from.uuid()? } else { 0 };
     let _internal = from.flag()?;
-    let mut partitions = from.list(|from| {
+    let partitions = from.list(|from| {
         let (_error, partition, leader) = (from.i16()?, from.partition()?, from.i32()?);
         let epoch = if version >= 7 { from.epoch()? } else { None };
         // replicas, those in sync, those that are offline
@@ -86,6 +86,6 @@ fn topic(version: i16, from: &mut Reader<'_>) -> Result<(TopicName, Row<Topic>),
         from.i32()?;
     }
     from.tags()?;
-    partitions.sort_unstable_by_key(|(partition, _)| *partition);
+    let partitions = partitions.into_iter().collect();
     Ok((name, error.or(Topic { id: (id != 0).then_some(TopicId(id)), partitions })))
 }

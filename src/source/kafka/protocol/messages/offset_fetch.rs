@@ -18,6 +18,9 @@ pub struct OffsetFetch<'a> {
 /// How far a group has come.
 pub(super) type GroupRows<V> = Vec<(GroupId, Row<ByTopic<Row<V>>>)>;
 
+/// Names of topics by their ids.
+type Names<'a> = HashMap<u128, &'a TopicName, foldhash::fast::RandomState>;
+
 impl OffsetFetch<'_> {
     /// From this version on one request asks for many groups (KIP-709).
     pub const BATCHES_FROM: i16 = 8;
@@ -28,7 +31,7 @@ impl OffsetFetch<'_> {
         self.groups.iter().filter_map(|group| group.partitions.named()).flatten()
     }
 
-    fn names(&self) -> HashMap<u128, &TopicName> {
+    fn names(&self) -> Names<'_> {
         self.topics().filter_map(|topic| Some((topic.id?.0, &topic.name))).collect()
     }
 }
@@ -85,7 +88,7 @@ impl Request for OffsetFetch<'_> {
         if version >= 3 {
             from.i32()?;
         }
-        let names = if version >= Self::TOPIC_IDS_FROM { self.names() } else { HashMap::new() };
+        let names = if version >= Self::TOPIC_IDS_FROM { self.names() } else { Names::default() };
         let groups = if version >= Self::BATCHES_FROM {
             // brokers keep the order in which they are asked
             let mut asked = self.groups.iter().map(|asked| &asked.group);
@@ -106,11 +109,7 @@ impl Request for OffsetFetch<'_> {
     }
 }
 
-fn offsets(
-    version: i16,
-    names: &HashMap<u128, &TopicName>,
-    from: &mut Reader<'_>,
-) -> Result<ByTopic<Row<Progress>>, Malformed> {
+fn offsets(version: i16, names: &Names<'_>, from: &mut Reader<'_>) -> Result<ByTopic<Row<Progress>>, Malformed> {
     let topics = from.list(|from| {
         let topic = if version >= OffsetFetch::TOPIC_IDS_FROM {
             names.get(&from.uuid()?).map(|name| TopicName::clone(name))
@@ -127,8 +126,8 @@ fn offsets(
             Ok((partition, progress))
         })?;
         from.tags()?;
-        // a topic that was not asked for says nothing
-        Ok(topic.map(|topic| (topic, partitions.into_iter().collect())))
+        Ok((topic, partitions.into_iter().collect()))
     })?;
-    Ok(topics.into_iter().flatten().collect())
+    // a topic that was not asked for says nothing
+    Ok(topics.into_iter().filter_map(|(topic, partitions)| Some((topic?, partitions))).collect())
 }
