@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing::Level;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 use super::Traces;
 use super::one_line::OneLine;
@@ -23,7 +24,7 @@ pub enum LogFormat {
 
 /// What is logged, for whoever wants to change it.
 #[derive(Clone, Debug)]
-pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+pub struct LogFilter(reload::Handle<Targets, Registry>);
 
 /// Starts logging for the whole process, and what makes spans for traces.
 ///
@@ -45,11 +46,11 @@ pub fn init(filter: &str, format: LogFormat, traces: Option<&Traces>) -> Result<
     Ok(LogFilter(handle))
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, String> {
+fn parse(filter: &str) -> Result<Targets, String> {
     if filter.trim().is_empty() {
         return Err("a log filter must not be empty; a level such as info is one".to_owned());
     }
-    EnvFilter::try_new(filter).map_err(|error| format!("log filter \"{filter}\": {error}"))
+    filter.parse().map_err(|error| format!("log filter \"{filter}\": {error}"))
 }
 
 impl LogFilter {

@@ -12,7 +12,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::job::{Job, JobTopic};
-use super::log_ends::{Ends, Taken, TopicEnds};
+use super::log_ends::{Ends, SeenLog, TopicEnds};
 use super::topics::{Refused, Topics};
 use super::transport::{
     BrokerId, ByPartition, ClusterTransport, LedPartitions, LogPosition, OffsetRows, RowError, Topic, TopicPartitions,
@@ -94,7 +94,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
                 if row.is_err() {
                     self.topics.topology().doubt(&topic);
                 }
-                if ends.take(partition, position, row) == Taken::IsAnotherLog {
+                if ends.take(partition, position, row) == SeenLog::Another {
                     self.topics.log_starts().remove(&topic, partition);
                 }
             }
@@ -163,7 +163,7 @@ fn ask_about(
             }
             let Some(leader) = leader else {
                 let no_leader = || RowError::Leaderless("the cluster names no leader of the partition".into());
-                let _: Taken =
+                let _: SeenLog =
                     ends.take(partition, at, Err(refused.get(&selected.name).cloned().unwrap_or_else(no_leader)));
                 all_led = false;
                 continue;

@@ -245,7 +245,7 @@ mod tests {
 
     use super::*;
     use crate::lag::{PartitionId, SourceErrorKind};
-    use crate::source::kafka::log_ends::{Taken, TopicEnds};
+    use crate::source::kafka::log_ends::{SeenLog, TopicEnds};
     use crate::source::kafka::transport::{ByPartition, LeaderEpoch};
     use crate::trigger::Trigger;
 
@@ -272,7 +272,7 @@ mod tests {
         let mut ends = TopicEnds::default();
         ends.add(&[PartitionId(0)], |_| Some(at(0, None)));
         if let Some(end) = end {
-            let _: Taken = ends.take(PartitionId(0), LogPosition::End, Ok(end));
+            let _: SeenLog = ends.take(PartitionId(0), LogPosition::End, Ok(end));
         }
         Ends::from_iter([("t".into(), ends)])
     }

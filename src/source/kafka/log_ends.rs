@@ -24,13 +24,13 @@ pub(super) struct PartitionEnds {
     stable_end: Option<Box<End>>,
 }
 
-/// What an answer shows.
+/// Which log an answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// Nothing more.
-    AsItIs,
-    /// The log has become another one than that whose start was known.
-    IsAnotherLog,
+pub(super) enum SeenLog {
+    /// The one that was known, as far as can be seen.
+    Same,
+    /// Another one: it ends before the start that was known.
+    Another,
 }
 
 /// One end of a log.
@@ -90,17 +90,16 @@ impl TopicEnds {
         ask
     }
 
-    /// Takes an answer. One of the new leader is not undone by a late error of the old one. A start that was known before and lies behind the
-    /// end is forgotten.
+    /// Takes an answer. One of the new leader is not undone by a late error of the old one, and the start of another log is forgotten.
     pub(super) fn take(
         &mut self,
         partition: PartitionId,
         at: LogPosition,
         row: Result<OffsetAndEpoch, RowError>,
-    ) -> Taken {
-        let Some(ends) = self.partitions.get_mut(&partition) else { return Taken::AsItIs };
-        let contradicts = at != LogPosition::Start && row.as_ref().is_ok_and(|end| ends.contradict(*end));
-        if contradicts {
+    ) -> SeenLog {
+        let Some(ends) = self.partitions.get_mut(&partition) else { return SeenLog::Same };
+        let another = at != LogPosition::Start && row.as_ref().is_ok_and(|end| ends.is_another_log(*end));
+        if another {
             ends.start = End::default();
         }
         let end = ends.at_mut(at);
@@ -108,7 +107,7 @@ impl TopicEnds {
         if row.is_ok() || !end.is_good() {
             end.row = Some(row);
         }
-        if contradicts { Taken::IsAnotherLog } else { Taken::AsItIs }
+        if another { SeenLog::Another } else { SeenLog::Same }
     }
 }
 
@@ -122,8 +121,8 @@ impl PartitionEnds {
         }
     }
 
-    /// Whether the start was known before and lies behind this end: the log has become another one.
-    fn contradict(&self, end: OffsetAndEpoch) -> bool {
+    /// Whether the start was known before and lies behind this end.
+    fn is_another_log(&self, end: OffsetAndEpoch) -> bool {
         self.start.asked.is_none() && matches!(self.start.row, Some(Ok(start)) if start.offset > end.offset)
     }
 
@@ -168,7 +167,7 @@ mod tests {
         assert!(!ends.ask(PARTITION, position, leader(2)));
         assert!(ends.are_awaited());
         for row in [Ok(at(7)), Err(RowError::Overdue("late".into()))] {
-            assert_eq!(ends.take(PARTITION, position, row), Taken::AsItIs);
+            assert_eq!(ends.take(PARTITION, position, row), SeenLog::Same);
         }
         assert_eq!(row(&ends, position), Some(Ok(at(7))));
         assert!(!ends.are_awaited());
