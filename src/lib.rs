@@ -8,6 +8,7 @@ pub mod cli;
 pub mod keda;
 pub mod lag;
 pub mod limits;
+pub mod network;
 pub mod page;
 pub mod probe;
 pub mod recording;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::network::Duplex;
 use crate::source::kafka::protocol::{ApiKey, Closed, Connection, ErrorCode, RequestError, SaslHandshake};
-use crate::source::network::Duplex;
 
 const WITHIN: Duration = Duration::from_secs(5);
 const CLIENT_ID: &str = "keda-stream-scaler-doctor";

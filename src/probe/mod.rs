@@ -11,7 +11,7 @@ pub mod tls;
 use self::aws::AwsProbe;
 use self::kafka::KafkaProbe;
 use crate::lag::SourceError;
-pub use crate::source::certificate::Certificate;
+pub use crate::network::certificate::Certificate;
 use crate::tenancy::{Admission, Backend, Connections, Service};
 use crate::trigger::SourceRef;
 

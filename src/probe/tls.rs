@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::source::certificate::{Certificate, distinguished_name};
+use crate::network::certificate::{Certificate, distinguished_name};
+use crate::network::server_tls::Verifier;
+pub use crate::network::server_tls::{Distrust, HandshakeError};
 use crate::source::kafka::{private_key, system_roots};
-use crate::source::server_tls::Verifier;
-pub use crate::source::server_tls::{Distrust, HandshakeError};
 use crate::trigger::{ClientIdentity, Tls};
 
 /// A handshake that takes longer does not come to an end.

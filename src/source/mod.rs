@@ -3,10 +3,7 @@
 //! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
 pub(crate) mod aws;
-pub(crate) mod certificate;
 pub mod kafka;
-pub mod network;
-pub(crate) mod server_tls;
 mod shared;
 
 use std::collections::HashMap;

@@ -8,12 +8,12 @@ use super::leases;
 use super::network::{handshake_remedy, look_up, now, presented, reach};
 use super::report::{Checkup, Finding, Looked, Step, StepName, look, said};
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::network::Address;
 use crate::probe::aws::{
     AwsProbe, CallError, Calls, Identity, Place, Right, ServiceName, UnknownIdentity, clock_ahead, policy,
     right_to_assume, rights_for,
 };
 use crate::probe::tls::{Terms, handshake};
-use crate::source::network::Address;
 use crate::trigger::SourceRef;
 
 /// AWS takes a signature for five minutes.

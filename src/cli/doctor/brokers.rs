@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::network::{handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Finding, Looked, Step, StepName, look};
+use crate::network::{Address, Connected, Duplex, connect};
 use crate::probe::kafka::KafkaProbe;
 use crate::probe::listener::{Listener, ListenerError, Login};
 use crate::probe::tls::{HandshakeError, Presented, Session, Terms, first_certificate, handshake};
-use crate::source::network::{Address, Connected, Duplex, connect};
 
 /// KEDA's and a connection's words for the mechanisms, in Kafka's own.
 const MECHANISMS: [(&str, &str); 5] = [

@@ -11,11 +11,11 @@ use super::brokers::{Asking, USUAL_PORT, reach_broker};
 use super::network::{look_up, now, presented};
 use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said};
 use crate::lag::SourceErrorKind;
+use crate::network::Address;
 use crate::probe::aws::rights_on_msk;
 use crate::probe::kafka::{Client, Group, KafkaProbe};
 use crate::probe::tls::{Terms, first_certificate, handshake};
 use crate::source::kafka::transport::{Broker, Topic};
-use crate::source::network::Address;
 use crate::trigger::{AbsentTopics, KafkaSource, TopicSelection};
 
 const AFTER_LOGIN: [StepName; 3] = [StepName::Advertised, StepName::Topic, StepName::Group];

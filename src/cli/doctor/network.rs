@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::report::{Finding, Looked};
+use crate::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
 use crate::probe::Certificate;
 use crate::probe::tls::{Distrust, HandshakeError, Presented, Terms, handshake};
-use crate::source::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
 
 /// A certificate that ends sooner is about to be forgotten.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);

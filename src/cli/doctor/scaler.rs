@@ -17,8 +17,8 @@ use super::report::{Checkup, Finding, Looked, StepName};
 use crate::cli::manifest::{TriggerKind, TriggerText};
 use crate::keda::proto::external_scaler_client::ExternalScalerClient;
 use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
+use crate::network::Address;
 use crate::probe::tls::{Terms, authorities, handshake};
-use crate::source::network::Address;
 use crate::trigger::{ClientIdentity, Secret};
 
 /// KEDA itself gives a call no more than a few seconds.

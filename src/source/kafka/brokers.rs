@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::dial::{DialError, Dialer, LoggedIn};
 use super::protocol::Connection;
 use super::transport::{Broker, BrokerId, RowError};
-use crate::source::network::Address;
+use crate::network::Address;
 use crate::source::shared::Shared;
 
 /// Kafka's port, where a bootstrap server has none.

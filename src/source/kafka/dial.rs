@@ -13,8 +13,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::protocol::{Closed, Connection, Login, LoginError, OauthToken, RequestError, ScramHash};
 use super::tls::{UnusableTls, client_config};
-use crate::source::network::{Address, Unconnected, Unresolved, connect_to_any, resolve};
-use crate::source::server_tls::HandshakeError;
+use crate::network::server_tls::HandshakeError;
+use crate::network::{Address, Unconnected, Unresolved, connect_to_any, resolve};
 use crate::source::shared::Panicked;
 use crate::tenancy::{OUT_OF_REACH, Reach};
 use crate::trigger::{KafkaSecurity, Sasl, Tls};

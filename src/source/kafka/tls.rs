@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::client::system_roots;
-use crate::source::server_tls::Verifier;
+use crate::network::server_tls::Verifier;
 use crate::trigger::{CertificateVerification, ClientIdentity, Tls};
 
 /// What the keys of PKCS#8 that have a password are called in PEM.

@@ -29,7 +29,7 @@ use super::transport::{
     ProgressRows, RowError, Rows, TopicRows, TopicsAsk,
 };
 use crate::lag::{SourceError, SourceErrorKind};
-use crate::source::network::Address;
+use crate::network::Address;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::tenancy::Reach;
 use crate::trigger::{GroupType, KafkaSecurity, Sasl};

@@ -1,4 +1,7 @@
-//! Names and connections.
+//! The way to servers: names, connections, TLS.
+
+pub(crate) mod certificate;
+pub(crate) mod server_tls;
 
 use std::fmt;
 use std::net::SocketAddr;
