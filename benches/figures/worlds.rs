@@ -4,8 +4,9 @@ use crate::table::{Goal, Table};
 use crate::world::policies::{AgeValue, LagThreshold, Law, Policy, Seen};
 use crate::world::scenario::Scenario;
 use crate::world::scenarios::{
-    backlog, constant, downstream, hopeless, hot, hot_pair, neighbours, noisy, one_short, pause, ramp, rare_commits,
-    short_window, slow_start, slowdown, spikes, step, stuck, useless_consumers,
+    backlog, chain, constant, downstream, free_chain, hopeless, hot, hot_pair, neighbours, nightly, noisy, one_short,
+    pause, ramp, rare_commits, shared_database, short_window, slow_records, slow_start, slowdown, spikes, step, stuck,
+    useless_consumers,
 };
 use crate::world::{Outcome, live};
 
@@ -20,7 +21,7 @@ const BUDGET: f64 = 1.1;
 /// Half of the objective.
 const AGE: f64 = 30.0;
 
-const WORLDS: [fn() -> Scenario; 19] = [
+const WORLDS: [fn() -> Scenario; 24] = [
     constant,
     step,
     ramp,
@@ -40,6 +41,11 @@ const WORLDS: [fn() -> Scenario; 19] = [
     hot_pair,
     short_window,
     useless_consumers,
+    chain,
+    free_chain,
+    slow_records,
+    shared_database,
+    nightly,
 ];
 
 /// Every world with every policy.

@@ -118,13 +118,24 @@ pub enum Pace {
         /// Replicas go down to the highest recommendation of so long.
         down_window: Duration,
     },
-    /// With `spec.behavior`, and its default policies: `normalizeDesiredReplicasWithBehaviors`.
+    /// With `spec.behavior`, and the default policies of scaling down: `normalizeDesiredReplicasWithBehaviors`.
     Behavior {
+        /// `scaleUp.policies`
+        scale_up: ScaleUp,
         /// `scaleUp.stabilizationWindowSeconds`
         up_window: Duration,
         /// `scaleDown.stabilizationWindowSeconds`
         down_window: Duration,
     },
+}
+
+/// How many replicas are added in 15 s at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaleUp {
+    /// No `policies`: four, or as many as there are, whichever is more.
+    Default,
+    /// One policy, `type: Pods` with `periodSeconds: 15`.
+    Pods(u32),
 }
 
 /// What an HPA was told.
@@ -180,8 +191,9 @@ impl HorizontalPodAutoscaler {
         let recommended = replicas_for(value, target, replicas, tolerance);
         match pace {
             Pace::Plain { down_window } => self.plain(now, recommended, spec, down_window),
-            Pace::Behavior { up_window, down_window } => {
-                self.with_behavior(now, recommended, spec, up_window, down_window)
+            Pace::Behavior { scale_up, up_window, down_window } => {
+                let stabilized = self.stabilize(now, recommended, spec, up_window, down_window);
+                self.limit_by(scale_up, now, stabilized, spec)
             }
         }
     }
@@ -195,8 +207,8 @@ impl HorizontalPodAutoscaler {
         highest.min(limit).max(self.rules.min_replicas)
     }
 
-    /// `stabilizeRecommendationWithBehaviors`, then `convertDesiredReplicasWithBehaviorRate`.
-    fn with_behavior(&mut self, now: Moment, recommended: u32, spec: u32, up: Duration, down: Duration) -> u32 {
+    /// `stabilizeRecommendationWithBehaviors`
+    fn stabilize(&mut self, now: Moment, recommended: u32, spec: u32, up: Duration, down: Duration) -> u32 {
         let recent = |window| {
             let within = self.recommendations.iter().filter(move |(at, _)| now.since(*at) < window);
             within.map(|(_, replicas)| *replicas).chain([recommended])
@@ -205,10 +217,14 @@ impl HorizontalPodAutoscaler {
         let highest = recent(down).max().unwrap_or(recommended);
         self.recommendations.retain(|(at, _)| now.since(*at) <= up.max(down));
         self.recommendations.push((now, recommended));
-        let stabilized = spec.max(lowest).min(highest);
+        spec.max(lowest).min(highest)
+    }
+
+    /// `convertDesiredReplicasWithBehaviorRate`
+    fn limit_by(&mut self, scale_up: ScaleUp, now: Moment, stabilized: u32, spec: u32) -> u32 {
         let Rules { min_replicas, max_replicas, .. } = self.rules;
         if stabilized > spec {
-            let wanted = stabilized.min(self.up_limit(now, spec)).min(max_replicas);
+            let wanted = stabilized.min(self.up_limit(scale_up, now, spec)).min(max_replicas);
             self.added.push((now, wanted - spec));
             return wanted;
         }
@@ -220,10 +236,14 @@ impl HorizontalPodAutoscaler {
         wanted
     }
 
-    /// `calculateScaleUpLimitWithScalingRules` for the default policies; never below what there is.
-    fn up_limit(&mut self, now: Moment, spec: u32) -> u32 {
+    /// `calculateScaleUpLimitWithScalingRules`; never below what there is.
+    fn up_limit(&mut self, scale_up: ScaleUp, now: Moment, spec: u32) -> u32 {
         let at_beginning = (spec + in_period(&mut self.taken, now)).saturating_sub(in_period(&mut self.added, now));
-        (at_beginning + POLICY_PODS).max(POLICY_FACTOR * at_beginning).max(spec)
+        let limit = match scale_up {
+            ScaleUp::Default => (at_beginning + POLICY_PODS).max(POLICY_FACTOR * at_beginning),
+            ScaleUp::Pods(pods) => at_beginning.saturating_add(pods),
+        };
+        limit.max(spec)
     }
 }
 

@@ -3,13 +3,17 @@
 //! Each test lives through one world several times, and bounds what came of it. A bound leaves room for another rounding or another
 //! generator, and none for a law that has become noticeably worse.
 
+use std::time::Duration;
+
+use keda_stream_scaler::lag::flow::count;
 use keda_stream_scaler::scaling::hpa::Target;
 
 use crate::support::world::policies::{AgeValue, LagThreshold, Law, Policy, Seen};
-use crate::support::world::scenario::{Noise, Scenario};
+use crate::support::world::scenario::{Noise, Periods, Rebalance, Scenario};
 use crate::support::world::scenarios::{
-    backlog, constant, downstream, hopeless, hot, hot_pair, neighbours, noisy, one_short, pause, ramp, rare_commits,
-    short_window, slow_start, slowdown, spikes, step, stuck, useless_consumers,
+    backlog, chain, constant, downstream, free_chain, hopeless, hot, hot_pair, neighbours, nightly, noisy, one_short,
+    pause, ramp, rare_commits, shared_database, short_window, slow_records, slow_start, slowdown, spikes, step, stuck,
+    useless_consumers,
 };
 use crate::support::world::{Outcome, View, live};
 
@@ -148,6 +152,37 @@ fn rare_commits_do_not_look_like_a_backlog() {
 #[test]
 fn a_step_within_the_tolerance_of_the_hpa_is_taken() {
     offsets(&one_short(), 1.5, 1.8, 3.0);
+}
+
+/// L1: between the two phases of a cooperative rebalance the partitions that move have no owner. That was taken for a lack of consumers,
+/// and for a mistaken scale-down.
+#[test]
+fn a_rebalance_in_two_phases_is_no_lack_of_consumers() {
+    for world in [chain(), free_chain(), slowdown(), Scenario { window: Duration::from_secs(60), ..step() }] {
+        let world = Scenario { periods: Periods { sampled: 5, ..world.periods }, ..world };
+        for seconds in [2, 4, 8] {
+            let with = |rebalance| law(&Scenario { rebalance, ..world.clone() }, Seen::Offsets);
+            let (one, two) = (with(Rebalance::AllStop(seconds)), with(Rebalance::MovedAreUnowned(seconds)));
+            // a partition that moves once more is read even later
+            let as_good = two.oldest <= one.oldest + count(seconds) && two.cost <= 1.03 * one.cost;
+            assert!(as_good, "{} in {seconds} s: two phases {two:?}, one {one:?}", world.name);
+        }
+    }
+}
+
+#[test]
+fn records_that_take_long_are_in_time() {
+    offsets(&slow_records(), 0.5, 1.45, 12.0);
+}
+
+#[test]
+fn consumers_that_slow_each_other_down_are_not_added_without_end() {
+    offsets(&shared_database(), 1.5, 2.1, 7.0);
+}
+
+#[test]
+fn a_nightly_batch_is_in_time() {
+    offsets(&nightly(), 0.5, 1.75, 9.0);
 }
 
 // === kilobytes known ===

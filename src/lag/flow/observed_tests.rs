@@ -105,6 +105,27 @@ fn the_backlog_is_counted_by_the_same_rules_as_the_lag() {
     assert_eq!(backlogs(Course::new(earliest).read(&observation)), [90.0, 60.0, 60.0]);
 }
 
+/// L1: a cooperative group is stable between the two phases of a rebalance, and partitions that move have no owner.
+#[test]
+fn until_all_partitions_have_an_owner_again_those_of_before_count() {
+    let of = |flow: &Flow| (0..4).map(|place| flow.owners().of(place)).collect::<Vec<_>>();
+    let mut course = Course::new(kafka(&[]));
+    let before = [0, 0, 1, 1].map(Some);
+    assert_eq!(of(course.read(&group(settled(&["a", "b"]), &[0, 0, 1, 1].map(Some), 1))), before);
+    let between = group(settled(&["a", "b", "c"]), &[Some(0), None, Some(1), None], 1);
+    for _ in 0..6 {
+        assert_eq!(of(course.read(&between)), before);
+    }
+    // longer than a rebalance lasts: they count to those who have the fewest
+    let fewer = group(settled(&["a", "b", "c"]), &[Some(0), None, Some(0), Some(1)], 1);
+    assert_eq!(of(course.read(&fewer)), [0, 1, 0, 1].map(Some));
+    let after = group(settled(&["a", "b", "c"]), &[Some(0), Some(2), Some(1), Some(2)], 1);
+    assert_eq!(of(course.read(&after)), [0, 1, 2, 1].map(Some));
+    // who has just begun has no owners of before
+    let mut course = Course::new(kafka(&[]));
+    assert_eq!(of(course.read(&between)), [0, 0, 1, 1].map(Some));
+}
+
 #[test]
 fn while_partitions_are_given_out_those_who_had_them_count() {
     let mut course = Course::new(kafka(&[]));

@@ -29,6 +29,8 @@ const GROUP_WINDOW: f64 = 30.0;
 const MARKERS: f64 = 2.0;
 /// Fewer than this in a second is nothing.
 const NO_ARRIVALS: f64 = 1e-3;
+/// A rebalance whose second phase takes longer is none: partitions without an owner stay so.
+const LONGEST_REBALANCE: Duration = Duration::from_secs(60);
 
 /// One partition at a reading. In records, or in kilobytes where a store tells those.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +104,8 @@ pub struct OffsetFlow {
     caught_up_since: Option<Moment>,
     /// When there were fewer consumers than at the reading before.
     fewer_at: Option<Moment>,
+    /// Since when partitions have no owner although there are consumers.
+    unowned_since: Option<Moment>,
 }
 
 /// The flow of a partition.
@@ -176,7 +180,8 @@ impl OffsetFlow {
         Self {
             at: now,
             partitions,
-            owners: reading.owners,
+            unowned_since: reading.owners.leave_some().then_some(now),
+            owners: reading.owners.with_all_owned(),
             quick_arrivals: Average::default(),
             commits: Commits::new(now),
             ring: Ring::new(now),
@@ -193,7 +198,7 @@ impl OffsetFlow {
         let pasts = self.pasts(&reading.rows);
         let mut next = self.clone();
         next.at = now;
-        next.owners = reading.owners;
+        (next.owners, next.unowned_since) = self.owners_after(reading.owners, pasts.len(), now);
         next.partitions = pasts
             .iter()
             .zip(&reading.rows)
@@ -228,12 +233,29 @@ impl OffsetFlow {
         rows.iter().map(|row| by_place.get(&row.place).copied()).collect()
     }
 
+    /// Whose the partitions are, and since when some have no owner. Between the two phases of a cooperative rebalance partitions that move
+    /// have none, which is no lack of consumers: until all have one, those of before count.
+    fn owners_after(&self, read: Owners, places: usize, now: Moment) -> (Owners, Option<Moment>) {
+        if !read.leave_some() {
+            return (read, None);
+        }
+        let since = self.unowned_since.unwrap_or(now);
+        let rebalancing = now.since(since) < LONGEST_REBALANCE;
+        let known = self.owners.count() > 0 && self.partitions.len() == places;
+        let owners = if rebalancing && known { self.owners.clone() } else { read.with_all_owned() };
+        (owners, Some(since))
+    }
+
+    fn rebalancing(&self) -> bool {
+        self.unowned_since.is_some_and(|since| self.at.since(since) < LONGEST_REBALANCE)
+    }
+
     /// What was measured of one distribution of work says nothing of another.
     fn rebalance(&mut self, before: &Self, pasts: &[Option<&PartitionFlow>]) {
         let other_places = before.partitions.len() != pasts.len() || pasts.contains(&None);
         let mut pairs = pasts.iter().zip(&self.partitions);
         let back = pairs.any(|(past, new)| past.is_some_and(|past| new.position < past.position - SAME));
-        if !other_places && self.owners == before.owners && !back {
+        if !other_places && self.owners == before.owners && !back && !self.rebalancing() {
             return;
         }
         self.commits = self.commits.rebalanced(self.at);

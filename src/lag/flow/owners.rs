@@ -116,13 +116,26 @@ impl Owners {
         self.names.get(owner)
     }
 
-    /// Whether there is a place that nobody works on.
-    #[must_use]
-    pub fn leave_some(&self) -> bool {
+    /// Whether there are consumers, and places that none of them owns.
+    pub(super) fn leave_some(&self) -> bool {
         match &self.work {
-            Work::Places(of) => of.contains(&None),
-            Work::Shared => self.names.is_empty(),
+            Work::Places(of) => !self.names.is_empty() && of.contains(&None),
+            Work::Shared => false,
         }
+    }
+
+    /// The same with places that no consumer owns counted to those that own the fewest.
+    pub(super) fn with_all_owned(mut self) -> Self {
+        let Work::Places(of) = &mut self.work else { return self };
+        let mut owned = vec![0_usize; self.names.len()];
+        for owner in of.iter().flatten() {
+            owned[*owner as usize] += 1;
+        }
+        for place in of.iter_mut().filter(|owner| owner.is_none()) {
+            let Some((fewest, count)) = owned.iter_mut().enumerate().min_by_key(|(_, count)| **count) else { continue };
+            (*place, *count) = (Some(index(fewest)), *count + 1);
+        }
+        self
     }
 }
 

@@ -101,7 +101,7 @@ impl<'a> Law<'a> {
         // what one consumer cannot do of a partition, another one cannot do either
         let most = if self.places.is_some() { capacity } else { f64::INFINITY };
         let overfull = self.loads_of_consumers(&wishes, |need, _| need.min(most));
-        let fits = overfull.iter().all(|load| *load <= ROUNDING * capacity) && !self.flow.owners().leave_some();
+        let fits = overfull.iter().all(|load| *load <= ROUNDING * capacity);
         if fits { self.enough(&wishes) } else { self.too_few(&wishes) }
     }
 

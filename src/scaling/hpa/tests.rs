@@ -3,7 +3,8 @@
 use super::*;
 
 const PLAIN: Pace = Pace::Plain { down_window: DOWNSCALE_STABILIZATION };
-const BEHAVIOR: Pace = Pace::Behavior { up_window: Duration::ZERO, down_window: DOWNSCALE_STABILIZATION };
+const BEHAVIOR: Pace =
+    Pace::Behavior { scale_up: ScaleUp::Default, up_window: Duration::ZERO, down_window: DOWNSCALE_STABILIZATION };
 const EAGER: Tolerance = Tolerance { up: 0.0, down: 0.1 };
 
 fn moment(seconds: u64) -> Moment {
@@ -70,6 +71,20 @@ fn replicas_rise_by_steps() {
 }
 
 #[test]
+fn a_policy_of_pods_lets_so_many_rise_in_a_period() {
+    let pods = |pods| Pace::Behavior {
+        scale_up: ScaleUp::Pods(pods),
+        up_window: Duration::ZERO,
+        down_window: DOWNSCALE_STABILIZATION,
+    };
+    assert_eq!(consumers(pods(40)).sync(moment(0), Some(40.0), Replicas::settled(1)), 40);
+    let mut hpa = consumers(pods(3));
+    for (at, replicas) in [(0, 4), (5, 4), (15, 7)] {
+        assert_eq!(hpa.sync(moment(at), Some(40.0), Replicas::settled(if at == 0 { 1 } else { 4 })), replicas);
+    }
+}
+
+#[test]
 fn a_behavior_counts_what_was_added_and_taken_in_its_period() {
     let mut hpa = consumers(BEHAVIOR);
     assert_eq!(hpa.sync(moment(0), Some(40.0), Replicas::settled(8)), 16);
@@ -108,7 +123,7 @@ fn replicas_fall_to_the_highest_recommendation_of_the_window() {
 #[test]
 fn a_window_for_rising_waits_for_the_lowest() {
     let window = Duration::from_secs(60);
-    let mut hpa = consumers(Pace::Behavior { up_window: window, down_window: window });
+    let mut hpa = consumers(Pace::Behavior { scale_up: ScaleUp::Default, up_window: window, down_window: window });
     let settled = Replicas::settled(10);
     for sync in 0..4 {
         assert_eq!(hpa.sync(moment(15 * sync), Some(if sync == 0 { 10.0 } else { 14.0 }), settled), 10);

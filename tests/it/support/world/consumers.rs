@@ -6,7 +6,7 @@ use keda_stream_scaler::lag::flow::{Owners, count};
 
 use super::log::Partition;
 use super::random::Random;
-use super::scenario::Scenario;
+use super::scenario::{Rebalance, Scenario};
 
 /// Capacity that is left over goes to partitions that want more, so many times a second.
 const ROUNDS: usize = 3;
@@ -24,15 +24,27 @@ struct Pod {
 pub struct Consumers {
     pods: Vec<Pod>,
     next: u32,
-    /// Who has which partitions; those that came too late have none.
-    members: Vec<(u32, f64, Range<usize>)>,
+    /// The pods that got partitions: those that came too late have none.
+    members: Vec<(u32, f64)>,
+    /// Which of them each partition is to go to.
+    given: Vec<Option<usize>>,
+    /// From when each partition has its owner.
+    owned_from: Vec<usize>,
     ready: u32,
     paused_until: usize,
 }
 
 impl Consumers {
     pub fn new(scenario: &Scenario, random: &mut Random) -> Self {
-        let mut consumers = Self { pods: Vec::new(), next: 0, members: Vec::new(), ready: 0, paused_until: 0 };
+        let mut consumers = Self {
+            pods: Vec::new(),
+            next: 0,
+            members: Vec::new(),
+            given: vec![None; scenario.partitions()],
+            owned_from: vec![0; scenario.partitions()],
+            ready: 0,
+            paused_until: 0,
+        };
         consumers.scale(scenario.first, 0, scenario, random);
         for pod in &mut consumers.pods {
             pod.ready_at = 0.0;
@@ -64,27 +76,46 @@ impl Consumers {
         }
     }
 
-    /// Shares the partitions anew if other consumers are ready than before; whether that is so.
-    pub fn rebalance(&mut self, second: usize, scenario: &Scenario) -> bool {
+    /// Shares the partitions anew if other consumers are ready than before; the partitions that are given away.
+    pub fn rebalance(&mut self, second: usize, scenario: &Scenario) -> Vec<usize> {
         let ready = || self.pods.iter().filter(|pod| pod.ready_at <= count(second));
-        let helpful = ready().take(scenario.partitions());
-        let same = self.members.iter().map(|member| member.0).eq(helpful.clone().map(|pod| pod.number));
+        let members: Vec<_> = ready().take(scenario.partitions()).map(|pod| (pod.number, pod.speed)).collect();
         let number = u32::try_from(ready().count()).unwrap();
+        let same = self.members.iter().map(|member| member.0).eq(members.iter().map(|member| member.0));
         if same && number == self.ready {
-            return false;
+            return Vec::new();
         }
-        let number_of_members = helpful.clone().count();
-        let members = helpful.zip(ranges(scenario.partitions(), number_of_members));
-        self.members = members.map(|(pod, range)| (pod.number, pod.speed, range)).collect();
-        self.ready = number;
-        self.paused_until = second + scenario.rebalance;
-        true
+        let mut given = vec![None; scenario.partitions()];
+        for (member, range) in ranges(scenario.partitions(), members.len()).enumerate() {
+            given[range].fill(Some(member));
+        }
+        let pod = |members: &[(u32, f64)], member: Option<usize>| member.map(|member| members[member].0);
+        let moved = |partition: &usize| pod(&self.members, self.given[*partition]) != pod(&members, given[*partition]);
+        let moved: Vec<_> = (0..scenario.partitions()).filter(moved).collect();
+        (self.members, self.given, self.ready) = (members, given, number);
+        match scenario.rebalance {
+            Rebalance::AllStop(seconds) => {
+                self.paused_until = second + seconds;
+                (0..scenario.partitions()).collect()
+            }
+            Rebalance::MovedAreUnowned(seconds) => {
+                // who comes first has nobody to wait for
+                let seconds = if second == 0 { 0 } else { seconds };
+                for partition in &moved {
+                    self.owned_from[*partition] = second + seconds;
+                }
+                moved
+            }
+        }
     }
 
-    pub fn owners(&self) -> Owners {
-        let of =
-            self.members.iter().flat_map(|(number, _, range)| range.clone().map(|_| Some(number.to_string().into())));
-        Owners::new(of)
+    fn owner(&self, partition: usize, second: usize) -> Option<usize> {
+        self.given[partition].filter(|_| self.owned_from[partition] <= second)
+    }
+
+    pub fn owners(&self, second: usize) -> Owners {
+        let of = (0..self.given.len()).map(|partition| self.owner(partition, second));
+        Owners::new(of.map(|member| member.map(|member| self.members[member].0.to_string().into())))
     }
 
     /// A second of work.
@@ -92,11 +123,20 @@ impl Consumers {
         if second < self.paused_until || self.members.is_empty() {
             return;
         }
+        let capacity = scenario.capacity_at(second) * scenario.crowding.leaves(self.members.len());
+        let mut owned = vec![Vec::new(); self.members.len()];
+        for partition in 0..partitions.len() {
+            if let Some(member) = self.owner(partition, second) {
+                owned[member].push(partition);
+            }
+        }
         let mut taken = vec![0.0; partitions.len()];
-        for (_, speed, range) in &self.members {
+        for ((_, speed), owned) in self.members.iter().zip(&owned) {
             let wants: Vec<_> =
-                range.clone().map(|index| wanted(&partitions[index], index, second, scenario)).collect();
-            share(&wants, &mut taken[range.clone()], speed * scenario.capacity_at(second));
+                owned.iter().map(|index| wanted(&partitions[*index], *index, second, scenario)).collect();
+            for (index, records) in owned.iter().zip(share(&wants, speed * capacity)) {
+                taken[*index] = records;
+            }
         }
         let slower = (scenario.limit_at(second) / taken.iter().sum::<f64>()).min(1.0);
         for (partition, records) in partitions.iter_mut().zip(taken) {
@@ -117,21 +157,22 @@ fn ranges(partitions: usize, consumers: usize) -> impl Iterator<Item = Range<usi
 }
 
 /// Every partition gets the same, and what it does not need goes to the others.
-fn share(wants: &[f64], taken: &mut [f64], mut capacity: f64) {
+fn share(wants: &[f64], mut capacity: f64) -> Vec<f64> {
     if wants.iter().sum::<f64>() <= capacity {
-        taken.copy_from_slice(wants);
-        return;
+        return wants.to_vec();
     }
+    let mut taken = vec![0.0; wants.len()];
     for _ in 0..ROUNDS {
-        let hungry = wants.iter().zip(taken.iter()).filter(|(want, taken)| **want - **taken > NOTHING).count();
+        let hungry = wants.iter().zip(&taken).filter(|(want, taken)| **want - **taken > NOTHING).count();
         if hungry == 0 {
-            return;
+            break;
         }
         let each = capacity.max(0.0) / count(hungry);
-        for (want, taken) in wants.iter().zip(taken.iter_mut()) {
+        for (want, taken) in wants.iter().zip(&mut taken) {
             let more = (want - *taken).max(0.0).min(each);
             *taken += more;
             capacity -= more;
         }
     }
+    taken
 }

@@ -14,30 +14,27 @@ use std::time::Duration;
 use keda_stream_scaler::lag::Moment;
 use keda_stream_scaler::lag::flow::{Owners, count};
 use keda_stream_scaler::scaling::hpa::{
-    Activation, COOLDOWN, HorizontalPodAutoscaler, POLLING_INTERVAL, Pace, Replicas, Rules, SYNC_PERIOD, Tolerance,
+    Activation, COOLDOWN, HorizontalPodAutoscaler, Pace, Replicas, Rules, ScaleUp, Tolerance,
 };
 
 use self::consumers::Consumers;
 use self::log::Partition;
 use self::policies::Policy;
 use self::random::Random;
-use self::scenario::Scenario;
-
-/// No record is to be older than this.
-const OBJECTIVE: f64 = 60.0;
-/// How often a policy gets to see the partitions.
-const SAMPLED_EVERY: usize = 10;
+use self::scenario::{Periods, Rises, Scenario};
 
 /// What a policy can see.
 pub struct View<'a> {
     pub now: Moment,
     pub partitions: &'a [Partition],
     consumers: &'a Consumers,
+    second: usize,
+    pub sampled: usize,
 }
 
 impl View<'_> {
     pub fn owners(&self) -> Owners {
-        self.consumers.owners()
+        self.consumers.owners(self.second)
     }
 
     pub fn lag(&self) -> f64 {
@@ -120,15 +117,12 @@ impl<'a> World<'a> {
         let rules = Rules {
             target: policy.target(),
             min_replicas: scenario.least.max(1),
-            max_replicas: u32::try_from(scenario.partitions()).unwrap(),
+            max_replicas: scenario.most(),
             tolerance: Tolerance::default(),
-            pace: Pace::Plain { down_window: scenario.window },
+            pace: pace(scenario),
         };
-        let phases = Phases {
-            sync: random.below(seconds(SYNC_PERIOD)),
-            poll: random.below(seconds(POLLING_INTERVAL)),
-            sample: random.below(SAMPLED_EVERY),
-        };
+        let Periods { sampled, synced, polled } = scenario.periods;
+        let phases = Phases { sync: random.below(synced), poll: random.below(polled), sample: random.below(sampled) };
         Self {
             scenario,
             consumers: Consumers::new(scenario, &mut random),
@@ -146,9 +140,9 @@ impl<'a> World<'a> {
         for partition in &mut self.partitions {
             partition.arrive(self.scenario, second, &mut self.random);
         }
-        if self.consumers.rebalance(second, self.scenario) {
-            // whoever gives a partition away commits first
-            self.partitions.iter_mut().for_each(Partition::commit);
+        // whoever gives a partition away commits first
+        for partition in self.consumers.rebalance(second, self.scenario) {
+            self.partitions[partition].commit();
         }
         self.consumers.read(&mut self.partitions, second, self.scenario);
         for partition in &mut self.partitions {
@@ -165,21 +159,24 @@ impl<'a> World<'a> {
         let counts = |index: &usize| self.scenario.hopeless != Some(*index);
         let ages = (0..self.partitions.len()).filter(counts).map(|index| self.partitions[index].age());
         let age = ages.fold(0.0, f64::max);
-        self.sums.late += u32::from(age > OBJECTIVE);
+        self.sums.late += u32::from(age > self.scenario.objective);
         self.sums.oldest = self.sums.oldest.max(age);
         self.sums.pods += f64::from(self.consumers.pods());
     }
 
     fn decide(&mut self, second: usize, policy: &mut dyn Policy) {
-        let view = View { now: moment(second), partitions: &self.partitions, consumers: &self.consumers };
-        if second % SAMPLED_EVERY == self.phases.sample {
+        let (partitions, consumers) = (&self.partitions, &self.consumers);
+        let sampled = self.scenario.periods.sampled;
+        let view = View { now: moment(second), partitions, consumers, second, sampled };
+        let Periods { sampled, synced, polled } = self.scenario.periods;
+        if second % sampled == self.phases.sample {
             policy.sample(&view);
         }
         let mut wanted = self.replicas;
-        if second % seconds(POLLING_INTERVAL) == self.phases.poll {
+        if second % polled == self.phases.poll {
             wanted = self.keda.poll(view.now, policy.activity(&view), wanted);
         }
-        if second % seconds(SYNC_PERIOD) == self.phases.sync && wanted == self.replicas {
+        if second % synced == self.phases.sync && wanted == self.replicas {
             let (status, ready) = (self.consumers.pods(), self.consumers.ready());
             let replicas = Replicas { spec: self.replicas, status, ready };
             wanted = self.hpa.sync(view.now, policy.value(&view), replicas);
@@ -210,8 +207,13 @@ impl Sums {
     }
 }
 
-fn seconds(duration: Duration) -> usize {
-    usize::try_from(duration.as_secs()).unwrap()
+fn pace(scenario: &Scenario) -> Pace {
+    let behavior = |scale_up| Pace::Behavior { scale_up, up_window: Duration::ZERO, down_window: scenario.window };
+    match scenario.rises {
+        Rises::Plain => Pace::Plain { down_window: scenario.window },
+        Rises::ByDefaultPolicies => behavior(ScaleUp::Default),
+        Rises::AtOnce => behavior(ScaleUp::Pods(scenario.most())),
+    }
 }
 
 fn moment(second: usize) -> Moment {

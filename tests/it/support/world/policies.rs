@@ -12,9 +12,9 @@ use keda_stream_scaler::scaling::catch_up::{Memory, advance};
 use keda_stream_scaler::scaling::hpa::{Activity, Target};
 use keda_stream_scaler::trigger::CatchUpPolicy;
 
+use super::View;
 use super::log::Partition;
 use super::scenario::Scenario;
-use super::{SAMPLED_EVERY, View};
 
 /// What KEDA asks.
 pub trait Policy {
@@ -173,7 +173,7 @@ impl Throughput {
             self.per_second = vec![0.0; read.len()];
         } else {
             for ((per_second, now), before) in self.per_second.iter_mut().zip(&read).zip(&self.read) {
-                let new = (now - before) / count(SAMPLED_EVERY);
+                let new = (now - before) / count(view.sampled);
                 *per_second += Self::NEW * (new - *per_second);
             }
         }

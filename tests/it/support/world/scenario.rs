@@ -26,8 +26,8 @@ pub struct Scenario {
     pub least: u32,
     /// How long a consumer takes to start, and how much that varies.
     pub start: (f64, f64),
-    /// For how long everybody stops when somebody comes or goes.
-    pub rebalance: usize,
+    /// What happens when somebody comes or goes.
+    pub rebalance: Rebalance,
     /// Consumers commit every so many seconds.
     pub commit: usize,
     /// For how long consumers do only this share of their capacity.
@@ -40,6 +40,64 @@ pub struct Scenario {
     pub hopeless: Option<usize>,
     /// The HPA's window for scaling down, which the law is told of.
     pub window: Duration,
+    /// How many replicas the HPA adds at once.
+    pub rises: Rises,
+    /// `maxReplicaCount`; without it as many as there are partitions.
+    pub most: Option<u32>,
+    /// No record is to be older than this, in seconds.
+    pub objective: f64,
+    /// How often what happens.
+    pub periods: Periods,
+    /// By how much one consumer slows another one down.
+    pub crowding: Crowding,
+}
+
+/// What happens when a consumer comes or goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Rebalance {
+    /// Everybody stops for so many seconds, and then has other partitions.
+    AllStop(usize),
+    /// Partitions that move have no owner for so many seconds; the others are read on (cooperative, KIP-848).
+    MovedAreUnowned(usize),
+}
+
+/// How many replicas the HPA adds at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Rises {
+    /// Without a `behavior`.
+    Plain,
+    /// With a `behavior` that names no policies of scaling up.
+    ByDefaultPolicies,
+    /// With `scaleUp.policies: [{type: Pods, value: maxReplicaCount, periodSeconds: 15}]`.
+    AtOnce,
+}
+
+/// How often something happens, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Periods {
+    /// The policy sees the partitions.
+    pub sampled: usize,
+    /// The HPA asks for the value.
+    pub synced: usize,
+    /// KEDA asks whether there is anything to do.
+    pub polled: usize,
+}
+
+/// What a consumer can do falls with their number (the universal scalability law).
+#[derive(Clone, Copy, Debug)]
+pub struct Crowding {
+    pub contention: f64,
+    pub crosstalk: f64,
+}
+
+impl Crowding {
+    const NONE: Self = Self { contention: 0.0, crosstalk: 0.0 };
+
+    /// The share of its capacity that is left to each of so many.
+    pub fn leaves(self, consumers: usize) -> f64 {
+        let (all, others) = (count(consumers), count(consumers.saturating_sub(1)));
+        1.0 / (1.0 + self.contention * others + self.crosstalk * all * others)
+    }
 }
 
 /// A factor on arrivals that is 1 on average.
@@ -65,13 +123,18 @@ impl Scenario {
             first: 1,
             least: 1,
             start: (30.0, 5.0),
-            rebalance: 8,
+            rebalance: Rebalance::AllStop(8),
             commit: 5,
             slow: None,
             downstream: None,
             stuck: None,
             hopeless: None,
             window: DOWNSCALE_STABILIZATION,
+            rises: Rises::Plain,
+            most: None,
+            objective: 60.0,
+            periods: Periods { sampled: 10, synced: 15, polled: 30 },
+            crowding: Crowding::NONE,
         }
     }
 
@@ -81,6 +144,11 @@ impl Scenario {
 
     pub fn partitions(&self) -> usize {
         self.shares.len()
+    }
+
+    /// `maxReplicaCount`
+    pub fn most(&self) -> u32 {
+        self.most.unwrap_or_else(|| u32::try_from(self.partitions()).unwrap())
     }
 
     /// The pod-seconds without which the records cannot be read.

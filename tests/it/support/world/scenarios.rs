@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scenario::{Noise, Scenario, lines, one_hot, steps, weighted};
+use super::scenario::{Crowding, Noise, Periods, Rebalance, Rises, Scenario, lines, one_hot, steps, weighted};
 
 const HOUR: usize = 3600;
 
@@ -85,7 +85,7 @@ pub fn noisy() -> Scenario {
 
 /// Consumers need two minutes to start, and half a minute to share the partitions.
 pub fn slow_start() -> Scenario {
-    Scenario { name: "slow start", start: (120.0, 15.0), rebalance: 30, ..step() }
+    Scenario { name: "slow start", start: (120.0, 15.0), rebalance: Rebalance::AllStop(30), ..step() }
 }
 
 /// Commits a minute apart.
@@ -96,6 +96,49 @@ pub fn rare_commits() -> Scenario {
 /// Eleven consumers where some have three partitions and two is what they can do: an HPA takes twelve for eleven.
 pub fn one_short() -> Scenario {
     Scenario { first: 11, unlike: 0.0, ..Scenario::new("one short", 24, steps(HOUR, &[(0, 920.0)])) }
+}
+
+/// Ten times as much for three minutes, on a cluster with short periods, whose consumers start in seconds and give partitions on in two phases.
+pub fn chain() -> Scenario {
+    Scenario {
+        capacity: 50.0,
+        unlike: 0.03,
+        noise: Noise { deviation: 0.0, lasts: 20.0 },
+        start: (4.0, 1.0),
+        rebalance: Rebalance::MovedAreUnowned(4),
+        commit: 1,
+        window: Duration::from_secs(60),
+        rises: Rises::ByDefaultPolicies,
+        objective: 10.0,
+        periods: Periods { sampled: 5, synced: 5, polled: 5 },
+        ..Scenario::new("chain", 12, steps(440, &[(0, 40.0), (60, 400.0), (240, 40.0)]))
+    }
+}
+
+/// The same with an HPA that adds all replicas at once, and takes them back after 15 s.
+pub fn free_chain() -> Scenario {
+    Scenario { name: "free chain", window: Duration::from_secs(15), rises: Rises::AtOnce, ..chain() }
+}
+
+/// Records that take ten seconds each.
+pub fn slow_records() -> Scenario {
+    let rate = steps(7200, &[(0, 0.3), (2400, 1.2), (4800, 0.5)]);
+    let noise = Noise { deviation: 0.05, lasts: 20.0 };
+    let scenario = Scenario::new("slow records", 20, rate);
+    Scenario { capacity: 0.1, commit: 10, first: 5, noise, objective: 180.0, ..scenario }
+}
+
+/// A database that all consumers share: the more there are, the slower is each.
+pub fn shared_database() -> Scenario {
+    let rate = steps(7200, &[(0, 300.0), (1800, 800.0), (5400, 300.0)]);
+    let crowding = Crowding { contention: 0.02, crosstalk: 0.0005 };
+    Scenario { first: 4, crowding, ..Scenario::new("shared database", 32, rate) }
+}
+
+/// Everything of a day comes within two minutes of the night.
+pub fn nightly() -> Scenario {
+    let rate = steps(7200, &[(0, 40.0), (1800, 8333.0), (1920, 40.0)]);
+    Scenario { objective: 900.0, most: Some(24), ..Scenario::new("nightly batch", 24, rate) }
 }
 
 /// The first third of the partitions is busier than one consumer can do, although there are enough consumers for the sum.
