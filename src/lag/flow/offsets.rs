@@ -240,9 +240,12 @@ impl OffsetFlow {
             return (read, None);
         }
         let since = self.unowned_since.unwrap_or(now);
-        let rebalancing = now.since(since) < LONGEST_REBALANCE;
         let known = self.owners.count() > 0 && self.partitions.len() == places;
-        let owners = if rebalancing && known { self.owners.clone() } else { read.with_all_owned() };
+        let owners = match now.since(since) < LONGEST_REBALANCE {
+            true if known => self.owners.clone(),
+            true => read.with_all_owned(),
+            false => read,
+        };
         (owners, Some(since))
     }
 

@@ -117,7 +117,8 @@ impl Owners {
     }
 
     /// Whether there are consumers, and places that none of them owns.
-    pub(super) fn leave_some(&self) -> bool {
+    #[must_use]
+    pub fn leave_some(&self) -> bool {
         match &self.work {
             Work::Places(of) => !self.names.is_empty() && of.contains(&None),
             Work::Shared => false,

@@ -101,8 +101,12 @@ impl<'a> Law<'a> {
         // what one consumer cannot do of a partition, another one cannot do either
         let most = if self.places.is_some() { capacity } else { f64::INFINITY };
         let overfull = self.loads_of_consumers(&wishes, |need, _| need.min(most));
-        let fits = overfull.iter().all(|load| *load <= ROUNDING * capacity);
-        if fits { self.enough(&wishes) } else { self.too_few(&wishes) }
+        let overloaded = overfull.iter().any(|load| *load > ROUNDING * capacity);
+        if overloaded {
+            self.memory.too_few(self.flow.fewer_at(), self.flow.at());
+        }
+        // KCL workers may be limited in how many leases they take
+        if overloaded || self.flow.owners().leave_some() { self.too_few(&wishes) } else { self.enough(&wishes) }
     }
 
     /// One queue: each consumer does the same part of the sum.
@@ -159,7 +163,6 @@ impl<'a> Law<'a> {
     }
 
     fn too_few(&mut self, wishes: &Wishes) -> Judgement {
-        self.memory.too_few(self.flow.fewer_at(), self.flow.at());
         let wanted = self.size(&wishes.loads, wishes.capacity);
         let judgement = if wanted > self.now {
             self.memory.waiting = None;
