@@ -120,7 +120,7 @@ fn until_all_partitions_have_an_owner_again_those_of_before_count() {
     assert_eq!(of(course.read(&between)), [Some(0), None, Some(1), None]);
     let after = group(settled(&["a", "b", "c"]), &[Some(0), Some(2), Some(1), Some(2)], 1);
     assert_eq!(of(course.read(&after)), [0, 1, 2, 1].map(Some));
-    // who has just begun knows none of before, and counts them to those who have the fewest
+    // a scaler that has just started knows no earlier owners, and takes the consumers with the fewest partitions
     let mut course = Course::new(kafka(&[]));
     assert_eq!(of(course.read(&between)), [0, 0, 1, 1].map(Some));
 }

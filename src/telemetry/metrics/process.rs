@@ -86,7 +86,7 @@ mod tests {
         while tokio::time::Instant::now() < busy_until {}
         let _files = [fs::File::open("/dev/null"), fs::File::open("/dev/null")];
         let usage = Usage::now().expect("Linux");
-        #[expect(clippy::disallowed_methods, reason = "a start is told in the time of day")]
+        #[expect(clippy::disallowed_methods, reason = "the start is a time of day")]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs_f64();
         let age = now - usage.started_seconds;
         assert!((0.0..600.0).contains(&age), "{age}");

@@ -76,7 +76,7 @@ impl Consumers {
         }
     }
 
-    /// Shares the partitions anew if other consumers are ready than before; the partitions that are given away.
+    /// Assigns the partitions if the consumers that are ready have changed; returns the partitions that are revoked.
     pub fn rebalance(&mut self, second: usize, scenario: &Scenario) -> Vec<usize> {
         let ready = || self.pods.iter().filter(|pod| pod.ready_at <= count(second));
         let members: Vec<_> = ready().take(scenario.partitions()).map(|pod| (pod.number, pod.speed)).collect();
@@ -99,7 +99,7 @@ impl Consumers {
                 (0..scenario.partitions()).collect()
             }
             Rebalance::MovedAreUnowned(seconds) => {
-                // who comes first has nobody to wait for
+                // at the beginning no partition has an owner to be revoked from
                 let seconds = if second == 0 { 0 } else { seconds };
                 for partition in &moved {
                     self.owned_from[*partition] = second + seconds;

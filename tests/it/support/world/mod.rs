@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         for partition in &mut self.partitions {
             partition.arrive(self.scenario, second, &mut self.random);
         }
-        // whoever gives a partition away commits first
+        // a consumer commits before a partition is revoked
         for partition in self.consumers.rebalance(second, self.scenario) {
             self.partitions[partition].commit();
         }

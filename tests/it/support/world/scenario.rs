@@ -26,7 +26,7 @@ pub struct Scenario {
     pub least: u32,
     /// How long a consumer takes to start, and how much that varies.
     pub start: (f64, f64),
-    /// What happens when somebody comes or goes.
+    /// What a change of the consumers does.
     pub rebalance: Rebalance,
     /// Consumers commit every so many seconds.
     pub commit: usize,
@@ -52,12 +52,12 @@ pub struct Scenario {
     pub crowding: Crowding,
 }
 
-/// What happens when a consumer comes or goes.
+/// What a change of the consumers does.
 #[derive(Clone, Copy, Debug)]
 pub enum Rebalance {
-    /// Everybody stops for so many seconds, and then has other partitions.
+    /// All consumers stop for this number of seconds (eager).
     AllStop(usize),
-    /// Partitions that move have no owner for so many seconds; the others are read on (cooperative, KIP-848).
+    /// Partitions that move have no owner for this number of seconds, and the others are still read (cooperative, KIP-848).
     MovedAreUnowned(usize),
 }
 
@@ -77,9 +77,9 @@ pub enum Rises {
 pub struct Periods {
     /// The policy sees the partitions.
     pub sampled: usize,
-    /// The HPA asks for the value.
+    /// The HPA reads the value.
     pub synced: usize,
-    /// KEDA asks whether there is anything to do.
+    /// KEDA reads whether the workload is active.
     pub polled: usize,
 }
 
@@ -93,7 +93,7 @@ pub struct Crowding {
 impl Crowding {
     const NONE: Self = Self { contention: 0.0, crosstalk: 0.0 };
 
-    /// The share of its capacity that is left to each of so many.
+    /// The share of its capacity that each of these consumers keeps.
     pub fn leaves(self, consumers: usize) -> f64 {
         let (all, others) = (count(consumers), count(consumers.saturating_sub(1)));
         1.0 / (1.0 + self.contention * others + self.crosstalk * all * others)
