@@ -161,8 +161,7 @@ fn busy_group() -> Observation {
 /// A ScaledObject that asks one of the groups for the consumers that are needed; there are ten policies for each.
 pub fn catch_up_object(number: usize, groups: usize) -> ScaledObjectRef {
     let catch_up_time = format!("{}s", 60 + number / groups % 10 * 30);
-    let mut object =
-        scaled_object(number, groups, "b:9092", &[("scaleOn", "catchUp"), ("catchUpTime", &catch_up_time)]);
+    let mut object = scaled_object(number, groups, "b:9092", &[("scaleOn", "catchUp"), ("maxAge", &catch_up_time)]);
     object.scaler_metadata.remove("lagThreshold");
     object
 }

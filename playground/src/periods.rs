@@ -26,9 +26,7 @@ pub(super) struct Periods {
     pub(super) pod_start: Duration,
     /// The scaler reads so often.
     pub(super) poll: Duration,
-    /// `catchUpTime`
-    pub(super) catch_up: Duration,
-    /// No unread record is to be older.
+    /// `maxAge`: no record is to wait longer.
     pub(super) objective: Duration,
     /// How often consumers commit.
     pub(super) commit: Duration,
@@ -43,9 +41,6 @@ impl Periods {
             down_window: DOWNSCALE_STABILIZATION / u32::from(speed),
             pod_start: share(20),
             poll: share(10),
-            // Twice the default. The minute that the law gives new consumers to help is not shortened: in less time it would ask for more
-            // of them than it does in a cluster.
-            catch_up: share(600),
             objective: share(60),
             // the default of Kafka's clients
             commit: share(5),

@@ -40,13 +40,14 @@ The same records for two groups, again and again after {cycle}; a consumer handl
 No unread record is to be older than {objective}: that is the objective.
 
 {shorter}: the HPA looks each {sync} and goes down after {down_window}, a replica starts within {pod_start},
-the scaler reads each {poll}, consumers commit each {commit}, and the objective, which stands for {whole}. Not shortened is what
-catchUp takes for granted: a minute until new consumers help. --speed 1 shows the real periods.
+the scaler reads each {poll}, consumers commit each {commit}, and the objective, which stands for {whole}.
+--speed 1 shows the real periods.
 
 The scaler's own pages are at http://{http}/. Ask it yourself; Ctrl-C ends it.
   grpcurl -plaintext -d '{asked}' {grpc} externalscaler.ExternalScaler/GetMetrics
 ",
-        shorter = if speed == 1 { "As in a cluster".to_owned() } else { format!("{speed} times shorter than in a cluster") },
+        shorter =
+            if speed == 1 { "As in a cluster".to_owned() } else { format!("{speed} times shorter than in a cluster") },
         cycle = seconds(show.course.cycle()),
         lag = told(by_lag),
         catch_up = told(by_catch_up),

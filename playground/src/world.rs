@@ -139,7 +139,7 @@ pub(super) fn plans(servers: &str, lag_threshold: u32, periods: Periods) -> [Pla
     let by_lag = [("scaleOn", "lag".to_owned()), ("lagThreshold", lag_threshold.to_string())];
     let by_catch_up = [
         ("scaleOn", "catchUp".to_owned()),
-        ("catchUpTime", seconds(periods.catch_up)),
+        ("maxAge", seconds(periods.objective)),
         // what the lag threshold is tuned to, so that neither has to find out
         ("capacityPerConsumer", RECORDS_A_SECOND.to_string()),
         ("scaleDownStabilizationWindow", seconds(periods.down_window)),

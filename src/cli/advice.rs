@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::manifest::TriggerText;
+use super::manifest::{Scaling, TriggerText, UpPolicy};
 use crate::trigger::{CatchUpPolicy, Decimal, Policy, Trigger};
 
 /// Kubernetes' own defaults.
@@ -29,23 +29,126 @@ pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
                     .into(),
             ]
         }
-        Policy::CatchUp(policy) => [window(text, policy), tolerance(text, policy)].into_iter().flatten().collect(),
+        Policy::CatchUp(policy) => {
+            let scaling = &text.scaling;
+            let all = [
+                deprecated(text),
+                window(scaling, policy),
+                tolerance(scaling, policy),
+                steps_up(scaling),
+                readings(scaling, policy, trigger.pace.poll_interval),
+            ];
+            all.into_iter().flatten().collect()
+        }
         Policy::Age(_) | Policy::Lag(_) | Policy::ShardCount(_) => Vec::new(),
     }
 }
 
-fn window(text: &TriggerText, policy: &CatchUpPolicy) -> Option<String> {
-    let set = text.down_window.map_or(DOWN_WINDOW, Duration::from_secs);
-    let (set, said) = (set.as_secs(), policy.stabilization_window.as_secs());
+/// The soonest that more consumers can be requested after arrivals jump, against the objective.
+pub(super) fn promise(text: &TriggerText, trigger: &Trigger) -> Option<String> {
+    let Policy::CatchUp(policy) = &trigger.policy else { return None };
+    let cached = if text.scaling.use_cached_metrics { text.scaling.polling_interval } else { 0 };
+    let (_, steps) = steps_to_most(&text.scaling);
+    let seen = trigger.pace.poll_interval + trigger.pace.poll_interval / 2;
+    let requested = seen + steps + Duration::from_secs(cached);
+    let (requested, max_age) = (requested.as_secs(), policy.max_age.as_secs());
+    let at_best = format!(
+        "when arrivals jump, the HPA has requested up to {} replicas after {requested} s at best, and pods take their time to start",
+        text.scaling.max_replicas
+    );
+    Some(if requested < max_age {
+        format!("{at_best}: maxAge {max_age}s leaves {} s for that", max_age - requested)
+    } else {
+        format!("{at_best}: maxAge {max_age}s cannot be kept then")
+    })
+}
+
+/// Kubernetes' default `--horizontal-pod-autoscaler-sync-period`.
+const HPA_PERIOD: Duration = Duration::from_secs(15);
+/// A longer window only keeps replicas that the policy no longer wants.
+const LONGEST_WINDOW: u64 = 60;
+/// Readings at least so many times within the objective.
+const READINGS: u32 = 5;
+
+fn deprecated(text: &TriggerText) -> Option<String> {
+    let said = text.metadata.contains_key("catchUpTime");
+    said.then(|| "catchUpTime is deprecated and will be removed in 0.3: write maxAge".to_owned())
+}
+
+fn window(scaling: &Scaling, policy: &CatchUpPolicy) -> Option<String> {
+    let set = scaling.down_window.map_or(DOWN_WINDOW.as_secs(), |set| set);
+    let said = policy.stabilization_window.as_secs();
+    if set > LONGEST_WINDOW {
+        return Some(format!(
+            "the HPA's scaleDown.stabilizationWindowSeconds is {set}: the policy itself holds a count until a scale-down is worth it, so \
+             a longer window only costs replicas; set it, and scaleDownStabilizationWindow, to 15"
+        ));
+    }
     (set != said).then(|| {
         format!("the HPA's scaleDown.stabilizationWindowSeconds is {set}, and scaleDownStabilizationWindow says {said}s: make them equal")
     })
 }
 
-fn tolerance(text: &TriggerText, policy: &CatchUpPolicy) -> Option<String> {
-    let set = text.up_tolerance.as_deref().unwrap_or(TOLERANCE);
+fn tolerance(scaling: &Scaling, policy: &CatchUpPolicy) -> Option<String> {
+    let set = scaling.up_tolerance.as_deref().unwrap_or(TOLERANCE);
     let said = policy.scale_up_tolerance;
     // what is no number, or as `10%`, Kubernetes judges
     let set = Decimal::parse(set).filter(|set| *set != said)?;
     Some(format!("the HPA's scaleUp.tolerance is {set}, and scaleUpTolerance says {said}: make them equal"))
 }
+
+/// How the HPA slows a scale-up down.
+fn steps_up(scaling: &Scaling) -> Option<String> {
+    let most = scaling.max_replicas;
+    let policies = format!("behavior.scaleUp.policies: [{{type: Pods, value: {most}, periodSeconds: 15}}]");
+    if scaling.up_window.is_some_and(|window| window > 0) {
+        return Some("the HPA's scaleUp.stabilizationWindowSeconds delays each scale-up: remove it".to_owned());
+    }
+    let (steps, time) = steps_to_most(scaling);
+    (steps > 1).then(|| {
+        format!(
+            "the HPA needs {steps} steps and {} s from {} to {most} replicas, each step with a rebalance: set {policies}",
+            time.as_secs(),
+            scaling.min_replicas.max(1)
+        )
+    })
+}
+
+/// The number of steps in which the HPA goes from the fewest to the most replicas, and how long they take.
+fn steps_to_most(scaling: &Scaling) -> (u32, Duration) {
+    let (mut replicas, mut steps, mut time) = (scaling.min_replicas.max(1), 0, Duration::ZERO);
+    while replicas < scaling.max_replicas && steps < MOST_STEPS {
+        let after = |policy: &UpPolicy| match &*policy.r#type {
+            "Pods" => (replicas.saturating_add(policy.value), Duration::from_secs(policy.period_seconds)),
+            _ => (replicas.saturating_mul(100 + policy.value) / 100, Duration::from_secs(policy.period_seconds)),
+        };
+        let (next, period) = match &scaling.up_policies {
+            // Kubernetes' default: 100 % or 4 pods, the larger
+            None => ((2 * replicas).max(replicas + 4), HPA_PERIOD),
+            Some(policies) => policies.iter().map(after).max_by_key(|step| step.0).unwrap_or((replicas, HPA_PERIOD)),
+        };
+        // the first step is not held up by those before it
+        time += if steps == 0 { HPA_PERIOD } else { period.max(HPA_PERIOD) };
+        (replicas, steps) = (next, steps + 1);
+    }
+    (steps, time)
+}
+
+/// An HPA that never gets there is reported with this number of steps.
+const MOST_STEPS: u32 = 100;
+
+fn readings(scaling: &Scaling, policy: &CatchUpPolicy, poll_interval: Duration) -> Option<String> {
+    if scaling.use_cached_metrics && scaling.polling_interval > policy.max_age.as_secs() / u64::from(READINGS) {
+        return Some(format!(
+            "useCachedMetrics makes the HPA's value up to pollingInterval ({} s) old: remove it, the scaler answers from memory",
+            scaling.polling_interval
+        ));
+    }
+    (poll_interval * READINGS > policy.max_age).then(|| {
+        let (set, better) = (poll_interval.as_secs(), (policy.max_age / READINGS).as_secs().max(SHORTEST_READING));
+        format!("pollInterval {set}s is long for maxAge {}s: set it to {better}s", policy.max_age.as_secs())
+    })
+}
+
+/// The shortest `pollInterval` in seconds.
+const SHORTEST_READING: u64 = 2;

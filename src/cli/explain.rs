@@ -163,7 +163,7 @@ impl WantedReplicas {
             return Self { wanted: decision.replicas(), in_words };
         }
         let wanted = decision.replicas();
-        let most = text.max_replicas;
+        let most = text.scaling.max_replicas;
         let in_words = if !decision.active {
             "not active: KEDA goes to minReplicaCount, or to zero after the cool-down".to_owned()
         } else if wanted > most {

@@ -24,16 +24,44 @@ pub(super) struct TriggerText {
     pub(super) kind: TriggerKind,
     /// KEDA's `metricType`; `AverageValue` where it is absent.
     pub(super) metric_type: String,
-    pub(super) max_replicas: u64,
-    /// `behavior.scaleDown.stabilizationWindowSeconds` of the HPA, if it is set.
-    pub(super) down_window: Option<u64>,
-    /// `behavior.scaleUp.tolerance` of the HPA, if it is set.
-    pub(super) up_tolerance: Option<String>,
+    /// What the object says of its HPA and of KEDA.
+    pub(super) scaling: Scaling,
     pub(super) metadata: HashMap<String, String>,
     /// The line of each key of the metadata.
     lines: HashMap<String, u64>,
     /// The line where the trigger begins.
     line: u64,
+}
+
+/// How KEDA and the HPA of an object are set up, where the object says so.
+#[derive(Clone, Default)]
+pub(super) struct Scaling {
+    /// `minReplicaCount`; KEDA's default is 0.
+    pub(super) min_replicas: u64,
+    /// `maxReplicaCount`; KEDA's default is 100.
+    pub(super) max_replicas: u64,
+    /// `pollingInterval` in seconds; KEDA's default is 30.
+    pub(super) polling_interval: u64,
+    /// `useCachedMetrics` of the trigger.
+    pub(super) use_cached_metrics: bool,
+    /// `behavior.scaleDown.stabilizationWindowSeconds`
+    pub(super) down_window: Option<u64>,
+    /// `behavior.scaleUp.stabilizationWindowSeconds`
+    pub(super) up_window: Option<u64>,
+    /// `behavior.scaleUp.tolerance`
+    pub(super) up_tolerance: Option<String>,
+    /// `behavior.scaleUp.policies`
+    pub(super) up_policies: Option<Vec<UpPolicy>>,
+}
+
+/// One of `behavior.scaleUp.policies`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UpPolicy {
+    /// `Pods` or `Percent`
+    pub(super) r#type: String,
+    pub(super) value: u64,
+    pub(super) period_seconds: u64,
 }
 
 /// Who answers a trigger.
@@ -61,7 +89,9 @@ struct ObjectMetadata {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
+    min_replica_count: Option<u64>,
     max_replica_count: Option<u64>,
+    polling_interval: Option<u64>,
     #[serde(default)]
     advanced: Advanced,
     #[serde(default)]
@@ -92,6 +122,7 @@ struct Behavior {
 struct ScalingRules {
     stabilization_window_seconds: Option<u64>,
     tolerance: Option<Scalar>,
+    policies: Option<Vec<UpPolicy>>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +130,8 @@ struct ScalingRules {
 struct TriggerEntry {
     r#type: Spanned<String>,
     metric_type: Option<String>,
+    #[serde(default)]
+    use_cached_metrics: bool,
     #[serde(default)]
     metadata: BTreeMap<String, Spanned<Scalar>>,
 }
@@ -189,10 +222,16 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
             let mut trigger = trigger(&object, &namespace, index, entry)?;
             trigger.name.clone_from(&name);
             let Behavior { scale_up, scale_down } = spec.advanced.horizontal_pod_autoscaler_config.behavior.clone();
-            // KEDA's default
-            trigger.max_replicas = spec.max_replica_count.unwrap_or(100);
-            trigger.down_window = scale_down.stabilization_window_seconds;
-            trigger.up_tolerance = scale_up.tolerance.map(Scalar::text);
+            trigger.scaling = Scaling {
+                min_replicas: spec.min_replica_count.unwrap_or(0),
+                max_replicas: spec.max_replica_count.unwrap_or(100),
+                polling_interval: spec.polling_interval.unwrap_or(30),
+                down_window: scale_down.stabilization_window_seconds,
+                up_window: scale_up.stabilization_window_seconds,
+                up_tolerance: scale_up.tolerance.map(Scalar::text),
+                up_policies: scale_up.policies,
+                ..trigger.scaling
+            };
             triggers.push(trigger);
         }
     }
@@ -223,9 +262,7 @@ fn trigger(object: &str, namespace: &str, index: usize, entry: TriggerEntry) -> 
         index,
         kind,
         metric_type: entry.metric_type.unwrap_or_else(|| "AverageValue".to_owned()),
-        max_replicas: 0,
-        down_window: None,
-        up_tolerance: None,
+        scaling: Scaling { use_cached_metrics: entry.use_cached_metrics, ..Scaling::default() },
         metadata,
         lines,
         line: entry.r#type.referenced.line(),
@@ -272,7 +309,7 @@ spec:
         assert_eq!(triggers.len(), 2);
         let first = &triggers[0];
         assert_eq!((first.object.as_str(), first.namespace.as_str()), ("ScaledObject shop/orders", "shop"));
-        assert_eq!((first.max_replicas, first.metric_type.as_str()), (12, "AverageValue"));
+        assert_eq!((first.scaling.max_replicas, first.metric_type.as_str()), (12, "AverageValue"));
         assert_eq!(first.metadata["lagThreshold"], "5");
         let lines = ["source", "lagThreshold", "password", "topic"].map(|key| first.line_of(key));
         assert_eq!(lines, [13, 14, 15, 11], "a missing key has the line of its trigger");

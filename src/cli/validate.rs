@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Verdict;
-use super::advice::{advice, contradiction};
+use super::advice::{advice, contradiction, promise};
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
 use crate::scaling::counted;
@@ -44,6 +44,9 @@ pub(super) struct Checked {
     pub(super) problems: Vec<Located>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) advice: Vec<String>,
+    /// What the objective allows at best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promise: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +78,7 @@ pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
         skipped: None,
         problems: Vec::new(),
         advice: Vec::new(),
+        promise: None,
     };
     if let TriggerKind::BuiltIn(name) = &text.kind {
         checked.skipped = Some(format!("KEDA's own trigger {name}"));
@@ -88,6 +92,7 @@ pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
     match Trigger::parse(&text.metadata) {
         Ok(trigger) => {
             checked.advice = advice(text, &trigger);
+            checked.promise = promise(text, &trigger);
             checked.problems.extend(contradiction(text, &trigger).map(|(key, message)| Located {
                 line: text.line_of(""),
                 key: key.to_owned(),
@@ -142,6 +147,9 @@ fn text(all: &[Checked]) -> String {
         }
         for advice in &checked.advice {
             let _ = writeln!(text, "{file}: advice: {advice}");
+        }
+        if let Some(promise) = &checked.promise {
+            let _ = writeln!(text, "{file}: objective: {promise}");
         }
     }
     text

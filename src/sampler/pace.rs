@@ -132,7 +132,7 @@ mod tests {
                 ("consumerGroup", "g"),
                 ("topic", "t"),
                 ("scaleOn", "catchUp"),
-                ("catchUpTime", &time),
+                ("maxAge", &time),
             ];
             let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             let Ok(Policy::CatchUp(policy)) = Trigger::parse(&metadata).map(|trigger| trigger.policy) else {

@@ -13,8 +13,8 @@ pub struct Decimal(u64);
 /// `scaleOn: catchUp`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CatchUpPolicy {
-    /// The backlog of now is to be gone after this time: 30 s to 24 h.
-    pub catch_up_time: Duration,
+    /// The promise: no record waits longer than this, 5 s to 24 h.
+    pub max_age: Duration,
     /// The share of their capacity that consumers are to use for what arrives: 0.1 to 0.95.
     pub target_utilization: Decimal,
     /// What one consumer can do in a second, until it is measured: records, or kilobytes with KCL 3.
@@ -38,15 +38,15 @@ pub enum Activation {
     Age(Duration),
 }
 
-const DEFAULT_CATCH_UP_TIME: Duration = Duration::from_secs(300);
-const SHORTEST_CATCH_UP_TIME: Duration = Duration::from_secs(30);
-const LONGEST_CATCH_UP_TIME: Duration = Duration::from_secs(86_400);
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
+const SHORTEST_MAX_AGE: Duration = Duration::from_secs(5);
+const LONGEST_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// Kubernetes' own default and limit.
 const DEFAULT_STABILIZATION: Duration = Duration::from_secs(300);
 const LONGEST_STABILIZATION: Duration = Duration::from_secs(3600);
 const MOST_CONSUMERS: i64 = 1000;
 
-const UTILIZATION: Range = Range { default: Decimal(800), least: Decimal(100), most: Decimal(950) };
+const UTILIZATION: Range = Range { default: Decimal(820), least: Decimal(100), most: Decimal(950) };
 /// Kubernetes' own default.
 const TOLERANCE: Range = Range { default: Decimal(100), least: Decimal(0), most: Decimal(1000) };
 
@@ -58,8 +58,9 @@ struct Range {
 
 impl CatchUpPolicy {
     pub(super) fn read(metadata: &Metadata<'_>, activation: Option<Activation>) -> Option<Self> {
-        let catch_up_time =
-            metadata.duration("catchUpTime", DEFAULT_CATCH_UP_TIME, SHORTEST_CATCH_UP_TIME, LONGEST_CATCH_UP_TIME);
+        // the name of `maxAge` before 0.2
+        let before = metadata.duration("catchUpTime", DEFAULT_MAX_AGE, SHORTEST_MAX_AGE, LONGEST_MAX_AGE);
+        let max_age = metadata.duration("maxAge", before, SHORTEST_MAX_AGE, LONGEST_MAX_AGE);
         let stabilization_window = metadata.duration(
             "scaleDownStabilizationWindow",
             DEFAULT_STABILIZATION,
@@ -78,7 +79,7 @@ impl CatchUpPolicy {
             capacity
         });
         Some(Self {
-            catch_up_time,
+            max_age,
             target_utilization: number(metadata, "targetUtilization", &UTILIZATION),
             capacity_per_consumer: capacity.flatten(),
             consumers_per_replica: u32::try_from(consumers).ok().and_then(NonZeroU32::new)?,
@@ -93,7 +94,7 @@ impl Default for CatchUpPolicy {
     /// What metadata mean that say nothing; anything unread activates.
     fn default() -> Self {
         Self {
-            catch_up_time: DEFAULT_CATCH_UP_TIME,
+            max_age: DEFAULT_MAX_AGE,
             target_utilization: UTILIZATION.default,
             capacity_per_consumer: None,
             consumers_per_replica: NonZeroU32::MIN,

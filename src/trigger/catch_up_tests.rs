@@ -41,15 +41,23 @@ fn every_source_takes_the_policy_and_its_defaults() {
     }
     let policy = CatchUpPolicy::default();
     let numbers = (policy.target_utilization.get(), policy.scale_up_tolerance.get());
-    assert_eq!((policy.catch_up_time, policy.stabilization_window, numbers), (FIVE_MINUTES, FIVE_MINUTES, (0.8, 0.1)));
+    assert_eq!((policy.max_age, policy.stabilization_window, numbers), (MINUTE, 5 * MINUTE, (0.82, 0.1)));
 }
 
-const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_objective_is_max_age_and_its_old_name_counts_where_it_is_alone() {
+    let max_age = |said: &[(&str, &str)]| parse(KAFKA, said).map(|policy| policy.max_age.as_secs());
+    assert_eq!(max_age(&[("maxAge", "5s")]), Ok(5));
+    assert_eq!(max_age(&[("catchUpTime", "90s")]), Ok(90));
+    assert_eq!(max_age(&[("catchUpTime", "90s"), ("maxAge", "10s")]), Ok(10));
+}
 
 #[test]
 fn what_is_said_is_taken() {
     let said = [
-        ("catchUpTime", "90s"),
+        ("maxAge", "90s"),
         ("targetUtilization", "0.65"),
         ("capacityPerConsumer", "12.5"),
         ("consumersPerReplica", "4"),
@@ -58,7 +66,7 @@ fn what_is_said_is_taken() {
         ("activationLagThreshold", "7"),
     ];
     let policy = parse(KAFKA, &said).expect("good");
-    assert_eq!(policy.catch_up_time, Duration::from_secs(90));
+    assert_eq!(policy.max_age, Duration::from_secs(90));
     assert_eq!(policy.target_utilization, Decimal::parse("0.65").expect("a number"));
     assert_eq!(policy.capacity_per_consumer.map(Decimal::get), Some(12.5));
     assert_eq!(policy.consumers_per_replica.get(), 4);
@@ -70,7 +78,8 @@ fn what_is_said_is_taken() {
 #[test]
 fn what_is_wrong_is_told() {
     let cases = [
-        (KAFKA, ("catchUpTime", "29s"), "from 30s to 86400s"),
+        (KAFKA, ("maxAge", "4s"), "from 5s to 86400s"),
+        (KAFKA, ("catchUpTime", "4s"), "from 5s to 86400s"),
         (KAFKA, ("targetUtilization", "0.99"), "must be a number from 0.1 to 0.95"),
         (KAFKA, ("targetUtilization", "80%"), "must be a number from 0.1 to 0.95"),
         (KAFKA, ("capacityPerConsumer", "0"), "must be a number of at least 0.001"),
@@ -97,7 +106,9 @@ fn what_is_wrong_is_told() {
 
 #[test]
 fn its_keys_are_refused_where_another_policy_decides() {
-    for key in ["catchUpTime", "targetUtilization", "capacityPerConsumer", "consumersPerReplica", "scaleUpTolerance"] {
+    for key in
+        ["maxAge", "catchUpTime", "targetUtilization", "capacityPerConsumer", "consumersPerReplica", "scaleUpTolerance"]
+    {
         let mut lag = metadata(KAFKA, &[(key, "30")]);
         lag.remove("scaleOn");
         let error = Trigger::parse(&lag).expect_err(key).to_string();
@@ -121,10 +132,7 @@ fn the_metric_has_a_name_of_its_own_and_counts_replicas() {
 #[test]
 fn how_it_is_judged_is_no_part_of_what_is_read() {
     let source = |more| Trigger::parse(&metadata(KAFKA, more)).expect("good").source;
-    assert_eq!(
-        source(&[("catchUpTime", "60s")]),
-        source(&[("targetUtilization", "0.5"), ("activationLagThreshold", "9")])
-    );
+    assert_eq!(source(&[("maxAge", "60s")]), source(&[("targetUtilization", "0.5"), ("activationLagThreshold", "9")]));
     assert_ne!(
         source(&[("offsetResetPolicy", "earliest")]),
         source(&[]),

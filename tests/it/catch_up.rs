@@ -119,7 +119,7 @@ async fn a_step_of_the_arrivals_is_drained_in_time_and_without_going_back() {
     // a reading each 2 s, 20 s until the first capacity is measured, a sync, and a rebalance
     const REACTION: Duration = Duration::from_secs(45);
     let scene = Scene::new(4).await;
-    let trigger = scene.trigger(&[("catchUpTime", "30s"), ("scaleDownStabilizationWindow", "30s")]);
+    let trigger = scene.trigger(&[("maxAge", "30s"), ("scaleDownStabilizationWindow", "30s")]);
     let observer = Observer::new();
     let mut workers = Workers::new(&scene.driver, &scene.group, &scene.topic, SECOND / 60);
     workers.scale(1);

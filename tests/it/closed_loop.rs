@@ -8,12 +8,13 @@ use std::time::Duration;
 use keda_stream_scaler::lag::flow::count;
 use keda_stream_scaler::scaling::hpa::Target;
 
+use crate::support::world::chains::{chain, chain_30, chain_noisy, chain_ramp, chain_steps, demo, free_chain};
+use crate::support::world::life::{cron, nightly, shared_database, skewed, slow_records, weekdays};
 use crate::support::world::policies::{AgeValue, LagThreshold, Law, Policy, Seen};
 use crate::support::world::scenario::{Noise, Periods, Rebalance, Scenario};
 use crate::support::world::scenarios::{
-    backlog, chain, constant, downstream, free_chain, hopeless, hot, hot_pair, neighbours, nightly, noisy, one_short,
-    pause, ramp, rare_commits, shared_database, short_window, slow_records, slow_start, slowdown, spikes, step, stuck,
-    useless_consumers,
+    backlog, constant, downstream, hopeless, hot, hot_pair, neighbours, noisy, one_short, pause, ramp, random,
+    rare_commits, short_window, slow_start, slowdown, spikes, step, stuck,
 };
 use crate::support::world::{Outcome, View, live};
 
@@ -76,42 +77,42 @@ fn a_ramp_is_followed_before_anything_gets_old() {
 
 #[test]
 fn spikes_shorter_than_a_start_leave_little_behind() {
-    offsets(&spikes(), 5.0, 5.8, 20.0);
+    offsets(&spikes(), 5.5, 3.9, 24.0);
 }
 
 #[test]
-fn a_backlog_is_drained_in_the_time_that_is_wanted_and_no_sooner() {
-    offsets(&backlog(), 11.5, 1.5, 7.0);
+fn a_backlog_is_drained_within_the_objective() {
+    offsets(&backlog(), 11.5, 1.75, 9.0);
 }
 
 #[test]
 fn a_backlog_is_drained_before_an_hpa_of_little_patience_takes_consumers_away() {
-    offsets(&short_window(), 11.0, 1.5, 7.0);
+    offsets(&short_window(), 11.0, 1.5, 8.0);
 }
 
 #[test]
 fn a_hot_partition_that_one_consumer_can_do_gets_less_company() {
-    offsets(&hot(), 6.0, 3.3, 7.0);
+    offsets(&hot(), 2.5, 2.9, 6.0);
 }
 
 #[test]
 fn busy_neighbours_are_parted_and_stay_parted() {
-    offsets(&neighbours(), 1.0, 3.2, 4.0);
+    offsets(&neighbours(), 1.0, 2.3, 4.0);
 }
 
 #[test]
 fn a_hot_pair_is_parted_once_it_has_been_late_for_long() {
-    offsets(&hot_pair(), 9.0, 5.4, 2.0);
+    offsets(&hot_pair(), 1.0, 5.7, 3.0);
 }
 
 #[test]
 fn a_hopeless_partition_does_not_ask_for_consumers_that_cannot_help() {
-    offsets(&hopeless(), 0.5, 3.7, 6.0);
+    offsets(&hopeless(), 0.5, 2.4, 3.0);
 }
 
 #[test]
 fn a_stuck_partition_does_not_ask_for_consumers() {
-    offsets(&stuck(), 0.5, 2.9, 8.0);
+    offsets(&stuck(), 0.5, 2.9, 15.0);
 }
 
 #[test]
@@ -125,18 +126,13 @@ fn a_downstream_limit_is_not_answered_with_consumers_without_end() {
 }
 
 #[test]
-fn consumers_that_gained_nothing_are_not_added_to() {
-    offsets(&useless_consumers(), 61.0, 5.3, 8.5);
-}
-
-#[test]
 fn slower_consumers_become_more_and_fewer_again() {
-    offsets(&slowdown(), 3.5, 2.85, 8.0);
+    offsets(&slowdown(), 3.5, 2.5, 9.0);
 }
 
 #[test]
 fn noise_is_not_followed() {
-    offsets(&noisy(), 5.0, 2.1, 2.5);
+    offsets(&noisy(), 3.0, 2.4, 4.5);
 }
 
 #[test]
@@ -146,7 +142,7 @@ fn a_slow_start_is_not_answered_twice() {
 
 #[test]
 fn rare_commits_do_not_look_like_a_backlog() {
-    offsets(&rare_commits(), 9.5, 2.2, 7.0);
+    offsets(&rare_commits(), 5.0, 2.1, 6.0);
 }
 
 #[test]
@@ -182,7 +178,45 @@ fn consumers_that_slow_each_other_down_are_not_added_without_end() {
 
 #[test]
 fn a_nightly_batch_is_in_time() {
-    offsets(&nightly(), 0.5, 1.75, 9.0);
+    offsets(&nightly(), 0.5, 1.85, 10.0);
+}
+
+#[test]
+fn an_objective_of_seconds_is_kept_on_a_cluster_with_short_periods() {
+    offsets(&free_chain(), 4.5, 1.9, 7.0);
+    offsets(&chain_steps(), 4.5, 2.6, 11.0);
+    offsets(&chain_noisy(), 7.0, 2.6, 4.0);
+    offsets(&chain_30(), 1.5, 1.6, 4.5);
+    offsets(&chain_ramp(), 1.5, 1.9, 13.0);
+    offsets(&demo(), 1.0, 2.3, 21.0);
+}
+
+#[test]
+fn a_week_is_followed_from_day_to_day() {
+    offsets(&weekdays(), 0.5, 2.3, 72.0);
+}
+
+#[test]
+fn jobs_that_return_are_met() {
+    offsets(&cron(), 5.5, 3.5, 36.0);
+}
+
+#[test]
+fn skewed_partitions_are_kept_in_time() {
+    offsets(&skewed(), 3.5, 3.5, 7.0);
+}
+
+/// A lag threshold of one second of a consumer's work is as quick as thresholds get.
+#[test]
+fn in_worlds_by_lot_the_law_is_in_time_more_often_than_a_quick_threshold_and_cheaper() {
+    let worlds: Vec<_> = (0..12).map(random).collect();
+    let mean = |policy: &dyn Fn(&Scenario) -> Box<dyn Policy>| {
+        Outcome::mean(&worlds.iter().map(|world| outcome(world, || policy(world))).collect::<Vec<_>>())
+    };
+    let law = mean(&|world| Box::new(Law::new(world, Seen::Offsets)));
+    let threshold = mean(&|world| Box::new(LagThreshold::seconds(world, 1.0)));
+    println!("law {law:?}, threshold {threshold:?}");
+    assert!(law.late < threshold.late && law.cost < threshold.cost && law.events < threshold.events);
 }
 
 // === kilobytes known ===
@@ -209,7 +243,7 @@ fn with_throughput_slower_consumers_become_more_and_fewer_again() {
 
 #[test]
 fn with_throughput_rare_checkpoints_do_not_look_like_a_backlog() {
-    throughput(&rare_commits(), 7.0, 2.3, 7.0);
+    throughput(&rare_commits(), 4.0, 2.6, 7.0);
 }
 
 #[test]
@@ -221,7 +255,7 @@ fn with_throughput_a_hot_pair_is_parted_once_it_has_been_late_for_long() {
 
 #[test]
 fn with_ages_a_constant_rate_is_met_after_some_probing() {
-    ages(&constant(), 9.0, 1.55, 9.0);
+    ages(&constant(), 9.0, 1.7, 10.5);
 }
 
 #[test]
@@ -246,12 +280,12 @@ fn with_ages_a_stuck_shard_does_not_ask_for_consumers() {
 
 #[test]
 fn with_ages_what_stops_goes_to_zero_and_comes_back() {
-    ages(&pause(), 8.0, 2.0, 9.0);
+    ages(&pause(), 8.0, 2.3, 9.0);
 }
 
 #[test]
 fn with_ages_slower_consumers_become_more_and_fewer_again() {
-    ages(&slowdown(), 3.5, 2.5, 9.5);
+    ages(&slowdown(), 3.5, 2.8, 10.0);
 }
 
 #[test]

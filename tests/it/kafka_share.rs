@@ -138,7 +138,7 @@ async fn the_lag_of_a_share_group_is_what_kafkas_own_command_says() {
 async fn a_share_group_is_followed_as_one_queue() {
     let scene = Scene::new().await;
     let observer = Observer::new();
-    let trigger = scene.trigger(&[("scaleOn", "catchUp"), ("capacityPerConsumer", "10"), ("catchUpTime", "60s")]);
+    let trigger = scene.trigger(&[("scaleOn", "catchUp"), ("capacityPerConsumer", "10"), ("maxAge", "60s")]);
     let mut workers = ShareWorkers::start(&scene.cluster.bootstrap_servers(), &scene.group, &scene.topic, 50);
     workers.set(4);
     scene.produce(20);

@@ -125,15 +125,14 @@ fn card(world: &World, state: &State, class: &str, objective: Duration) -> Marku
 
 /// What takes how long, here and in a cluster.
 fn shortened(page: &Page) -> Markup {
-    let Periods { speed, sync, down_window, pod_start, poll, catch_up, objective, commit } = page.periods;
+    let Periods { speed, sync, down_window, pod_start, poll, objective, commit } = page.periods;
     let rows = [
         ("The HPA looks at the metric every", sync),
         ("The HPA goes down to the highest wish of the last", down_window),
         ("A new replica's consumer starts after", pod_start),
         ("The scaler reads the source every", poll),
-        ("catchUpTime", catch_up),
         ("Consumers commit every", commit),
-        ("The objective: no unread record is older than", objective),
+        ("maxAge, the objective: no record waits longer than", objective),
     ];
     html! {
         section.periods {
@@ -145,9 +144,8 @@ fn shortened(page: &Page) -> Markup {
                 } }
             }
             p.more {
-                "What catchUp itself takes for granted is not shortened: a minute until new consumers help, half a minute to measure what one \
-                 can do, a minute over which arrivals are averaged. So it goes down later here than in a cluster, and holds through short \
-                 pauses. Every number above is counted from the broker's own log and the group's commits."
+                "catchUp measures how soon more consumers help, and its windows follow the readings: nothing else is shortened. Every number \
+                 above is counted from the broker's own log and the group's commits."
             }
         }
     }

@@ -14,7 +14,7 @@ use super::output::{self, Format};
 /// The arguments of `replay`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  keda-stream-scaler replay recordings/8c1f*.jsonl --with catchUpTime=60s --with scaleOn=lag,lagThreshold=50
+  keda-stream-scaler replay recordings/8c1f*.jsonl --with maxAge=60s --with scaleOn=lag,lagThreshold=50
   keda-stream-scaler replay -o json recordings/8c1f0d3e5a7b9c21-00000003.jsonl
   keda-stream-scaler replay --protocol < requests.jsonl
 

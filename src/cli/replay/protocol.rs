@@ -33,7 +33,7 @@ const STALE: Duration = Duration::from_secs(90);
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase", tag = "op")]
 enum Request {
-    Reset { kind: Kind, hpa_window: Option<f64>, hpa_tol: Option<f64> },
+    Reset { kind: Kind, hpa_window: Option<f64>, hpa_tol: Option<f64>, objective: Option<f64> },
     Sample(Sample),
     Metric { t: f64 },
     Active { t: f64 },
@@ -93,8 +93,8 @@ pub(super) fn run(input: impl BufRead, mut output: impl Write) -> anyhow::Result
 
 fn answer(session: &mut Option<Session>, line: &str) -> anyhow::Result<Answer> {
     let request = serde_json::from_str(line).context("not a request")?;
-    if let Request::Reset { kind, hpa_window, hpa_tol } = request {
-        *session = Some(Session::new(kind, hpa_window, hpa_tol)?);
+    if let Request::Reset { kind, hpa_window, hpa_tol, objective } = request {
+        *session = Some(Session::new(kind, hpa_window, hpa_tol, objective)?);
         return Ok(Answer::Ok(true));
     }
     let Some(session) = session else { bail!("the first request must be a reset") };
@@ -118,8 +118,11 @@ fn stale() -> Answer {
 }
 
 impl Session {
-    fn new(kind: Kind, hpa_window: Option<f64>, hpa_tol: Option<f64>) -> anyhow::Result<Self> {
+    fn new(kind: Kind, hpa_window: Option<f64>, hpa_tol: Option<f64>, objective: Option<f64>) -> anyhow::Result<Self> {
         let mut policy = CatchUpPolicy::default();
+        if let Some(objective) = objective {
+            policy.max_age = Duration::try_from_secs_f64(objective).context("objective")?;
+        }
         if let Some(window) = hpa_window {
             policy.stabilization_window = Duration::try_from_secs_f64(window).context("hpa_window")?;
         }

@@ -2,21 +2,28 @@
 
 /// An exponentially weighted average that is right from its first value on: it is divided by the weights so far.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub(super) struct Average {
+pub struct Average {
     sum: f64,
     weight: f64,
 }
 
 impl Average {
+    /// An average that begins with `value` as if it had gathered this weight, between 0 and 1, so far.
+    #[must_use]
+    pub fn begun(value: f64, weight: f64) -> Self {
+        Self { sum: value * weight, weight }
+    }
+
     /// Adds the mean of the last `elapsed` seconds to an average over about `constant` seconds.
     #[must_use]
-    pub(super) fn with(self, mean: f64, elapsed: f64, constant: f64) -> Self {
+    pub fn with(self, mean: f64, elapsed: f64, constant: f64) -> Self {
         let share = 1.0 - (-elapsed / constant).exp();
         Self { sum: self.sum + share * (mean - self.sum), weight: self.weight + share * (1.0 - self.weight) }
     }
 
     /// The average; `None` before the first value.
-    pub(super) fn get(self) -> Option<f64> {
+    #[must_use]
+    pub fn get(self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)
     }
 }
@@ -30,6 +37,21 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
         return Some(upper);
     }
     values.get(middle.checked_sub(1)?).map(|lower| f64::midpoint(*lower, upper))
+}
+
+/// A new value mixed into what is known, by its weight.
+pub(super) fn blend(known: Option<f64>, new: f64, share: f64) -> f64 {
+    known.map_or(new, |known| known + share * (new - known))
+}
+
+/// The whole part of a number that is not negative.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative, and a float saturates when it is cast"
+)]
+pub(super) const fn whole(number: f64) -> usize {
+    number as usize
 }
 
 /// A count as a number to calculate with.

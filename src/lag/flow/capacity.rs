@@ -8,19 +8,12 @@ use std::time::Duration;
 use super::average::{count, median};
 use crate::lag::Moment;
 
-/// The shortest time over which a capacity is measured.
-const WINDOW: f64 = 30.0;
-/// The same for the first measurement: a cold start needs one soon.
-const FIRST_WINDOW: f64 = 20.0;
-/// A consumer with this many seconds of work before it is saturated.
-const SATURATED: f64 = 5.0;
-/// The same at its present speed, while nothing better is known.
-const SATURATED_FIRST: f64 = 10.0;
-/// The weight of a new measurement.
+/// A capacity is measured over so many commits, or readings where those are rarer; the first one over one of them.
+const WINDOW: f64 = 3.0;
+/// A consumer is saturated that has the work of this share of a sampling period before it.
+const SATURATED: f64 = 0.25;
+/// The weight of a new measurement of all consumers; of some of them it is as much smaller.
 const SHARE: f64 = 0.4;
-/// The same where less than a quarter of the consumers were measured.
-const SMALL_SHARE: f64 = 0.2;
-const SMALL: f64 = 0.25;
 /// A consumer this much faster than the estimate, without being saturated, shows that the estimate is too low.
 const FASTER: f64 = 1.1;
 /// A capacity below this share of the best known one may be one of a bad hour.
@@ -35,16 +28,22 @@ const RECOVERY: f64 = 1.25;
 const FAILED: f64 = 0.9;
 /// The best known capacity is forgotten by half in this time.
 const HALF_LIFE: f64 = 86_400.0;
-/// Longer windows are for groups of which commits are rare.
-const COMMITS_IN_WINDOW: f64 = 3.0;
 
 /// What is known of the capacity of one consumer.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Capacity {
     estimate: Option<Estimate>,
     failed_recoveries: u32,
-    /// When each saturated consumer's window began.
-    windows: Vec<Option<Moment>>,
+    /// Of each saturated consumer.
+    windows: Vec<Option<Window>>,
+}
+
+/// The present window of a saturated consumer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Window {
+    since: Moment,
+    /// What it did per second in the window before.
+    rate: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +60,8 @@ struct Estimate {
 pub(super) struct Worker {
     /// Its backlog, without what it only seems to be behind and without partitions that are stuck.
     pub(super) backlog: f64,
+    /// The part of it in partitions that have progressed since its window began.
+    pub(super) progressing: f64,
     /// What it did in a second, over the ring.
     pub(super) rate: f64,
     /// What it has done since its window began.
@@ -77,17 +78,19 @@ pub(super) struct Circumstances {
     pub(super) stable_since: Moment,
     /// Seconds between commits.
     pub(super) commits: f64,
+    /// Seconds between readings.
+    pub(super) period: f64,
     /// Whether the rates of the ring are of undisturbed work, over a long enough time.
     pub(super) rates_hold: bool,
-    /// Since when nothing is behind.
-    pub(super) caught_up_since: Option<Moment>,
+    /// Since when no consumer is saturated.
+    pub(super) quiet_since: Option<Moment>,
 }
 
 /// What a reading told of the windows.
 pub(super) struct Measured {
     /// Of these consumers a window begins at this reading.
     pub(super) begun: Vec<usize>,
-    /// How many consumers have more to do than they can.
+    /// The consumers that have more to do than they can.
     pub(super) saturated: usize,
 }
 
@@ -100,6 +103,11 @@ impl Capacity {
     /// When it was measured last.
     pub(super) fn measured_at(&self) -> Option<Moment> {
         self.estimate.map(|estimate| estimate.measured_at)
+    }
+
+    /// What a saturated consumer did per second in its last window.
+    pub(super) fn saturated_rate(&self, consumer: usize) -> Option<f64> {
+        self.windows.get(consumer)?.as_ref()?.rate.filter(|rate| *rate > 0.0)
     }
 
     /// Windows begin anew: whoever owns what has changed.
@@ -121,37 +129,36 @@ impl Capacity {
     }
 
     fn measure(&mut self, workers: &[Worker], circumstances: &Circumstances) -> Measured {
-        let Circumstances { now, stable_since, commits, .. } = *circumstances;
-        let window = match self.estimate {
-            Some(_) => WINDOW.max(COMMITS_IN_WINDOW * commits),
-            None => FIRST_WINDOW.max(2.0 * commits),
-        };
+        let Circumstances { now, stable_since, commits, period, .. } = *circumstances;
+        let window = commits.max(period) * if self.estimate.is_some() { WINDOW } else { 1.0 };
         self.windows.resize(workers.len(), None);
         let (mut rates, mut begun, mut saturated) = (Vec::new(), Vec::new(), 0);
-        for (index, (worker, since)) in workers.iter().zip(&mut self.windows).enumerate() {
+        for (index, (worker, measured)) in workers.iter().zip(&mut self.windows).enumerate() {
             let enough = match self.estimate {
-                Some(estimate) => SATURATED * estimate.per_second,
-                None => SATURATED_FIRST * worker.rate,
-            };
+                Some(estimate) => estimate.per_second,
+                None => worker.rate,
+            } * SATURATED
+                * period;
             if worker.backlog <= enough.max(1.0) {
-                *since = None;
+                *measured = None;
                 continue;
             }
             saturated += 1;
-            let over = since.map(|since| now.since(since).as_secs_f64());
-            match over {
+            let over = measured.map(|window| now.since(window.since).as_secs_f64());
+            let rate = match over {
                 None if !worker.moved || now == stable_since => continue,
                 Some(over) if over < window => continue,
-                None => {}
-                Some(over) => rates.push(worker.done / over),
-            }
-            *since = Some(now);
+                // partitions that stand still are no work that a consumer was busy with
+                Some(over) if worker.progressing > enough.max(1.0) => Some(worker.done / over),
+                None | Some(_) => None,
+            };
+            rates.extend(rate);
+            *measured = Some(Window { since: now, rate });
             begun.push(index);
         }
         rates.retain(|rate| *rate > 0.0);
-        let few = count(rates.len()) < SMALL * count(workers.len());
         if let Some(rate) = median(&mut rates) {
-            self.learn(rate, if few { SMALL_SHARE } else { SHARE }, now);
+            self.learn(rate, SHARE * count(rates.len()) / count(workers.len()), now);
         }
         Measured { begun, saturated }
     }
@@ -173,10 +180,10 @@ impl Capacity {
 impl Estimate {
     /// Without lag a low capacity cannot be measured to be wrong, and a slow hour would be paid for ever.
     fn recover(&mut self, circumstances: &Circumstances, failures: u32) {
-        let Circumstances { now, elapsed, stable_since, caught_up_since, .. } = *circumstances;
+        let Circumstances { now, elapsed, quiet_since, .. } = *circumstances;
         self.best = self.per_second.max(self.best * 0.5_f64.powf(elapsed / HALF_LIFE));
-        let Some(caught_up) = caught_up_since else { return };
-        let idle = now.since(caught_up.max(stable_since).max(self.measured_at));
+        let Some(quiet) = quiet_since else { return };
+        let idle = now.since(quiet.max(self.measured_at));
         if self.per_second < RECOVERED * self.best && idle > RECOVER_AFTER * 2_u32.pow(failures) {
             self.per_second = self.best.min(RECOVERY * self.per_second);
             self.measured_at = now;

@@ -15,10 +15,8 @@ const LONGEST: f64 = 120.0;
 const SHARE: f64 = 0.2;
 /// A partition that has stood still for so long, while others moved, is not being worked on.
 const STUCK_AFTER: f64 = 120.0;
-/// Positions of this long ago tell what a consumer does without being saturated.
-const RATES_OVER: f64 = 60.0;
-/// The same in commits.
-const RATES_OVER_COMMITS: f64 = 6.0;
+/// So many commits, or readings where those are rarer, show what a consumer does without being saturated.
+const RATES_OVER: f64 = 6.0;
 /// Others move if one of them has within this time.
 const MOVING: Duration = Duration::from_secs(60);
 
@@ -82,9 +80,14 @@ impl Commits {
         self.awaited
     }
 
-    /// The time over which moves give a rate.
-    pub(super) fn rates_over(&self) -> Duration {
-        Duration::from_secs_f64(RATES_OVER.max(RATES_OVER_COMMITS * self.awaited))
+    /// The longest time between two commits that counts as usual, in seconds; until two were seen, any up to two minutes.
+    pub(super) fn longest(&self) -> f64 {
+        self.interval.map_or(LONGEST, |_| self.awaited)
+    }
+
+    /// The time over which moves give a rate, where readings are `period` seconds apart.
+    pub(super) fn rates_over(&self, period: f64) -> Duration {
+        Duration::from_secs_f64(RATES_OVER * self.awaited.max(period))
     }
 
     /// After so many seconds without a move a partition is stuck.

@@ -7,19 +7,24 @@ mod ages;
 mod average;
 mod capacity;
 mod commits;
-mod effect;
+mod demand;
 mod observed;
 #[cfg(test)]
 mod observed_tests;
 mod offsets;
 mod owners;
+mod partition;
+mod rebalance;
 mod ring;
+mod staleness;
 mod throughput;
 
 pub use ages::{AgeFlow, AgeReading, ShardFlow, Speeds};
-pub use average::count;
-pub use offsets::{Arrivals, Demand, OffsetFlow, OffsetReading, OffsetRow, PartitionFlow};
+pub use average::{Average, count};
+pub use demand::Demand;
+pub use offsets::{OffsetFlow, OffsetReading};
 pub use owners::{Owners, Place};
+pub use partition::{Arrivals, OffsetRow, PartitionFlow};
 pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
 
 /// The flow of a source, in what it can tell of itself.

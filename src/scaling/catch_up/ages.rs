@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::counts::{useful_from, useful_to, whole};
-use super::goal::Goal;
 use super::memory::{Few, Memory};
+use super::objective::Objective;
 use super::size::ISOLATION;
-use super::{Judgement, Rule};
+use super::{Judgement, Rule, evidence};
 use crate::lag::flow::{AgeFlow, ShardFlow, count};
 
 /// One consumer stands for this many more at most in one step.
@@ -31,7 +31,7 @@ const BELIEVED_FOR: Duration = Duration::from_secs(1800);
 /// The law at one reading.
 pub(super) struct Law<'a> {
     flow: &'a AgeFlow,
-    goal: Goal,
+    objective: Objective,
     memory: &'a mut Memory,
     /// Consumers now.
     now: usize,
@@ -39,22 +39,27 @@ pub(super) struct Law<'a> {
 }
 
 impl<'a> Law<'a> {
-    pub(super) fn new(flow: &'a AgeFlow, goal: Goal, memory: &'a mut Memory) -> Self {
+    pub(super) fn new(flow: &'a AgeFlow, objective: Objective, memory: &'a mut Memory) -> Self {
         let now = flow.owners().count();
         if now > 0 && flow.shards().iter().any(|shard| flow.shows(shard)) {
             memory.saturated(now);
         }
-        Self { flow, goal, memory, now, places: flow.shards().len() }
+        Self { flow, objective, memory, now, places: flow.shards().len() }
     }
 
     /// The consumers that are wanted.
     pub(super) fn judge(mut self, active: bool) -> Judgement {
-        let enough = self.flow.steady().map(|steady| whole(steady.enough(self.goal.utilization)));
+        let steps = evidence::of_ages(self.flow, self.objective.utilization);
+        Judgement { steps, ..self.decide(active) }
+    }
+
+    fn decide(&mut self, active: bool) -> Judgement {
+        let enough = self.flow.steady().map(|steady| whole(steady.enough(self.objective.utilization)));
         if self.now == 0 {
             return match enough {
                 _ if !active => Judgement::new(0, Rule::NothingToDo),
-                Some(enough) => Judgement::new(useful_from(self.places, enough.max(1)), Rule::NobodyWorks),
-                None => Judgement::new(1, Rule::NobodyWorks),
+                Some(enough) => Judgement::new(useful_from(self.places, enough.max(1)), Rule::NoConsumers),
+                None => Judgement::new(1, Rule::NoConsumers),
             };
         }
         if self.flow.first() {
@@ -105,7 +110,7 @@ impl<'a> Law<'a> {
     fn for_speeds(&self, shown: &[(usize, &ShardFlow)]) -> f64 {
         let mut each = vec![1.0_f64; self.now];
         for (index, shard) in shown {
-            let faster = (1.0 + self.flow.behind(shard) / self.goal.catch_up_seconds) / shard.speed().unwrap_or(1.0);
+            let faster = (1.0 + self.flow.behind(shard) / self.objective.max_age) / shard.speed().unwrap_or(1.0);
             if let Some(consumer) = self.flow.owners().of(*index).and_then(|owner| each.get_mut(owner)) {
                 *consumer = consumer.max(faster).min(MOST);
             }
@@ -118,7 +123,7 @@ impl<'a> Law<'a> {
             .iter()
             .map(|(_, shard)| self.flow.behind(shard) / (shard.speed().unwrap_or(1.0) - 1.0).max(SLOWEST_GAIN));
         match enough {
-            Some(enough) if drains_for.fold(0.0, f64::max) * CAUTION <= self.goal.stabilization_seconds => {
+            Some(enough) if drains_for.fold(0.0, f64::max) * CAUTION <= self.objective.stabilization => {
                 Judgement::new(useful_from(self.places, enough).min(self.now), Rule::Enough)
             }
             _ => Judgement::new(self.now, Rule::Draining),

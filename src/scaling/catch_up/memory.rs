@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::Rule;
+use super::arrivals::Arrivals;
+use super::caution::Caution;
 use super::counts::{useful_from, useful_to};
+use super::reaction::Reaction;
 use crate::lag::Moment;
 
-/// A scale-up this soon after a scale-down says that the scale-down was a mistake.
-const REGRET: Duration = Duration::from_secs(600);
-/// Each mistake doubles the next hold, so often at most.
-const REGRETS: u32 = 3;
-/// Mistakes are forgotten after so long without too few consumers.
-const FORGIVEN: Duration = Duration::from_secs(7200);
 /// A count that was too uneven is not gone back to for this long.
 const FLOOR_HOLD: Duration = Duration::from_secs(3600);
 /// Unless less than this share of then arrives.
@@ -24,13 +21,9 @@ const PROBE_DOUBLINGS: u32 = 4;
 /// What the law remembers for one policy on one source. Advanced once for each reading, never by a question.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Memory {
-    regrets: u32,
-    /// When there were too few consumers last.
-    too_few_at: Option<Moment>,
-    /// The scale-down that was counted as a mistake last.
-    regretted: Option<Moment>,
-    /// Since when one consumer has too much and isolation is over its budget, and at which count.
-    pub(super) waiting: Option<(Moment, usize)>,
+    pub(super) arrivals: Arrivals,
+    pub(super) reaction: Reaction,
+    pub(super) caution: Caution,
     floor: Option<Floor>,
     probe: Probe,
     pub(super) few: Option<Few>,
@@ -59,26 +52,6 @@ pub(super) struct Few {
 }
 
 impl Memory {
-    /// There are too few consumers; there were fewer than before at `fewer_at`.
-    pub(super) fn too_few(&mut self, fewer_at: Option<Moment>, now: Moment) {
-        let mistake = fewer_at.filter(|at| Some(*at) != self.regretted && now.since(*at) < REGRET);
-        if mistake.is_some() {
-            self.regrets = (self.regrets + 1).min(REGRETS);
-            self.regretted = mistake;
-        } else if self.too_few_at.is_some_and(|at| now.since(at) > FORGIVEN) {
-            self.regrets = 0;
-        }
-        self.too_few_at = Some(now);
-    }
-
-    /// Whether it went up and down, and is to hold for a while.
-    pub(super) fn flapped(&self, now: Moment) -> bool {
-        match (self.regrets.checked_sub(1), self.too_few_at) {
-            (Some(doublings), Some(at)) => now.since(at) < REGRET * 2_u32.pow(doublings),
-            _ => false,
-        }
-    }
-
     /// At this count and these arrivals the consumers' shares were too uneven.
     pub(super) const fn uneven_at(&mut self, consumers: usize, arrivals: f64, now: Moment) {
         self.floor = Some(Floor { consumers, arrivals, since: now });

@@ -5,11 +5,15 @@
 //! with each reading and never with a question.
 
 mod ages;
+mod arrivals;
+mod caution;
 mod counts;
-mod goal;
+mod evidence;
 mod memory;
+mod needs;
+mod objective;
 mod offsets;
-mod picture;
+mod reaction;
 mod rule;
 mod size;
 mod standing;
@@ -17,8 +21,9 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use self::goal::Goal;
+pub use self::arrivals::Because;
 pub use self::memory::Memory;
+use self::objective::Objective;
 pub use self::rule::Rule;
 pub use self::standing::{CatchUps, MOST_POLICIES};
 pub use self::step::{CapacityFrom, CatchUpStep, Unit};
@@ -36,33 +41,33 @@ pub enum Unknown {
 
 /// Judges `flow` by `policy` and what was remembered of earlier readings; also tells what is to be remembered of this one.
 pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory, Result<Decision, Unknown>) {
-    let goal = Goal::of(policy);
+    let objective = Objective::of(policy);
     let active = active(policy.activation, flow);
     let mut memory = memory.clone();
     let judgement = match flow {
-        Flow::Offsets(flow) => offsets::Law::new(flow, goal, &mut memory).judge(active),
-        Flow::Throughput(flow) => offsets::Law::new(flow.flow(), goal, &mut memory).judge(active),
-        Flow::Ages(flow) => Ok(ages::Law::new(flow, goal, &mut memory).judge(active)),
+        Flow::Offsets(flow) => offsets::Law::new(flow, objective, Unit::Records, &mut memory).judge(active),
+        Flow::Throughput(flow) => offsets::Law::new(flow.flow(), objective, Unit::Kilobytes, &mut memory).judge(active),
+        Flow::Ages(flow) => Ok(ages::Law::new(flow, objective, &mut memory).judge(active)),
     };
-    (memory, judgement.map(|judgement| decision(policy, goal, flow, &judgement, active)))
+    (memory, judgement.map(|judgement| decision(policy, objective, flow, judgement, active)))
 }
 
-fn decision(policy: &CatchUpPolicy, goal: Goal, flow: &Flow, judgement: &Judgement, active: bool) -> Decision {
+fn decision(policy: &CatchUpPolicy, objective: Objective, flow: &Flow, judgement: Judgement, active: bool) -> Decision {
     let (now, share) = (flow.owners().count(), flow.owners().share());
     let places = if share { usize::MAX } else { flow.places() };
     let wanted = judgement.consumers;
-    let asked = counts::over_tolerance(wanted, now, places, goal.tolerance);
-    let mut steps = picture::steps(flow, goal);
+    let asked = counts::over_tolerance(wanted, now, places, objective.tolerance);
+    let mut steps = judgement.steps;
     if wanted > 0 && !share {
         steps.push(CatchUpStep::Considered { counts: counts::nearby(places, wanted) });
     }
     steps.push(CatchUpStep::Wanted { consumers: wanted, rule: judgement.rule });
-    if let Some(consumers) = judgement.useless_above {
-        steps.push(CatchUpStep::UselessAbove { consumers });
+    if let Some((enough, seconds)) = judgement.held {
+        steps.push(CatchUpStep::Held { enough, seconds: Quantity::from_number(seconds) });
     }
     if asked > count(wanted) {
         steps.push(CatchUpStep::OverTolerance { asked: Quantity::from_number(asked), now });
-    } else if now < wanted && asked <= count(now) * (1.0 + goal.tolerance) {
+    } else if now < wanted && asked <= count(now) * (1.0 + objective.tolerance) {
         steps.push(CatchUpStep::WithinTolerance { now });
     }
     let consumers_per_replica = policy.consumers_per_replica.get();
@@ -99,20 +104,14 @@ fn active(activation: Activation, flow: &Flow) -> bool {
 struct Judgement {
     consumers: usize,
     rule: Rule,
-    /// More were wanted than this, beyond which the last scale-up gained nothing.
-    useless_above: Option<usize>,
+    /// The numbers that decided.
+    steps: Vec<CatchUpStep>,
+    /// Fewer are enough: how many, and for how many seconds the count is held.
+    held: Option<(usize, f64)>,
 }
 
 impl Judgement {
     const fn new(consumers: usize, rule: Rule) -> Self {
-        Self { consumers, rule, useless_above: None }
-    }
-
-    /// No more than `limit`, and never fewer than there are now for its sake.
-    fn limited(self, limit: Option<usize>, now: usize) -> Self {
-        match limit.map(|limit| limit.max(now)).filter(|limit| *limit < self.consumers) {
-            Some(limit) => Self { consumers: limit, useless_above: Some(limit), ..self },
-            None => self,
-        }
+        Self { consumers, rule, steps: Vec::new(), held: None }
     }
 }

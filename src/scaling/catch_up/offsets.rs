@@ -1,255 +1,246 @@
 //! The law where records, or kilobytes, are known.
 
+use super::arrivals::Believed;
+use super::caution::Verdict;
 use super::counts::{useful_from, whole};
-use super::goal::Goal;
 use super::memory::Memory;
-use super::size::{consumers, consumers_for, isolation_budget, size};
-use super::{Judgement, Rule, Unknown};
+use super::needs::{Load, Needs};
+use super::objective::Objective;
+use super::size::{consumers_for, size};
+use super::{CapacityFrom, CatchUpStep, Judgement, Rule, Unit, Unknown, evidence};
 use crate::lag::flow::{Demand, OffsetFlow, count};
 
-/// What arrives until new consumers can help: KEDA's and the HPA's periods, start and rebalance.
-const REACTION_SECONDS: f64 = 60.0;
-/// Draining is taken to last this much longer than calculated.
-const CAUTION: f64 = 1.25;
 /// Nearly all of a consumer's capacity: such a partition is too much for it in company.
 const HOPELESS: f64 = 0.95;
 /// Less than this share of a consumer is nothing.
 const BUSY: f64 = 0.01;
 /// Sums of many small numbers are not exact.
 const ROUNDING: f64 = 1.001;
-/// While the capacity is unknown: so many seconds of arrivals behind is a backlog.
+/// While the capacity is unknown: a backlog of this many seconds of arrivals shows that consumers are too few,
 const BACKLOG_SECONDS: f64 = 15.0;
-/// While the capacity is unknown: positions must move within this time for consumers to be doubled.
+/// or of this share of the objective.
+const BACKLOG_SHARE: f64 = 0.25;
+/// While the capacity is unknown: positions must move within this time for consumers to be added, in seconds.
 const PROGRESS_SECONDS: f64 = 20.0;
+/// The backlog is worked off within the objective, but not sooner than within this many readings.
+const DRAIN_READINGS: f64 = 2.0;
+/// One of enough consumers is helped when it will be this share of the objective behind.
+const LATE: f64 = 0.5;
+/// A partition that a consumer of its own would not drain within this many objectives is no reason to help.
+const HOPE: f64 = 5.0;
+/// A backlog that is drained within this share of the HPA's own window does not hold a scale-down.
+const DRAINED_IN_WINDOW: f64 = 0.8;
 
 /// The law at one reading.
 pub(super) struct Law<'a> {
     flow: &'a OffsetFlow,
-    goal: Goal,
+    objective: Objective,
+    unit: Unit,
     memory: &'a mut Memory,
+    steps: Vec<CatchUpStep>,
+    /// What one consumer can do per second, where it is known.
+    capacity: Option<(f64, CapacityFrom)>,
     /// Consumers now.
     now: usize,
     /// The partitions; `None` where every consumer can work on all of them.
     places: Option<usize>,
-}
-
-/// What is wanted of the consumers.
-struct Wishes {
-    demands: Vec<Demand>,
-    capacity: f64,
-    arrivals: f64,
-    /// Arrivals and backlog of each partition, with what arrives until help comes.
-    loads: Vec<(f64, f64)>,
-    /// What each partition needs in a second lest its consumer has too much.
-    needs: Vec<f64>,
+    /// Seconds until more consumers help.
+    reaction: f64,
 }
 
 impl<'a> Law<'a> {
-    pub(super) fn new(flow: &'a OffsetFlow, goal: Goal, memory: &'a mut Memory) -> Self {
+    pub(super) fn new(flow: &'a OffsetFlow, objective: Objective, unit: Unit, memory: &'a mut Memory) -> Self {
+        let now = flow.owners().count();
         if flow.capacity_measured_at() == Some(flow.at()) {
-            memory.saturated(flow.owners().count());
+            memory.saturated(now);
         }
+        let measured = flow.capacity().map(|capacity| (capacity, CapacityFrom::Measured));
+        let capacity = measured.or(objective.capacity.map(|capacity| (capacity, CapacityFrom::Trigger)));
+        if let Some((arrived, elapsed)) = flow.arrived() {
+            let possible = capacity.map(|(capacity, _)| count(now) * capacity);
+            memory.arrivals.add(arrived, elapsed, flow.period(), objective.max_age, possible);
+        }
+        memory.reaction.see(now, flow.at());
+        let reaction = memory.reaction.seconds(flow.period(), flow.pause());
         let places = (!flow.owners().share()).then(|| flow.partitions().len());
-        Self { flow, goal, memory, now: flow.owners().count(), places }
+        let steps = evidence::of_offsets(flow, unit);
+        Self { flow, objective, unit, memory, steps, capacity, now, places, reaction }
     }
 
     /// The consumers that are wanted.
     pub(super) fn judge(mut self, active: bool) -> Result<Judgement, Unknown> {
-        let capacity = self.flow.capacity().or(self.goal.capacity);
         let demands = self.flow.demands();
-        if self.now == 0 {
-            return self.nobody_works(&demands.unwrap_or_default(), capacity, active);
-        }
-        let judgement = match (demands, capacity) {
-            (None, _) => Judgement::new(self.now, Rule::FirstReading),
-            (Some(demands), None) => self.capacity_unknown(&demands),
-            (Some(demands), Some(capacity)) => self.capacity_known(demands, capacity),
+        let judgement = if self.now == 0 {
+            self.no_consumers(&demands.unwrap_or_default(), active)?
+        } else {
+            match (demands, self.capacity) {
+                (None, _) => Judgement::new(self.now, Rule::FirstReading),
+                (Some(demands), None) => self.capacity_unknown(&demands),
+                (Some(demands), Some((capacity, from))) => self.capacity_known(&demands, capacity, from),
+            }
         };
-        Ok(judgement.limited(self.flow.useless_above(), self.now))
+        self.memory.reaction.request(judgement.consumers, self.flow.at());
+        Ok(Judgement { steps: self.steps, ..judgement })
     }
 
-    fn nobody_works(&self, demands: &[Demand], capacity: Option<f64>, active: bool) -> Result<Judgement, Unknown> {
-        let Some(capacity) = capacity else {
-            // somebody does, whom the group does not know: how many there are cannot be told
+    fn no_consumers(&self, demands: &[Demand], active: bool) -> Result<Judgement, Unknown> {
+        let Some((capacity, _)) = self.capacity else {
+            // a consumer that the group does not know: how many there are is unknown
             if self.flow.progressed_at() > self.flow.stable_since() {
                 return Err(Unknown::Consumers);
             }
-            return Ok(Judgement::new(usize::from(active), if active { Rule::NobodyWorks } else { Rule::NothingToDo }));
+            return Ok(Judgement::new(usize::from(active), if active { Rule::NoConsumers } else { Rule::NothingToDo }));
         };
         if !active {
             return Ok(Judgement::new(0, Rule::NothingToDo));
         }
-        let loads: Vec<_> = demands.iter().map(|demand| (demand.arrivals, demand.backlog)).collect();
-        Ok(Judgement::new(self.size(&loads, capacity).max(1), Rule::NobodyWorks))
+        let level = self.memory.arrivals.level() * self.share(demands);
+        let needs = Needs::new(Load::all(demands, level, 1.0), Vec::new(), capacity, self.drain());
+        let needed = needs.falling(self.objective.utilization, self.flow.pause());
+        Ok(Judgement::new(self.size(&needed, capacity).max(1), Rule::NoConsumers))
     }
 
     fn capacity_unknown(&mut self, demands: &[Demand]) -> Judgement {
-        let sum = |of: fn(&Demand) -> f64| demands.iter().map(of).sum::<f64>();
-        let backlog = sum(|demand| demand.backlog) > BACKLOG_SECONDS * sum(|demand| demand.arrivals);
+        // the fastest consumer shows the least that one can do: the size errs upwards
+        let fastest = self.flow.best_rate();
+        let (needs, believed) = self.needs(demands, fastest.unwrap_or(f64::INFINITY));
+        let backlog: f64 = needs.loads.iter().map(|load| load.backlog).sum();
+        let tolerated = BACKLOG_SECONDS.min(BACKLOG_SHARE * self.objective.max_age);
         let moving = self.flow.at().since(self.flow.progressed_at()).as_secs_f64()
             < PROGRESS_SECONDS + self.flow.commit_interval();
-        if self.flow.idle_for().is_none() && backlog && moving {
-            return Judgement::new((2 * self.now).min(self.places.unwrap_or(usize::MAX)), Rule::ColdStart);
+        if backlog <= tolerated * needs.arrivals() || !moving {
+            let (wanted, rule) = self.memory.probe(self.flow.quiet_for(), self.now, self.places);
+            return Judgement::new(wanted, rule);
         }
-        let (wanted, rule) = self.memory.probe(self.flow.idle_for(), self.now, self.places);
-        Judgement::new(wanted, rule)
+        self.memory.caution.forget();
+        let most = self.places.unwrap_or(usize::MAX);
+        let Some(capacity) = fastest else {
+            return Judgement::new((2 * self.now).min(most), Rule::ColdStart);
+        };
+        self.explain(&needs, believed, CapacityFrom::Fastest);
+        let needed = needs.rising(self.objective.utilization, self.reaction);
+        Judgement::new(self.size(&needed, capacity).max(self.now).min(most), Rule::ColdStart)
     }
 
-    fn capacity_known(&mut self, demands: Vec<Demand>, capacity: f64) -> Judgement {
-        let demands = if self.places.is_none() { self.divided(&demands) } else { demands };
-        let wishes = self.wishes(demands, capacity);
+    fn capacity_known(&mut self, demands: &[Demand], capacity: f64, from: CapacityFrom) -> Judgement {
+        let (needs, believed) = self.needs(demands, capacity);
+        self.explain(&needs, believed, from);
+        let hard = needs.rising(self.objective.overload(), self.reaction);
+        if self.overloaded(&needs, &hard, capacity) {
+            self.memory.caution.too_few(self.flow.fewer_at(), self.reaction + self.flow.pause(), self.flow.at());
+        } else if !self.flow.owners().leave_some() {
+            return self.enough(&needs, &hard, capacity);
+        }
+        // KCL workers may be limited in how many leases they take: then some have no owner, whatever the load
+        let judgement = self.too_few(&needs, capacity);
+        self.memory.caution.remember(judgement.consumers, self.flow.at());
+        judgement
+    }
+
+    /// Whether some consumer has more to do than it can.
+    fn overloaded(&self, needs: &Needs, hard: &[f64], capacity: f64) -> bool {
         // what one consumer cannot do of a partition, another one cannot do either
         let most = if self.places.is_some() { capacity } else { f64::INFINITY };
-        let overfull = self.loads_of_consumers(&wishes, |need, _| need.min(most));
-        let overloaded = overfull.iter().any(|load| *load > ROUNDING * capacity);
-        if overloaded {
-            self.memory.too_few(self.flow.fewer_at(), self.flow.at());
-        }
-        // KCL workers may be limited in how many leases they take
-        if overloaded || self.flow.owners().leave_some() { self.too_few(&wishes) } else { self.enough(&wishes) }
-    }
-
-    /// One queue: each consumer does the same part of the sum.
-    fn divided(&self, demands: &[Demand]) -> Vec<Demand> {
-        let part = |of: fn(&Demand) -> f64| demands.iter().map(of).sum::<f64>() / count(self.now);
-        let (arrivals, backlog) = (part(|demand| demand.arrivals), part(|demand| demand.backlog));
-        (0..self.now).map(|owner| Demand { arrivals, backlog, owner: Some(owner), stuck: false }).collect()
-    }
-
-    fn wishes(&self, demands: Vec<Demand>, capacity: f64) -> Wishes {
-        let mut arrivals: f64 = demands.iter().map(|demand| demand.arrivals).sum();
-        let (quick, group) = (self.flow.quick_arrivals(), count(self.now) * capacity);
-        let mut scale = 1.0;
-        // a jump: the short average is believed
-        if arrivals > 0.0 && quick > arrivals && quick > self.goal.too_much() * group {
-            scale = quick / arrivals;
-            arrivals = quick;
-        }
-        let growing = (arrivals - group).max(0.0) * REACTION_SECONDS;
-        let load = |demand: &Demand| {
-            let own = demand.arrivals * scale;
-            let share = if arrivals > 0.0 { own / arrivals } else { 0.0 };
-            (own, demand.backlog + share * growing)
-        };
-        let loads: Vec<_> = demands.iter().map(load).collect();
-        let needs = loads.iter().map(|load| self.need(*load, self.goal.too_much())).collect();
-        Wishes { demands, capacity, arrivals, loads, needs }
-    }
-
-    /// What a partition needs in a second: its arrivals with the reserve, or its arrivals and its share of the catching up. The
-    /// reserve is used for catching up, so it is the greater of the two and not the sum.
-    fn need(&self, (arrivals, backlog): (f64, f64), utilization: f64) -> f64 {
-        (arrivals / utilization).max(arrivals + backlog / self.goal.catch_up_seconds)
-    }
-
-    fn size(&self, loads: &[(f64, f64)], capacity: f64) -> usize {
-        if self.places.is_none() {
-            let sum = loads.iter().fold((0.0, 0.0), |sum, load| (sum.0 + load.0, sum.1 + load.1));
-            return whole(consumers_for(self.need(sum, self.goal.utilization), capacity));
-        }
-        let needs: Vec<_> = loads.iter().map(|load| self.need(*load, self.goal.utilization)).collect();
-        size(&needs, capacity)
-    }
-
-    /// The sum over each consumer's partitions.
-    fn loads_of_consumers(&self, wishes: &Wishes, of: impl Fn(f64, (f64, f64)) -> f64) -> Vec<f64> {
-        let mut loads = vec![0.0; self.now];
-        for ((demand, need), load) in wishes.demands.iter().zip(&wishes.needs).zip(&wishes.loads) {
-            if let Some(sum) = demand.owner.and_then(|owner| loads.get_mut(owner)) {
-                *sum += of(*need, *load);
-            }
-        }
+        let loads = needs.by_consumer(|index, _| hard.get(index).map_or(0.0, |need| need.min(most)));
+        let hopeless = needs.by_consumer(|_, load| f64::from(u8::from(load.arrivals >= HOPELESS * most)));
+        // a partition that no consumer keeps up with is no overload of its consumer, unless a second one waits for it
         loads
+            .iter()
+            .zip(&hopeless)
+            .zip(needs.consumers())
+            .any(|((load, hopeless), possible)| *hopeless >= 2.0 || load - hopeless * capacity > ROUNDING * possible)
     }
 
-    fn too_few(&mut self, wishes: &Wishes) -> Judgement {
-        let wanted = self.size(&wishes.loads, wishes.capacity);
-        let judgement = if wanted > self.now {
-            self.memory.waiting = None;
-            Judgement::new(wanted, Rule::TooFew)
-        } else {
-            self.uneven(wishes)
-        };
+    fn explain(&mut self, needs: &Needs, believed: Believed, from: CapacityFrom) {
+        self.steps.push(evidence::arrivals(self.unit, believed, self.memory.arrivals.level()));
+        self.steps.extend(evidence::needs(needs, self.flow, self.objective, self.unit, from, self.reaction));
+    }
+
+    /// The share of all arrivals that is not of stuck partitions.
+    fn share(&self, demands: &[Demand]) -> f64 {
+        let all: f64 = self.flow.partitions().iter().map(crate::lag::flow::PartitionFlow::arrivals).sum();
+        if all > 0.0 { demands.iter().map(|demand| demand.arrivals).sum::<f64>() / all } else { 0.0 }
+    }
+
+    fn needs(&self, demands: &[Demand], capacity: f64) -> (Needs, Believed) {
+        let share = self.share(demands);
+        let (level, believed) =
+            (share * self.memory.arrivals.level(), self.memory.arrivals.believed(share, self.reaction));
+        let growth = if level > 0.0 { believed.per_second / level } else { 1.0 };
+        let mut loads = Load::all(demands, level, growth);
+        if self.places.is_none() {
+            loads = Load::divided(&loads, self.now);
+        }
+        let own = |consumer| self.flow.saturated_rate(consumer).map_or(capacity, |rate| rate.min(capacity));
+        (Needs::new(loads, (0..self.now).map(own).collect(), capacity, self.drain()), believed)
+    }
+
+    fn drain(&self) -> f64 {
+        self.objective.max_age.max(DRAIN_READINGS * self.flow.period())
+    }
+
+    fn size(&self, needs: &[f64], capacity: f64) -> usize {
+        if self.places.is_none() { whole(consumers_for(needs.iter().sum(), capacity)) } else { size(needs, capacity) }
+    }
+
+    fn too_few(&mut self, needs: &Needs, capacity: f64) -> Judgement {
         // a crash loop or a storm of rebalances is not a lack of consumers
-        if self.flow.still() { Judgement::new(self.now, Rule::NobodyMoves) } else { judgement }
+        if self.flow.still() {
+            return Judgement::new(self.now, Rule::NoProgress);
+        }
+        let wanted = self.size(&needs.rising(self.objective.utilization, self.reaction), capacity);
+        if wanted > self.now { Judgement::new(wanted, Rule::TooFew) } else { self.uneven(needs, capacity) }
     }
 
-    /// There are enough consumers, and one of them has too much: one useful step, within the budget for isolation. Beyond the
-    /// budget only after the catch-up time, and only where more consumers can help.
-    fn uneven(&mut self, wishes: &Wishes) -> Judgement {
-        let (capacity, now) = (wishes.capacity, self.flow.at());
+    /// There are enough consumers in all, and one of them has too much: one useful step when its records will wait too long, and where
+    /// others can take partitions from it.
+    fn uneven(&mut self, needs: &Needs, capacity: f64) -> Judgement {
         // one queue is as even as can be
         let next = self.places.map_or(self.now, |places| useful_from(places, self.now + 1));
-        let loads: Vec<_> = wishes.loads.iter().map(|load| self.need(*load, self.goal.utilization)).collect();
-        let budget = isolation_budget(consumers(&loads, capacity));
-        let fixable = |load: (f64, f64)| load.0 < HOPELESS * capacity;
-        let any_over = |loads: Vec<f64>| loads.into_iter().any(|load| load > capacity);
-        let over = any_over(self.loads_of_consumers(wishes, |need, _| if need < capacity { need } else { 0.0 }));
-        // a backlog passes, a rate stays
-        let by_rate = any_over(
-            self.loads_of_consumers(wishes, |_, load| if fixable(load) { load.0 / self.goal.too_much() } else { 0.0 }),
-        );
-        if over && next <= budget {
-            self.memory.waiting = None;
-            self.remember_uneven(by_rate, wishes);
-            return Judgement::new(next, Rule::Uneven);
-        }
         if next <= self.now {
             return Judgement::new(self.now, Rule::AsManyAsHelp);
         }
-        let busy = self.loads_of_consumers(wishes, |_, load| {
-            let matters = load.0.max(load.1 / self.goal.catch_up_seconds) > BUSY * capacity;
-            if fixable(load) && matters { 1.0 } else { 0.0 }
-        });
-        let late = self.loads_of_consumers(wishes, |need, load| if fixable(load) { need } else { 0.0 });
-        if !late.iter().zip(&busy).any(|(late, busy)| *late > capacity && *busy >= 2.0) {
-            self.memory.waiting = None;
+        let max_age = self.objective.max_age;
+        let fixable = |load: &Load| load.backlog < HOPE * max_age * (HOPELESS * capacity - load.arrivals);
+        let of = |of: fn(&Load) -> f64| needs.by_consumer(|_, load| if fixable(load) { of(load) } else { 0.0 });
+        let (backlogs, arrivals) = (of(|load| load.backlog), of(|load| load.arrivals));
+        let busy = needs.by_consumer(|_, load| f64::from(u8::from(fixable(load) && load.arrivals > BUSY * capacity)));
+        let late = |(backlog, arrivals): (&f64, &f64)| {
+            backlog + (arrivals - capacity).max(0.0) * self.reaction > LATE * max_age * capacity
+        };
+        let mut consumers = backlogs.iter().zip(&arrivals).zip(&busy);
+        if !consumers.any(|(load, busy)| late(load) && *busy >= 2.0) {
             return Judgement::new(self.now, Rule::HotPartition);
         }
-        let since = match self.memory.waiting.filter(|(_, at)| *at == self.now) {
-            Some((since, _)) => since,
-            None => self.memory.waiting.insert((now, self.now)).0,
-        };
-        if now.since(since).as_secs_f64() < self.goal.catch_up_seconds {
-            return Judgement::new(self.now, Rule::UnevenWaits);
+        // a backlog passes, a rate stays
+        if arrivals.iter().any(|arrivals| *arrivals > self.objective.overload() * capacity) {
+            self.memory.uneven_at(self.now, needs.arrivals(), self.flow.at());
         }
-        self.remember_uneven(by_rate, wishes);
-        Judgement::new(next, Rule::UnevenForLong)
+        Judgement::new(next, Rule::Uneven)
     }
 
-    fn remember_uneven(&mut self, by_rate: bool, wishes: &Wishes) {
-        if by_rate {
-            self.memory.uneven_at(self.now, wishes.arrivals, self.flow.at());
-        }
-    }
-
-    fn enough(&mut self, wishes: &Wishes) -> Judgement {
-        self.memory.waiting = None;
-        if self.memory.flapped(self.flow.at()) {
-            return Judgement::new(self.now, Rule::Flapped);
-        }
-        if self.drains_for(wishes) * CAUTION > self.goal.stabilization_seconds {
+    fn enough(&mut self, needs: &Needs, hard: &[f64], capacity: f64) -> Judgement {
+        let at = self.flow.at();
+        let unimportant =
+            (self.flow.period() + self.flow.pause()).max(DRAINED_IN_WINDOW * self.objective.stabilization);
+        if needs.drained_in(hard) > unimportant {
+            self.memory.caution.remember(self.now, at);
             return Judgement::new(self.now, Rule::Draining);
         }
-        let arrivals: Vec<_> = wishes.loads.iter().map(|load| (load.0, 0.0)).collect();
-        let wanted = self.size(&arrivals, wishes.capacity);
-        match self.memory.floor(wishes.arrivals, self.places.unwrap_or_default(), self.flow.at()) {
-            Some(floor) if floor > wanted => Judgement::new(floor.min(self.now), Rule::NotBackTo),
-            _ => Judgement::new(wanted.min(self.now), Rule::Enough),
+        let wanted = self.size(&needs.falling(self.objective.utilization, self.flow.pause()), capacity);
+        let (wanted, rule) = match self.memory.floor(needs.arrivals(), self.places.unwrap_or_default(), at) {
+            Some(floor) if floor > wanted => (floor.min(self.now), Rule::NotBackTo),
+            _ => (wanted.min(self.now), Rule::Enough),
+        };
+        if wanted >= self.now {
+            self.memory.caution.remember(self.now, at);
+            return Judgement::new(self.now, rule);
         }
-    }
-
-    /// Seconds until the slowest consumer has drained its backlog.
-    fn drains_for(&self, wishes: &Wishes) -> f64 {
-        let capacity = wishes.capacity;
-        let arrivals = self.loads_of_consumers(wishes, |need, load| if need < capacity { load.0 } else { 0.0 });
-        let mut backlogs = vec![0.0; self.now];
-        for (demand, need) in wishes.demands.iter().zip(&wishes.needs) {
-            if let Some(sum) = demand.owner.and_then(|owner| backlogs.get_mut(owner)).filter(|_| *need < capacity) {
-                *sum += demand.backlog;
+        match self.memory.caution.down(wanted, self.now, self.flow.pause(), self.objective.stabilization, at) {
+            Verdict::Down(consumers) => Judgement::new(consumers, rule),
+            Verdict::Hold { seconds } => {
+                Judgement { held: Some((wanted, seconds)), ..Judgement::new(self.now, Rule::Holding) }
             }
         }
-        let seconds = |(backlog, arrivals): (&f64, &f64)| backlog / (capacity - arrivals).max(1e-9);
-        backlogs.iter().zip(&arrivals).map(seconds).fold(0.0, f64::max)
     }
 }

@@ -1,10 +1,10 @@
-//! The steps of the law towards a decision.
+//! The steps of the law towards a decision, with the numbers that decided.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::Rule;
+use super::{Because, Rule};
 use crate::scaling::Quantity;
 use crate::scaling::words::{counted, verdict};
 
@@ -18,7 +18,7 @@ pub enum Unit {
     Kilobytes,
 }
 
-/// How a consumer's capacity is known.
+/// How the capacity of a consumer is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CapacityFrom {
@@ -26,123 +26,143 @@ pub enum CapacityFrom {
     Measured,
     /// From `capacityPerConsumer`.
     Trigger,
+    /// The fastest consumer so far: each can do at least as much.
+    Fastest,
 }
 
 /// One step towards a decision; `Display` says it in words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum CatchUpStep {
-    /// What arrives, and what is not read yet.
+    /// Consumers and backlog at the reading.
     Flow {
         /// What is counted.
         unit: Unit,
-        /// What arrives in a second.
-        arrivals_per_second: Quantity,
         /// The lag of the partitions: what is not read yet, and what `offsetResetPolicy` counts.
         backlog: Quantity,
-        /// Consumers that have something to work on.
+        /// Consumers that own a partition or shard.
         consumers: usize,
         /// Partitions or shards.
         partitions: usize,
     },
-    /// Partitions that nobody moves while others are moved: they ask for no consumer.
+    /// Partitions that make no progress while others do: no consumer is requested for them.
     Stuck {
-        /// How many.
+        /// Their number.
         partitions: usize,
     },
-    /// Backlog that does not activate: a record or two in partitions that stand still, such as the end markers of transactions, which no
+    /// Backlog that does not activate: a record or two in partitions without progress, such as the end markers of transactions, which no
     /// consumer reads.
     NotActivating {
-        /// How many records.
+        /// The number of records.
         records: Quantity,
+    },
+    /// The rate of arrivals that decides.
+    Arrivals {
+        /// What is counted.
+        unit: Unit,
+        /// Per second.
+        per_second: Quantity,
+        /// Why this rate is believed.
+        because: Because,
+        /// The average over about the objective, per second.
+        average: Quantity,
     },
     /// What one consumer can do.
     Capacity {
         /// What is counted.
         unit: Unit,
-        /// In a second.
+        /// Per second.
         per_second: Quantity,
-        /// How that is known.
+        /// How it is known.
         from: CapacityFrom,
     },
-    /// The consumers that the sums ask for, whatever can be shared.
+    /// What happens until more consumers help.
+    Forecast {
+        /// Seconds from the request for more consumers to their first progress.
+        reaction_seconds: Quantity,
+        /// The age in seconds of the oldest unread record by then.
+        age_seconds: Quantity,
+        /// The objective in seconds.
+        max_age_seconds: Quantity,
+    },
+    /// The consumers that are needed if any of them could do any part of the work.
     Need {
-        /// For what arrives, at the target utilisation.
+        /// For the arrivals, at the target utilization.
         arrivals: Quantity,
-        /// For what arrives and the backlog in time.
-        catching_up: Quantity,
-        /// That time, in seconds.
-        catch_up_seconds: Quantity,
-        /// The target utilisation.
+        /// To be back within the objective in time.
+        objective: Quantity,
+        /// The target utilization.
         utilization: Quantity,
     },
-    /// The partition that asks for most.
+    /// The partition or shard that needs most.
     Hottest {
-        /// Which.
+        /// Its name.
         place: String,
-        /// The share of one consumer that it needs; 1 and more is too much for any.
+        /// The share of one consumer that it needs; 1 and more is too much for any consumer.
         share: Quantity,
     },
-    /// Counts of consumers that help: the next below, the one that is wanted, and the next above.
+    /// Useful counts of consumers: the next below, the one that is wanted, and the next above.
     Considered {
-        /// Those of them that there are.
+        /// Those of them that exist.
         counts: Vec<usize>,
     },
-    /// How old what is unread is, where only that is known.
+    /// How old unread records are, where only that is known.
     Ages {
-        /// Shards that are behind and being worked on.
+        /// Shards that are behind and make progress.
         lagging: usize,
         /// Shards that are being read.
         shards: usize,
         /// Seconds since the oldest unread record arrived.
         oldest: Quantity,
-        /// Consumers that have something to work on.
+        /// Consumers that own a shard.
         consumers: usize,
     },
-    /// How fast the shard that is furthest behind is worked on.
+    /// How fast the shard is read that is furthest behind.
     Speed {
-        /// Which.
+        /// Its name.
         place: String,
-        /// Seconds of the stream in a second; 1 keeps up.
+        /// Seconds of the stream per second; 1 keeps up.
         speed: Quantity,
     },
-    /// When the group was busy last, so many would have been enough.
+    /// The consumers that would have been enough when the group was busy last.
     EnoughBefore {
-        /// How many.
+        /// Their number.
         consumers: Quantity,
     },
-    /// What the law wants.
+    /// The count that the law wants.
     Wanted {
-        /// How many.
+        /// Consumers.
         consumers: usize,
-        /// By which rule.
+        /// The rule that decided.
         rule: Rule,
     },
-    /// The last scale-up gained nothing: no more for a while.
-    UselessAbove {
-        /// Than this.
-        consumers: usize,
+    /// Fewer are enough, and the count is held.
+    Held {
+        /// The count that is enough.
+        enough: usize,
+        /// The hold ends in this number of seconds, unless arrivals rise.
+        seconds: Quantity,
     },
-    /// An HPA would ignore so small a difference: a little more is asked for.
+    /// The difference is within the tolerance of the HPA: a little more is reported.
     OverTolerance {
-        /// So much.
+        /// The value.
         asked: Quantity,
         /// Consumers now.
         now: usize,
     },
-    /// An HPA ignores so small a difference, and asking for more would be asking for more than there are partitions.
+    /// The difference is within the tolerance of the HPA, and a higher value would be more than there are partitions.
     WithinTolerance {
         /// Consumers now.
         now: usize,
     },
     /// Several consumers run in a replica.
     PerReplica {
-        /// How many.
+        /// Their number.
         consumers_per_replica: u32,
     },
-    /// Whether there is more to do than the threshold.
+    /// Whether the backlog is above the activation threshold.
     Activation {
-        /// Whether there is.
+        /// Whether it is.
         active: bool,
     },
 }
@@ -150,74 +170,89 @@ pub enum CatchUpStep {
 impl fmt::Display for CatchUpStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Flow { unit, arrivals_per_second, backlog, consumers, partitions } => {
-                write!(
-                    f,
-                    "{arrivals_per_second:.1} {unit} arrive in a second, the backlog is {backlog:.0} {unit}; {consumers} consumers work \
-                     on {partitions} partitions"
-                )
+            Self::Flow { unit, backlog, consumers, partitions } => {
+                let (consumers, partitions) = (counted(*consumers, "consumer"), counted(*partitions, "partition"));
+                write!(f, "backlog {backlog:.0} {unit}; {consumers} for {partitions}")
             }
             Self::Stuck { partitions } => {
+                let is = if *partitions == 1 { "is" } else { "are" };
                 let partitions = counted(*partitions, "partition");
-                write!(f, "{partitions} did not move while others did: nobody is asked for there")
+                write!(f, "{partitions} {is} stuck while others make progress: no consumer is requested for that")
             }
             Self::NotActivating { records } => write!(
                 f,
-                "{records:.0} of the backlog does not activate: no more than two records in a partition that stands still, such as end \
-                 markers of transactions"
+                "{records:.0} of the backlog does not activate: at most two records in a partition without progress, such as end markers \
+                 of transactions"
             ),
-            Self::Capacity { unit, per_second, from } => {
-                let from = match from {
-                    CapacityFrom::Measured => "as measured",
-                    CapacityFrom::Trigger => "as capacityPerConsumer says",
-                };
-                write!(f, "one consumer can process {per_second:.1} {unit} in a second, {from}")
+            Self::Arrivals { unit, per_second, because: Because::Steady, .. } => {
+                write!(f, "arrivals {per_second:.1} {unit}/s")
             }
-            Self::Need { arrivals, catching_up, catch_up_seconds, utilization } => write!(
+            Self::Arrivals { unit, per_second, because, average } => {
+                write!(f, "arrivals {per_second:.1} {unit}/s, {because} (average {average:.1})")
+            }
+            Self::Capacity { unit, per_second, from } => write!(f, "{from}: {per_second:.1} {unit}/s per consumer"),
+            Self::Forecast { reaction_seconds, age_seconds, max_age_seconds } => write!(
                 f,
-                "{arrivals:.2} consumers for what arrives, each used to {utilization}; {catching_up:.2} to be rid of the backlog in \
-                 {catch_up_seconds} s"
+                "more consumers would help in {reaction_seconds:.0} s; the oldest record is {age_seconds:.0} s old by then, the objective \
+                 is {max_age_seconds} s"
             ),
-            Self::Hottest { place, share } => write!(f, "{place} asks for most: {share:.2} of a consumer"),
+            Self::Need { arrivals, objective, utilization } => write!(
+                f,
+                "{arrivals:.2} consumers cover the arrivals at {:.0} % utilization; {objective:.2} also keep the objective",
+                100.0 * utilization.get()
+            ),
+            Self::Hottest { place, share } => {
+                write!(f, "busiest: {place} needs {:.0} % of one consumer", 100.0 * share.get())
+            }
             Self::Considered { counts } => {
                 let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
-                write!(f, "counts that share the partitions better than fewer do, nearby: {}", counts.join(", "))
+                write!(f, "useful counts nearby: {} (others relieve no consumer)", counts.join(", "))
             }
-            Self::Ages { lagging, shards, oldest, consumers } => write!(
-                f,
-                "{lagging} of {shards} shards are behind, the oldest unread record is {oldest:.0} s old; {consumers} consumers work"
-            ),
-            Self::Speed { place, speed } => {
-                write!(f, "{place} is worked on at {speed:.2} seconds of the stream in a second")
+            Self::Ages { lagging, shards, oldest, consumers } => {
+                let consumers = counted(*consumers, "consumer");
+                write!(
+                    f,
+                    "{lagging} of {shards} shards are behind, the oldest unread record is {oldest:.0} s old; {consumers}"
+                )
             }
+            Self::Speed { place, speed } => write!(f, "{place} is read at {speed:.2}x the speed of its records"),
             Self::EnoughBefore { consumers } => {
                 write!(f, "{consumers:.2} consumers would have been enough when the group was busy last")
             }
-            Self::Wanted { consumers, rule } => write!(f, "{consumers} consumers: {rule}"),
-            Self::UselessAbove { consumers } => {
-                write!(
-                    f,
-                    "no more than {consumers}: the last scale-up gained nothing, something else is the bottleneck"
-                )
-            }
+            Self::Wanted { consumers, rule } => write!(f, "{}: {rule}", counted(*consumers, "consumer")),
+            Self::Held { enough, seconds } => write!(
+                f,
+                "{} would do; holding for {seconds:.0} s more: going down and up again would cost more than it saves",
+                counted(*enough, "consumer")
+            ),
             Self::OverTolerance { asked, now } => {
-                write!(f, "{asked:.2} is asked for: from {now} an HPA would not move for less")
+                write!(f, "{asked:.2} is reported: from {now} the HPA ignores less (tolerance)")
             }
             Self::WithinTolerance { now } => write!(
                 f,
-                "from {now} an HPA does not move for so little, and more would be more than there are partitions: set the HPA's \
+                "from {now} the HPA ignores so small a difference, and a higher value would be more than there are partitions: set \
                  behavior.scaleUp.tolerance, and scaleUpTolerance, to 0"
             ),
-            Self::PerReplica { consumers_per_replica } => {
-                write!(f, "{consumers_per_replica} consumers run in a replica")
+            Self::PerReplica { consumers_per_replica } => write!(f, "{consumers_per_replica} consumers per replica"),
+            Self::Activation { active } => {
+                let what = if *active {
+                    "backlog above the activation threshold"
+                } else {
+                    "no backlog above the activation threshold"
+                };
+                write!(f, "{}: {what}", verdict(*active))
             }
-            Self::Activation { active } => write!(
-                f,
-                "{}: {}",
-                verdict(*active),
-                if *active { "there is something to do" } else { "nothing is unread beyond the threshold" }
-            ),
         }
+    }
+}
+
+impl fmt::Display for CapacityFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Measured => "measured capacity",
+            Self::Trigger => "capacity, from capacityPerConsumer",
+            Self::Fastest => "capacity, at least that of the fastest consumer so far",
+        })
     }
 }
 

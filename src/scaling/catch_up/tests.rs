@@ -148,12 +148,12 @@ fn at_zero_replicas_the_remembered_capacity_says_how_many_to_begin_with() {
     group.read().run(60, 10.0, 30.0);
     group.consumers = 0;
     group.run(60, 10.0, 0.0);
-    assert!(group.value() >= 4.0 && group.rule() == Rule::NobodyWorks, "{} {:?}", group.value(), group.rule());
+    assert!(group.value() >= 4.0 && group.rule() == Rule::NoConsumers, "{} {:?}", group.value(), group.rule());
     let mut unknown = Group::new(8, 0);
     unknown.read();
     assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (0.0, false, Rule::NothingToDo));
     unknown.run(10, 1.0, 0.0);
-    assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (1.0, true, Rule::NobodyWorks));
+    assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (1.0, true, Rule::NoConsumers));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn where_nobody_moves_it_holds_whatever_the_backlog() {
     let mut group = Group::new(8, 2);
     group.policy.capacity_per_consumer = Decimal::parse("10");
     group.run(100, 1.0, 10.0).run(300, 100.0, 0.0);
-    assert_eq!((group.value(), group.rule()), (2.0, Rule::NobodyMoves));
+    assert_eq!((group.value(), group.rule()), (2.0, Rule::NoProgress));
 }
 
 #[test]
@@ -222,25 +222,6 @@ fn what_was_measured_before_a_rebalance_says_nothing_of_after_it() {
     assert_eq!(group.capacity(), None, "the window began anew");
     group.run(30, 20.0, 40.0);
     assert!(group.capacity().is_some());
-}
-
-#[test]
-fn after_a_scale_up_that_gained_nothing_there_is_no_further_one_for_a_while() {
-    let mut group = Group::new(16, 2);
-    group.end = vec![100_000.0; 16];
-    // whatever their number, they do 100 a second together
-    group.read().run(120, 20.0, 50.0);
-    group.consumers = 8;
-    group.run(150, 20.0, 12.5);
-    assert!((group.value() - 8.0).abs() < 1e-9, "{:?}", group.last);
-    let decision = group.last.as_ref().expect("a reading").as_ref().expect("a decision");
-    assert!(
-        decision.steps.contains(&Step::CatchUp(CatchUpStep::UselessAbove { consumers: 8 })),
-        "{:?}",
-        decision.steps
-    );
-    group.run(900, 20.0, 12.5);
-    assert!(group.value() > 8.0, "it tries again: {:?}", group.last);
 }
 
 #[test]
@@ -414,8 +395,8 @@ fn a_share_group_gets_as_many_consumers_as_its_arrivals_need_whatever_its_partit
 fn a_share_group_without_members_is_started_with_as_many_as_its_backlog_needs() {
     let mut queue = Queue::new(0);
     queue.policy.capacity_per_consumer = Decimal::parse("10");
+    queue.policy.max_age = Duration::from_secs(300);
     queue.end = [30_000.0, 0.0, 0.0];
     queue.follow(20, 0.0, 10.0);
-    assert_eq!(queue.policy.catch_up_time, Duration::from_secs(300));
-    assert_eq!(queue.consumers, 10, "3,000 consumer-seconds");
+    assert_eq!(queue.consumers, 10, "3,000 consumer-seconds within 300 s");
 }

@@ -2,7 +2,9 @@
 //!
 //! Work is a fluid and time is a number, so a world is the same whenever it runs.
 
+pub mod chains;
 mod consumers;
+pub mod life;
 mod log;
 pub mod policies;
 mod random;

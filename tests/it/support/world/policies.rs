@@ -1,6 +1,7 @@
 //! What may decide how many consumers there are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keda_stream_scaler::lag::PartitionId;
 use keda_stream_scaler::lag::flow::{
@@ -83,7 +84,11 @@ impl Law {
     pub fn new(scenario: &Scenario, seen: Seen) -> Self {
         Self {
             seen,
-            policy: CatchUpPolicy { stabilization_window: scenario.window, ..CatchUpPolicy::default() },
+            policy: CatchUpPolicy {
+                max_age: Duration::from_secs_f64(scenario.objective),
+                stabilization_window: scenario.window,
+                ..CatchUpPolicy::default()
+            },
             memory: Memory::default(),
             flow: None,
             decision: None,

@@ -1,8 +1,11 @@
-//! What has happened to somebody.
+//! Worlds that try one ability each.
 
 use std::time::Duration;
 
-use super::scenario::{Crowding, Noise, Periods, Rebalance, Rises, Scenario, lines, one_hot, steps, weighted};
+use keda_stream_scaler::lag::flow::count;
+
+use super::random::Random;
+use super::scenario::{Noise, Rebalance, Scenario, lines, one_hot, steps, weighted};
 
 const HOUR: usize = 3600;
 
@@ -63,12 +66,6 @@ pub fn downstream() -> Scenario {
     Scenario { first: 7, downstream: Some((900..2700, 450.0)), ..scenario }
 }
 
-/// A database that takes less than what arrives, and partitions enough to add consumers for long.
-pub fn useless_consumers() -> Scenario {
-    let scenario = Scenario::new("useless consumers", 48, steps(3000, &[(0, 500.0)]));
-    Scenario { first: 7, downstream: Some((600..2400, 400.0)), ..scenario }
-}
-
 /// Every consumer is half as fast for half an hour.
 pub fn slowdown() -> Scenario {
     Scenario {
@@ -98,49 +95,6 @@ pub fn one_short() -> Scenario {
     Scenario { first: 11, unlike: 0.0, ..Scenario::new("one short", 24, steps(HOUR, &[(0, 920.0)])) }
 }
 
-/// Ten times as much for three minutes, on a cluster with short periods, whose consumers start in seconds and give partitions on in two phases.
-pub fn chain() -> Scenario {
-    Scenario {
-        capacity: 50.0,
-        unlike: 0.03,
-        noise: Noise { deviation: 0.0, lasts: 20.0 },
-        start: (4.0, 1.0),
-        rebalance: Rebalance::MovedAreUnowned(4),
-        commit: 1,
-        window: Duration::from_secs(60),
-        rises: Rises::ByDefaultPolicies,
-        objective: 10.0,
-        periods: Periods { sampled: 5, synced: 5, polled: 5 },
-        ..Scenario::new("chain", 12, steps(440, &[(0, 40.0), (60, 400.0), (240, 40.0)]))
-    }
-}
-
-/// The same with an HPA that adds all replicas at once, and takes them back after 15 s.
-pub fn free_chain() -> Scenario {
-    Scenario { name: "free chain", window: Duration::from_secs(15), rises: Rises::AtOnce, ..chain() }
-}
-
-/// Records that take ten seconds each.
-pub fn slow_records() -> Scenario {
-    let rate = steps(7200, &[(0, 0.3), (2400, 1.2), (4800, 0.5)]);
-    let noise = Noise { deviation: 0.05, lasts: 20.0 };
-    let scenario = Scenario::new("slow records", 20, rate);
-    Scenario { capacity: 0.1, commit: 10, first: 5, noise, objective: 180.0, ..scenario }
-}
-
-/// A database that all consumers share: the more there are, the slower is each.
-pub fn shared_database() -> Scenario {
-    let rate = steps(7200, &[(0, 300.0), (1800, 800.0), (5400, 300.0)]);
-    let crowding = Crowding { contention: 0.02, crosstalk: 0.0005 };
-    Scenario { first: 4, crowding, ..Scenario::new("shared database", 32, rate) }
-}
-
-/// Everything of a day comes within two minutes of the night.
-pub fn nightly() -> Scenario {
-    let rate = steps(7200, &[(0, 40.0), (1800, 8333.0), (1920, 40.0)]);
-    Scenario { objective: 900.0, most: Some(24), ..Scenario::new("nightly batch", 24, rate) }
-}
-
 /// The first third of the partitions is busier than one consumer can do, although there are enough consumers for the sum.
 pub fn neighbours() -> Scenario {
     let shares = weighted(&[29.0, 29.0, 29.0, 29.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]);
@@ -156,4 +110,39 @@ pub fn hot_pair() -> Scenario {
 /// A backlog under an HPA that takes consumers away after a minute.
 pub fn short_window() -> Scenario {
     Scenario { name: "short window", window: Duration::from_secs(60), ..backlog() }
+}
+
+/// A world by lot: loads of up to seven tenths of what all partitions' consumers can do, in steps or in lines, shared out unevenly.
+pub fn random(number: u64) -> Scenario {
+    let mut random = Random::new(number);
+    let mut pick = |of: &[f64]| of[random.below(of.len())];
+    let (places, capacity) = (pick(&[4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0]), pick(&[20.0, 50.0, 100.0, 250.0]));
+    let commit = pick(&[5.0, 5.0, 5.0, 10.0, 30.0]);
+    let mut between = |least: f64, most: f64| least + (most - least) * count(random.below(1001)) / 1000.0;
+    let all = 0.7 * places * capacity;
+    let points: Vec<_> = (0..7).map(|part| (1100 * part, all * between(0.03, 1.0))).collect();
+    let rate = if between(0.0, 1.0) < 0.5 { steps(7200, &points) } else { lines(7200, &points) };
+    let uneven = if between(0.0, 1.0) < 0.7 { 0.2 } else { 0.6 };
+    let partitions = whole(places);
+    let shares = weighted(&(0..partitions).map(|_| between(1.0 - uneven, 1.0 + uneven)).collect::<Vec<_>>());
+    // no partition is too much for one consumer
+    let most = 0.8 * capacity / rate.iter().copied().fold(0.0, f64::max);
+    let shares = weighted(&shares.into_iter().map(|share| share.min(most)).collect::<Vec<_>>());
+    let noise = Noise { deviation: between(0.05, 0.4), lasts: between(5.0, 60.0) };
+    Scenario {
+        first: u32::try_from(whole(between(1.0, places / 2.0))).unwrap(),
+        capacity,
+        unlike: between(0.0, 0.15),
+        start: (between(15.0, 90.0), 5.0),
+        rebalance: Rebalance::AllStop(whole(between(3.0, 20.0))),
+        commit: whole(commit),
+        shares,
+        noise,
+        ..Scenario::new("random", partitions, rate)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and not negative")]
+fn whole(number: f64) -> usize {
+    number as usize
 }

@@ -1,0 +1,115 @@
+//! One partition of a source that shows how many records are behind.
+
+use super::Place;
+use super::average::Average;
+use crate::lag::Moment;
+
+/// Each partition's arrivals are averaged over this many seconds: they give its share of all arrivals.
+const ARRIVALS: f64 = 60.0;
+/// Rounding of positions that are not whole numbers.
+pub(super) const SAME: f64 = 1e-6;
+/// Less than a record is none.
+const NOTHING: f64 = 0.5;
+
+/// One partition at a reading. In records, or in kilobytes where a store tells those.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OffsetRow {
+    /// Which.
+    pub place: Place,
+    /// Where the log ends.
+    pub end: f64,
+    /// How far the consumers are; `None` where nobody has said so.
+    pub committed: Option<f64>,
+    /// What they have not read: not always the difference of the two.
+    pub backlog: f64,
+    /// How it is known what arrives.
+    pub arrivals: Arrivals,
+}
+
+/// How it is known what arrives at a partition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// By how far its end has moved since the reading before.
+    OfEnds,
+    /// The source tells what arrives in a second.
+    Told(f64),
+    /// Not yet: the source tells only for how many seconds what is unread has waited, and not how much that is.
+    Unweighed {
+        /// In seconds.
+        age: f64,
+    },
+}
+
+impl Arrivals {
+    /// What arrived in a second, where the end moved so far in a second.
+    pub(super) const fn in_a_second(self, grown: f64) -> f64 {
+        match self {
+            Self::OfEnds => grown,
+            Self::Told(arrivals) => arrivals,
+            Self::Unweighed { .. } => 0.0,
+        }
+    }
+
+    const fn unweighed_age(self) -> Option<f64> {
+        match self {
+            Self::OfEnds | Self::Told(_) => None,
+            Self::Unweighed { age } => Some(age),
+        }
+    }
+}
+
+/// The flow of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionFlow {
+    /// Which.
+    pub place: Place,
+    /// What its consumers have not read.
+    pub backlog: f64,
+    pub(super) end: f64,
+    pub(super) position: f64,
+    arrivals: Average,
+    /// When its position moved last, or had nothing to move for.
+    pub(super) moved_at: Moment,
+    pub(super) unweighed_age: Option<f64>,
+    /// Its position when the present window of its consumer began.
+    pub(super) anchor: f64,
+}
+
+impl PartitionFlow {
+    pub(super) fn new(row: &OffsetRow, now: Moment) -> Self {
+        let position = row.committed.unwrap_or(row.end - row.backlog);
+        Self {
+            place: row.place.clone(),
+            backlog: row.backlog.max(0.0),
+            end: row.end,
+            position,
+            arrivals: Average::default(),
+            moved_at: now,
+            unweighed_age: row.arrivals.unweighed_age(),
+            anchor: position,
+        }
+    }
+
+    /// With a reading of a log that goes on; of another one, from its beginning.
+    pub(super) fn with(&self, row: &OffsetRow, elapsed: f64, now: Moment) -> Self {
+        let new = Self::new(row, now);
+        // a log that has become shorter is another one
+        if row.arrivals == Arrivals::OfEnds && row.end < self.end - SAME {
+            return new;
+        }
+        let arrived = row.arrivals.in_a_second((row.end - self.end) / elapsed);
+        let position = row.committed.unwrap_or(self.position);
+        let arrivals = self.arrivals.with(arrived, elapsed, ARRIVALS);
+        Self { position, arrivals, moved_at: self.moved_at, anchor: self.anchor, ..new }
+    }
+
+    /// What arrives in a second.
+    #[must_use]
+    pub fn arrivals(&self) -> f64 {
+        self.arrivals.get().unwrap_or(0.0)
+    }
+
+    pub(super) const fn unread(&self) -> bool {
+        self.backlog > NOTHING
+    }
+}

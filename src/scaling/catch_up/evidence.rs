@@ -1,0 +1,99 @@
+//! The numbers that a decision was made from, for its explanation.
+
+use super::arrivals::Believed;
+use super::needs::Needs;
+use super::objective::Objective;
+use super::size::{consumers, consumers_for};
+use super::{CapacityFrom, CatchUpStep as Step, Unit};
+use crate::lag::flow::{AgeFlow, OffsetFlow};
+use crate::scaling::Quantity;
+
+/// What the group and its partitions show, whatever the law makes of it.
+pub(super) fn of_offsets(flow: &OffsetFlow, unit: Unit) -> Vec<Step> {
+    let mut steps = vec![Step::Flow {
+        unit,
+        backlog: Quantity::from_number(flow.partitions().iter().map(|partition| partition.backlog).sum()),
+        consumers: flow.owners().count(),
+        partitions: flow.partitions().len(),
+    }];
+    let markers = flow.markers();
+    if markers > 0.0 && unit == Unit::Records {
+        steps.push(Step::NotActivating { records: Quantity::from_number(markers) });
+    }
+    let stuck = flow.stuck_partitions();
+    if stuck > 0 {
+        steps.push(Step::Stuck { partitions: stuck });
+    }
+    steps
+}
+
+/// The arrivals that the law believes.
+pub(super) fn arrivals(unit: Unit, believed: Believed, average: f64) -> Step {
+    Step::Arrivals {
+        unit,
+        per_second: Quantity::from_number(believed.per_second),
+        because: believed.because,
+        average: Quantity::from_number(average),
+    }
+}
+
+/// What consumers can do, and what is needed of them.
+pub(super) fn needs(
+    needs: &Needs,
+    flow: &OffsetFlow,
+    objective: Objective,
+    unit: Unit,
+    from: CapacityFrom,
+    reaction: f64,
+) -> Vec<Step> {
+    let capacity = needs.capacity();
+    let share = flow.owners().share();
+    let needed = |needs: &[f64], capacity: f64| {
+        Quantity::from_number(if share {
+            consumers_for(needs.iter().sum(), capacity)
+        } else {
+            consumers(needs, capacity)
+        })
+    };
+    let arrivals: Vec<_> = needs.loads.iter().map(|load| load.arrivals).collect();
+    let rising = needs.rising(objective.utilization, reaction);
+    let mut steps = vec![
+        Step::Capacity { unit, per_second: Quantity::from_number(capacity), from },
+        Step::Forecast {
+            reaction_seconds: Quantity::from_number(reaction),
+            age_seconds: Quantity::from_number(needs.age_after(reaction)),
+            max_age_seconds: Quantity::from_number(objective.max_age),
+        },
+        Step::Need {
+            arrivals: needed(&arrivals, capacity * objective.utilization),
+            objective: needed(&rising, capacity),
+            utilization: Quantity::from_number(objective.utilization),
+        },
+    ];
+    let hottest = rising.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1)).filter(|_| !share);
+    if let Some((partition, need)) = hottest.and_then(|(index, need)| Some((flow.partitions().get(index)?, need))) {
+        let share = Quantity::from_number(need / capacity);
+        steps.push(Step::Hottest { place: partition.place.to_string(), share });
+    }
+    steps
+}
+
+/// What ages show.
+pub(super) fn of_ages(flow: &AgeFlow, utilization: f64) -> Vec<Step> {
+    let lagging = flow.shards().iter().filter(|shard| flow.lags(shard)).count();
+    let mut steps = vec![Step::Ages {
+        lagging,
+        shards: flow.shards().len(),
+        oldest: Quantity::from_number(flow.age()),
+        consumers: flow.owners().count(),
+    }];
+    let oldest =
+        flow.shards().iter().filter(|shard| flow.shows(shard)).max_by(|one, other| one.age.total_cmp(&other.age));
+    if let Some((shard, speed)) = oldest.and_then(|shard| Some((shard, shard.speed()?))) {
+        steps.push(Step::Speed { place: shard.place.to_string(), speed: Quantity::from_number(speed) });
+    }
+    if let Some(steady) = flow.steady() {
+        steps.push(Step::EnoughBefore { consumers: Quantity::from_number(steady.enough(utilization)) });
+    }
+    steps
+}

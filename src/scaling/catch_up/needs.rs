@@ -1,0 +1,132 @@
+//! What each partition needs of its consumer.
+//!
+//! More consumers help only after the reaction time R: until then partition p falls behind by (a - s) R, where a is what arrives and s what
+//! its consumer gives it today. What it is behind then is to be worked off within the objective X, so that
+//! `need(u) = max(a / u, (backlog + (a - s) R) / X)` records per second at utilization u.
+
+use crate::lag::flow::{Demand, count};
+
+/// What arrives at a partition, what it is behind, and which consumer it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) arrivals: f64,
+    pub(super) backlog: f64,
+    pub(super) owner: Option<usize>,
+}
+
+/// The loads of all partitions on consumers of a capacity.
+pub(super) struct Needs {
+    pub(super) loads: Vec<Load>,
+    /// What each partition gets of its consumer today, per second.
+    served: Vec<f64>,
+    /// What each consumer can do per second: the capacity, or less where a saturated one does less.
+    consumers: Vec<f64>,
+    capacity: f64,
+    /// The backlog is to be gone within this time, in seconds.
+    drain: f64,
+}
+
+impl Load {
+    /// The loads where `level` arrives per second, and `growth` times as much when more consumers can help.
+    pub(super) fn all(demands: &[Demand], level: f64, growth: f64) -> Vec<Self> {
+        let sum: f64 = demands.iter().map(|demand| demand.arrivals).sum();
+        let factor = if sum > 0.0 { level / sum } else { 0.0 };
+        let load = |demand: &Demand| {
+            let arrivals = factor * demand.arrivals;
+            let backlog = (demand.unread - arrivals * demand.not_behind).max(0.0);
+            Self { arrivals: growth * arrivals, backlog, owner: demand.owner }
+        };
+        demands.iter().map(load).collect()
+    }
+
+    /// One queue: each consumer does the same part of the sum.
+    pub(super) fn divided(loads: &[Self], consumers: usize) -> Vec<Self> {
+        let part = |of: fn(&Self) -> f64| loads.iter().map(of).sum::<f64>() / count(consumers.max(1));
+        let (arrivals, backlog) = (part(|load| load.arrivals), part(|load| load.backlog));
+        (0..consumers.max(1)).map(|owner| Self { arrivals, backlog, owner: Some(owner) }).collect()
+    }
+}
+
+impl Needs {
+    /// Of consumers that can do so much per second each, where others would do `capacity`.
+    pub(super) fn new(loads: Vec<Load>, consumers: Vec<f64>, capacity: f64, drain: f64) -> Self {
+        let mut needs = Self { loads, served: Vec::new(), consumers, capacity, drain };
+        needs.served = needs.served_today();
+        needs
+    }
+
+    /// Its share of its consumer; what the consumer has to spare goes to the backlog.
+    fn served_today(&self) -> Vec<f64> {
+        let (arrivals, backlogs) =
+            (self.by_consumer(|_, load| load.arrivals), self.by_consumer(|_, load| load.backlog));
+        let served = |load: &Load| {
+            let of_consumer = load
+                .owner
+                .and_then(|owner| Some((*arrivals.get(owner)?, *backlogs.get(owner)?, *self.consumers.get(owner)?)));
+            let Some((arrivals, backlog, capacity)) = of_consumer else { return 0.0 };
+            if arrivals >= capacity {
+                return load.arrivals * capacity / arrivals;
+            }
+            let spare = if backlog > 0.0 { load.backlog / backlog } else { 0.0 };
+            load.arrivals + (capacity - arrivals) * spare
+        };
+        self.loads.iter().map(served).collect()
+    }
+
+    /// At `utilization`, where more consumers can help in `reaction` seconds.
+    pub(super) fn rising(&self, utilization: f64, reaction: f64) -> Vec<f64> {
+        let need = |(load, served): (&Load, &f64)| {
+            let behind = load.backlog + (load.arrivals - served) * reaction;
+            (load.arrivals / utilization).max(behind / self.drain)
+        };
+        self.loads.iter().zip(&self.served).map(need).collect()
+    }
+
+    /// At `utilization`, where the work stops for `pause` seconds.
+    pub(super) fn falling(&self, utilization: f64, pause: f64) -> Vec<f64> {
+        let need = |load: &Load| (load.arrivals / utilization).max((load.backlog + load.arrivals * pause) / self.drain);
+        self.loads.iter().map(need).collect()
+    }
+
+    /// The age in seconds of the oldest unread record in `reaction` seconds, beyond what commits explain.
+    pub(super) fn age_after(&self, reaction: f64) -> f64 {
+        let busy = self.loads.iter().zip(&self.served).filter(|(load, _)| load.arrivals > 0.0);
+        let age = |(load, served): (&Load, &f64)| (load.backlog + (load.arrivals - served) * reaction) / load.arrivals;
+        busy.map(age).fold(0.0, f64::max)
+    }
+
+    /// Seconds until the slowest consumer has drained the backlog of those partitions that need less than one consumer.
+    pub(super) fn drained_in(&self, needs: &[f64]) -> f64 {
+        let possible = |index: usize| needs.get(index).is_some_and(|need| *need < self.capacity);
+        let arrivals = self.by_consumer(|index, load| if possible(index) { load.arrivals } else { 0.0 });
+        let backlogs = self.by_consumer(|index, load| if possible(index) { load.backlog } else { 0.0 });
+        let seconds = |(backlog, arrivals): (&f64, &f64)| backlog / (self.capacity - arrivals).max(1e-9);
+        backlogs.iter().zip(&arrivals).map(seconds).fold(0.0, f64::max)
+    }
+
+    /// The sum over each consumer's partitions, by partition's index.
+    pub(super) fn by_consumer(&self, of: impl Fn(usize, &Load) -> f64) -> Vec<f64> {
+        let mut sums = vec![0.0; self.consumers.len()];
+        for (index, load) in self.loads.iter().enumerate() {
+            if let Some(sum) = load.owner.and_then(|owner| sums.get_mut(owner)) {
+                *sum += of(index, load);
+            }
+        }
+        sums
+    }
+
+    /// What each consumer can do per second.
+    pub(super) fn consumers(&self) -> &[f64] {
+        &self.consumers
+    }
+
+    /// What a further consumer can do per second.
+    pub(super) const fn capacity(&self) -> f64 {
+        self.capacity
+    }
+
+    /// What arrives per second in all.
+    pub(super) fn arrivals(&self) -> f64 {
+        self.loads.iter().map(|load| load.arrivals).sum()
+    }
+}

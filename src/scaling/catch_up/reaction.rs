@@ -1,0 +1,45 @@
+//! How soon more consumers help, measured.
+
+use crate::lag::Moment;
+
+/// The weight of a newly measured start.
+const SHARE: f64 = 0.4;
+/// Until a start was seen: KEDA, the HPA and a pod are assumed to take this many seconds,
+const START_UNKNOWN: f64 = 20.0;
+/// and this many readings more.
+const READINGS: f64 = 2.5;
+/// A start that takes longer is none: the HPA is at its limit, or the cluster is full. In seconds.
+const LONGEST_START: f64 = 600.0;
+
+/// The time from the first value above the present consumers to more consumers.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub(super) struct Reaction {
+    requested_at: Option<Moment>,
+    start: Option<f64>,
+    consumers: usize,
+}
+
+impl Reaction {
+    /// At a reading that shows so many consumers.
+    pub(super) fn see(&mut self, consumers: usize, now: Moment) {
+        if consumers > self.consumers
+            && let Some(since) = self.requested_at.take()
+        {
+            let start = now.since(since).as_secs_f64();
+            if start <= LONGEST_START {
+                self.start = Some(self.start.map_or(start, |known| known + SHARE * (start - known)));
+            }
+        }
+        self.consumers = consumers;
+    }
+
+    /// The value of this reading wants so many consumers.
+    pub(super) fn request(&mut self, wanted: usize, now: Moment) {
+        self.requested_at = (wanted > self.consumers).then(|| self.requested_at.unwrap_or(now));
+    }
+
+    /// Seconds until consumers that are requested now can help, where a rebalance stops the work for `pause` seconds.
+    pub(super) fn seconds(&self, period: f64, pause: f64) -> f64 {
+        self.start.unwrap_or(READINGS * period + START_UNKNOWN) + pause
+    }
+}
