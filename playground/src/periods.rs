@@ -38,7 +38,8 @@ impl Periods {
         Self {
             speed,
             sync: SYNC_PERIOD / u32::from(speed),
-            down_window: DOWNSCALE_STABILIZATION / u32::from(speed),
+            // a quarter of Kubernetes' default: the policy needs less, and the lag threshold needs that much
+            down_window: DOWNSCALE_STABILIZATION / 4 / u32::from(speed),
             pod_start: share(20),
             poll: share(10),
             objective: share(60),

@@ -107,7 +107,7 @@ fn steps_up(scaling: &Scaling) -> Option<String> {
     let (steps, time) = steps_to_most(scaling);
     (steps > 1).then(|| {
         format!(
-            "the HPA needs {steps} steps and {} s from {} to {most} replicas, each step with a rebalance: set {policies}",
+            "the HPA needs {steps} steps and {} s from {} to {most} replicas, each step with a rebalance: add {policies}",
             time.as_secs(),
             scaling.min_replicas.max(1)
         )

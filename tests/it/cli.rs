@@ -69,6 +69,24 @@ async fn validate_tells_what_is_good() {
     assert_eq!((code, stdout), (Some(0), expected));
 }
 
+/// L3: no page and no command mentioned that the HPA's doubling is most of the lateness.
+#[tokio::test]
+async fn validate_says_what_an_objective_lacks_and_what_can_be_kept_at_best() {
+    let catch_up = GOOD.replace("lagThreshold: \"5\"", "scaleOn: catchUp\n        catchUpTime: 10s");
+    let (_folder, path) = file(&catch_up);
+    let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+    for expected in [
+        "advice: catchUpTime is deprecated and will be removed in 0.3: write maxAge",
+        "advice: the HPA's scaleDown.stabilizationWindowSeconds is 300",
+        "add behavior.scaleUp.policies: [{type: Pods, value: 100, periodSeconds: 15}]",
+        "advice: pollInterval 10s is long for maxAge 10s: set it to 2s",
+        "objective: when arrivals jump, the HPA has requested up to 100 replicas after 105 s at best",
+        "maxAge 10s cannot be kept then",
+    ] {
+        assert!(code == Some(0) && stdout.contains(expected), "{expected}: {stdout}");
+    }
+}
+
 #[tokio::test]
 async fn validate_tells_each_problem_with_its_line() {
     let (_folder, path) = file(&GOOD.replace("lagThreshold", "lagTreshold").replace("source: kafka", "source: kafkaa"));

@@ -3,9 +3,6 @@
 //! Each test lives through one world several times, and bounds what came of it. A bound leaves room for another rounding or another
 //! generator, and none for a law that has become noticeably worse.
 
-use std::time::Duration;
-
-use keda_stream_scaler::lag::flow::count;
 use keda_stream_scaler::scaling::hpa::Target;
 
 use crate::support::world::chains::{chain, chain_30, chain_noisy, chain_ramp, chain_steps, demo, free_chain};
@@ -112,7 +109,7 @@ fn a_hopeless_partition_does_not_ask_for_consumers_that_cannot_help() {
 
 #[test]
 fn a_stuck_partition_does_not_ask_for_consumers() {
-    offsets(&stuck(), 0.5, 2.9, 15.0);
+    offsets(&stuck(), 0.5, 2.0, 6.0);
 }
 
 #[test]
@@ -154,16 +151,35 @@ fn a_step_within_the_tolerance_of_the_hpa_is_taken() {
 /// and for a mistaken scale-down.
 #[test]
 fn a_rebalance_in_two_phases_is_no_lack_of_consumers() {
-    for world in [chain(), free_chain(), slowdown(), Scenario { window: Duration::from_secs(60), ..step() }] {
-        let world = Scenario { periods: Periods { sampled: 5, ..world.periods }, ..world };
-        for seconds in [2, 4, 8] {
-            let with = |rebalance| law(&Scenario { rebalance, ..world.clone() }, Seen::Offsets);
-            let (one, two) = (with(Rebalance::AllStop(seconds)), with(Rebalance::MovedAreUnowned(seconds)));
-            // a partition that moves once more is read even later
-            let as_good = two.oldest <= one.oldest + count(seconds) && two.cost <= 1.03 * one.cost;
-            assert!(as_good, "{} in {seconds} s: two phases {two:?}, one {one:?}", world.name);
-        }
-    }
+    let named = [constant, step, ramp, spikes, hot, stuck, pause, downstream, slowdown, noisy, slow_start, one_short];
+    let short = [chain, free_chain, chain_steps, chain_noisy, chain_30, chain_ramp, demo];
+    let life = [slow_records, shared_database, cron];
+    let worlds: Vec<_> = named.into_iter().chain(short).chain(life).map(|world| world()).collect();
+    let mean = |rebalance: &dyn Fn(usize) -> Rebalance| {
+        let outcomes = [2, 4, 8].map(|seconds| {
+            let law = |world: &Scenario| {
+                let periods = Periods { sampled: world.periods.sampled.min(5), ..world.periods };
+                law(&Scenario { rebalance: rebalance(seconds), periods, ..world.clone() }, Seen::Offsets)
+            };
+            let outcome = Outcome::mean(&worlds.iter().map(law).collect::<Vec<_>>());
+            println!("{:?}: {outcome:?}", rebalance(seconds));
+            outcome
+        });
+        Outcome::mean(&outcomes)
+    };
+    let (shown, hidden) = (mean(&Rebalance::MovedAreUnowned), mean(&Rebalance::MovedWait));
+    assert!(shown.late <= hidden.late + 0.3 && shown.cost <= 1.03 * hidden.cost, "{shown:?}, {hidden:?}");
+}
+
+/// L9: in the demonstration's first three minutes the policy was later than a lag threshold.
+#[test]
+fn in_the_first_three_minutes_of_the_demonstration_the_law_is_as_quick_as_a_threshold_and_cheaper() {
+    let mut world = demo();
+    world.rate.truncate(180);
+    let threshold = outcome(&world, || Box::new(LagThreshold::seconds(&world, 4.0)));
+    let law = outcome(&world, || Box::new(Law::with_capacity(&world, Seen::Offsets)));
+    println!("law {law:?}, threshold {threshold:?}");
+    assert!(law.late <= threshold.late && law.cost <= threshold.cost, "{law:?}, {threshold:?}");
 }
 
 #[test]
@@ -255,12 +271,12 @@ fn with_throughput_a_hot_pair_is_parted_once_it_has_been_late_for_long() {
 
 #[test]
 fn with_ages_a_constant_rate_is_met_after_some_probing() {
-    ages(&constant(), 9.0, 1.7, 10.5);
+    ages(&constant(), 4.0, 1.8, 13.0);
 }
 
 #[test]
 fn with_ages_a_step_is_met_within_three_minutes() {
-    ages(&step(), 4.5, 2.6, 8.0);
+    ages(&step(), 3.5, 2.4, 12.0);
 }
 
 #[test]
@@ -270,27 +286,27 @@ fn with_ages_a_ramp_is_followed() {
 
 #[test]
 fn with_ages_a_backlog_is_drained() {
-    ages(&backlog(), 13.5, 2.45, 11.0);
+    ages(&backlog(), 11.0, 1.9, 10.0);
 }
 
 #[test]
 fn with_ages_a_stuck_shard_does_not_ask_for_consumers() {
-    ages(&stuck(), 0.5, 2.9, 4.0);
+    ages(&stuck(), 0.5, 2.8, 7.0);
 }
 
 #[test]
 fn with_ages_what_stops_goes_to_zero_and_comes_back() {
-    ages(&pause(), 8.0, 2.3, 9.0);
+    ages(&pause(), 3.5, 2.2, 12.0);
 }
 
 #[test]
 fn with_ages_slower_consumers_become_more_and_fewer_again() {
-    ages(&slowdown(), 3.5, 2.8, 10.0);
+    ages(&slowdown(), 1.5, 2.7, 14.0);
 }
 
 #[test]
 fn with_ages_rare_checkpoints_do_not_look_like_a_speed() {
-    ages(&rare_commits(), 13.5, 2.6, 7.0);
+    ages(&rare_commits(), 3.0, 3.0, 6.0);
 }
 
 #[test]

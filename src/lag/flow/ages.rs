@@ -1,27 +1,34 @@
 //! The flow of an application of which only ages are known: KCL before 3, DynamoDB Streams.
 //!
-//! Capacity is seen as speed: seconds of the stream that are processed in a second. At 1 a consumer keeps up; of one that is behind,
-//! the speed tells how many would be enough at the same arrivals.
+//! A shard's demand is the share of one consumer that it needs to keep up. A speed is seconds of the stream that are processed per second.
+//! A consumer that is behind all the time is full: the sum of demand times speed over its shards is 1. Of one that is not, it is at most 1.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::average::count;
-use super::commits::{Commits, Move};
-use super::{Owners, Place};
+use super::partition::SAME;
+use super::rebalance::Rebalances;
+use super::staleness::Staleness;
+use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
 use crate::lag::Moment;
 
-/// Checkpoints this many seconds apart tell a speed.
-const WINDOW: f64 = 30.0;
-/// A shard this many seconds older than checkpoints explain is behind.
-const BEHIND: f64 = 10.0;
-/// Slower than this is not believed.
-const SLOWEST: f64 = 0.05;
-/// Rounding of times.
-const SAME: f64 = 1e-6;
-/// The share of the consumers that must be behind to show how many would be enough: fewer would be the slow ones only.
-const ENOUGH: f64 = 0.5;
-/// The weight of a new measurement.
-const SHARE: f64 = 0.5;
+/// What a consumer does per second, in parts of its capacity: thresholds of half a record are nothing beside it.
+pub const FULL: f64 = 1000.0;
+/// A speed is measured over this many readings at least: in less, the phase of the checkpoint dominates.
+const WINDOW: f64 = 2.0;
+/// A shard is behind that is older than checkpoints explain by this share of a sampling period.
+const MARGIN: f64 = 0.5;
+/// The weight of a new demand that differs by more than noise.
+const CHANGED: f64 = 0.6;
+/// The weight of one that does not.
+const NOISE: f64 = 0.25;
+/// Demands that differ by less than this share differ by noise.
+const NEAR: f64 = 0.3;
+/// Slower than this is not believed, and nor is a shard that is not behind and faster than this.
+const SPEEDS: (f64, f64) = (0.02, 1.5);
+/// The utilization of consumers that is assumed until ages contradict it.
+const ASSUMED: f64 = 0.82;
 
 /// One reading.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,96 +36,81 @@ pub struct AgeReading {
     /// The shards that are being read, in an order that stays, and how many seconds ago the oldest unread record of each arrived; 0
     /// where nothing is unread.
     pub rows: Vec<(Place, f64)>,
-    /// Whose they are, by the same order.
+    /// The owner of each, by the same order.
     pub owners: Owners,
 }
 
 /// The flow of an application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgeFlow {
-    at: Moment,
     shards: Vec<ShardFlow>,
+    /// The demands as if they were records.
+    flow: OffsetFlow,
+    rebalances: Rebalances,
     owners: Owners,
-    commits: Commits,
-    steady: Option<Speeds>,
-    caught_up_since: Option<Moment>,
-    /// There was one reading only: nothing has moved yet.
-    first: bool,
+    staleness: Staleness,
+    rebalanced_at: Moment,
+    /// When some consumer was full last.
+    full_at: Moment,
 }
 
 /// The flow of a shard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardFlow {
-    /// Which.
+    /// The shard.
     pub place: Place,
     /// How many seconds ago its oldest unread record arrived; 0 where nothing is unread.
     pub age: f64,
+    /// Whether it is behind, judged when its checkpoint moved last.
+    pub behind: bool,
     /// Up to which arrival everything is processed, in seconds since the epoch.
     processed_until: f64,
-    moved_at: Moment,
-    /// Where the present window began: when, and how far it was then.
-    window: Option<(Moment, f64)>,
-    /// Seconds of the stream that are processed in a second.
-    speed: Option<f64>,
-    /// When the window of that speed began.
-    speed_since: Option<Moment>,
-    behind_since: Option<Moment>,
+    /// The share of one consumer that it needs, and whether that was measured.
+    demand: f64,
+    measured: bool,
+    window: Option<Window>,
+    speed: Option<(f64, Moment)>,
+    /// What was done of it in all, in parts of a consumer's capacity.
+    done: f64,
 }
 
-/// What a group in which at least half were behind has shown.
+/// Where the present measurement of a speed began.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Speeds {
-    /// The sum over those who were behind of 1 / speed: so many would just have kept up.
-    pub busy: f64,
-    /// Those who were not behind.
-    pub idle: f64,
-    /// When.
-    pub at: Moment,
+struct Window {
+    since: Moment,
+    from: f64,
+    behind: bool,
 }
 
-impl Speeds {
-    /// The consumers that are enough for the same arrivals at this utilisation.
-    #[must_use]
-    pub fn enough(self, utilization: f64) -> f64 {
-        self.busy / utilization + self.idle
-    }
+/// What a reading shows of a shard.
+#[derive(Clone, Copy)]
+struct Seen {
+    moved: bool,
+    behind: bool,
+    /// Where its window ends.
+    ended: Option<Ended>,
+}
+
+/// A window that ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The shard was behind at both ends: its consumer was full.
+    Full,
+    /// It was not.
+    NotFull,
 }
 
 impl ShardFlow {
-    fn new(place: Place, age: f64, now: Moment) -> Self {
-        Self {
-            place,
-            age,
-            processed_until: now.seconds() - age,
-            moved_at: now,
-            window: None,
-            speed: None,
-            speed_since: None,
-            behind_since: (age > BEHIND).then_some(now),
-        }
+    fn new(place: Place, age: f64, demand: f64, now: Moment) -> Self {
+        let processed_until = now.seconds() - age;
+        let (behind, measured) = (false, false);
+        Self { place, age, behind, processed_until, demand, measured, window: None, speed: None, done: 0.0 }
     }
 
-    /// Measures from checkpoint to checkpoint: windows of a fixed length would see the teeth of a saw.
-    fn measure(&mut self, moved: bool, now: Moment) {
-        let over = self.window.map(|(since, from)| (since, now.since(since).as_secs_f64(), from));
-        let due = over.filter(|(_, over, _)| moved && *over >= WINDOW - SAME);
-        if let Some((since, over, from)) = due {
-            self.speed = Some((self.processed_until - from) / over);
-            self.speed_since = Some(since);
-        }
-        let idle = self.age <= 0.0;
-        if idle {
-            self.speed = Some(1.0);
-        }
-        if due.is_some() || idle || (moved && self.window.is_none()) {
-            self.window = Some((now, self.processed_until));
-        }
-    }
-
-    /// Seconds of the stream that are processed in a second, where measured.
+    /// Seconds of the stream that are processed per second, where measured.
     #[must_use]
     pub fn speed(&self) -> Option<f64> {
-        self.speed.map(|speed| speed.max(SLOWEST))
+        self.speed.map(|(speed, _)| speed)
     }
 }
 
@@ -129,72 +121,58 @@ impl AgeFlow {
         let past = past.filter(|past| !past.shards.is_empty());
         match past {
             None => Self::begin(reading, now),
-            Some(past) if now > past.at => past.with(reading, now),
+            Some(past) if now > past.flow.at() => past.with(reading, now),
             Some(past) => past.clone(),
         }
     }
 
     fn begin(reading: AgeReading, now: Moment) -> Self {
-        let shards = reading.rows.into_iter().map(|(place, age)| ShardFlow::new(place, age, now)).collect();
-        Self {
-            at: now,
-            shards,
-            owners: reading.owners,
-            commits: Commits::new(now),
-            steady: None,
-            caught_up_since: None,
-            first: true,
-        }
+        let mut rebalances = Rebalances::default();
+        let owners = rebalances.owners(None, reading.owners.clone(), now);
+        let demands = assumed(&owners, reading.rows.len());
+        let shards = reading.rows.into_iter().zip(demands);
+        let shards: Vec<_> = shards.map(|((place, age), demand)| ShardFlow::new(place, age, demand, now)).collect();
+        let rows = shards.iter().map(|shard| shard.row(0.0)).collect();
+        let flow = OffsetFlow::fold(None, OffsetReading { rows, owners: reading.owners }, now);
+        let staleness = Staleness::default();
+        Self { shards, flow, rebalances, owners, staleness, rebalanced_at: now, full_at: now }
     }
 
     fn with(&self, reading: AgeReading, now: Moment) -> Self {
-        let elapsed = now.since(self.at).as_secs_f64();
-        let pasts: Vec<_> =
-            reading.rows.iter().enumerate().map(|(index, (place, _))| self.shard(index, place)).collect();
-        let other_places = self.shards.len() != pasts.len() || pasts.contains(&None);
-        let rebalanced = other_places || reading.owners != self.owners;
-        let mut commits = if rebalanced { self.commits.rebalanced(now) } else { self.commits };
-        let (mut shards, mut moves) = (Vec::with_capacity(pasts.len()), Vec::with_capacity(pasts.len()));
-        for (index, ((place, age), past)) in reading.rows.into_iter().zip(&pasts).enumerate() {
-            let mut shard = ShardFlow::new(place, age, now);
-            let mut moved = false;
-            if let Some(past) = past {
-                moved = shard.processed_until > past.processed_until + SAME;
-                shard = ShardFlow { age, processed_until: shard.processed_until, ..(*past).clone() };
-            }
-            if rebalanced {
-                (shard.moved_at, shard.window, shard.speed) = (now, None, None);
-            }
-            moves.push(Move {
-                before: shard.moved_at,
-                // where everything is read, what moves is the time
-                moved: moved && age > 0.0,
-                unread: age > 0.0,
-                owned: reading.owners.of(index).is_some(),
-            });
-            if moved || age <= 0.0 {
-                shard.moved_at = now;
-            }
-            shard.measure(moved && !rebalanced, now);
-            shards.push(shard);
+        let period = self.flow.known_period().unwrap_or_else(|| now.since(self.flow.at()).as_secs_f64());
+        let mut next = self.clone();
+        let places = self.places(&reading.rows);
+        next.owners = next.rebalances.owners(places.then_some(&self.owners), reading.owners.clone(), now);
+        let demands = assumed(&next.owners, reading.rows.len());
+        next.shards = reading
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(index, (place, age))| match self.shard(index, place) {
+                Some(past) => ShardFlow { age: *age, ..past.clone() },
+                None => ShardFlow::new(place.clone(), *age, demands.get(index).copied().unwrap_or_default(), now),
+            })
+            .collect();
+        if !places || next.owners != self.owners {
+            next.rebalance(self, now);
         }
-        commits = commits.with(&moves, elapsed, now);
-        for shard in &mut shards {
-            let behind = shard.age - commits.awaited() > BEHIND;
-            shard.behind_since = behind.then(|| shard.behind_since.unwrap_or(now));
+        let error = next.error(period, now);
+        if now > next.rebalanced_at {
+            next.measure(error, period, now);
         }
-        let owners = reading.owners;
-        let mut next =
-            Self { at: now, shards, owners, commits, steady: self.steady, caught_up_since: None, first: false };
-        next.caught_up_since = next.caught_up().then(|| self.caught_up_since.unwrap_or(now));
-        next.learn();
+        for shard in &mut next.shards {
+            let processed_until = now.seconds() - shard.age;
+            shard.done += FULL * shard.demand * (processed_until - shard.processed_until).max(0.0);
+            shard.processed_until = processed_until;
+        }
+        let rows = next.shards.iter().map(|shard| shard.row(error)).collect();
+        next.flow = OffsetFlow::fold(Some(&self.flow), OffsetReading { rows, owners: reading.owners }, now);
         next
     }
 
-    fn caught_up(&self) -> bool {
-        let within = 2.0 * self.commits.awaited() + BEHIND;
-        // nobody works on a shard that stands still: it says nothing of what consumers can do
-        self.shards.iter().all(|shard| shard.age < within || self.stands(shard))
+    /// Whether the shards are those of the reading before.
+    fn places(&self, rows: &[(Place, f64)]) -> bool {
+        self.shards.len() == rows.len() && self.shards.iter().zip(rows).all(|(shard, (place, _))| shard.place == *place)
     }
 
     fn shard(&self, index: usize, place: &Place) -> Option<&ShardFlow> {
@@ -202,51 +180,173 @@ impl AgeFlow {
         same.or_else(|| self.shards.iter().find(|past| past.place == *place))
     }
 
-    /// Where at least half of the consumers are behind, their speeds tell how many would be enough.
-    fn learn(&mut self) {
-        let consumers = self.owners.count();
-        let (mut busy, mut saturated) = (0.0, 0.0);
-        for (speeds, behind) in self.by_owner() {
-            if behind && !speeds.is_empty() {
-                busy += 1.0 / (speeds.iter().sum::<f64>() / count(speeds.len())).max(SLOWEST);
-                saturated += 1.0;
+    /// What was measured with one assignment says nothing about another. Fewer consumers than before are believed to be enough until ages
+    /// contradict it, where no shard was behind.
+    fn rebalance(&mut self, before: &Self, now: Moment) {
+        self.rebalanced_at = now;
+        let calm = !before.shards.iter().any(|shard| shard.behind);
+        if calm && (1..before.owners.count()).contains(&self.owners.count()) {
+            for (consumer, sum) in self.demands().into_iter().enumerate() {
+                self.scale(consumer, ASSUMED / sum.max(ASSUMED));
             }
         }
-        if saturated == 0.0 || saturated < ENOUGH * count(consumers) {
-            return;
+        for shard in &mut self.shards {
+            (shard.window, shard.speed, shard.behind) = (None, None, false);
         }
-        let idle = count(consumers) - saturated;
-        let old = self.steady.unwrap_or(Speeds { busy, idle, at: self.at });
-        let mean = |old: f64, new: f64| old + SHARE * (new - old);
-        self.steady = Some(Speeds { busy: mean(old.busy, busy), idle: mean(old.idle, idle), at: self.at });
     }
 
-    /// Of each consumer, the speeds of its shards and whether one of them shows that it is behind.
-    fn by_owner(&self) -> Vec<(Vec<f64>, bool)> {
-        let mut all = vec![(Vec::new(), false); self.owners.count()];
-        for (index, shard) in self.shards.iter().enumerate() {
-            if let Some((speeds, behind)) = self.owners.of(index).and_then(|owner| all.get_mut(owner)) {
-                speeds.extend(shard.speed);
-                *behind |= self.shows(shard);
+    /// Seconds that a caught-up consumer looks behind: the ages just after a checkpoint.
+    fn error(&mut self, period: f64, now: Moment) -> f64 {
+        if now.since(self.rebalanced_at).as_secs_f64() >= 2.0 * period {
+            let owned = self.shards.iter().enumerate().filter(|(index, _)| self.owners.of(*index).is_some());
+            let moved = owned.filter(|(_, shard)| shard.moved(now));
+            let mut ages: Vec<_> = moved.map(|(_, shard)| shard.age).collect();
+            self.staleness.add(now, &mut ages);
+        }
+        self.staleness.least().map_or(period, |least| least.min(period))
+    }
+
+    fn measure(&mut self, error: f64, period: f64, now: Moment) {
+        let seen: Vec<_> = (0..self.shards.len()).map(|index| self.see(index, error, period, now)).collect();
+        for (shard, seen) in self.shards.iter_mut().zip(&seen) {
+            if let Some(window) = shard.window.filter(|_| seen.ended.is_some()) {
+                let over = now.since(window.since).as_secs_f64();
+                shard.speed = Some(((now.seconds() - shard.age - window.from) / over, now));
             }
         }
-        all
+        self.learn(&seen, period, now);
+        for (shard, seen) in self.shards.iter_mut().zip(&seen) {
+            if seen.moved {
+                shard.behind = seen.behind;
+            }
+            if seen.ended.is_some() || (seen.moved && shard.window.is_none()) {
+                shard.window = Some(Window { since: now, from: now.seconds() - shard.age, behind: seen.behind });
+            }
+        }
+    }
+
+    fn see(&self, index: usize, error: f64, period: f64, now: Moment) -> Seen {
+        let Some(shard) = self.shards.get(index) else {
+            return Seen { moved: false, behind: false, ended: None };
+        };
+        let (moved, behind) = (shard.moved(now), shard.age > error + MARGIN * period);
+        let ends = |window: Window| now.since(window.since).as_secs_f64() >= WINDOW * period - SAME;
+        let window = shard.window.filter(|window| moved && self.owners.of(index).is_some() && ends(*window));
+        let ended = window.map(|window| if behind && window.behind { Ended::Full } else { Ended::NotFull });
+        Seen { moved, behind, ended }
+    }
+
+    fn learn(&mut self, seen: &[Seen], period: f64, now: Moment) {
+        let due = seen.iter().enumerate().filter(|(_, seen)| seen.ended.is_some());
+        let consumers: HashSet<_> = due.filter_map(|(index, _)| self.owners.of(index)).collect();
+        let recent = Duration::from_secs_f64(2.0 * WINDOW * period);
+        for consumer in consumers {
+            let own: Vec<_> = (0..seen.len()).filter(|index| self.owners.of(*index) == Some(consumer)).collect();
+            let of = |index: &usize| Some((self.shards.get(*index)?, seen.get(*index)?));
+            let speed = |shard: &ShardFlow| match shard.speed {
+                Some((speed, at)) if now.since(at) < recent => speed,
+                _ => 1.0,
+            };
+            let full: Vec<_> = own
+                .iter()
+                .copied()
+                .filter(|index| of(index).is_some_and(|(_, seen)| seen.ended == Some(Ended::Full)))
+                .collect();
+            if full.is_empty() {
+                let behind = |(shard, seen): (&ShardFlow, &Seen)| shard.behind || seen.behind && seen.moved;
+                if !own.iter().filter_map(of).any(behind) {
+                    // a consumer that is not behind does no more than it can
+                    let done: f64 =
+                        own.iter().filter_map(of).map(|(shard, _)| shard.demand * speed(shard).max(1.0)).sum();
+                    self.scale(consumer, 1.0 / done.max(1.0));
+                }
+                continue;
+            }
+            self.full_at = now;
+            let others = own.iter().filter(|index| !full.contains(index)).filter_map(of);
+            let spent: f64 = others.map(|(shard, _)| shard.demand * speed(shard).min(SPEEDS.1)).sum();
+            let share = (1.0 / count(own.len())).max((1.0 - spent) / count(full.len()));
+            for index in full {
+                if let Some(shard) = self.shards.get_mut(index) {
+                    shard.learn(share);
+                }
+            }
+        }
+    }
+
+    /// The sum of the demands on each consumer.
+    fn demands(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.owners.count()];
+        for (index, shard) in self.shards.iter().enumerate() {
+            if let Some(sum) = self.owners.of(index).and_then(|owner| sums.get_mut(owner)) {
+                *sum += shard.demand;
+            }
+        }
+        sums
+    }
+
+    fn scale(&mut self, consumer: usize, factor: f64) {
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            if self.owners.of(index) == Some(consumer) {
+                shard.demand *= factor;
+            }
+        }
     }
 }
 
-// === what the flow tells ===
+/// The demands that are assumed before any was measured: every consumer is used as the law would use it.
+fn assumed(owners: &Owners, shards: usize) -> Vec<f64> {
+    let mut own = vec![0_usize; owners.count()];
+    for owner in (0..shards).filter_map(|index| owners.of(index)) {
+        if let Some(number) = own.get_mut(owner) {
+            *number += 1;
+        }
+    }
+    let demand = |index| match owners.of(index).and_then(|owner| own.get(owner)) {
+        Some(number) => ASSUMED / count(*number),
+        None => 1.0 / count(shards),
+    };
+    (0..shards).map(demand).collect()
+}
 
-impl AgeFlow {
-    /// When it was read last.
-    #[must_use]
-    pub const fn at(&self) -> Moment {
-        self.at
+impl ShardFlow {
+    fn moved(&self, now: Moment) -> bool {
+        now.seconds() - self.age > self.processed_until + SAME
     }
 
-    /// Whether there was one reading only: speeds need two.
+    /// Its consumer is full, and spends this share on it.
+    fn learn(&mut self, share: f64) {
+        let demand = share / self.speed().unwrap_or(1.0).max(SPEEDS.0);
+        let near = (demand - self.demand).abs() < NEAR * self.demand;
+        let weight = match self.measured {
+            false => 1.0,
+            true if near => NOISE,
+            true => CHANGED,
+        };
+        self.demand += weight * (demand - self.demand);
+        self.measured = true;
+    }
+
+    fn row(&self, error: f64) -> OffsetRow {
+        let arrivals = FULL * self.demand;
+        let backlog = arrivals * (self.age - error).max(0.0);
+        OffsetRow {
+            place: self.place.clone(),
+            end: self.done + backlog,
+            committed: Some(self.done),
+            backlog,
+            arrivals: Arrivals::Exact(arrivals),
+        }
+    }
+}
+
+// === what the flow shows ===
+
+impl AgeFlow {
+    /// The demands as records of which a consumer does [`FULL`] per second.
     #[must_use]
-    pub const fn first(&self) -> bool {
-        self.first
+    pub const fn flow(&self) -> &OffsetFlow {
+        &self.flow
     }
 
     /// The shards that are being read.
@@ -255,52 +355,20 @@ impl AgeFlow {
         &self.shards
     }
 
-    /// Who works on them.
+    /// The owners of the shards.
     #[must_use]
     pub const fn owners(&self) -> &Owners {
         &self.owners
     }
 
-    /// How old a shard is, without what checkpoints explain.
+    /// For how long no consumer has been full and no shard has had another owner; `None` while a shard is behind.
     #[must_use]
-    pub fn behind(&self, shard: &ShardFlow) -> f64 {
-        (shard.age - self.commits.awaited()).max(0.0)
+    pub fn calm_for(&self) -> Option<Duration> {
+        let behind = self.shards.iter().any(|shard| shard.behind);
+        (!behind).then(|| self.flow.at().since(self.full_at.max(self.rebalanced_at)))
     }
 
-    /// Whether a shard is behind, and its consumer works on it.
-    #[must_use]
-    pub fn lags(&self, shard: &ShardFlow) -> bool {
-        self.behind(shard) > BEHIND && !self.stands(shard)
-    }
-
-    fn stands(&self, shard: &ShardFlow) -> bool {
-        self.at.since(shard.moved_at).as_secs_f64() > self.commits.stuck_after()
-    }
-
-    /// Whether a shard was behind for as long as its speed was measured: only then does that tell what its consumer can do.
-    #[must_use]
-    pub fn shows(&self, shard: &ShardFlow) -> bool {
-        let whole = || match (shard.behind_since, shard.speed_since) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(behind), Some(measured)) => behind.since(measured).as_secs_f64() <= BEHIND,
-        };
-        self.lags(shard) && shard.speed.is_some() && whole()
-    }
-
-    /// What a group in which at least half were behind has shown last.
-    #[must_use]
-    pub const fn steady(&self) -> Option<Speeds> {
-        self.steady
-    }
-
-    /// For how long nothing has been behind and nobody been given another shard; `None` while something is behind.
-    #[must_use]
-    pub fn idle_for(&self) -> Option<Duration> {
-        self.caught_up_since.map(|since| self.at.since(since.max(self.commits.stable_since)))
-    }
-
-    /// How old the oldest unread record is.
+    /// How old the oldest unread record is, in seconds.
     #[must_use]
     pub fn age(&self) -> f64 {
         self.shards.iter().map(|shard| shard.age).fold(0.0, f64::max)

@@ -41,7 +41,7 @@ impl OffsetFlow {
         self.arrived?;
         let demands = self.partitions.iter().enumerate().map(|(index, partition)| {
             let owner = self.owners.of(index);
-            if self.stuck(partition) {
+            if partition.stuck {
                 return Demand { arrivals: 0.0, unread: 0.0, not_behind: 0.0, owner, stuck: true };
             }
             let not_behind = self.not_behind(partition);
@@ -131,28 +131,24 @@ impl OffsetFlow {
     /// What is unread in all, without the control records that transactions leave behind and nobody reads.
     #[must_use]
     pub fn unread(&self) -> f64 {
-        let work = self.partitions.iter().filter(|partition| !self.markers_only(partition));
+        let work = self.partitions.iter().filter(|partition| !markers_only(partition));
         work.map(|partition| partition.backlog).sum()
     }
 
     /// The part of the backlog that is no work: a record or two in partitions that stand still, such as control records.
     #[must_use]
     pub fn markers(&self) -> f64 {
-        let markers = self.partitions.iter().filter(|partition| self.markers_only(partition));
+        let markers = self.partitions.iter().filter(|partition| markers_only(partition));
         markers.map(|partition| partition.backlog).sum()
     }
 
     /// Partitions without progress while others progress.
     #[must_use]
     pub fn stuck_partitions(&self) -> usize {
-        self.partitions.iter().filter(|partition| self.stuck(partition)).count()
+        self.partitions.iter().filter(|partition| partition.stuck).count()
     }
+}
 
-    pub(super) fn stuck(&self, partition: &PartitionFlow) -> bool {
-        partition.backlog >= 1.0 && self.commits.stuck(partition.moved_at, self.at)
-    }
-
-    fn markers_only(&self, partition: &PartitionFlow) -> bool {
-        self.stuck(partition) && partition.backlog <= MARKERS && partition.arrivals() < NO_ARRIVALS
-    }
+fn markers_only(partition: &PartitionFlow) -> bool {
+    partition.stuck && partition.backlog <= MARKERS && partition.arrivals() < NO_ARRIVALS
 }

@@ -19,7 +19,7 @@ mod ring;
 mod staleness;
 mod throughput;
 
-pub use ages::{AgeFlow, AgeReading, ShardFlow, Speeds};
+pub use ages::{AgeFlow, AgeReading, FULL, ShardFlow};
 pub use average::{Average, count};
 pub use demand::Demand;
 pub use offsets::{OffsetFlow, OffsetReading};

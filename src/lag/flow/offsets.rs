@@ -111,6 +111,9 @@ impl OffsetFlow {
         next.rebalance(self, &pasts);
         let moves = next.moves(&pasts);
         next.commits = next.commits.with(&moves, elapsed, now);
+        for partition in &mut next.partitions {
+            partition.stuck |= partition.backlog >= 1.0 && next.commits.stuck(partition.moved_at, now);
+        }
         let moved =
             pasts.iter().zip(&next.partitions).map(|(past, new)| past.map_or(0.0, |past| new.position - past.position));
         next.ring.add(now, moved, next.commits.rates_over(next.period()));
@@ -157,7 +160,7 @@ impl OffsetFlow {
             let moved = past.is_some_and(|past| partition.position > past.position + SAME);
             let (before, unread) = (partition.moved_at, partition.unread());
             if moved || !unread {
-                partition.moved_at = self.at;
+                (partition.moved_at, partition.stuck) = (self.at, false);
             }
             Move { before, moved, unread, owned: self.owners.parts(index).next().is_some() }
         });
@@ -200,7 +203,7 @@ impl OffsetFlow {
         }
         let within = 2.0 * commits + CAUGHT_UP;
         // how much is unread is not known, and its age says enough
-        let behind = self.partitions.iter().any(|partition| partition.unweighed_age.is_some_and(|age| age >= within));
+        let behind = self.partitions.iter().any(|partition| partition.unweighed_age().is_some_and(|age| age >= within));
         let quiet = measured.saturated == 0 && !behind && self.at > self.commits.stable_since;
         self.quiet_since = quiet.then(|| self.quiet_since.unwrap_or(self.at));
     }
@@ -245,6 +248,9 @@ impl OffsetFlow {
     /// Seconds of arrivals that a partition shows as backlog although its consumer is not behind: those since its last commit, as far as
     /// commits are that far apart, and the error of a reading.
     pub(super) fn not_behind(&self, partition: &PartitionFlow) -> f64 {
+        if partition.exact() {
+            return 0.0;
+        }
         (self.at.since(partition.moved_at).as_secs_f64() + self.error).min(self.commits.longest().max(self.error))
     }
 
@@ -253,10 +259,21 @@ impl OffsetFlow {
         (partition.backlog - partition.arrivals() * self.not_behind(partition)).max(0.0)
     }
 
+    /// Seconds from one reading to the next, once there were two.
+    pub(super) fn known_period(&self) -> Option<f64> {
+        self.period.get()
+    }
+
     /// Seconds from one reading to the next, on average.
     #[must_use]
     pub fn period(&self) -> f64 {
         self.period.get().unwrap_or(PERIOD.1)
+    }
+
+    /// Whether partitions are being moved from one consumer to another.
+    #[must_use]
+    pub fn rebalancing(&self) -> bool {
+        self.rebalances.ongoing(self.at)
     }
 
     /// Seconds for which a rebalance stops the work.

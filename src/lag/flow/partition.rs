@@ -31,8 +31,10 @@ pub struct OffsetRow {
 pub enum Arrivals {
     /// By how far its end has moved since the reading before.
     OfEnds,
-    /// The source tells what arrives in a second.
+    /// The source shows what arrives per second.
     Told(f64),
+    /// The same, and it is an estimate that needs no average.
+    Exact(f64),
     /// Not yet: the source tells only for how many seconds what is unread has waited, and not how much that is.
     Unweighed {
         /// In seconds.
@@ -45,14 +47,14 @@ impl Arrivals {
     pub(super) const fn in_a_second(self, grown: f64) -> f64 {
         match self {
             Self::OfEnds => grown,
-            Self::Told(arrivals) => arrivals,
+            Self::Told(arrivals) | Self::Exact(arrivals) => arrivals,
             Self::Unweighed { .. } => 0.0,
         }
     }
 
     const fn unweighed_age(self) -> Option<f64> {
         match self {
-            Self::OfEnds | Self::Told(_) => None,
+            Self::OfEnds | Self::Told(_) | Self::Exact(_) => None,
             Self::Unweighed { age } => Some(age),
         }
     }
@@ -70,7 +72,10 @@ pub struct PartitionFlow {
     arrivals: Average,
     /// When its position moved last, or had nothing to move for.
     pub(super) moved_at: Moment,
-    pub(super) unweighed_age: Option<f64>,
+    /// It made no progress while others did, and has made none since: another owner alone does not change that.
+    pub(super) stuck: bool,
+    /// How its arrivals are known.
+    by: Arrivals,
     /// Its position when the present window of its consumer began.
     pub(super) anchor: f64,
 }
@@ -85,7 +90,8 @@ impl PartitionFlow {
             position,
             arrivals: Average::default(),
             moved_at: now,
-            unweighed_age: row.arrivals.unweighed_age(),
+            stuck: false,
+            by: row.arrivals,
             anchor: position,
         }
     }
@@ -99,14 +105,27 @@ impl PartitionFlow {
         }
         let arrived = row.arrivals.in_a_second((row.end - self.end) / elapsed);
         let position = row.committed.unwrap_or(self.position);
-        let arrivals = self.arrivals.with(arrived, elapsed, ARRIVALS);
-        Self { position, arrivals, moved_at: self.moved_at, anchor: self.anchor, ..new }
+        let arrivals = match row.arrivals {
+            Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
+            _ => self.arrivals.with(arrived, elapsed, ARRIVALS),
+        };
+        Self { position, arrivals, moved_at: self.moved_at, stuck: self.stuck, anchor: self.anchor, ..new }
     }
 
     /// What arrives in a second.
     #[must_use]
     pub fn arrivals(&self) -> f64 {
         self.arrivals.get().unwrap_or(0.0)
+    }
+
+    /// The age in seconds of what is unread, where it is not known how much that is.
+    pub(super) const fn unweighed_age(&self) -> Option<f64> {
+        self.by.unweighed_age()
+    }
+
+    /// Whether the backlog is what is behind, so that commits explain nothing of it.
+    pub(super) fn exact(&self) -> bool {
+        self.by != Arrivals::OfEnds
     }
 
     pub(super) const fn unread(&self) -> bool {

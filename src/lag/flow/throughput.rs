@@ -1,28 +1,31 @@
-//! The flow of a Kinesis application of KCL 3 or later: leases tell the kilobytes that were read in a second.
+//! The flow of a Kinesis application of KCL 3 or later: leases show the kilobytes that were read per second.
 //!
-//! What was read between two checkpoints, over the time between their records' arrivals, is how much a second of the stream weighs.
-//! That times the age of the checkpoint, less what was read since it was written, is the backlog.
+//! What was read between two checkpoints, over the time between their records' arrivals, is the density: kilobytes per second of the
+//! stream. That times the age of the checkpoint, less what was read since it was written, is the backlog.
 
+use super::partition::SAME;
+use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
 use crate::lag::Moment;
 
-/// Checkpoints this many seconds apart tell what arrives.
-const WINDOW: f64 = 30.0;
-/// Checkpoints whose records arrived within this many seconds do not.
-const SHORTEST: f64 = 1.0;
-/// The weight of a new measurement.
-const SHARE: f64 = 0.5;
-/// Rounding of times.
-const SAME: f64 = 1e-6;
+/// Ages are exact to this many seconds.
+const RESOLUTION: f64 = 1.0;
+/// Checkpoints whose records arrived closer together than this share of a sampling period only bound the density: the phase of the
+/// checkpoint dominates the quotient.
+const SHORTEST: f64 = 0.5;
+/// A throughput below this share of the density is the tail of KCL's own average, and no progress.
+const TAIL: f64 = 0.02;
+/// The relative error of a density while a checkpoint is awaited.
+const ERROR: f64 = 0.5;
 
 /// One shard at a reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThroughputRow {
-    /// Which.
+    /// The shard.
     pub place: Place,
-    /// How many seconds ago the oldest unread record arrived; 0 where nothing is unread.
+    /// Seconds since the oldest unread record arrived; 0 where nothing is unread.
     pub age: f64,
-    /// Kilobytes in a second that its consumer reads.
+    /// Kilobytes per second that its consumer reads.
     pub kilobytes_per_second: f64,
 }
 
@@ -31,7 +34,7 @@ pub struct ThroughputRow {
 pub struct ThroughputReading {
     /// The shards that are being read, in an order that stays.
     pub rows: Vec<ThroughputRow>,
-    /// Whose they are, by the same order.
+    /// The owner of each, by the same order.
     pub owners: Owners,
 }
 
@@ -40,12 +43,14 @@ pub struct ThroughputReading {
 pub struct ThroughputFlow {
     shards: Vec<ShardDensity>,
     flow: OffsetFlow,
+    staleness: Staleness,
     age: f64,
-    /// There was one reading only: it says where windows begin, and not what was read since.
+    late: f64,
+    /// There was one reading only: it shows where windows begin, and not what was read since.
     first: bool,
 }
 
-/// What a second of a shard weighs.
+/// The density of a shard.
 #[derive(Clone, Debug, PartialEq)]
 struct ShardDensity {
     place: Place,
@@ -53,12 +58,37 @@ struct ShardDensity {
     processed_until: f64,
     /// Kilobytes read in all.
     read: f64,
-    /// The same when the present checkpoint was written.
+    /// The same when the present checkpoint was written, and when a reading saw it first.
     read_at_checkpoint: f64,
-    /// Where the present window began.
-    from: (Moment, f64, f64),
-    /// Kilobytes that arrive in a second, once measured.
-    density: Option<f64>,
+    checkpoint_seen: Moment,
+    anchor: Anchor,
+    density: Option<Density>,
+}
+
+/// The checkpoint at which the present window begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Anchor {
+    processed_until: f64,
+    /// Kilobytes read by then, as estimated.
+    read: f64,
+    /// At the reading before that checkpoint was seen, and at that reading: it was written between the two.
+    between: (f64, f64),
+}
+
+/// Kilobytes per second of the stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Density {
+    newest: f64,
+    mean: f64,
+}
+
+/// What is the same for all shards of a reading.
+struct Times {
+    elapsed: f64,
+    period: f64,
+    /// Seconds from a checkpoint to the reading that sees it, at best.
+    error: f64,
+    now: Moment,
 }
 
 impl ThroughputFlow {
@@ -66,20 +96,38 @@ impl ThroughputFlow {
     #[must_use]
     pub fn fold(past: Option<&Self>, reading: ThroughputReading, now: Moment) -> Self {
         let elapsed = past.map_or(0.0, |past| now.since(past.flow.at()).as_secs_f64());
-        let shards: Vec<_> = reading
+        let period = past.filter(|past| !past.first).map_or(elapsed, |past| past.flow.period());
+        let pasts: Vec<_> = reading
             .rows
             .iter()
             .enumerate()
-            .map(|(index, row)| match past.and_then(|past| past.shard(index, &row.place)) {
-                None => ShardDensity::new(row, now),
-                Some(past) => past.with(row, elapsed, now),
-            })
+            .map(|(index, row)| past.and_then(|past| past.shard(index, &row.place)))
+            .collect();
+        let mut staleness = past.map(|past| past.staleness.clone()).unwrap_or_default();
+        let settled = past.is_some_and(|past| {
+            past.flow.owners() == &reading.owners && now.since(past.flow.stable_since()).as_secs_f64() >= 2.0 * period
+        });
+        if settled {
+            let moved = reading
+                .rows
+                .iter()
+                .zip(&pasts)
+                .filter(|(row, past)| past.is_some_and(|past| past.moved(row, now) && past.throughput(row) > 0.0));
+            staleness.add(now, &mut moved.map(|(row, _)| row.age).collect::<Vec<_>>());
+        }
+        let times = Times { elapsed, period, error: staleness.least().map_or(period, |least| least.min(period)), now };
+        let shards: Vec<_> = reading
+            .rows
+            .iter()
+            .zip(pasts)
+            .map(|(row, past)| past.map_or_else(|| ShardDensity::new(row, now), |past| past.with(row, &times)))
             .collect();
         let age = reading.rows.iter().map(|row| row.age).fold(0.0, f64::max);
-        let rows = shards.iter().zip(&reading.rows).map(|(shard, row)| shard.row(row.age)).collect();
+        let late = late(&shards, &reading.rows, &times);
+        let rows = shards.iter().zip(&reading.rows).map(|(shard, row)| shard.row(row.age, now)).collect();
         let before = past.filter(|past| !past.first).map(|past| &past.flow);
         let flow = OffsetFlow::fold(before, OffsetReading { rows, owners: reading.owners }, now);
-        Self { shards, flow, age, first: past.is_none() }
+        Self { shards, flow, staleness, age, late, first: past.is_none() }
     }
 
     /// The flow in kilobytes.
@@ -94,53 +142,100 @@ impl ThroughputFlow {
         self.age
     }
 
+    /// How many seconds ago that arrived which is being read, beyond what checkpoints explain: rates are as old.
+    #[must_use]
+    pub const fn late(&self) -> f64 {
+        self.late
+    }
+
     fn shard(&self, index: usize, place: &Place) -> Option<&ShardDensity> {
         let same = self.shards.get(index).filter(|past| past.place == *place);
         same.or_else(|| self.shards.iter().find(|past| past.place == *place))
     }
 }
 
+/// The mean over shards, weighted by their densities.
+fn late(shards: &[ShardDensity], rows: &[ThroughputRow], times: &Times) -> f64 {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for (shard, row) in shards.iter().zip(rows) {
+        let waited = times.now.since(shard.checkpoint_seen).as_secs_f64();
+        sum += shard.mean() * (row.age - waited.max(times.error)).max(0.0);
+        weight += shard.mean();
+    }
+    if weight > 0.0 { sum / weight } else { 0.0 }
+}
+
 impl ShardDensity {
     fn new(row: &ThroughputRow, now: Moment) -> Self {
         let processed_until = now.seconds() - row.age;
-        let place = row.place.clone();
         Self {
-            place,
+            place: row.place.clone(),
             processed_until,
             read: 0.0,
             read_at_checkpoint: 0.0,
-            from: (now, processed_until, 0.0),
+            checkpoint_seen: now,
+            anchor: Anchor { processed_until, read: 0.0, between: (0.0, 0.0) },
             density: None,
         }
     }
 
-    fn with(&self, row: &ThroughputRow, elapsed: f64, now: Moment) -> Self {
-        let processed_until = now.seconds() - row.age;
-        let moved = processed_until > self.processed_until + SAME;
-        let read = self.read + row.kilobytes_per_second * elapsed;
+    fn mean(&self) -> f64 {
+        self.density.map_or(0.0, |density| density.mean)
+    }
+
+    fn moved(&self, row: &ThroughputRow, now: Moment) -> bool {
+        now.seconds() - row.age > self.processed_until + SAME
+    }
+
+    fn throughput(&self, row: &ThroughputRow) -> f64 {
+        let tail = TAIL * self.mean();
+        if row.kilobytes_per_second < tail { 0.0 } else { row.kilobytes_per_second }
+    }
+
+    fn with(&self, row: &ThroughputRow, times: &Times) -> Self {
+        let throughput = self.throughput(row);
+        let read = self.read + throughput * times.elapsed;
+        let processed_until = times.now.seconds() - row.age;
         let mut next = Self { processed_until, read, ..self.clone() };
-        if !moved {
+        if !self.moved(row, times.now) {
             return next;
         }
-        next.read_at_checkpoint = read;
-        let (since, arrived, weight) = self.from;
-        if now.since(since).as_secs_f64() >= WINDOW - SAME {
-            next.from = (now, processed_until, read);
-            let over = processed_until - arrived;
-            if over > SHORTEST {
-                let new = (read - weight) / over;
-                next.density = Some(self.density.map_or(new, |known| known + SHARE * (new - known)));
-            }
+        // the checkpoint was written some time before this reading, and after the one before
+        let read_by_then = self.read.max(read - throughput * row.age.min(times.error));
+        let streamed = processed_until - self.anchor.processed_until;
+        if streamed >= SHORTEST * times.period {
+            let newest = (read_by_then - self.anchor.read).max(0.0) / streamed;
+            let share = 1.0 - (-streamed / times.period).exp();
+            let mean = self.density.map_or(newest, |known| known.mean + share * (newest - known.mean));
+            next.density = Some(Density { newest, mean });
+            next.anchor = Anchor { processed_until, read: read_by_then, between: (self.read, read) };
+        } else {
+            next.density = self.bounded(read, streamed);
         }
+        next.read_at_checkpoint = read_by_then;
+        next.checkpoint_seen = times.now;
         next
     }
 
-    fn row(&self, age: f64) -> OffsetRow {
-        let (density, arrivals) = match self.density {
-            Some(density) => (density, Arrivals::Told(density)),
-            None => (0.0, Arrivals::Unweighed { age }),
+    /// Little of the stream and many kilobytes of it: no quotient to rely on, but bounds.
+    fn bounded(&self, read: f64, streamed: f64) -> Option<Density> {
+        let (before, after) = self.anchor.between;
+        let least = ((self.read - after) / (streamed + RESOLUTION)).max(0.0);
+        let most = if streamed > RESOLUTION { (read - before) / (streamed - RESOLUTION) } else { f64::INFINITY };
+        let within = |density: f64| density.min(most.max(least)).max(least);
+        let known = self.density.unwrap_or(Density { newest: 0.0, mean: 0.0 });
+        let bounded = Density { newest: within(known.newest), mean: within(known.mean) };
+        (bounded.mean > 0.0).then_some(bounded)
+    }
+
+    fn row(&self, age: f64, now: Moment) -> OffsetRow {
+        let arrivals = match self.density {
+            Some(density) => Arrivals::Told(density.newest),
+            None => Arrivals::Unweighed { age },
         };
-        let backlog = (density * age - (self.read - self.read_at_checkpoint)).max(0.0);
+        let since_checkpoint = self.read - self.read_at_checkpoint;
+        let waited = now.since(self.checkpoint_seen).as_secs_f64();
+        let backlog = ((self.mean() * age - since_checkpoint).max(0.0) - ERROR * self.mean() * waited).max(0.0);
         OffsetRow { place: self.place.clone(), end: self.read + backlog, committed: Some(self.read), backlog, arrivals }
     }
 }

@@ -94,6 +94,11 @@ impl Arrivals {
         }
     }
 
+    /// What arrives per second is known without an average.
+    pub(super) fn set(&mut self, rate: f64) {
+        *self = Self { level: Average::begun(rate, 1.0), ..Self::default() };
+    }
+
     /// What arrives per second.
     pub(super) fn level(&self) -> f64 {
         self.level.get().unwrap_or(0.0)
@@ -130,5 +135,78 @@ impl fmt::Display for Because {
             Self::Fallen => "fallen within the last readings",
             Self::Growing => "growing until more consumers can help",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: f64 = 5.0;
+    const MAX_AGE: f64 = 60.0;
+
+    /// Readings of these rates; the consumers can do so much.
+    fn read(arrivals: &mut Arrivals, rates: &[f64], possible: Option<f64>) {
+        for rate in rates {
+            arrivals.add(*rate, PERIOD, PERIOD, MAX_AGE, possible);
+        }
+    }
+
+    fn steady(rate: f64, possible: Option<f64>) -> Arrivals {
+        let mut arrivals = Arrivals::default();
+        read(&mut arrivals, &[rate; 30], possible);
+        arrivals
+    }
+
+    /// L2: the newest readings were believed only while they exceeded what the consumers of the moment could do.
+    #[test]
+    fn a_step_is_believed_within_two_readings_in_both_directions_whatever_the_consumers_can_do() {
+        for possible in [None, Some(50.0), Some(5000.0)] {
+            let mut arrivals = steady(40.0, possible);
+            read(&mut arrivals, &[400.0; 2], possible);
+            let risen = arrivals.believed(1.0, 0.0);
+            assert!(risen.per_second > 390.0, "{possible:?}: {risen:?}");
+            read(&mut arrivals, &[400.0; 20], possible);
+            assert_eq!(arrivals.believed(1.0, 0.0).because, Because::Steady);
+            read(&mut arrivals, &[40.0; 2], possible);
+            let fallen = arrivals.believed(1.0, 0.0);
+            assert!(fallen.per_second < 50.0 && fallen.because == Because::Fallen, "{possible:?}: {fallen:?}");
+        }
+    }
+
+    /// L7: the retries of producers after an outage counted as arrivals for two minutes.
+    #[test]
+    fn the_retries_after_an_outage_are_no_rate() {
+        let possible = Some(600.0);
+        let mut arrivals = steady(400.0, possible);
+        read(&mut arrivals, &[0.0, 0.0, 0.0, 0.0], possible);
+        // 13,900 records within one reading
+        read(&mut arrivals, &[2780.0], possible);
+        let burst = arrivals.believed(1.0, 20.0).per_second;
+        assert!(burst <= 1390.0, "{burst}: the mean of two readings");
+        read(&mut arrivals, &[400.0; 2], possible);
+        let after = arrivals.believed(1.0, 20.0).per_second;
+        assert!((350.0..=480.0).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn noise_does_not_move_what_is_believed() {
+        let mut arrivals = steady(100.0, None);
+        for turn in 0..60_u32 {
+            let rate = if turn.is_multiple_of(2) { 112.0 } else { 88.0 };
+            read(&mut arrivals, &[rate], None);
+            let believed = arrivals.believed(1.0, 20.0);
+            assert!((93.0..=107.0).contains(&believed.per_second), "{believed:?}");
+        }
+    }
+
+    #[test]
+    fn a_trend_counts_until_more_consumers_can_help() {
+        let mut arrivals = steady(100.0, None);
+        read(&mut arrivals, &[110.0, 120.0, 130.0, 140.0, 150.0, 160.0, 170.0, 180.0], None);
+        let now = arrivals.believed(1.0, 0.0).per_second;
+        let soon = arrivals.believed(1.0, 20.0);
+        // 10 more per reading of 5 s
+        assert!((soon.per_second - now - 40.0).abs() < 1e-9 && soon.because == Because::Growing, "{now} {soon:?}");
     }
 }

@@ -62,6 +62,11 @@ impl Caution {
         self.too_few_at = Some(now);
     }
 
+    /// How much longer a scale-down waits because of mistakes.
+    pub(super) fn doubled(&self) -> f64 {
+        f64::from(2_u32.pow(self.mistakes))
+    }
+
     /// Remembers what is recommended at a reading.
     pub(super) fn remember(&mut self, consumers: usize, now: Moment) {
         match self.runs.back_mut() {
@@ -85,8 +90,7 @@ impl Caution {
     pub(super) fn down(&mut self, wanted: usize, consumers: usize, pause: f64, window: f64, now: Moment) -> Verdict {
         self.remember(wanted, now);
         let saved = count(consumers - wanted);
-        let doubled = f64::from(2_u32.pow(self.mistakes));
-        let wait = (PAYBACK * 2.0 * pause * count(consumers) / saved).min(LONGEST) * doubled - window;
+        let wait = (PAYBACK * 2.0 * pause * count(consumers) / saved).min(LONGEST) * self.doubled() - window;
         let since = |at: Moment| now.since(at).as_secs_f64();
         let Some(known) = self.runs.front() else { return Verdict::Down(wanted) };
         if since(known.since) < wait {

@@ -17,6 +17,11 @@ pub(super) fn useful_to(places: usize, consumers: usize) -> usize {
     places.div_ceil(places.div_ceil(wanted).max(1)).max(1)
 }
 
+/// The greatest useful count below `consumers`.
+pub(super) fn fewer(places: usize, consumers: usize) -> usize {
+    useful_to(places, places.div_ceil(places.div_ceil(consumers.max(1)) + 1))
+}
+
 /// The useful counts around one that is wanted, and that one.
 pub(super) fn nearby(places: usize, wanted: usize) -> Vec<usize> {
     let mut counts = vec![useful_to(places, wanted.saturating_sub(1)), wanted, useful_from(places, wanted + 1)];

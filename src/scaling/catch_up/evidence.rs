@@ -57,8 +57,13 @@ pub(super) fn needs(
     };
     let arrivals: Vec<_> = needs.loads.iter().map(|load| load.arrivals).collect();
     let rising = needs.rising(objective.utilization, reaction);
-    let mut steps = vec![
-        Step::Capacity { unit, per_second: Quantity::from_number(capacity), from },
+    let mut steps = match unit {
+        Unit::Records | Unit::Kilobytes => {
+            vec![Step::Capacity { unit, per_second: Quantity::from_number(capacity), from }]
+        }
+        Unit::Demand => Vec::new(),
+    };
+    steps.extend([
         Step::Forecast {
             reaction_seconds: Quantity::from_number(reaction),
             age_seconds: Quantity::from_number(needs.age_after(reaction)),
@@ -69,7 +74,7 @@ pub(super) fn needs(
             objective: needed(&rising, capacity),
             utilization: Quantity::from_number(objective.utilization),
         },
-    ];
+    ]);
     let hottest = rising.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1)).filter(|_| !share);
     if let Some((partition, need)) = hottest.and_then(|(index, need)| Some((flow.partitions().get(index)?, need))) {
         let share = Quantity::from_number(need / capacity);
@@ -79,21 +84,17 @@ pub(super) fn needs(
 }
 
 /// What ages show.
-pub(super) fn of_ages(flow: &AgeFlow, utilization: f64) -> Vec<Step> {
-    let lagging = flow.shards().iter().filter(|shard| flow.lags(shard)).count();
+pub(super) fn of_ages(flow: &AgeFlow) -> Vec<Step> {
+    let behind = flow.shards().iter().filter(|shard| shard.behind);
     let mut steps = vec![Step::Ages {
-        lagging,
+        lagging: behind.clone().count(),
         shards: flow.shards().len(),
         oldest: Quantity::from_number(flow.age()),
         consumers: flow.owners().count(),
     }];
-    let oldest =
-        flow.shards().iter().filter(|shard| flow.shows(shard)).max_by(|one, other| one.age.total_cmp(&other.age));
+    let oldest = behind.max_by(|one, other| one.age.total_cmp(&other.age));
     if let Some((shard, speed)) = oldest.and_then(|shard| Some((shard, shard.speed()?))) {
         steps.push(Step::Speed { place: shard.place.to_string(), speed: Quantity::from_number(speed) });
-    }
-    if let Some(steady) = flow.steady() {
-        steps.push(Step::EnoughBefore { consumers: Quantity::from_number(steady.enough(utilization)) });
     }
     steps
 }

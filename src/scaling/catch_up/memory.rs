@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Rule;
 use super::arrivals::Arrivals;
 use super::caution::Caution;
-use super::counts::{useful_from, useful_to};
+use super::counts::{fewer, useful_from};
 use super::reaction::Reaction;
 use crate::lag::Moment;
 
@@ -26,7 +26,6 @@ pub struct Memory {
     pub(super) caution: Caution,
     floor: Option<Floor>,
     probe: Probe,
-    pub(super) few: Option<Few>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,15 +39,6 @@ struct Floor {
 struct Probe {
     failures: u32,
     tried: Option<usize>,
-}
-
-/// A few hot shards, and what more consumers gained for them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Few {
-    pub(super) consumers: usize,
-    pub(super) speed: f64,
-    /// More did not help: hold since then.
-    pub(super) useless_since: Option<Moment>,
 }
 
 impl Memory {
@@ -85,9 +75,8 @@ impl Memory {
         if idle_for < wait {
             return hold;
         }
-        let fewer = |places: usize| useful_to(places, places.div_ceil(places.div_ceil(consumers) + 1));
         // one queue has no useful counts: a quarter fewer
-        let tried = places.map_or((consumers * 3 / 4).max(1), fewer);
+        let tried = places.map_or((consumers * 3 / 4).max(1), |places| fewer(places, consumers));
         self.probe.tried = Some(tried);
         (tried, Rule::Probing)
     }

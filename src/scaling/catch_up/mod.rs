@@ -4,15 +4,14 @@
 //! come from [`crate::lag::flow`], which no trigger changes; what the law remembers of its own decisions is [`Memory`]. Both advance
 //! with each reading and never with a question.
 
-mod ages;
 mod arrivals;
 mod caution;
 mod counts;
 mod evidence;
+mod law;
 mod memory;
 mod needs;
 mod objective;
-mod offsets;
 mod reaction;
 mod rule;
 mod size;
@@ -44,11 +43,16 @@ pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory,
     let objective = Objective::of(policy);
     let active = active(policy.activation, flow);
     let mut memory = memory.clone();
-    let judgement = match flow {
-        Flow::Offsets(flow) => offsets::Law::new(flow, objective, Unit::Records, &mut memory).judge(active),
-        Flow::Throughput(flow) => offsets::Law::new(flow.flow(), objective, Unit::Kilobytes, &mut memory).judge(active),
-        Flow::Ages(flow) => Ok(ages::Law::new(flow, objective, &mut memory).judge(active)),
+    let (known, late, unit) = match flow {
+        Flow::Offsets(flow) => (flow, 0.0, Unit::Records),
+        Flow::Throughput(flow) => (flow.flow(), flow.late(), Unit::Kilobytes),
+        Flow::Ages(flow) => (flow.flow(), 0.0, Unit::Demand),
     };
+    let mut law = law::Law::new(known, late, objective, unit, &mut memory);
+    if let Flow::Ages(flow) = flow {
+        law = law.of_ages(flow);
+    }
+    let judgement = law.judge(active);
     (memory, judgement.map(|judgement| decision(policy, objective, flow, judgement, active)))
 }
 

@@ -20,9 +20,9 @@ pub(super) struct Reaction {
 }
 
 impl Reaction {
-    /// At a reading that shows so many consumers.
-    pub(super) fn see(&mut self, consumers: usize, now: Moment) {
-        if consumers > self.consumers
+    /// At a reading that shows so many consumers. Requested consumers have started when partitions begin to move to them.
+    pub(super) fn see(&mut self, consumers: usize, rebalancing: bool, now: Moment) {
+        if (consumers > self.consumers || rebalancing)
             && let Some(since) = self.requested_at.take()
         {
             let start = now.since(since).as_secs_f64();

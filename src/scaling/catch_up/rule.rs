@@ -34,8 +34,6 @@ pub enum Rule {
     Holding,
     /// The backlog is drained first.
     Draining,
-    /// Consumers are behind, and their speed is not measured yet.
-    NoSpeedYet,
     /// As many as the arrivals need.
     Enough,
     /// As many as the arrivals need, but not a count that was too uneven.
@@ -50,7 +48,7 @@ impl fmt::Display for Rule {
             Self::FirstReading => "rates need two readings, the count is kept",
             Self::ColdStart => "the group is behind, and the capacity of a consumer is not measured yet",
             Self::CapacityUnknown => "the capacity of a consumer is not measured yet, the count is kept",
-            Self::Probing => "no lag for long and the capacity is not known, one useful count less is tried",
+            Self::Probing => "no lag for long, and what fewer consumers can do is not known: fewer are tried",
             Self::NoProgress => "no partition has made progress, more consumers do not help: check the consumers",
             Self::TooFew => "at least one consumer is overloaded",
             Self::Uneven => "capacity is sufficient in total, but one consumer is overloaded: next useful count",
@@ -58,7 +56,6 @@ impl fmt::Display for Rule {
             Self::AsManyAsHelp => "further consumers would have no partition",
             Self::Holding => "fewer are enough, but not for long enough to scale down",
             Self::Draining => "the backlog is drained before consumers are removed",
-            Self::NoSpeedYet => "behind, and the speed of the consumers is not measured yet, the count is kept",
             Self::Enough => "enough for the arrivals",
             Self::NotBackTo => "enough for the arrivals, without the next lower count: it was too uneven",
         })

@@ -16,6 +16,8 @@ pub enum Unit {
     Records,
     /// Kilobytes.
     Kilobytes,
+    /// Thousandths of what a consumer can do per second, where only ages are known.
+    Demand,
 }
 
 /// How the capacity of a consumer is known.
@@ -124,11 +126,6 @@ pub enum CatchUpStep {
         /// Seconds of the stream per second; 1 keeps up.
         speed: Quantity,
     },
-    /// The consumers that would have been enough when the group was busy last.
-    EnoughBefore {
-        /// Their number.
-        consumers: Quantity,
-    },
     /// The count that the law wants.
     Wanted {
         /// Consumers.
@@ -216,9 +213,6 @@ impl fmt::Display for CatchUpStep {
                 )
             }
             Self::Speed { place, speed } => write!(f, "{place} is read at {speed:.2}x the speed of its records"),
-            Self::EnoughBefore { consumers } => {
-                write!(f, "{consumers:.2} consumers would have been enough when the group was busy last")
-            }
             Self::Wanted { consumers, rule } => write!(f, "{}: {rule}", counted(*consumers, "consumer")),
             Self::Held { enough, seconds } => write!(
                 f,
@@ -261,6 +255,7 @@ impl fmt::Display for Unit {
         f.write_str(match self {
             Self::Records => "records",
             Self::Kilobytes => "kilobytes",
+            Self::Demand => "thousandths of a consumer",
         })
     }
 }

@@ -156,6 +156,80 @@ fn at_zero_replicas_the_remembered_capacity_says_how_many_to_begin_with() {
     assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (1.0, true, Rule::NoConsumers));
 }
 
+/// L5: 40 records/s on consumers of 49.7 were two consumers for ever.
+#[test]
+fn a_few_per_cent_over_the_target_utilization_are_enough() {
+    let mut group = Group::new(12, 1);
+    group.policy.capacity_per_consumer = Decimal::parse("49.7");
+    group.run(600, 40.0 / 12.0, 49.7);
+    assert_eq!((group.value(), group.rule()), (1.0, Rule::Enough));
+    let mut fuller = Group::new(12, 2);
+    fuller.policy.capacity_per_consumer = Decimal::parse("49.7");
+    fuller.run(600, 40.0 / 12.0, 49.7);
+    assert!((fuller.value() - 1.0).abs() < 1e-9, "from above, too: {:?}", fuller.last);
+}
+
+/// L4: without `capacityPerConsumer` the count doubled once per rebalance, although a consumer showed what it can do.
+#[test]
+fn commits_of_a_few_undisturbed_seconds_are_a_provisional_capacity() {
+    let mut group = Group::new(12, 1);
+    group.run(120, 40.0 / 12.0, 50.0);
+    assert_eq!(group.capacity(), None, "it keeps up: nothing shows how much more it can do");
+    group.run(30, 400.0 / 12.0, 50.0);
+    assert!(group.value() > 11.0, "{:?}", group.last);
+}
+
+/// L6: the estimate that decided was in no step.
+#[test]
+fn the_steps_show_the_numbers_that_decided() {
+    let mut group = Group::new(12, 2);
+    group.policy.capacity_per_consumer = Decimal::parse("50");
+    group.run(300, 40.0 / 12.0, 50.0).run(20, 400.0 / 12.0, 50.0);
+    let steps = &group.last.as_ref().expect("a reading").as_ref().expect("a decision").steps;
+    let text: Vec<_> = steps.iter().map(ToString::to_string).collect();
+    let has = |part: &str| assert!(text.iter().any(|step| step.contains(part)), "{part}: {text:#?}");
+    has("arrivals 400.0 records/s, risen within the last readings");
+    has("50.0 records/s per consumer");
+    has("more consumers would help in");
+    has("9.76 consumers cover the arrivals at 82 % utilization");
+    has("12 consumers: at least one consumer is overloaded");
+}
+
+#[test]
+fn a_hold_says_how_long_it_lasts_and_ends() {
+    let mut group = Group::new(12, 2);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    group.policy.stabilization_window = Duration::ZERO;
+    group.run(300, 14.0, 100.0).run(20, 5.0, 100.0);
+    let held = |group: &Group| {
+        let steps = &group.last.as_ref().expect("a reading").as_ref().expect("a decision").steps;
+        steps.iter().find_map(|step| match step {
+            Step::CatchUp(CatchUpStep::Held { enough, seconds }) => Some((*enough, seconds.get())),
+            _ => None,
+        })
+    };
+    let (enough, seconds) = held(&group).expect("a hold");
+    assert!(
+        enough == 1 && (0.0..=40.0).contains(&seconds),
+        "two rebalances of 5 s, for one of two consumers: {seconds}"
+    );
+    group.run(40, 5.0, 100.0);
+    assert_eq!((held(&group), group.value(), group.rule()), (None, 1.0, Rule::Enough));
+}
+
+#[test]
+fn a_partition_that_is_stuck_stays_so_when_its_owner_changes() {
+    let mut group = Group::new(4, 2);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    for turn in 0..60 {
+        let stands = group.committed.first().copied().expect("a partition");
+        group.consumers = if turn < 40 { 2 } else { 1 };
+        group.run(10, 20.0, 100.0);
+        group.committed[0] = stands;
+        assert!(turn < 20 || group.value() <= 1.0, "{turn}: {:?}", group.last);
+    }
+}
+
 #[test]
 fn a_stuck_partition_asks_for_nobody_and_still_counts_as_work() {
     let mut group = Group::new(4, 2);

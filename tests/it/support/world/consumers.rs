@@ -28,8 +28,10 @@ pub struct Consumers {
     members: Vec<(u32, f64)>,
     /// Which of them each partition is to go to.
     given: Vec<Option<usize>>,
-    /// From when each partition has its owner.
+    /// From when each partition is read by its owner.
     owned_from: Vec<usize>,
+    /// Whether a partition has an owner before that.
+    shown: bool,
     ready: u32,
     paused_until: usize,
 }
@@ -42,6 +44,7 @@ impl Consumers {
             members: Vec::new(),
             given: vec![None; scenario.partitions()],
             owned_from: vec![0; scenario.partitions()],
+            shown: matches!(scenario.rebalance, Rebalance::MovedWait(_)),
             ready: 0,
             paused_until: 0,
         };
@@ -98,7 +101,7 @@ impl Consumers {
                 self.paused_until = second + seconds;
                 (0..scenario.partitions()).collect()
             }
-            Rebalance::MovedAreUnowned(seconds) => {
+            Rebalance::MovedAreUnowned(seconds) | Rebalance::MovedWait(seconds) => {
                 // at the beginning no partition has an owner to be revoked from
                 let seconds = if second == 0 { 0 } else { seconds };
                 for partition in &moved {
@@ -114,7 +117,8 @@ impl Consumers {
     }
 
     pub fn owners(&self, second: usize) -> Owners {
-        let of = (0..self.given.len()).map(|partition| self.owner(partition, second));
+        let of = (0..self.given.len())
+            .map(|partition| if self.shown { self.given[partition] } else { self.owner(partition, second) });
         Owners::new(of.map(|member| member.map(|member| self.members[member].0.to_string().into())))
     }
 

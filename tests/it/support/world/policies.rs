@@ -11,7 +11,7 @@ use keda_stream_scaler::lag::flow::{
 use keda_stream_scaler::scaling::Decision;
 use keda_stream_scaler::scaling::catch_up::{Memory, advance};
 use keda_stream_scaler::scaling::hpa::{Activity, Target};
-use keda_stream_scaler::trigger::CatchUpPolicy;
+use keda_stream_scaler::trigger::{CatchUpPolicy, Decimal};
 
 use super::View;
 use super::log::Partition;
@@ -81,6 +81,13 @@ pub struct Law {
 }
 
 impl Law {
+    /// With `capacityPerConsumer`.
+    pub fn with_capacity(scenario: &Scenario, seen: Seen) -> Self {
+        let mut law = Self::new(scenario, seen);
+        law.policy.capacity_per_consumer = Decimal::nearest(scenario.capacity);
+        law
+    }
+
     pub fn new(scenario: &Scenario, seen: Seen) -> Self {
         Self {
             seen,

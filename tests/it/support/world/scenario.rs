@@ -59,6 +59,8 @@ pub enum Rebalance {
     AllStop(usize),
     /// Partitions that move have no owner for this number of seconds, and the others are still read (cooperative, KIP-848).
     MovedAreUnowned(usize),
+    /// The same, and readings show their new owners from the beginning.
+    MovedWait(usize),
 }
 
 /// How many replicas the HPA adds at once.

@@ -1,14 +1,16 @@
-//! The law where records, or kilobytes, are known.
+//! The decision at one reading.
+
+use std::time::Duration;
 
 use super::arrivals::Believed;
 use super::caution::Verdict;
-use super::counts::{useful_from, whole};
+use super::counts::{fewer, useful_from, whole};
 use super::memory::Memory;
 use super::needs::{Load, Needs};
 use super::objective::Objective;
 use super::size::{consumers_for, size};
 use super::{CapacityFrom, CatchUpStep, Judgement, Rule, Unit, Unknown, evidence};
-use crate::lag::flow::{Demand, OffsetFlow, count};
+use crate::lag::flow::{AgeFlow, Demand, FULL, OffsetFlow, PartitionFlow, count};
 
 /// Nearly all of a consumer's capacity: such a partition is too much for it in company.
 const HOPELESS: f64 = 0.95;
@@ -28,6 +30,8 @@ const DRAIN_READINGS: f64 = 2.0;
 const LATE: f64 = 0.5;
 /// A partition that a consumer of its own would not drain within this many objectives is no reason to help.
 const HOPE: f64 = 5.0;
+/// A probe removes no more than a fifth of the consumers.
+const SMALLEST_PROBE: f64 = 0.8;
 /// A backlog that is drained within this share of the HPA's own window does not hold a scale-down.
 const DRAINED_IN_WINDOW: f64 = 0.8;
 
@@ -46,25 +50,51 @@ pub(super) struct Law<'a> {
     places: Option<usize>,
     /// Seconds until more consumers help.
     reaction: f64,
+    /// The same, from what the rates are of.
+    horizon: f64,
+    /// Where only ages are known: for how long no shard was behind.
+    calm_for: Option<Duration>,
 }
 
 impl<'a> Law<'a> {
-    pub(super) fn new(flow: &'a OffsetFlow, objective: Objective, unit: Unit, memory: &'a mut Memory) -> Self {
+    /// Of a flow whose rates are `late` seconds old.
+    pub(super) fn new(
+        flow: &'a OffsetFlow,
+        late: f64,
+        objective: Objective,
+        unit: Unit,
+        memory: &'a mut Memory,
+    ) -> Self {
         let now = flow.owners().count();
         if flow.capacity_measured_at() == Some(flow.at()) {
             memory.saturated(now);
         }
         let measured = flow.capacity().map(|capacity| (capacity, CapacityFrom::Measured));
-        let capacity = measured.or(objective.capacity.map(|capacity| (capacity, CapacityFrom::Trigger)));
-        if let Some((arrived, elapsed)) = flow.arrived() {
+        let capacity = match unit {
+            Unit::Records | Unit::Kilobytes => {
+                measured.or(objective.capacity.map(|capacity| (capacity, CapacityFrom::Trigger)))
+            }
+            Unit::Demand => Some((FULL, CapacityFrom::Measured)),
+        };
+        if unit == Unit::Demand {
+            memory.arrivals.set(flow.partitions().iter().map(PartitionFlow::arrivals).sum());
+        } else if let Some((arrived, elapsed)) = flow.arrived() {
             let possible = capacity.map(|(capacity, _)| count(now) * capacity);
             memory.arrivals.add(arrived, elapsed, flow.period(), objective.max_age, possible);
         }
-        memory.reaction.see(now, flow.at());
+        memory.reaction.see(now, flow.rebalancing(), flow.at());
         let reaction = memory.reaction.seconds(flow.period(), flow.pause());
         let places = (!flow.owners().share()).then(|| flow.partitions().len());
-        let steps = evidence::of_offsets(flow, unit);
-        Self { flow, objective, unit, memory, steps, capacity, now, places, reaction }
+        let steps = if unit == Unit::Demand { Vec::new() } else { evidence::of_offsets(flow, unit) };
+        let horizon = reaction + late.min(objective.max_age);
+        Self { flow, objective, unit, memory, steps, capacity, now, places, reaction, horizon, calm_for: None }
+    }
+
+    /// With what ages show besides.
+    pub(super) fn of_ages(mut self, flow: &AgeFlow) -> Self {
+        self.steps.extend(evidence::of_ages(flow));
+        self.calm_for = flow.calm_for();
+        self
     }
 
     /// The consumers that are wanted.
@@ -76,7 +106,10 @@ impl<'a> Law<'a> {
             match (demands, self.capacity) {
                 (None, _) => Judgement::new(self.now, Rule::FirstReading),
                 (Some(demands), None) => self.capacity_unknown(&demands),
-                (Some(demands), Some((capacity, from))) => self.capacity_known(&demands, capacity, from),
+                (Some(demands), Some((capacity, from))) => {
+                    let judgement = self.capacity_known(&demands, capacity, from);
+                    self.probed(judgement)
+                }
             }
         };
         self.memory.reaction.request(judgement.consumers, self.flow.at());
@@ -142,6 +175,8 @@ impl<'a> Law<'a> {
         // what one consumer cannot do of a partition, another one cannot do either
         let most = if self.places.is_some() { capacity } else { f64::INFINITY };
         let loads = needs.by_consumer(|index, _| hard.get(index).map_or(0.0, |need| need.min(most)));
+        // what ages show of a single shard is too noisy for that
+        let most = if self.unit == Unit::Demand { f64::INFINITY } else { most };
         let hopeless = needs.by_consumer(|_, load| f64::from(u8::from(load.arrivals >= HOPELESS * most)));
         // a partition that no consumer keeps up with is no overload of its consumer, unless a second one waits for it
         loads
@@ -151,27 +186,53 @@ impl<'a> Law<'a> {
             .any(|((load, hopeless), possible)| *hopeless >= 2.0 || load - hopeless * capacity > ROUNDING * possible)
     }
 
+    /// Ages do not show what fewer consumers could do: where no shard was behind for long enough, fewer are tried.
+    fn probed(&self, judgement: Judgement) -> Judgement {
+        let Some((calm_for, places)) = self.calm_for.zip(self.places) else { return judgement };
+        let (now, pause, period) = (self.now, self.flow.pause(), self.flow.period());
+        if judgement.consumers != now || now <= 1 {
+            return judgement;
+        }
+        // what is behind when a failed probe is corrected must stay within the objective
+        let bearable = 1.0 - (self.objective.max_age - 2.0 * pause) / (self.reaction + 2.0 * period);
+        let least = useful_from(places, whole(count(now) * bearable.max(SMALLEST_PROBE)));
+        let tried = least.min(fewer(places, now)).max(1);
+        if tried >= now {
+            return judgement;
+        }
+        let pays = 2.0 * pause * count(now) / count(now - tried) * self.memory.caution.doubled();
+        if calm_for.as_secs_f64() <= pays.max(self.reaction + 3.0 * period) {
+            return judgement;
+        }
+        Judgement::new(tried, Rule::Probing)
+    }
+
     fn explain(&mut self, needs: &Needs, believed: Believed, from: CapacityFrom) {
-        self.steps.push(evidence::arrivals(self.unit, believed, self.memory.arrivals.level()));
+        if self.unit != Unit::Demand {
+            self.steps.push(evidence::arrivals(self.unit, believed, self.memory.arrivals.level()));
+        }
         self.steps.extend(evidence::needs(needs, self.flow, self.objective, self.unit, from, self.reaction));
     }
 
     /// The share of all arrivals that is not of stuck partitions.
     fn share(&self, demands: &[Demand]) -> f64 {
-        let all: f64 = self.flow.partitions().iter().map(crate::lag::flow::PartitionFlow::arrivals).sum();
+        let all: f64 = self.flow.partitions().iter().map(PartitionFlow::arrivals).sum();
         if all > 0.0 { demands.iter().map(|demand| demand.arrivals).sum::<f64>() / all } else { 0.0 }
     }
 
     fn needs(&self, demands: &[Demand], capacity: f64) -> (Needs, Believed) {
         let share = self.share(demands);
         let (level, believed) =
-            (share * self.memory.arrivals.level(), self.memory.arrivals.believed(share, self.reaction));
+            (share * self.memory.arrivals.level(), self.memory.arrivals.believed(share, self.horizon));
         let growth = if level > 0.0 { believed.per_second / level } else { 1.0 };
         let mut loads = Load::all(demands, level, growth);
         if self.places.is_none() {
             loads = Load::divided(&loads, self.now);
         }
-        let own = |consumer| self.flow.saturated_rate(consumer).map_or(capacity, |rate| rate.min(capacity));
+        let own = |consumer| match self.flow.saturated_rate(consumer) {
+            Some(rate) if self.unit != Unit::Demand => rate.min(capacity),
+            _ => capacity,
+        };
         (Needs::new(loads, (0..self.now).map(own).collect(), capacity, self.drain()), believed)
     }
 
