@@ -254,7 +254,7 @@ fn with_throughput_a_backlog_is_drained_in_the_time_that_is_wanted() {
 
 #[test]
 fn with_throughput_slower_consumers_become_more_and_fewer_again() {
-    throughput(&slowdown(), 4.0, 2.7, 7.5);
+    throughput(&slowdown(), 4.0, 2.8, 9.0);
 }
 
 #[test]

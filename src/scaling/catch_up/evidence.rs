@@ -28,12 +28,12 @@ pub(super) fn of_offsets(flow: &OffsetFlow, unit: Unit) -> Vec<Step> {
 }
 
 /// The arrivals that the law believes.
-pub(super) fn arrivals(unit: Unit, believed: Believed, average: f64) -> Step {
+pub(super) fn arrivals(unit: Unit, believed: Believed, level: f64) -> Step {
     Step::Arrivals {
         unit,
         per_second: Quantity::from_number(believed.per_second),
         because: believed.because,
-        average: Quantity::from_number(average),
+        level: Quantity::from_number(level),
     }
 }
 

@@ -30,6 +30,10 @@ const DRAIN_READINGS: f64 = 2.0;
 const LATE: f64 = 0.5;
 /// A partition that a consumer of its own would not drain within this many objectives is no reason to help.
 const HOPE: f64 = 5.0;
+/// A few per cent over the target utilization are enough,
+const EASED: f64 = 1.05;
+/// where the next useful count is this many times as many consumers.
+const SAVES: f64 = 1.5;
 /// A probe removes no more than a fifth of the consumers.
 const SMALLEST_PROBE: f64 = 0.8;
 /// A backlog that is drained within this share of the HPA's own window does not hold a scale-down.
@@ -241,7 +245,11 @@ impl<'a> Law<'a> {
     }
 
     fn size(&self, needs: &[f64], capacity: f64) -> usize {
-        if self.places.is_none() { whole(consumers_for(needs.iter().sum(), capacity)) } else { size(needs, capacity) }
+        if self.places.is_none() {
+            return whole(consumers_for(needs.iter().sum(), capacity));
+        }
+        let (full, eased) = (size(needs, capacity), size(needs, capacity * EASED));
+        if count(full) >= SAVES * count(eased) { eased } else { full }
     }
 
     fn too_few(&mut self, needs: &Needs, capacity: f64) -> Judgement {

@@ -66,8 +66,8 @@ pub enum CatchUpStep {
         per_second: Quantity,
         /// Why this rate is believed.
         because: Because,
-        /// The average over about the objective, per second.
-        average: Quantity,
+        /// What arrives per second now.
+        level: Quantity,
     },
     /// What one consumer can do.
     Capacity {
@@ -184,8 +184,11 @@ impl fmt::Display for CatchUpStep {
             Self::Arrivals { unit, per_second, because: Because::Steady, .. } => {
                 write!(f, "arrivals {per_second:.1} {unit}/s")
             }
-            Self::Arrivals { unit, per_second, because, average } => {
-                write!(f, "arrivals {per_second:.1} {unit}/s, {because} (average {average:.1})")
+            Self::Arrivals { unit, per_second, because: Because::Growing, level } => {
+                write!(f, "arrivals {per_second:.1} {unit}/s when more consumers can help: they grow, {level:.1} now")
+            }
+            Self::Arrivals { unit, per_second, because, .. } => {
+                write!(f, "arrivals {per_second:.1} {unit}/s, {because}")
             }
             Self::Capacity { unit, per_second, from } => write!(f, "{from}: {per_second:.1} {unit}/s per consumer"),
             Self::Forecast { reaction_seconds, age_seconds, max_age_seconds } => write!(
