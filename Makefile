@@ -1,6 +1,6 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint lint-k8s deny advisories test test-long test-image image release-files release-version-is bench clean
+.PHONY: help demo build lint lint-k8s deny advisories test test-long test-image test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 # Older releases, by their profiles in tests/services/kafka/pom.xml.
@@ -9,6 +9,7 @@ AWS_PROGRAMS := target/services/aws
 BROWSER := target/services/browser
 K8S_TOOLS := target/services/k8s
 KEDA_CLIENT := target/services/keda-client
+KUBERNETES := target/services/kubernetes
 PROMTOOL := target/services/promtool
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
@@ -20,7 +21,7 @@ ALONE := kafka_outages:: kafka_starvation:: tls_keda_client::
 IMAGE ?= keda-stream-scaler:dev
 
 help: ## Show the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1	\2/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1	\2/' | expand -t 24
 
 demo: ## Build, and show two ways to scale side by side: broker, real consumers, scaler and KEDA's side in one process
 	cargo run --quiet --locked -p keda-stream-scaler-playground
@@ -67,6 +68,14 @@ image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
 
 test-image: ## Build the image without a daemon, look into it, and run it without any privilege (as root; Debian)
 	cargo test --locked --test image -- --nocapture
+
+test-kubernetes: test-kubernetes-short ## A real HPA and KEDA without containers: loads of half an hour in all, results in target/kubernetes (Debian)
+	cargo test --locked --test kubernetes -- load
+	cargo test --locked --test kubernetes -- walkthrough
+
+test-kubernetes-short: $(KAFKA_LIBS)/.pom ## Of these only what must hold between the scaler, KEDA and the HPA
+	tests/services/kubernetes/fetch.sh $(KUBERNETES)
+	cargo test --locked --test kubernetes -- proofs
 
 release-files: ## Everything that a release consists of but the image, in target/release-files
 	release/files.sh target/release-files

@@ -1,0 +1,65 @@
+//! The scaler behind a real HPA and KEDA, without containers: `make test-kubernetes`.
+//!
+//! Apart from the other tests because it builds Kubernetes' control plane and KEDA, and because its loads take half an hour.
+//! `cargo test --test kubernetes -- COMMAND`:
+//!
+//! - `proofs [FILTER]`: what must hold between the scaler, KEDA and the HPA
+//! - `load [NAME]`: KEDA's own Kafka trigger and ours side by side under the same load; writes `target/kubernetes/NAME.{csv,svg}`
+//! - `walkthrough`: real KCL workers scaled by `shardCount`, `age` and `catchUp` in turn
+//! - `consumer …`: the process of a pod; the other commands start it
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test that cannot go on panics, prints what it measured, and has no reader of its docs"
+)]
+
+mod api;
+mod certificates;
+mod cluster;
+mod consumer;
+mod kubelet;
+mod loads;
+mod picture;
+mod process;
+mod proofs;
+mod records;
+mod scaler;
+mod scenario;
+mod walkthrough;
+
+#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[path = "../it/support/aws_services.rs"]
+mod aws_services;
+#[allow(dead_code, reason = "as above")]
+#[path = "../it/support/driver.rs"]
+mod driver;
+#[allow(dead_code, reason = "as above")]
+#[path = "../it/support/kafka.rs"]
+mod kafka;
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let passed = match arguments[..] {
+        ["proofs"] => proofs::run("").await,
+        ["proofs", filter] => proofs::run(filter).await,
+        ["load"] => loads::run("").await,
+        ["load", name] => loads::run(name).await,
+        ["walkthrough"] => walkthrough::run().await,
+        ["consumer", bootstrap_servers, topic, rate, processed] => {
+            consumer::run(bootstrap_servers, topic, rate, processed).await;
+            true
+        }
+        _ => {
+            println!("usage: kubernetes proofs [FILTER] | load [NAME] | walkthrough");
+            false
+        }
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

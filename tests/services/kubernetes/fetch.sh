@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# fetch.sh DIRECTORY: builds Kubernetes' control plane and KEDA into DIRECTORY, once per version of its input files: programs in bin/,
+# the definitions of KEDA's objects in crds/. Go and Debian's etcd package are needed; nothing is installed.
+set -euo pipefail
+[ $# = 1 ] || { echo "usage: fetch.sh DIRECTORY" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+# where Go's own installer puts it
+PATH=$PATH:/usr/local/go/bin
+for tool in go apt-get dpkg-deb; do
+  command -v "$tool" >/dev/null && continue
+  echo "fetch.sh: $tool is needed for the tests with Kubernetes and KEDA (Go 1.26, on Debian)" >&2
+  exit 1
+done
+inputs=$(cd "$here" && cksum go.mod go.sum fetch.sh)
+if [ "$(cat "$1/.inputs" 2>/dev/null)" = "$inputs" ]; then exit 0; fi
+rm -rf "$1"
+mkdir -p "$1/bin"
+directory=$(cd "$1" && pwd)
+
+echo "fetch.sh: etcd from its Debian package" >&2
+(cd "$directory" && apt-get -qq download etcd-server && dpkg-deb -x etcd-server_*.deb etcd)
+mv "$directory/etcd/usr/bin/etcd" "$directory/bin"
+rm -r "$directory/etcd" "$directory"/etcd-server_*.deb
+
+echo "fetch.sh: Kubernetes and KEDA from their Go modules: about 15 minutes of CPU time and 9 GB of Go's caches if they are cold" >&2
+cd "$here"
+version() { go list -m -f '{{.Version}}' "$1"; }
+keda=github.com/kedacore/keda/v2
+# without its version an API server reports v0.0.0, which clients compare with their own
+flags="-s -w -X k8s.io/component-base/version.gitVersion=$(version k8s.io/kubernetes) -X $keda/version.Version=$(version $keda)"
+go build -buildvcs=false -trimpath -ldflags "$flags" -o "$directory/bin/" \
+  k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager $keda/cmd/operator $keda/cmd/adapter
+cp -r "$(go list -m -f '{{.Dir}}' $keda)/config/crd/bases" "$directory/crds"
+chmod -R u+w "$directory/crds"
+# last of all, so that an unfinished directory is built again
+echo "$inputs" >"$directory/.inputs"
