@@ -24,6 +24,14 @@ const KCL_SECONDS: u64 = 180;
 /// How long a worker takes for a record while there is a load, in milliseconds.
 const DELAY: &str = "200";
 
+/// The capacity is in kilobytes per second.
+const CATCH_UP: &[(&str, &str)] = &[
+    ("scaleOn", "catchUp"),
+    ("catchUpTime", "30s"),
+    ("scaleDownStabilizationWindow", "15s"),
+    ("capacityPerConsumer", "15"),
+];
+
 struct Walkthrough {
     kinesis: Client,
     endpoint: Endpoint,
@@ -51,8 +59,7 @@ pub async fn run() -> bool {
     walkthrough.by_shard_count(&cluster.directory).await;
     fs::write(&delay, DELAY).unwrap();
     walkthrough.by_load("age", "Value", &[("scaleOn", "age"), ("ageThreshold", "5s")], 3).await;
-    let catch_up = [("scaleOn", "catchUp"), ("catchUpTime", "30s"), ("scaleDownStabilizationWindow", "15s")];
-    walkthrough.by_load("catchUp", "AverageValue", &catch_up, 2).await;
+    walkthrough.by_load("catchUp", "AverageValue", CATCH_UP, 2).await;
     true
 }
 
