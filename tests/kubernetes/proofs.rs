@@ -179,7 +179,7 @@ async fn a_killed_scaler_keeps_the_replicas_and_recovers(setup: &Setup) {
     let mut scaler = Scaler::start(&setup.cluster.directory, "killed-scaler").await;
     let scenario = group.with_five_replicas(&scaler, json!({})).await;
     scaler.kill();
-    scenario.wait("KEDA notices", 60, |state| state.is("Ready", "False")).await;
+    scenario.wait("KEDA reports the failure", 60, |state| state.is("Ready", "False")).await;
     group.set_lag(80);
     scenario.hold("the replicas stay", HOLD_SECONDS, has(5)).await;
     scaler.restart().await;

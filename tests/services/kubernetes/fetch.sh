@@ -22,7 +22,7 @@ echo "fetch.sh: etcd from its Debian package" >&2
 mv "$directory/etcd/usr/bin/etcd" "$directory/bin"
 rm -r "$directory/etcd" "$directory"/etcd-server_*.deb
 
-echo "fetch.sh: Kubernetes and KEDA from their Go modules: about 15 minutes of CPU time and 9 GB of Go's caches if they are cold" >&2
+echo "fetch.sh: Kubernetes and KEDA from their Go modules: 15 to 26 minutes of CPU time and 9 GB of Go's caches if they are cold" >&2
 cd "$here"
 version() { go list -m -f '{{.Version}}' "$1"; }
 keda=github.com/kedacore/keda/v2
