@@ -25,8 +25,12 @@ pub fn command(bootstrap_servers: &str, topic: &str, rate: f64, processed: &Path
     [&*program, "consumer", bootstrap_servers, topic, &rate.to_string(), &processed].map(str::to_owned)
 }
 
+/// From the start of a process to its first request, as of an application that loads its libraries.
+const START: Duration = Duration::from_secs(4);
+
 /// Consumes `topic` as a member of the group of the same name until SIGTERM, then leaves the group.
 pub async fn run(bootstrap_servers: &str, topic: &str, rate: &str, processed: &str) {
+    tokio::time::sleep(START).await;
     let each = Duration::from_secs_f64(1.0 / rate.parse::<f64>().unwrap());
     let consumer: BaseConsumer = Driver::new(bootstrap_servers).client(&[
         ("group.id", topic),

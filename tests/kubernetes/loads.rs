@@ -24,7 +24,7 @@ pub const OBJECTIVE: f64 = 10.0;
 const CAPACITY: f64 = 50.0;
 /// The trigger of this project, besides where it finds its source.
 const OURS: &[(&str, &str)] =
-    &[("scaleOn", "catchUp"), ("pollInterval", "2s"), ("catchUpTime", "30s"), ("scaleDownStabilizationWindow", "15s")];
+    &[("scaleOn", "catchUp"), ("pollInterval", "2s"), ("maxAge", "10s"), ("scaleDownStabilizationWindow", "15s")];
 /// One second of a consumer's work.
 const LAG_THRESHOLD: &str = "50";
 

@@ -27,7 +27,7 @@ const DELAY: &str = "200";
 /// The capacity is in kilobytes per second.
 const CATCH_UP: &[(&str, &str)] = &[
     ("scaleOn", "catchUp"),
-    ("catchUpTime", "30s"),
+    ("maxAge", "30s"),
     ("scaleDownStabilizationWindow", "15s"),
     ("capacityPerConsumer", "15"),
 ];
