@@ -2,14 +2,14 @@
 //!
 //! The value is that number, with target 1: an HPA rounds it up and has nothing to multiply. The rules, in order:
 //!
-//! 1. **Arrivals** ([`arrivals`]): an average over `maxAge` that starts again from the newest two readings when they differ from it by more
+//! 1. **Arrivals** (`arrivals`): an average over `maxAge` that starts again from the newest two readings when they differ from it by more
 //!    than noise. A steady rise counts until more consumers can help.
-//! 2. **Reaction** ([`reaction`]): the measured time R from a value above the present count to consumers that help.
-//! 3. **Needs** ([`needs`]): of each partition its arrivals at the target utilization, or what it will be behind after R within `maxAge`.
-//! 4. **Up** ([`law`]): when some consumer is overloaded, the smallest useful count ([`size`], [`counts`]) that holds all needs; one step more
+//! 2. **Reaction** (`reaction`): the measured time R from a value above the present count to consumers that help.
+//! 3. **Needs** (`needs`): of each partition its arrivals at the target utilization, or what it will be behind after R within `maxAge`.
+//! 4. **Up** (`law`): when some consumer is overloaded, the smallest useful count (`size`, `counts`) that holds all needs; one step more
 //!    when there are enough and one of them is late.
 //! 5. **No change**: for stuck partitions, for partitions that are too much for any consumer, and while no partition makes progress.
-//! 6. **Down** ([`caution`]): once the backlog is drained, and when the consumers that are saved pay for going down and up again.
+//! 6. **Down** (`caution`): once the backlog is drained, and when the consumers that are saved pay for going down and up again.
 //!
 //! What arrives and what a consumer can do come from [`crate::lag::flow`], which no trigger changes; what the law remembers of its own
 //! decisions is [`Memory`]. Both advance with each reading and never with a question.
