@@ -1,4 +1,4 @@
-//! What the scaler cannot see, and a ScaledObject tells: how its HPA is set up for the trigger's policy.
+//! What the scaler cannot see, and a ScaledObject shows: how its HPA is set up for the trigger's policy.
 
 use std::time::Duration;
 
@@ -65,9 +65,9 @@ pub(super) fn promise(text: &TriggerText, trigger: &Trigger) -> Option<String> {
 
 /// Kubernetes' default `--horizontal-pod-autoscaler-sync-period`.
 const HPA_PERIOD: Duration = Duration::from_secs(15);
-/// A longer window only keeps replicas that the policy no longer wants.
+/// A longer window only keeps replicas that are no longer needed.
 const LONGEST_WINDOW: u64 = 60;
-/// Readings at least so many times within the objective.
+/// The least number of readings within the objective.
 const READINGS: u32 = 5;
 
 fn deprecated(text: &TriggerText) -> Option<String> {

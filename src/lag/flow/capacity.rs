@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::average::{count, median};
 use crate::lag::Moment;
 
-/// A capacity is measured over so many commits, or readings where those are rarer; the first one over one of them.
+/// A capacity is measured over this many commits, or readings where those are rarer; the first one over one of them.
 const WINDOW: f64 = 3.0;
 /// A consumer is saturated that has the work of this share of a sampling period before it.
 const SATURATED: f64 = 0.25;
@@ -86,7 +86,7 @@ pub(super) struct Circumstances {
     pub(super) quiet_since: Option<Moment>,
 }
 
-/// What a reading told of the windows.
+/// What a reading shows of the windows.
 pub(super) struct Measured {
     /// Of these consumers a window begins at this reading.
     pub(super) begun: Vec<usize>,
@@ -110,7 +110,7 @@ impl Capacity {
         self.windows.get(consumer)?.as_ref()?.rate.filter(|rate| *rate > 0.0)
     }
 
-    /// Windows begin anew: whoever owns what has changed.
+    /// Windows begin again: partitions have other owners.
     pub(super) fn rebalanced(&mut self) {
         self.windows.clear();
     }

@@ -13,7 +13,7 @@ const UNSEEN: f64 = 10.0;
 const LONGEST: f64 = 120.0;
 /// The weight of a new reading.
 const SHARE: f64 = 0.2;
-/// A partition that has stood still for so long, while others moved, is not being worked on.
+/// A partition without progress for this many seconds, while others progressed, is stuck.
 const STUCK_AFTER: f64 = 120.0;
 /// So many commits, or readings where those are rarer, show what a consumer does without being saturated.
 const RATES_OVER: f64 = 6.0;
@@ -33,7 +33,7 @@ pub(super) struct Commits {
     pub(super) progressed_at: Moment,
 }
 
-/// One partition at a reading: what tells how often it moves.
+/// One partition at a reading: what shows how often it moves.
 pub(super) struct Move {
     /// When the position had moved last, before this reading.
     pub(super) before: Moment,
@@ -90,7 +90,7 @@ impl Commits {
         Duration::from_secs_f64(RATES_OVER * self.awaited.max(period))
     }
 
-    /// After so many seconds without a move a partition is stuck.
+    /// The number of seconds without progress after which a partition is stuck.
     pub(super) fn stuck_after(&self) -> f64 {
         STUCK_AFTER.max(6.0 * self.interval.unwrap_or(UNSEEN))
     }
@@ -103,7 +103,7 @@ impl Commits {
             && now.since(self.stable_since).as_secs_f64() > after
     }
 
-    /// Whether nobody has moved for longer than commits explain.
+    /// Whether no partition has progressed for longer than commits explain.
     pub(super) fn still(&self, now: Moment) -> bool {
         now.since(self.progressed_at).as_secs_f64() > MOVING.as_secs_f64() + self.awaited
     }

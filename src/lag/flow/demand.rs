@@ -22,11 +22,11 @@ pub struct Demand {
     pub not_behind: f64,
     /// Whose it is.
     pub owner: Option<usize>,
-    /// Nobody works on it although others work: more consumers do not help, and it asks for none.
+    /// It makes no progress while others do: more consumers do not help it.
     pub stuck: bool,
 }
 
-// === what the flow tells ===
+// === what the flow shows ===
 
 impl OffsetFlow {
     /// When it was read last.
@@ -35,7 +35,7 @@ impl OffsetFlow {
         self.at
     }
 
-    /// What each partition asks for; `None` until arrivals are known, which takes two readings.
+    /// What each partition needs; `None` until arrivals are known, which takes two readings.
     #[must_use]
     pub fn demands(&self) -> Option<Vec<Demand>> {
         self.arrived?;
@@ -98,7 +98,7 @@ impl OffsetFlow {
         self.quiet_since.map(|since| self.at.since(since))
     }
 
-    /// Since when nobody has been given another partition.
+    /// Since when no partition has had another owner.
     #[must_use]
     pub const fn stable_since(&self) -> Moment {
         self.commits.stable_since
@@ -128,7 +128,7 @@ impl OffsetFlow {
         self.commits.still(self.at)
     }
 
-    /// What is unread in all, without the control records that transactions leave behind and nobody reads.
+    /// What is unread in all, without the control records of transactions, which no consumer reads.
     #[must_use]
     pub fn unread(&self) -> f64 {
         let work = self.partitions.iter().filter(|partition| !markers_only(partition));

@@ -1,4 +1,4 @@
-//! The flow of a source that tells how many records are behind.
+//! The flow of a source that shows how many records are behind.
 
 use std::collections::HashMap;
 use std::time::Duration;

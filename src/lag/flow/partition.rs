@@ -11,14 +11,14 @@ pub(super) const SAME: f64 = 1e-6;
 /// Less than a record is none.
 const NOTHING: f64 = 0.5;
 
-/// One partition at a reading. In records, or in kilobytes where a store tells those.
+/// One partition at a reading. In records, or in kilobytes where a store shows those.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetRow {
     /// Which.
     pub place: Place,
     /// Where the log ends.
     pub end: f64,
-    /// How far the consumers are; `None` where nobody has said so.
+    /// How far the consumers are; `None` where nothing is committed.
     pub committed: Option<f64>,
     /// What they have not read: not always the difference of the two.
     pub backlog: f64,
@@ -35,7 +35,7 @@ pub enum Arrivals {
     Told(f64),
     /// The same, and it is an estimate that needs no average.
     Exact(f64),
-    /// Not yet: the source tells only for how many seconds what is unread has waited, and not how much that is.
+    /// Not yet: the source shows for how many seconds unread records have waited, and not how many they are.
     Unweighed {
         /// In seconds.
         age: f64,

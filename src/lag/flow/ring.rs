@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::lag::Moment;
 
-/// A window is kept in so many parts: what a partition may cost is bounded, however often it is read.
+/// A window is kept in this many parts: what a partition may cost is bounded, however often it is read.
 const PARTS: u32 = 12;
 
 /// How far all partitions have come, from a window's length ago to now.

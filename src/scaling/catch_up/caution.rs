@@ -49,7 +49,7 @@ pub(super) enum Verdict {
 }
 
 impl Caution {
-    /// Some consumer has more to do than it can; there were fewer than before at `fewer_at`, and a reaction takes so many seconds.
+    /// Some consumer has more to do than it can; there were fewer than before at `fewer_at`, and a reaction takes `reaction` seconds.
     pub(super) fn too_few(&mut self, fewer_at: Option<Moment>, reaction: f64, now: Moment) {
         let within = |at: Moment, reactions: f64| now.since(at).as_secs_f64() < reactions * reaction;
         let mistake = fewer_at.filter(|at| Some(*at) != self.mistaken && within(*at, MISTAKE_WITHIN));

@@ -1,6 +1,6 @@
 //! Which counts of consumers are worth asking for.
 //!
-//! Of 12 partitions 6 consumers hold two each; with 7 to 11 somebody still holds two. Only counts at which the greatest share gets
+//! Of 12 partitions 6 consumers hold two each; with 7 to 11 one consumer still holds two. Only counts at which the greatest share gets
 //! smaller help: the ceilings of 12 / 1, 12 / 2, 12 / 3 and so on.
 
 use crate::lag::flow::count;

@@ -55,7 +55,7 @@ impl Memory {
         self.floor.map(|floor| useful_from(places, floor.consumers + 1))
     }
 
-    /// What consumers can do was seen with so many of them.
+    /// The capacity was measured with this many consumers.
     pub(super) fn saturated(&mut self, consumers: usize) {
         if self.probe.tried.is_some_and(|tried| consumers <= tried) {
             self.probe = Probe { failures: self.probe.failures + 1, tried: None };

@@ -40,15 +40,15 @@ use super::{Decision, Quantity, Step};
 use crate::lag::flow::{Flow, count};
 use crate::trigger::{Activation, CatchUpPolicy};
 
-/// Why no number of consumers can be told.
+/// Why the number of consumers is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unknown {
-    /// Positions move although nobody is known to work.
+    /// Positions move although the group has no known member.
     #[error("positions move although the group has no member, so the number of its consumers is unknown")]
     Consumers,
 }
 
-/// Judges `flow` by `policy` and what was remembered of earlier readings; also tells what is to be remembered of this one.
+/// Judges `flow` by `policy` and by the memory of earlier readings; also returns the memory of this one.
 pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory, Result<Decision, Unknown>) {
     let objective = Objective::of(policy);
     let active = active(policy.activation, flow);

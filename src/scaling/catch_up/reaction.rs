@@ -20,7 +20,7 @@ pub(super) struct Reaction {
 }
 
 impl Reaction {
-    /// At a reading that shows so many consumers. Requested consumers have started when partitions begin to move to them.
+    /// At a reading that shows this many consumers. Requested consumers have started when partitions begin to move to them.
     pub(super) fn see(&mut self, consumers: usize, rebalancing: bool, now: Moment) {
         if (consumers > self.consumers || rebalancing)
             && let Some(since) = self.requested_at.take()
@@ -33,7 +33,7 @@ impl Reaction {
         self.consumers = consumers;
     }
 
-    /// The value of this reading wants so many consumers.
+    /// The value of this reading is this many consumers.
     pub(super) fn request(&mut self, wanted: usize, now: Moment) {
         self.requested_at = (wanted > self.consumers).then(|| self.requested_at.unwrap_or(now));
     }

@@ -20,7 +20,7 @@ struct CatchUp {
 }
 
 impl CatchUps {
-    /// With a reading, for those policies that somebody asks about.
+    /// With a reading, for those policies that triggers use.
     #[must_use]
     pub fn after(past: Option<&Self>, policies: &[CatchUpPolicy], flow: &Flow) -> Self {
         let known = |policy| past.and_then(|past| past.of(policy));
@@ -37,7 +37,7 @@ impl CatchUps {
     /// What was decided at the last reading; for a policy that was not asked about before it, what is decided without memory.
     ///
     /// # Errors
-    /// Why no number of consumers can be told.
+    /// Why the number of consumers is unknown.
     pub fn decide(&self, policy: &CatchUpPolicy, flow: &Flow) -> Result<Decision, Unknown> {
         match self.of(policy) {
             Some(known) => known.decision.clone(),

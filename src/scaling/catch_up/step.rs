@@ -126,7 +126,7 @@ pub enum CatchUpStep {
         /// Seconds of the stream per second; 1 keeps up.
         speed: Quantity,
     },
-    /// The count that the law wants.
+    /// The count that the law decided on.
     Wanted {
         /// Consumers.
         consumers: usize,
