@@ -15,7 +15,7 @@ const LONGEST: f64 = 120.0;
 const SHARE: f64 = 0.2;
 /// A partition without progress for this many seconds, while others progressed, is stuck.
 const STUCK_AFTER: f64 = 120.0;
-/// So many commits, or readings where those are rarer, show what a consumer does without being saturated.
+/// This many commits, or readings where those are rarer, show what a consumer does without being saturated.
 const RATES_OVER: f64 = 6.0;
 /// Others move if one of them has within this time.
 const MOVING: Duration = Duration::from_secs(60);

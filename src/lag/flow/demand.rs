@@ -14,7 +14,7 @@ const NO_ARRIVALS: f64 = 1e-3;
 /// What one partition needs of its consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Demand {
-    /// What arrives in a second.
+    /// Arrivals per second.
     pub arrivals: f64,
     /// What is unread.
     pub unread: f64,
@@ -74,7 +74,7 @@ impl OffsetFlow {
         (self.best > 0.0).then_some(self.best)
     }
 
-    /// What one consumer can do in a second, once measured.
+    /// What one consumer can do per second, once measured.
     #[must_use]
     pub fn capacity(&self) -> Option<f64> {
         self.capacity.per_second()
@@ -122,7 +122,7 @@ impl OffsetFlow {
         self.capacity.saturated_rate(consumer)
     }
 
-    /// Nobody moves for longer than commits explain.
+    /// No partition has progressed for longer than commits explain.
     #[must_use]
     pub fn still(&self) -> bool {
         self.commits.still(self.at)

@@ -32,7 +32,7 @@ pub enum Arrivals {
     /// By how far its end has moved since the reading before.
     OfEnds,
     /// The source shows what arrives per second.
-    Told(f64),
+    Reported(f64),
     /// The same, and it is an estimate that needs no average.
     Exact(f64),
     /// Not yet: the source shows for how many seconds unread records have waited, and not how many they are.
@@ -43,18 +43,18 @@ pub enum Arrivals {
 }
 
 impl Arrivals {
-    /// What arrived in a second, where the end moved so far in a second.
+    /// Arrivals per second, where the end of the log moved by `grown` per second.
     pub(super) const fn in_a_second(self, grown: f64) -> f64 {
         match self {
             Self::OfEnds => grown,
-            Self::Told(arrivals) | Self::Exact(arrivals) => arrivals,
+            Self::Reported(arrivals) | Self::Exact(arrivals) => arrivals,
             Self::Unweighed { .. } => 0.0,
         }
     }
 
     const fn unweighed_age(self) -> Option<f64> {
         match self {
-            Self::OfEnds | Self::Told(_) | Self::Exact(_) => None,
+            Self::OfEnds | Self::Reported(_) | Self::Exact(_) => None,
             Self::Unweighed { age } => Some(age),
         }
     }
@@ -112,7 +112,7 @@ impl PartitionFlow {
         Self { position, arrivals, moved_at: self.moved_at, stuck: self.stuck, anchor: self.anchor, ..new }
     }
 
-    /// What arrives in a second.
+    /// Arrivals per second.
     #[must_use]
     pub fn arrivals(&self) -> f64 {
         self.arrivals.get().unwrap_or(0.0)

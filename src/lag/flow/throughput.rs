@@ -230,7 +230,7 @@ impl ShardDensity {
 
     fn row(&self, age: f64, now: Moment) -> OffsetRow {
         let arrivals = match self.density {
-            Some(density) => Arrivals::Told(density.newest),
+            Some(density) => Arrivals::Reported(density.newest),
             None => Arrivals::Unweighed { age },
         };
         let since_checkpoint = self.read - self.read_at_checkpoint;
