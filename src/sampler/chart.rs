@@ -1,14 +1,16 @@
 //! The last half hour of a target in a few numbers a reading, for charts.
 //!
-//! Pure: what a reading adds follows from it and from the one before. Bounded: [`MOST_POINTS`] points, and the replicas wanted by
-//! [`MOST_WANTED`] policies, four bytes a number: under 6 KB a target.
+//! Pure: what a reading adds follows from it and from the one before. Bounded: [`MOST_POINTS`] points, the replicas wanted by
+//! [`MOST_WANTED`] policies, and the ages under one promise, four bytes a number: under 6 KB a target.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::lag::flow::{Flow, PartitionFlow};
 use crate::lag::{CommittedOffset, GroupObservation, Moment, Observation, PartitionObservation};
-use crate::scaling::{Sample, decide};
+use crate::scaling::catch_up::CatchUpStep;
+use crate::scaling::{Decision, Sample, Step, decide};
 use crate::trigger::{Policy, SourceRef};
 
 /// What is older is forgotten.
@@ -18,7 +20,7 @@ pub const LONGEST_CHART: Duration = Duration::from_secs(1800);
 const SLOT: Duration = Duration::from_secs(10);
 
 const MOST_POINTS: usize = 180;
-const MOST_WANTED: usize = 4;
+const MOST_WANTED: usize = 2;
 
 /// Commits come in strokes: rates are averaged over about so many seconds.
 const AVERAGED_OVER: f64 = 30.0;
@@ -28,6 +30,7 @@ const AVERAGED_OVER: f64 = 30.0;
 pub struct Chart {
     points: Vec<Point>,
     wanted: Vec<Wanted>,
+    promise: Option<Promise>,
 }
 
 /// One reading; what it does not tell is no number, and a failed reading tells nothing.
@@ -50,6 +53,39 @@ pub struct Wanted {
     pub policy: Arc<Policy>,
     /// One for each point.
     pub replicas: Vec<f32>,
+}
+
+/// The ages under the first of the policies that promises one (`maxAge`).
+#[derive(Clone, Debug)]
+pub struct Promise {
+    policy: Arc<Policy>,
+    /// What no record is to be older than, in seconds.
+    pub max_age: f64,
+    /// One for each point.
+    pub ages: Vec<Ages>,
+}
+
+/// How old the oldest unread record is, in seconds, as the policy estimates it; no number where it cannot.
+#[derive(Clone, Copy, Debug)]
+pub struct Ages {
+    /// At the reading.
+    pub now: f32,
+    /// When more consumers would help, if they were requested at the reading.
+    pub predicted: f32,
+}
+
+impl Ages {
+    const UNKNOWN: Self = Self { now: f32::NAN, predicted: f32::NAN };
+
+    fn of(decision: &Decision) -> Self {
+        let forecast = decision.steps.iter().find_map(|step| match step {
+            Step::CatchUp(CatchUpStep::Forecast { oldest_seconds, age_seconds, .. }) => {
+                Some((oldest_seconds, age_seconds))
+            }
+            _ => None,
+        });
+        forecast.map_or(Self::UNKNOWN, |(now, then)| Self { now: small(now.get()), predicted: small(then.get()) })
+    }
 }
 
 impl Point {
@@ -77,6 +113,12 @@ impl Chart {
         &self.wanted
     }
 
+    /// The ages under a promise, where one of the policies makes one.
+    #[must_use]
+    pub const fn promise(&self) -> Option<&Promise> {
+        self.promise.as_ref()
+    }
+
     /// With a good reading, which is judged by these policies.
     pub(super) fn read(
         &self,
@@ -88,10 +130,7 @@ impl Chart {
         let at = tenths(sample.taken_at);
         let (arrivals, consumption) = self.rates(past, sample);
         let point = Point { at, behind: sample.facts.behind.number().map_or(f32::NAN, small), arrivals, consumption };
-        self.with(point, policies, |policy| {
-            let decision = decide(policy, source, sample).ok()?;
-            Some(small(number(decision.replicas())))
-        })
+        self.with(point, policies, |policy| decide(policy, source, sample).ok())
     }
 
     /// With a reading that failed; `None` where that changes nothing.
@@ -104,29 +143,32 @@ impl Chart {
         Some(self.with(Point::nothing(at), &policies, |_| None))
     }
 
-    fn with(&self, point: Point, policies: &[Arc<Policy>], wants: impl Fn(&Policy) -> Option<f32>) -> Self {
+    fn with(&self, point: Point, policies: &[Arc<Policy>], judged: impl Fn(&Policy) -> Option<Decision>) -> Self {
         let oldest = point.at.saturating_sub(tenths_of(LONGEST_CHART));
         let kept = match self.points.last() {
             Some(last) if slot(last.at) == slot(point.at) => self.points.len() - 1,
             _ => self.points.len(),
         };
         let old = self.points.partition_point(|point| point.at < oldest).max((kept + 1).saturating_sub(MOST_POINTS));
-        let of = |numbers: &[Point]| numbers.get(old..kept).map(<[Point]>::to_vec).unwrap_or_default();
-        let mut points = of(&self.points);
-        points.push(point);
-        points.shrink_to_fit();
+        let points = appended(&self.points, old..kept, 0, point, point);
         let before = points.len() - 1;
+        let mut promise = None;
         let wanted = self.judges(policies).into_iter().map(|policy| {
-            let known = self.wanted.iter().find(|wanted| *wanted.policy == *policy);
-            let mut replicas = Vec::with_capacity(points.len());
-            match known.and_then(|known| known.replicas.get(old..kept)) {
-                Some(known) => replicas.extend_from_slice(known),
-                None => replicas.resize(before, f32::NAN),
+            let decision = judged(&policy);
+            if promise.is_none()
+                && let Some(max_age) = promised(&policy)
+            {
+                let known = self.promise.as_ref().filter(|known| known.policy == policy);
+                let ages = decision.as_ref().map_or(Ages::UNKNOWN, Ages::of);
+                let ages = appended(known.map_or(&[], |known| &known.ages), old..kept, before, Ages::UNKNOWN, ages);
+                promise = Some(Promise { policy: policy.clone(), max_age, ages });
             }
-            replicas.push(wants(&policy).unwrap_or(f32::NAN));
+            let known = self.wanted.iter().find(|wanted| wanted.policy == policy);
+            let newest = decision.map_or(f32::NAN, |decision| small(number(decision.replicas())));
+            let replicas = appended(known.map_or(&[], |known| &known.replicas), old..kept, before, f32::NAN, newest);
             Wanted { policy, replicas }
         });
-        Self { wanted: wanted.collect(), points }
+        Self { wanted: wanted.collect(), promise, points }
     }
 
     /// The policies of which there is a course: those of before who still ask, then others. An age is no number of replicas.
@@ -147,6 +189,26 @@ impl Chart {
             small(before.map(f64::from).map_or(rate, |before| before + share * (rate - before)))
         };
         (smooth(told.map(|point| point.arrivals), arrivals), smooth(told.map(|point| point.consumption), consumption))
+    }
+}
+
+/// The part of `known` that is kept, or else `before` times `unknown`; then the newest.
+fn appended<T: Copy>(known: &[T], kept: Range<usize>, before: usize, unknown: T, newest: T) -> Vec<T> {
+    let known = known.get(kept);
+    let mut all = Vec::with_capacity(known.map_or(before, <[T]>::len) + 1);
+    match known {
+        Some(known) => all.extend_from_slice(known),
+        None => all.resize(before, unknown),
+    }
+    all.push(newest);
+    all
+}
+
+/// What a policy promises, in seconds.
+fn promised(policy: &Policy) -> Option<f64> {
+    match policy {
+        Policy::CatchUp(policy) => Some(policy.max_age.as_secs_f64()),
+        _ => None,
     }
 }
 
@@ -214,30 +276,43 @@ const fn small(number: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lag::{History, Offset, PartitionId, TopicObservation, Watermarks};
-    use crate::trigger::Trigger;
+    use crate::lag::{History, Member, MemberIndex, Members, Offset, PartitionId, TopicObservation, Watermarks};
+    use crate::trigger::{CatchUpPolicy, Trigger};
 
     const S: fn(u64) -> Moment = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
 
-    fn trigger(threshold: &str) -> Trigger {
-        let metadata = [
-            ("source", "kafka"),
-            ("bootstrapServers", "b:9092"),
-            ("consumerGroup", "g"),
-            ("topic", "t"),
-            ("lagThreshold", threshold),
-            ("allowIdleConsumers", "true"),
-        ];
-        Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap()
+    fn parsed(more: [(&str, &str); 2]) -> Trigger {
+        let metadata = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
+        let metadata = metadata.into_iter().chain(more).map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Trigger::parse(&metadata.collect()).unwrap()
     }
 
-    /// Two partitions of this topic, each with this commit and end.
+    fn trigger(threshold: &str) -> Trigger {
+        parsed([("lagThreshold", threshold), ("allowIdleConsumers", "true")])
+    }
+
+    fn source() -> SourceRef {
+        parsed([("scaleOn", "catchUp"), ("maxAge", "1m")]).source
+    }
+
+    fn promise(max_age: &str) -> CatchUpPolicy {
+        match parsed([("scaleOn", "catchUp"), ("maxAge", max_age)]).policy {
+            Policy::CatchUp(policy) => policy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn promising(max_age: &str) -> Arc<Policy> {
+        Arc::new(Policy::CatchUp(promise(max_age)))
+    }
+
+    /// Two partitions of this topic and of one consumer, each with this commit and end.
     fn sample(topic: &str, committed: Option<u64>, end: u64, at: u64, past: Option<&Sample>) -> Sample {
         let partition = |number| PartitionObservation {
             partition: PartitionId(number),
             committed: committed.map_or(CommittedOffset::None, |offset| CommittedOffset::At(Offset(offset))),
             watermarks: Watermarks { start: Offset(0), end: Offset(end) },
-            owner: None,
+            owner: Some(MemberIndex(0)),
         };
         let partitions = vec![partition(0), partition(1)];
         let topic = TopicObservation {
@@ -246,8 +321,10 @@ mod tests {
             partition_count: u32::try_from(partitions.len()).expect("few"),
             partitions,
         };
-        let observation = Observation::Kafka(GroupObservation { topics: vec![topic], ..GroupObservation::default() });
-        let sample = Sample::after(past, &trigger("10").source, observation, &[], S(at));
+        let members = Members::Settled(vec![Member { id: "one".into(), client_id: "one".into() }]);
+        let group = GroupObservation { topics: vec![topic], members, ..GroupObservation::default() };
+        let promises: Vec<_> = ["20s", "30s", "1m"].map(promise).to_vec();
+        let sample = Sample::after(past, &source(), Observation::Kafka(group), &promises, S(at));
         assert!(matches!(sample.history, History::Kafka(_)));
         sample
     }
@@ -258,7 +335,7 @@ mod tests {
         (0..readings).fold(Chart::default(), |chart, reading| {
             let at = reading * every;
             let sample = sample("t", Some(at * 40), at * 50, at, past.as_ref());
-            let next = chart.read(&trigger("10").source, past.as_ref(), &sample, policies);
+            let next = chart.read(&source(), past.as_ref(), &sample, policies);
             past = Some(sample);
             next
         })
@@ -285,14 +362,32 @@ mod tests {
         let policy = |threshold| Arc::new(trigger(threshold).policy);
         let chart = running(2, 10, &[policy("10")]);
         let next = sample("t", Some(800), 1000, 20, None);
-        let chart = chart.read(&trigger("10").source, None, &next, &[policy("20")]);
+        let chart = chart.read(&source(), None, &next, &[policy("20")]);
         let [wanted] = chart.wanted() else { panic!("{chart:?}") };
         assert!(wanted.policy == policy("20") && wanted.replicas[0].is_nan() && close(wanted.replicas[2], 20.0));
     }
 
     #[test]
+    fn a_promise_is_charted_with_the_age_now_and_when_more_consumers_could_help() {
+        let later = promising("20s");
+        let chart = running(20, 10, &[Arc::new(trigger("10").policy), promising("30s"), later.clone()]);
+        let Some(Promise { max_age, ages, .. }) = chart.promise() else { panic!("{chart:?}") };
+        let [first, .., last] = &ages[..] else { panic!("{ages:?}") };
+        assert!(close(small(*max_age), 30.0), "of the first policy that promises one: {max_age}");
+        assert!(first.now.is_nan() && last.now > 0.0 && last.predicted > last.now, "{first:?} {last:?}");
+        assert_eq!(ages.len(), chart.points().len());
+        let next = chart.read(&source(), None, &sample("t", Some(9), 9, 200, None), &[later]);
+        let ages = &next.promise().unwrap().ages;
+        assert!(
+            ages.len() == 21 && ages.iter().all(|ages| ages.now.is_nan()),
+            "another promise has another past: {ages:?}"
+        );
+    }
+
+    #[test]
     fn half_an_hour_is_kept_however_often_it_is_read() {
-        let policies: Vec<_> = (1..9).map(|threshold| Arc::new(trigger(&threshold.to_string()).policy)).collect();
+        let lags = (1..9).map(|threshold| Arc::new(trigger(&threshold.to_string()).policy));
+        let policies: Vec<_> = [promising("30s"), promising("1m")].into_iter().chain(lags).collect();
         for every in [2, 7, 10, 60, 600] {
             let chart = running(5000 / every, every, &policies);
             let points = chart.points();
@@ -302,9 +397,11 @@ mod tests {
             let bytes = size_of::<Chart>()
                 + chart.points.capacity() * size_of::<Point>()
                 + chart.wanted.capacity() * size_of::<Wanted>()
-                + numbers * size_of::<f32>();
+                + numbers * size_of::<f32>()
+                + chart.promise().map_or(0, |promise| promise.ages.capacity() * size_of::<Ages>());
             assert!(points.len() <= MOST_POINTS && bytes < 6 * 1024, "{bytes} bytes, read every {every} s");
             assert!(chart.wanted().iter().all(|wanted| wanted.replicas.len() == points.len()));
+            assert_eq!(chart.promise().unwrap().ages.len(), points.len());
         }
     }
 
@@ -321,13 +418,13 @@ mod tests {
     fn what_a_reading_does_not_tell_is_no_zero() {
         let before = sample("t", Some(5), 10, 0, None);
         let other = sample("other", Some(5), 900, 10, Some(&before));
-        let chart = Chart::default().read(&trigger("10").source, Some(&before), &other, &[]);
+        let chart = Chart::default().read(&source(), Some(&before), &other, &[]);
         assert!(chart.points()[0].arrivals.is_nan(), "another topic's end is no arrival");
         let uncommitted = sample("t", None, 10, 0, None);
-        let chart = Chart::default().read(&trigger("10").source, None, &uncommitted, &[]);
+        let chart = Chart::default().read(&source(), None, &uncommitted, &[]);
         assert!(chart.points()[0].behind.is_nan(), "without a commit nothing is known to be behind");
         let smaller = sample("t", Some(2), 3, 10, Some(&before));
-        let chart = Chart::default().read(&trigger("10").source, Some(&before), &smaller, &[]);
+        let chart = Chart::default().read(&source(), Some(&before), &smaller, &[]);
         assert!(chart.points()[0].arrivals == 0.0 && chart.points()[0].consumption == 0.0, "a log begun anew");
     }
 }

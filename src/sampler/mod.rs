@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout};
 
 use self::askers::WatchId;
 pub use self::askers::{Asker, AskerView, AskersView, MOST_ASKERS};
-pub use self::chart::{Chart, LONGEST_CHART, Point, Wanted};
+pub use self::chart::{Ages, Chart, LONGEST_CHART, Point, Promise, Wanted};
 use self::pace::Interests;
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};

@@ -194,7 +194,7 @@ fn consumers_that_slow_each_other_down_are_not_added_without_end() {
 
 #[test]
 fn a_nightly_batch_is_in_time() {
-    offsets(&nightly(), 0.5, 1.85, 10.0);
+    offsets(&nightly(), 0.5, 1.7, 11.0);
 }
 
 #[test]

@@ -65,7 +65,8 @@ async fn every_target_is_told_with_who_asks_and_what_they_get() {
 
     let (status, _, page) = get(address, &target_of(&list, "order-service")).await;
     assert_eq!(status, 200);
-    for text in ["records/s", "order-service-3", "Arrive / s", "Last 30 minutes", "consumers"] {
+    let ages = ["Oldest unread record", "when more consumers could help", "maxAge <b>60 s</b>"];
+    for text in ["records/s", "order-service-3", "Arrive / s", "Last 30 minutes", "consumers"].into_iter().chain(ages) {
         assert!(page.contains(text), "{text} is not in\n{page}");
     }
     let (status, _, page) = get(address, "/targets/0123456789ab").await;

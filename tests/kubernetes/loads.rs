@@ -1,4 +1,4 @@
-//! KEDA's own Kafka trigger and ours side by side: the same records at the same time, with a topic and a Deployment each.
+//! Several triggers side by side: the same records at the same time, with a topic and a Deployment each.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,14 +16,14 @@ use crate::picture;
 use crate::process::eventually;
 use crate::records::{PARTITIONS, Processed, Producer};
 use crate::scaler::Scaler;
-use crate::scenario::{Scenario, in_one_step, scaled_object};
+use crate::scenario::{Scenario, in_one_step, merge, scaled_object};
 
 /// No record should wait longer, in seconds.
 pub const OBJECTIVE: f64 = 10.0;
 /// Records per second that one consumer can process.
 const CAPACITY: f64 = 50.0;
 /// The trigger of this project, besides where it finds its source.
-const OURS: &[(&str, &str)] =
+const RECOMMENDED: &[(&str, &str)] =
     &[("scaleOn", "catchUp"), ("pollInterval", "2s"), ("maxAge", "10s"), ("scaleDownStabilizationWindow", "15s")];
 /// One second of a consumer's work.
 const LAG_THRESHOLD: &str = "50";
@@ -32,19 +32,55 @@ pub struct Load {
     name: &'static str,
     /// Seconds, and records per second in them.
     steps: &'static [(u64, u32)],
-    /// Whether the trigger has `capacityPerConsumer`.
-    capacity: bool,
+    sides: &'static [Side],
+}
+
+/// One of those that are compared.
+pub struct Side {
+    pub name: &'static str,
+    trigger: Trigger,
+    /// The spec of its `ScaledObject`, with its trigger.
+    spec: fn(Value) -> Value,
+}
+
+enum Trigger {
+    BuiltIn,
+    /// As recommended, but for these keys.
+    Ours(&'static [(&'static str, &'static str)]),
 }
 
 const SURGE: &[(u64, u32)] = &[(60, 40), (180, 400), (200, 40)];
-pub const LOADS: [Load; 3] = [
-    Load { name: "surge", steps: SURGE, capacity: true },
-    Load { name: "ramp", steps: &[(60, 40), (100, 150), (100, 400), (100, 40)], capacity: true },
-    Load { name: "surge-without-capacity", steps: SURGE, capacity: false },
+const KEDA: Side = Side { name: "KEDA, lagThreshold 50", trigger: Trigger::BuiltIn, spec: recommended };
+const UNKNOWN: Side = ours("ours", &[], recommended);
+const KNOWN: Side = ours("ours, capacityPerConsumer", &[("capacityPerConsumer", "50")], recommended);
+const LOADS: [Load; 3] = [
+    Load { name: "surge", steps: SURGE, sides: &[KEDA, KNOWN, UNKNOWN] },
+    Load { name: "ramp", steps: &[(60, 40), (100, 150), (100, 400), (100, 40)], sides: &[KEDA, KNOWN, UNKNOWN] },
+    Load {
+        name: "settings",
+        steps: SURGE,
+        sides: &[
+            ours("as recommended", &[], recommended),
+            ours("no scaleUp policies", &[], |trigger| scaled_object(&trigger, json!({}))),
+            ours("scaleDown window 300 s", &[("scaleDownStabilizationWindow", "300s")], |trigger| {
+                with_behavior(trigger, json!({"scaleDown": {"stabilizationWindowSeconds": 300}}))
+            }),
+            ours("scaleUp tolerance 0", &[("scaleUpTolerance", "0")], |trigger| {
+                with_behavior(trigger, json!({"scaleUp": {"tolerance": "0"}}))
+            }),
+            ours("pollInterval 10 s", &[("pollInterval", "10s")], recommended),
+            ours("useCachedMetrics, 30 s", &[], |mut trigger| {
+                trigger["useCachedMetrics"] = json!(true);
+                let mut spec = recommended(trigger);
+                spec["pollingInterval"] = json!(30);
+                spec
+            }),
+        ],
+    },
 ];
 
-/// One of the two that are compared.
-struct Side {
+/// What belongs to one side while a load runs.
+struct Running {
     scenario: Scenario,
     processed: Processed,
 }
@@ -52,7 +88,7 @@ struct Side {
 /// One second of a load.
 pub struct Row {
     pub rate: u32,
-    pub sides: [SideRow; 2],
+    pub sides: Vec<SideRow>,
 }
 
 #[derive(Clone, Copy)]
@@ -65,8 +101,6 @@ pub struct SideRow {
     pub backlog: u32,
 }
 
-pub const SIDES: [&str; 2] = ["KEDA", "ours"];
-
 /// Runs the loads whose name is `filter`, or all; one after the other.
 pub async fn run(filter: &str) -> bool {
     let servers = block_in_place(one_node).bootstrap_servers();
@@ -74,8 +108,8 @@ pub async fn run(filter: &str) -> bool {
     for load in &chosen {
         let rows = record(&Cluster::start().await, &servers, load).await;
         let file = |extension: &str| results().join(format!("{}.{extension}", load.name));
-        fs::write(file("csv"), csv(&rows)).unwrap();
-        fs::write(file("svg"), picture::draw(&rows)).unwrap();
+        fs::write(file("csv"), csv(load, &rows)).unwrap();
+        fs::write(file("svg"), picture::draw(load.sides, &rows)).unwrap();
         println!("{}written: {} and .svg\n", table(load, &rows), file("csv").display());
     }
     !chosen.is_empty()
@@ -85,22 +119,21 @@ async fn record(cluster: &Cluster, servers: &str, load: &Load) -> Vec<Row> {
     let scaler = Scaler::start(&cluster.directory, "scaler").await;
     println!("load {}: {} s", load.name, load.steps.iter().map(|(seconds, _)| seconds).sum::<u64>());
     let driver = Driver::new(servers);
-    let topics = ["keda", "ours"].map(|side| format!("{}-{side}", load.name));
+    let topics: Vec<_> = (0..load.sides.len()).map(|side| format!("{}-{side}", load.name)).collect();
     for topic in &topics {
         driver.create_topic(topic, i32::try_from(PARTITIONS).unwrap(), 1, &[]).await;
     }
     let producer = Producer::start(&driver, &topics, load.steps[0].1);
     let mut sides = Vec::new();
-    for (topic, trigger) in topics.iter().zip([builtin(servers, &topics[0]), ours(&scaler, servers, &topics[1], load)])
-    {
+    for (topic, side) in topics.iter().zip(load.sides) {
         let processed = Processed::new(&cluster.directory.join(format!("{topic}.processed")));
         let command = consumer::command(servers, topic, CAPACITY, &processed.file);
-        let spec = scaled_object(&trigger, in_one_step());
+        let spec = (side.spec)(side.trigger.on(topic, servers, &scaler));
         let scenario = Scenario::create(&cluster.api, topic, &command, 1, &spec).await;
-        sides.push(Side { scenario, processed });
+        sides.push(Running { scenario, processed });
     }
-    for Side { scenario, processed } in &mut sides {
-        eventually("both sides keep up before the load", Duration::from_secs(120), async || {
+    for Running { scenario, processed } in &mut sides {
+        eventually("all sides keep up before the load", Duration::from_secs(120), async || {
             let (state, (oldest, _)) = (scenario.state().await, producer.behind(processed));
             let works = state.is("ScalingActive", "True") && state.ready == 1 && oldest < 2.0;
             if works { Ok(()) } else { Err(format!("{state:?}, oldest record {oldest:.1} s")) }
@@ -111,7 +144,7 @@ async fn record(cluster: &Cluster, servers: &str, load: &Load) -> Vec<Row> {
 }
 
 /// A row per second, and the scaler's decisions in a file.
-async fn follow(load: &Load, producer: &Producer, sides: &mut [Side], scaler: &Scaler) -> Vec<Row> {
+async fn follow(load: &Load, producer: &Producer, sides: &mut [Running], scaler: &Scaler) -> Vec<Row> {
     let (mut rows, mut decisions) = (Vec::new(), String::new());
     let mut ticks = interval(Duration::from_secs(1));
     let rates = load.steps.iter().flat_map(|&(seconds, rate)| (0..seconds).map(move |_| rate));
@@ -125,56 +158,70 @@ async fn follow(load: &Load, producer: &Producer, sides: &mut [Side], scaler: &S
             let (oldest, backlog) = producer.behind(&mut side.processed);
             measured.push(SideRow { replicas: state.replicas, ready: state.ready, oldest, backlog });
         }
-        rows.push(Row { rate, sides: [measured[0], measured[1]] });
-        let targets = scaler.targets(&sides[1].scenario.namespace).await;
+        rows.push(Row { rate, sides: measured });
+        let targets = scaler.targets("").await;
         writeln!(decisions, "{}", json!({"second": begun.elapsed().as_secs(), "targets": targets})).unwrap();
     }
     fs::write(results().join(format!("{}-decisions.jsonl", load.name)), decisions).unwrap();
     rows
 }
 
-fn builtin(servers: &str, topic: &str) -> Value {
-    json!({"type": "kafka", "metadata": {
-        "bootstrapServers": servers, "consumerGroup": topic, "topic": topic, "lagThreshold": LAG_THRESHOLD,
-    }})
+const fn ours(name: &'static str, keys: &'static [(&str, &str)], spec: fn(Value) -> Value) -> Side {
+    Side { name, trigger: Trigger::Ours(keys), spec }
 }
 
-fn ours(scaler: &Scaler, servers: &str, topic: &str, load: &Load) -> Value {
-    let mut metadata = json!({
-        "scalerAddress": scaler.address, "source": "kafka",
-        "bootstrapServers": servers, "consumerGroup": topic, "topic": topic,
-    });
-    for (key, value) in OURS {
-        metadata[key] = json!(value);
-    }
-    if load.capacity {
-        metadata["capacityPerConsumer"] = json!(CAPACITY.to_string());
-    }
-    json!({"type": "external", "metadata": metadata})
+fn recommended(trigger: Value) -> Value {
+    scaled_object(&trigger, in_one_step())
 }
 
-fn csv(rows: &[Row]) -> String {
+/// As recommended, but for this part of the HPA's behavior.
+fn with_behavior(trigger: Value, behavior: Value) -> Value {
+    let mut spec = recommended(trigger);
+    merge(&mut spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"], behavior);
+    spec
+}
+
+impl Trigger {
+    fn on(&self, topic: &str, servers: &str, scaler: &Scaler) -> Value {
+        let mut metadata = json!({"bootstrapServers": servers, "consumerGroup": topic, "topic": topic});
+        let (kind, keys) = match self {
+            Self::BuiltIn => ("kafka", vec![("lagThreshold", LAG_THRESHOLD)]),
+            Self::Ours(keys) => {
+                let source = [("source", "kafka"), ("scalerAddress", &*scaler.address)];
+                ("external", source.iter().chain(RECOMMENDED).chain(*keys).copied().collect())
+            }
+        };
+        for (key, value) in keys {
+            metadata[key] = json!(value);
+        }
+        json!({"type": kind, "metadata": metadata})
+    }
+}
+
+fn csv(load: &Load, rows: &[Row]) -> String {
     let mut text = "second,rate".to_owned();
-    for side in SIDES {
-        write!(text, ",{side} replicas,{side} ready,{side} oldest,{side} backlog").unwrap();
+    for Side { name, .. } in load.sides {
+        for value in ["replicas", "ready", "oldest", "backlog"] {
+            write!(text, ",\"{name}: {value}\"").unwrap();
+        }
     }
     for (second, row) in rows.iter().enumerate() {
         write!(text, "\n{second},{}", row.rate).unwrap();
-        for side in row.sides {
+        for side in &row.sides {
             write!(text, ",{},{},{:.1},{}", side.replicas, side.ready, side.oldest, side.backlog).unwrap();
         }
     }
     text + "\n"
 }
 
-/// What the load cost on both sides, and how old records became.
+/// What the load cost on each side, and how old records became.
 fn table(load: &Load, rows: &[Row]) -> String {
     let mut text = format!(
         "{:24}{:>8}{:>10}{:>18}{:>14}{:>14}{:>8}{:>11}\n",
         load.name, "over 10s", "oldest", "replica-s (load)", "ready (load)", "replica-s", "events", "reversals",
     );
     let first = usize::try_from(load.steps[0].0).unwrap();
-    for (side, name) in SIDES.into_iter().enumerate() {
+    for (side, Side { name, .. }) in load.sides.iter().enumerate() {
         let side: Vec<_> = rows.iter().map(|row| row.sides[side]).collect();
         let over = side.iter().filter(|row| row.oldest > OBJECTIVE).count();
         let oldest = side.iter().map(|row| row.oldest).fold(0.0, f64::max);

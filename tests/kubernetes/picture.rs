@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::loads::{OBJECTIVE, Row, SIDES, SideRow};
+use crate::loads::{OBJECTIVE, Row, Side, SideRow};
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 56.0;
@@ -10,7 +10,7 @@ const RIGHT: f64 = 28.0;
 /// Where the panels begin, and how high they are.
 const PANELS: [(f64, f64); 3] = [(62.0, 90.0), (212.0, 150.0), (422.0, 170.0)];
 const HEIGHT: f64 = 624.0;
-const COLOURS: [&str; 2] = ["#b45309", "#1d4ed8"];
+const COLOURS: [&str; 6] = ["#b45309", "#1d4ed8", "#0f766e", "#7c3aed", "#be185d", "#4d7c0f"];
 const RATE_COLOUR: &str = "#4b5563";
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#374151}.title{font-weight:600;fill:#111827}\
                      .axis{stroke:#9ca3af}.grid{stroke:#e5e7eb}.objective{stroke:#b91c1c;stroke-dasharray:6 4}.line{fill:none;stroke-width:2;stroke-opacity:.85}";
@@ -67,7 +67,7 @@ impl Panel {
     }
 }
 
-pub fn draw(rows: &[Row]) -> String {
+pub fn draw(sides: &[Side], rows: &[Row]) -> String {
     let values = |of: fn(&SideRow) -> f64| rows.iter().flat_map(move |row| row.sides.iter().map(of));
     let rates = || rows.iter().map(|row| f64::from(row.rate));
     let replicas: fn(&SideRow) -> f64 = |side| f64::from(side.replicas);
@@ -91,11 +91,11 @@ pub fn draw(rows: &[Row]) -> String {
 <rect width="100%" height="100%" fill="#ffffff"/>
 "##
     );
-    for ((name, colour), x) in
-        ["KEDA's Kafka trigger", "keda-stream-scaler"].iter().zip(COLOURS).zip([LEFT, LEFT + 180.0])
-    {
+    let mut x = LEFT;
+    for (side, colour) in sides.iter().zip(COLOURS) {
         writeln!(svg, r#"<path class="line" stroke="{colour}" d="M{x} 16h24"/>"#).unwrap();
-        text(&mut svg, x + 30.0, 20.0, "start", "", name);
+        text(&mut svg, x + 30.0, 20.0, "start", "", side.name);
+        x += 50.0 + 7.0 * f64::from(u32::try_from(side.name.len()).unwrap());
     }
     panels[0].frame(&mut svg, "Records per second", steps[0]);
     panels[0].series(&mut svg, RATE_COLOUR, true, rates());
@@ -104,7 +104,7 @@ pub fn draw(rows: &[Row]) -> String {
     let (y, right) = (panels[2].y(OBJECTIVE), WIDTH - RIGHT);
     line(&mut svg, "objective", (LEFT, y), (right, y));
     text(&mut svg, right, y - 5.0, "end", "", &format!("objective {OBJECTIVE} s"));
-    for (side, colour) in (0..SIDES.len()).zip(COLOURS) {
+    for (side, colour) in (0..sides.len()).zip(COLOURS) {
         panels[1].series(&mut svg, colour, true, rows.iter().map(|row| replicas(&row.sides[side])));
         panels[2].series(&mut svg, colour, false, rows.iter().map(|row| oldest(&row.sides[side])));
     }

@@ -43,7 +43,8 @@ pub fn in_one_step() -> Value {
     json!({"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}})
 }
 
-fn merge(into: &mut Value, changes: Value) {
+/// Sets what `changes` has, at any depth.
+pub fn merge(into: &mut Value, changes: Value) {
     match changes {
         Value::Object(fields) => fields.into_iter().for_each(|(name, value)| merge(&mut into[name], value)),
         value => *into = value,

@@ -10,9 +10,9 @@ use super::names::{self, Names};
 use super::parts;
 use super::rows;
 use crate::page::Page;
-use crate::page::plot::{Figure, Measure, Shape};
+use crate::page::plot::{Figure, Limit, Line, Measure, Shape};
 use crate::page::text::{encoded, time};
-use crate::sampler::{AskerView, Judged, LONGEST_CHART, TargetView};
+use crate::sampler::{Ages, AskerView, Judged, LONGEST_CHART, Point, Promise, TargetView};
 use crate::trigger::Policy;
 
 /// How much of the past is charted.
@@ -132,7 +132,7 @@ fn decision(judges: &Judges<'_>, told: bool) -> Markup {
 
 fn courses(view: &TargetView) -> Markup {
     let (what, unit, measure) = names::behind(&view.source);
-    let behind = [parts::line(view, what, Shape::Filled, |_, point| point.behind)];
+    let behind = parts::line(view, what, Shape::Filled, |_, point| point.behind);
     let wanted: Vec<_> = view
         .chart
         .wanted()
@@ -144,7 +144,15 @@ fn courses(view: &TargetView) -> Markup {
         .collect();
     let figure = |title, unit, measure| Figure { title, unit, measure, minutes: MINUTES, limit: None };
     html! {
-        (figure(what, unit, measure).of(&behind))
+        @match view.chart.promise() {
+            Some(promise) if measure == Measure::Seconds => (ages(view, promise, behind)),
+            promise => {
+                (figure(what, unit, measure).of(&[behind]))
+                @if let Some(promise) = promise {
+                    (ages(view, promise, parts::line(view, "estimated", Shape::Filled, age_of(promise, |ages| ages.now))))
+                }
+            }
+        }
         @if let Some(unit) = names::rates(view) {
             (figure("Rates", unit, Measure::Number).of(&[
                 parts::line(view, "arrive", Shape::Straight, |_, point| point.arrivals),
@@ -153,6 +161,20 @@ fn courses(view: &TargetView) -> Markup {
         }
         @if !wanted.is_empty() { (figure("Wanted", "replicas", Measure::Number).of(&wanted)) }
     }
+}
+
+/// What was predicted behind what came of it, and the promise.
+fn ages(view: &TargetView, promise: &Promise, now: Line) -> Markup {
+    let limit = Some(Limit { name: "maxAge", at: promise.max_age });
+    let predicted =
+        parts::line(view, "when more consumers could help", Shape::Straight, age_of(promise, |ages| ages.predicted));
+    let predicted = Line { class: Some("predicted"), ..predicted };
+    Figure { title: "Oldest unread record", unit: "its age", measure: Measure::Seconds, minutes: MINUTES, limit }
+        .of(&[predicted, Line { class: Some("age"), ..now }])
+}
+
+fn age_of(promise: &Promise, of: fn(&Ages) -> f32) -> impl Fn(usize, &Point) -> f32 {
+    move |index, _| promise.ages.get(index).map_or(f32::NAN, of)
 }
 
 /// A policy by its word, and by one who asks for it where there are several.

@@ -39,9 +39,13 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     values.get(middle.checked_sub(1)?).map(|lower| f64::midpoint(*lower, upper))
 }
 
-/// A new value mixed into what is known, by its weight.
-pub(super) fn blend(known: Option<f64>, new: f64, share: f64) -> f64 {
-    known.map_or(new, |known| known + share * (new - known))
+/// The weight of a new measurement beside those before.
+pub(super) const SHARE: f64 = 0.3;
+
+/// A new measurement mixed into what is known.
+#[must_use]
+pub fn blend(known: Option<f64>, new: f64) -> f64 {
+    known.map_or(new, |known| known + SHARE * (new - known))
 }
 
 /// The whole part of a number that is not negative.

@@ -5,19 +5,15 @@
 
 use std::time::Duration;
 
-use super::average::{count, median};
+use super::average::{SHARE, count, median};
 use crate::lag::Moment;
 
 /// A capacity is measured over this many commits, or readings where those are rarer; the first one over one of them.
 const WINDOW: f64 = 3.0;
 /// A consumer is saturated that has the work of this share of a sampling period before it.
 const SATURATED: f64 = 0.25;
-/// The weight of a new measurement of all consumers; of some of them it is as much smaller.
-const SHARE: f64 = 0.4;
 /// A consumer this much faster than the estimate, without being saturated, shows that the estimate is too low.
 const FASTER: f64 = 1.1;
-/// A capacity below this share of the best known one may be one of a bad hour.
-const RECOVERED: f64 = 0.98;
 /// A bad hour is doubted after this long without lag; twice as long after each time that it was found true.
 const RECOVER_AFTER: Duration = Duration::from_secs(600);
 /// How often that doubles at most.
@@ -158,6 +154,7 @@ impl Capacity {
         }
         rates.retain(|rate| *rate > 0.0);
         if let Some(rate) = median(&mut rates) {
+            // of some of the consumers it counts less than of all
             self.learn(rate, SHARE * count(rates.len()) / count(workers.len()), now);
         }
         Measured { begun, saturated }
@@ -184,7 +181,7 @@ impl Estimate {
         self.best = self.per_second.max(self.best * 0.5_f64.powf(elapsed / HALF_LIFE));
         let Some(quiet) = quiet_since else { return };
         let idle = now.since(quiet.max(self.measured_at));
-        if self.per_second < RECOVERED * self.best && idle > RECOVER_AFTER * 2_u32.pow(failures) {
+        if self.per_second < self.best && idle > RECOVER_AFTER * 2_u32.pow(failures) {
             self.per_second = self.best.min(RECOVERY * self.per_second);
             self.measured_at = now;
             self.recovering = true;

@@ -4,15 +4,13 @@
 
 use std::time::Duration;
 
-use super::average::median;
+use super::average::{blend, median};
 use crate::lag::Moment;
 
 /// Until a commit was seen to move twice.
 const UNSEEN: f64 = 10.0;
 /// Commits further apart are not believed to be a habit.
 const LONGEST: f64 = 120.0;
-/// The weight of a new reading.
-const SHARE: f64 = 0.2;
 /// A partition without progress for this many seconds, while others progressed, is stuck.
 const STUCK_AFTER: f64 = 120.0;
 /// This many commits, or readings where those are rarer, show what a consumer does without being saturated.
@@ -64,10 +62,8 @@ impl Commits {
             .filter(|one| one.moved && one.before > self.stable_since)
             .map(|one| seconds(one.before))
             .collect();
-        let interval = match (median(&mut apart).map(|seen| seen.min(LONGEST)), self.interval) {
-            (Some(seen), Some(known)) => Some(known + SHARE * (seen - known)),
-            (seen, known) => known.or(seen),
-        };
+        let seen = median(&mut apart).map(|seen| seen.min(LONGEST));
+        let interval = seen.map_or(self.interval, |seen| Some(blend(self.interval, seen)));
         let standing = moves.iter().filter(|one| one.unread && one.owned);
         let mut waits: Vec<_> = standing.map(|one| if one.moved { 0.0 } else { seconds(one.before) }).collect();
         let awaited = interval.unwrap_or(elapsed).max(median(&mut waits).unwrap_or(0.0)).min(LONGEST);

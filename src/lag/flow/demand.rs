@@ -8,8 +8,6 @@ use crate::lag::Moment;
 
 /// The end of a transaction is a record or two that no consumer gets.
 const MARKERS: f64 = 2.0;
-/// Fewer per second than this are no arrivals.
-const NO_ARRIVALS: f64 = 1e-3;
 
 /// What one partition needs of its consumer.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,5 +148,5 @@ impl OffsetFlow {
 }
 
 fn markers_only(partition: &PartitionFlow) -> bool {
-    partition.stuck && partition.backlog <= MARKERS && partition.arrivals() < NO_ARRIVALS
+    partition.stuck && partition.backlog <= MARKERS && !partition.gets_more()
 }

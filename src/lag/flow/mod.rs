@@ -20,11 +20,11 @@ mod staleness;
 mod throughput;
 
 pub use ages::{AgeFlow, AgeReading, FULL, ShardFlow};
-pub use average::{Average, count};
+pub use average::{Average, blend, count};
 pub use demand::Demand;
 pub use offsets::{OffsetFlow, OffsetReading};
 pub use owners::{Owners, Place};
-pub use partition::{Arrivals, OffsetRow, PartitionFlow};
+pub use partition::{Arrivals, NOTHING, OffsetRow, PartitionFlow};
 pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
 
 /// The flow of a source, in what it can tell of itself.

@@ -21,8 +21,6 @@ const PERIOD_OVER: f64 = 60.0;
 const PERIOD: (f64, f64) = (0.5, 60.0);
 /// A consumer's best rate is forgotten by half in this time, in seconds.
 const BEST_HALF_LIFE: f64 = 3600.0;
-/// Fewer records per second than this are no arrivals.
-const NO_ARRIVALS: f64 = 1e-6;
 
 /// One reading.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,9 +233,11 @@ impl OffsetFlow {
         if self.at.since(self.commits.stable_since).as_secs_f64() < 2.0 * commits {
             return;
         }
-        let busy = self.partitions.iter().enumerate().filter(|(index, partition)| {
-            partition.arrivals() > NO_ARRIVALS && self.owners.parts(*index).next().is_some()
-        });
+        let busy = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(index, partition)| partition.gets_more() && self.owners.parts(*index).next().is_some());
         let beyond = |partition: &PartitionFlow| {
             (partition.backlog / partition.arrivals() - self.at.since(partition.moved_at).as_secs_f64()).max(0.0)
         };

@@ -9,7 +9,9 @@ const ARRIVALS: f64 = 60.0;
 /// Rounding of positions that are not whole numbers.
 pub(super) const SAME: f64 = 1e-6;
 /// Less than a record is none.
-const NOTHING: f64 = 0.5;
+pub const NOTHING: f64 = 0.5;
+/// Fewer records per second than this are no arrivals.
+const NO_ARRIVALS: f64 = 1e-3;
 
 /// One partition at a reading. In records, or in kilobytes where a store shows those.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +118,11 @@ impl PartitionFlow {
     #[must_use]
     pub fn arrivals(&self) -> f64 {
         self.arrivals.get().unwrap_or(0.0)
+    }
+
+    /// Whether anything arrives.
+    pub(super) fn gets_more(&self) -> bool {
+        self.arrivals() > NO_ARRIVALS
     }
 
     /// The age in seconds of what is unread, where it is not known how much that is.

@@ -11,8 +11,6 @@ use crate::lag::Moment;
 
 /// Partitions that have no owner for longer than this are not in a rebalance: they stay without one.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The weight of a newly measured pause.
-const SHARE: f64 = 0.3;
 /// The pause that is assumed until one was measured, in seconds.
 const PAUSE_UNKNOWN: f64 = 5.0;
 
@@ -57,7 +55,7 @@ impl Rebalances {
     /// Some partition has progressed while no partition is being moved.
     pub(super) fn progressed(&mut self, now: Moment) {
         if let Some(since) = self.paused_since.take_if(|since| *since < now) {
-            self.pause = Some(blend(self.pause, now.since(since).as_secs_f64().min(LONGEST.as_secs_f64()), SHARE));
+            self.pause = Some(blend(self.pause, now.since(since).as_secs_f64().min(LONGEST.as_secs_f64())));
         }
     }
 

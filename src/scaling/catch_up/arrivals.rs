@@ -80,7 +80,8 @@ impl Arrivals {
         }
         self.level = self.level.with(rate, elapsed, max_age.max(READINGS * period));
         let level = self.level();
-        let newest = self.newest.iter().rev().take(NEWEST);
+        // a change may have come in the middle of the reading that showed it
+        let newest = self.newest.iter().rev().take(if self.changed.is_some() { 1 } else { NEWEST });
         let number = crate::lag::flow::count(newest.len());
         let mut mean = newest.sum::<f64>() / number;
         let deviation = (self.noise.get().unwrap_or(0.0).max(level / elapsed) / number).sqrt();
@@ -171,6 +172,16 @@ mod tests {
             read(&mut arrivals, &[40.0; 2], possible);
             let fallen = arrivals.believed(1.0, 0.0);
             assert!(fallen.per_second < 50.0 && fallen.because == Because::Fallen, "{possible:?}: {fallen:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_in_the_middle_of_a_reading_is_believed_whole_at_the_next() {
+        for (from, middle, to) in [(40.0, 220.0, 400.0), (400.0, 220.0, 40.0)] {
+            let mut arrivals = steady(from, None);
+            read(&mut arrivals, &[middle, to], None);
+            let believed = arrivals.believed(1.0, 0.0).per_second;
+            assert!((believed - to).abs() < 1.0, "{believed} instead of {to}");
         }
     }
 

@@ -66,6 +66,7 @@ pub(super) fn needs(
     steps.extend([
         Step::Forecast {
             reaction_seconds: Quantity::from_number(reaction),
+            oldest_seconds: Quantity::from_number(needs.age_after(0.0)),
             age_seconds: Quantity::from_number(needs.age_after(reaction)),
             max_age_seconds: Quantity::from_number(objective.max_age),
         },

@@ -34,10 +34,10 @@ const HOPE: f64 = 5.0;
 const EASED: f64 = 1.05;
 /// where the next useful count is this many times as many consumers.
 const SAVES: f64 = 1.5;
+/// Slow records: this many of a consumer are always underway, and no backlog.
+const UNDERWAY: f64 = 2.0;
 /// A probe removes no more than a fifth of the consumers.
 const SMALLEST_PROBE: f64 = 0.8;
-/// A backlog that is drained within this share of the HPA's own window does not hold a scale-down.
-const DRAINED_IN_WINDOW: f64 = 0.8;
 
 /// The law at one reading.
 pub(super) struct Law<'a> {
@@ -290,8 +290,9 @@ impl<'a> Law<'a> {
 
     fn enough(&mut self, needs: &Needs, hard: &[f64], capacity: f64) -> Judgement {
         let at = self.flow.at();
+        // the HPA waits that long by itself
         let unimportant =
-            (self.flow.period() + self.flow.pause()).max(DRAINED_IN_WINDOW * self.objective.stabilization);
+            (self.flow.period() + self.flow.pause()).max(self.objective.stabilization) + UNDERWAY / capacity;
         if needs.drained_in(hard) > unimportant {
             self.memory.caution.remember(self.now, at);
             return Judgement::new(self.now, Rule::Draining);

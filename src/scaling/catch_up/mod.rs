@@ -37,7 +37,7 @@ pub use self::rule::Rule;
 pub use self::standing::{CatchUps, MOST_POLICIES};
 pub use self::step::{CapacityFrom, CatchUpStep, Unit};
 use super::{Decision, Quantity, Step};
-use crate::lag::flow::{Flow, count};
+use crate::lag::flow::{Flow, NOTHING, count};
 use crate::trigger::{Activation, CatchUpPolicy};
 
 /// Why the number of consumers is unknown.
@@ -99,8 +99,6 @@ fn decision(policy: &CatchUpPolicy, objective: Objective, flow: &Flow, judgement
 
 /// Whether there is more to do than the threshold.
 fn active(activation: Activation, flow: &Flow) -> bool {
-    /// Less than a record is none.
-    const NOTHING: f64 = 0.5;
     match (activation, flow) {
         (Activation::Lag(records), Flow::Offsets(flow)) => {
             flow.unread() > Quantity::from_count(records).get() + NOTHING

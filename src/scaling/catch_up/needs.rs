@@ -88,7 +88,7 @@ impl Needs {
         self.loads.iter().map(need).collect()
     }
 
-    /// The age in seconds of the oldest unread record in `reaction` seconds, beyond what commits explain.
+    /// The age in seconds of the oldest unread record `reaction` seconds from now, beyond what commits explain.
     pub(super) fn age_after(&self, reaction: f64) -> f64 {
         let busy = self.loads.iter().zip(&self.served).filter(|(load, _)| load.arrivals > 0.0);
         let age = |(load, served): (&Load, &f64)| (load.backlog + (load.arrivals - served) * reaction) / load.arrivals;

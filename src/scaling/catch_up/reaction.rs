@@ -1,9 +1,8 @@
 //! How soon more consumers help, measured.
 
 use crate::lag::Moment;
+use crate::lag::flow::blend;
 
-/// The weight of a newly measured start.
-const SHARE: f64 = 0.4;
 /// Until a start was seen: KEDA, the HPA and a pod are assumed to take this many seconds,
 const START_UNKNOWN: f64 = 20.0;
 /// and this many readings more.
@@ -27,7 +26,7 @@ impl Reaction {
         {
             let start = now.since(since).as_secs_f64();
             if start <= LONGEST_START {
-                self.start = Some(self.start.map_or(start, |known| known + SHARE * (start - known)));
+                self.start = Some(blend(self.start, start));
             }
         }
         self.consumers = consumers;

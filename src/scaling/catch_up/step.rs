@@ -82,7 +82,9 @@ pub enum CatchUpStep {
     Forecast {
         /// Seconds from the request for more consumers to their first progress.
         reaction_seconds: Quantity,
-        /// The age in seconds of the oldest unread record by then.
+        /// The age in seconds of the oldest unread record now, beyond what commits explain.
+        oldest_seconds: Quantity,
+        /// The same by then.
         age_seconds: Quantity,
         /// The objective in seconds.
         max_age_seconds: Quantity,
@@ -191,10 +193,10 @@ impl fmt::Display for CatchUpStep {
                 write!(f, "arrivals {per_second:.1} {unit}/s, {because}")
             }
             Self::Capacity { unit, per_second, from } => write!(f, "{from}: {per_second:.1} {unit}/s per consumer"),
-            Self::Forecast { reaction_seconds, age_seconds, max_age_seconds } => write!(
+            Self::Forecast { reaction_seconds, oldest_seconds, age_seconds, max_age_seconds } => write!(
                 f,
-                "more consumers would help in {reaction_seconds:.0} s; the oldest record is {age_seconds:.0} s old by then, the objective \
-                 is {max_age_seconds} s"
+                "more consumers would help in {reaction_seconds:.0} s; the oldest unread record is {oldest_seconds:.0} s old, and \
+                 {age_seconds:.0} s by then; the objective is {max_age_seconds} s"
             ),
             Self::Need { arrivals, objective, utilization } => write!(
                 f,

@@ -195,6 +195,25 @@ fn the_steps_show_the_numbers_that_decided() {
     has("12 consumers: at least one consumer is overloaded");
 }
 
+/// Records that take ten seconds each: a queue of one or two is no backlog, and held far too many consumers.
+#[test]
+fn slow_records_that_are_underway_do_not_hold_a_scale_down() {
+    let mut group = Group::new(20, 20);
+    group.policy.capacity_per_consumer = Decimal::parse("0.1");
+    group.policy.stabilization_window = Duration::from_secs(15);
+    group.run(600, 0.07, 0.1);
+    assert_eq!(group.value(), 20.0);
+    // a third as many, three at a time: some partition always has two that wait
+    for number in 0..90 {
+        for (partition, (end, committed)) in (0..).zip(group.end.iter_mut().zip(&mut group.committed)) {
+            *end += if (number + partition) % 12 == 0 { 3.0 } else { 0.0 };
+            *committed = end.min(*committed + 1.0);
+        }
+        group.read();
+    }
+    assert_eq!((group.value(), group.rule()), (10.0, Rule::Enough));
+}
+
 #[test]
 fn a_hold_says_how_long_it_lasts_and_ends() {
     let mut group = Group::new(12, 2);
