@@ -199,6 +199,19 @@ proptest! {
 }
 
 #[test]
+fn what_a_share_group_cannot_have_is_refused() {
+    let group = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
+    let share = group.into_iter().chain([("groupType", "share"), ("scalerAddress", "s:1")]);
+    let others = ["limitToPartitionsWithLag", "ensureEvenDistributionOfPartitions"].map(|key| (key, "true"));
+    for (key, value) in others.into_iter().chain([("compat", "strict")]) {
+        let metadata =
+            share.clone().chain([(key, value)]).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        assert!(!complaints(&metadata).is_empty() && Trigger::parse(&metadata).is_err(), "{key}");
+        assert_eq!(agree(&metadata), Ok(()));
+    }
+}
+
+#[test]
 fn it_is_a_schema_itself() {
     assert!(jsonschema::meta::is_valid(&json_schema()));
 }

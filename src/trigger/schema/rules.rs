@@ -126,6 +126,14 @@ fn caps() -> Vec<Value> {
     let not_set = |key: &str| json!({"properties": {key: {"not": {"enum": TRUE}}}});
     let kafka = |flag: &str, values| all(&[is("source", &["kafka"]), is(flag, values)]);
     vec![
+        when(
+            is("groupType", &["share"]),
+            all(&[
+                not_set("limitToPartitionsWithLag"),
+                not_set("ensureEvenDistributionOfPartitions"),
+                json!({"properties": {"compat": {"not": {"const": "strict"}}}}),
+            ]),
+        ),
         when(is("limitToPartitionsWithLag", TRUE), all(&[topic(), not_set("allowIdleConsumers")])),
         when(kafka("ensureEvenDistributionOfPartitions", TRUE), all(&[topic(), not_set("limitToPartitionsWithLag")])),
         when(kafka("fullMetadata", FALSE), topic()),
