@@ -215,9 +215,10 @@ impl OffsetFlow {
                 let Some(worker) = workers.get_mut(owner) else { continue };
                 // a stuck partition is no sign of load
                 if self.at.since(partition.moved_at) <= commits {
-                    worker.backlog += part * self.behind(partition);
+                    let backlog = part * self.surely_behind(partition);
+                    worker.backlog += backlog;
                     if partition.position > partition.anchor + SAME {
-                        worker.progressing += part * self.behind(partition);
+                        worker.progressing += backlog;
                     }
                 }
                 worker.rate += part * self.ring.moved(index) / over;
@@ -248,15 +249,20 @@ impl OffsetFlow {
     /// Seconds of arrivals that a partition shows as backlog although its consumer is not behind: those since its last commit, as far as
     /// commits are that far apart, and the error of a reading.
     pub(super) fn not_behind(&self, partition: &PartitionFlow) -> f64 {
+        self.explained(partition, self.error)
+    }
+
+    fn explained(&self, partition: &PartitionFlow, error: f64) -> f64 {
         if partition.exact() {
             return 0.0;
         }
-        (self.at.since(partition.moved_at).as_secs_f64() + self.error).min(self.commits.longest().max(self.error))
+        (self.at.since(partition.moved_at).as_secs_f64() + error).min(self.commits.longest().max(error))
     }
 
-    /// The backlog without what a caught-up consumer shows because it commits only now and then.
-    pub(super) fn behind(&self, partition: &PartitionFlow) -> f64 {
-        (partition.backlog - partition.arrivals() * self.not_behind(partition)).max(0.0)
+    /// The backlog without all that a caught-up consumer may show. Its last commit was at any time since the reading before: one that keeps
+    /// up would else be taken for one that is full, and its arrivals for its capacity.
+    fn surely_behind(&self, partition: &PartitionFlow) -> f64 {
+        (partition.backlog - partition.arrivals() * self.explained(partition, self.period())).max(0.0)
     }
 
     /// Seconds from one reading to the next, once there were two.

@@ -128,6 +128,23 @@ fn the_capacity_is_learnt_from_those_who_have_more_to_do_than_they_can() {
     assert_eq!((group.value(), group.rule()), (4.0, Rule::TooFew));
 }
 
+/// Its commits come between the readings, now just before one and now seconds before: its arrivals were taken for its capacity.
+#[test]
+fn a_consumer_that_keeps_up_is_not_taken_for_a_full_one() {
+    let mut group = Group::new(4, 1);
+    group.policy.capacity_per_consumer = Decimal::parse("50");
+    for number in 0..90_u32 {
+        let stale = f64::from(number % 5) + 0.5;
+        for (end, committed) in group.end.iter_mut().zip(&mut group.committed) {
+            *end += 10.0 * f64::from(EVERY);
+            *committed = *end - 10.0 * stale;
+        }
+        group.read();
+        assert_eq!(group.capacity(), None, "after {number} readings");
+    }
+    assert_eq!(group.value(), 1.0);
+}
+
 #[test]
 fn an_unknown_capacity_is_probed_after_five_minutes_without_lag_and_ten_after_a_failure() {
     let mut group = Group::new(8, 4);
