@@ -105,3 +105,23 @@ impl Caution {
         Verdict::Hold { seconds: last.map_or(0.0, |run| wait - since(run.until)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn of_more_changes_than_are_kept_the_highest_still_counts() {
+        let at = |seconds: usize| Moment::after_epoch(Duration::from_secs(u64::try_from(seconds).expect("few")));
+        let mut caution = Caution::default();
+        for second in 0..3 * REMEMBERED {
+            caution.remember(if second == 10 { 9 } else { 3 + second % 2 }, at(second));
+        }
+        assert!(caution.runs.len() <= REMEMBERED);
+        // a wait of two times two pauses of 40 s times 9 / 7, which reaches back to before the oldest that is kept
+        assert!(matches!(caution.down(2, 9, 40.0, 0.0, at(3 * REMEMBERED + 20)), Verdict::Hold { .. }));
+        assert_eq!(caution.down(2, 9, 10.0, 0.0, at(3 * REMEMBERED + 20)), Verdict::Down(4));
+    }
+}

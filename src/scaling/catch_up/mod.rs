@@ -24,6 +24,8 @@ mod needs;
 mod objective;
 mod reaction;
 mod rule;
+#[cfg(test)]
+mod share_tests;
 mod size;
 mod standing;
 mod step;

@@ -19,6 +19,8 @@ struct Group {
     end: Vec<f64>,
     committed: Vec<f64>,
     consumers: usize,
+    /// How much more arrives in each partition than in others.
+    weights: Vec<f64>,
     last: Option<Result<Decision, Unknown>>,
 }
 
@@ -32,6 +34,7 @@ impl Group {
             end: vec![0.0; partitions],
             committed: vec![0.0; partitions],
             consumers,
+            weights: vec![1.0; partitions],
             last: None,
         }
     }
@@ -55,23 +58,34 @@ impl Group {
         self
     }
 
-    /// Readings for so many seconds; in each partition so many arrive in a second, and each consumer does so many at most.
+    /// Readings for so many seconds; in each partition so many arrive in a second, times its weight, and each consumer does so many at most.
     fn run(&mut self, seconds: u32, arrive: f64, each: f64) -> &mut Self {
         for _ in 0..seconds / EVERY {
+            for (end, weight) in self.end.iter_mut().zip(&self.weights) {
+                *end += arrive * weight * f64::from(EVERY);
+            }
             let owners = Owners::even(self.consumers, self.end.len());
-            let of = |partition| owners.of(partition);
-            let partitions = self.end.len();
-            let shared_by = |partition| (0..partitions).filter(|other| of(*other) == of(partition)).count();
-            for partition in 0..partitions {
-                self.end[partition] += arrive * f64::from(EVERY);
-                if of(partition).is_some() {
-                    let most = each * f64::from(EVERY) / count(shared_by(partition));
-                    self.committed[partition] += most.min(self.end[partition] - self.committed[partition]);
-                }
+            for consumer in 0..self.consumers {
+                let owned = (0..self.end.len()).filter(|partition| owners.of(*partition) == Some(consumer));
+                self.work(owned.collect(), each * f64::from(EVERY));
             }
             self.read();
         }
         self
+    }
+
+    /// A consumer does so much of its partitions, in equal parts where they have as much.
+    fn work(&mut self, mut partitions: Vec<usize>, mut most: f64) {
+        partitions.sort_by(|one, other| self.backlog(*one).total_cmp(&self.backlog(*other)));
+        for (index, partition) in partitions.iter().enumerate() {
+            let done = self.backlog(*partition).min(most / count(partitions.len() - index));
+            self.committed[*partition] += done;
+            most -= done;
+        }
+    }
+
+    fn backlog(&self, partition: usize) -> f64 {
+        self.end[partition] - self.committed[partition]
     }
 
     fn value(&self) -> f64 {
@@ -372,6 +386,24 @@ fn only_counts_that_lighten_somebodys_load_are_asked_for() {
     assert_eq!(nearby, [vec![1, 2], vec![3, 4, 6], vec![6, 12]]);
 }
 
+/// Two hot partitions that an assignor gives to one consumer are too much for it, and four consumers for all.
+#[test]
+fn uneven_shares_get_one_step_more_and_are_not_gone_back_to_until_less_arrives() {
+    let mut group = Group::new(12, 4);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    (group.weights[0], group.weights[1]) = (18.0, 18.0);
+    group.run(320, 3.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (6.0, Rule::Uneven));
+    group.consumers = 6;
+    group.run(60, 3.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (12.0, Rule::Uneven), "both are still together");
+    group.consumers = 12;
+    group.run(900, 3.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (12.0, Rule::NotBackTo));
+    group.run(300, 1.0, 100.0);
+    assert!(group.value() < 6.0 && group.rule() == Rule::Enough, "{:?}", group.last);
+}
+
 #[test]
 fn several_consumers_in_a_replica_are_fewer_replicas() {
     let mut group = Group::new(8, 4);
@@ -428,85 +460,4 @@ mod generated {
             }
         }
     }
-}
-
-/// A share group: every consumer takes from every partition.
-struct Queue {
-    policy: CatchUpPolicy,
-    memory: Memory,
-    flow: Option<OffsetFlow>,
-    now: u32,
-    end: [f64; 3],
-    done: [f64; 3],
-    consumers: usize,
-}
-
-impl Queue {
-    fn new(consumers: usize) -> Self {
-        let (policy, memory) = (CatchUpPolicy::default(), Memory::default());
-        Self { policy, memory, flow: None, now: 0, end: [0.0; 3], done: [0.0; 3], consumers }
-    }
-
-    /// Readings for so many seconds. So many records arrive per second, nearly all in one partition; each consumer can process so
-    /// many, and there are as many consumers as the law asks for. Returns the least and the most that it asked for.
-    fn follow(&mut self, seconds: u32, arrive: f64, each: f64) -> (usize, usize) {
-        let (mut least, mut most) = (usize::MAX, 0);
-        for _ in 0..seconds / EVERY {
-            for (end, share) in self.end.iter_mut().zip([0.9, 0.1, 0.0]) {
-                *end += arrive * share * f64::from(EVERY);
-            }
-            let capacity = each * count(self.consumers) * f64::from(EVERY);
-            let part = (capacity / self.backlog().max(1.0)).min(1.0);
-            for (end, done) in self.end.iter().zip(&mut self.done) {
-                *done += part * (end - *done);
-            }
-            let rows = (0..).zip(self.end.iter().zip(&self.done)).map(|(number, (end, done))| OffsetRow {
-                place: Place::Partition("jobs".into(), PartitionId(number)),
-                end: *end,
-                committed: Some(*done),
-                backlog: end - done,
-                arrivals: Arrivals::OfEnds,
-            });
-            let members = (0..self.consumers).map(|number| number.to_string().into());
-            let reading = OffsetReading { rows: rows.collect(), owners: Owners::sharing(members) };
-            let flow = OffsetFlow::fold(self.flow.as_ref(), reading, at(self.now));
-            let (memory, decision) = advance(&self.policy, &self.memory, &Flow::Offsets(flow.clone()));
-            (self.memory, self.flow) = (memory, Some(flow));
-            self.now += EVERY;
-            let decision = decision.expect("a decision");
-            assert_eq!(decision.useful_replicas(), None, "partitions bound nothing");
-            self.consumers = usize::try_from(decision.value.ceil()).expect("few");
-            (least, most) = (least.min(self.consumers), most.max(self.consumers));
-        }
-        (least, most)
-    }
-
-    fn backlog(&self) -> f64 {
-        self.end.iter().zip(&self.done).map(|(end, done)| end - done).sum()
-    }
-}
-
-#[test]
-fn a_share_group_gets_as_many_consumers_as_its_arrivals_need_whatever_its_partitions() {
-    let mut queue = Queue::new(1);
-    queue.follow(3600, 100.0, 10.0);
-    assert!(queue.backlog() < 2_000.0, "{}", queue.backlog());
-    // 10 keep up, and 13 do so at 80 % utilization
-    let settled = queue.follow(1800, 100.0, 10.0);
-    assert!((12..=14).contains(&settled.0) && settled.1 <= 14, "{settled:?}");
-    assert!(queue.backlog() < 1.0);
-    queue.follow(1800, 20.0, 10.0);
-    let settled = queue.follow(600, 20.0, 10.0);
-    assert!((2..=4).contains(&settled.0) && settled.1 <= 4, "{settled:?}");
-    assert!(queue.backlog() < 1.0);
-}
-
-#[test]
-fn a_share_group_without_members_is_started_with_as_many_as_its_backlog_needs() {
-    let mut queue = Queue::new(0);
-    queue.policy.capacity_per_consumer = Decimal::parse("10");
-    queue.policy.max_age = Duration::from_secs(300);
-    queue.end = [30_000.0, 0.0, 0.0];
-    queue.follow(20, 0.0, 10.0);
-    assert_eq!(queue.consumers, 10, "3,000 consumer-seconds within 300 s");
 }
