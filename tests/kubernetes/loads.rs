@@ -40,7 +40,7 @@ pub struct Side {
     pub name: &'static str,
     trigger: Trigger,
     /// The spec of its `ScaledObject`, with its trigger.
-    spec: fn(Value) -> Value,
+    spec: fn(&Value) -> Value,
 }
 
 enum Trigger {
@@ -61,7 +61,7 @@ const LOADS: [Load; 3] = [
         steps: SURGE,
         sides: &[
             ours("as recommended", &[], recommended),
-            ours("no scaleUp policies", &[], |trigger| scaled_object(&trigger, json!({}))),
+            ours("no scaleUp policies", &[], |trigger| scaled_object(trigger, json!({}))),
             ours("scaleDown window 300 s", &[("scaleDownStabilizationWindow", "300s")], |trigger| {
                 with_behavior(trigger, json!({"scaleDown": {"stabilizationWindowSeconds": 300}}))
             }),
@@ -69,9 +69,10 @@ const LOADS: [Load; 3] = [
                 with_behavior(trigger, json!({"scaleUp": {"tolerance": "0"}}))
             }),
             ours("pollInterval 10 s", &[("pollInterval", "10s")], recommended),
-            ours("useCachedMetrics, 30 s", &[], |mut trigger| {
+            ours("useCachedMetrics, 30 s", &[], |trigger| {
+                let mut trigger = trigger.clone();
                 trigger["useCachedMetrics"] = json!(true);
-                let mut spec = recommended(trigger);
+                let mut spec = recommended(&trigger);
                 spec["pollingInterval"] = json!(30);
                 spec
             }),
@@ -128,7 +129,7 @@ async fn record(cluster: &Cluster, servers: &str, load: &Load) -> Vec<Row> {
     for (topic, side) in topics.iter().zip(load.sides) {
         let processed = Processed::new(&cluster.directory.join(format!("{topic}.processed")));
         let command = consumer::command(servers, topic, CAPACITY, &processed.file);
-        let spec = (side.spec)(side.trigger.on(topic, servers, &scaler));
+        let spec = (side.spec)(&side.trigger.on(topic, servers, &scaler));
         let scenario = Scenario::create(&cluster.api, topic, &command, 1, &spec).await;
         sides.push(Running { scenario, processed });
     }
@@ -166,16 +167,16 @@ async fn follow(load: &Load, producer: &Producer, sides: &mut [Running], scaler:
     rows
 }
 
-const fn ours(name: &'static str, keys: &'static [(&str, &str)], spec: fn(Value) -> Value) -> Side {
+const fn ours(name: &'static str, keys: &'static [(&str, &str)], spec: fn(&Value) -> Value) -> Side {
     Side { name, trigger: Trigger::Ours(keys), spec }
 }
 
-fn recommended(trigger: Value) -> Value {
-    scaled_object(&trigger, in_one_step())
+fn recommended(trigger: &Value) -> Value {
+    scaled_object(trigger, in_one_step())
 }
 
 /// As recommended, but for this part of the HPA's behavior.
-fn with_behavior(trigger: Value, behavior: Value) -> Value {
+fn with_behavior(trigger: &Value, behavior: Value) -> Value {
     let mut spec = recommended(trigger);
     merge(&mut spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"], behavior);
     spec
