@@ -1,6 +1,6 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint lint-k8s deny advisories test test-long test-image test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
+.PHONY: help demo build lint lint-k8s deny advisories test test-long test-image test-hpa test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 # Older releases, by their profiles in tests/services/kafka/pom.xml.
@@ -68,6 +68,10 @@ image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
 
 test-image: ## Build the image without a daemon, look into it, and run it without any privilege (as root; Debian)
 	cargo test --locked --test image -- --nocapture
+
+test-hpa: $(KAFKA_LIBS)/.pom ## A real API server and HPA without KEDA, without containers: one minute, once they are built (Debian)
+	tests/services/kubernetes/fetch.sh $(KUBERNETES) control-plane
+	cargo test --locked --test kubernetes -- hpa
 
 test-kubernetes: test-kubernetes-short ## A real HPA and KEDA without containers: loads of half an hour in all, results in target/kubernetes (Debian)
 	cargo test --locked --test kubernetes -- load

@@ -1,4 +1,5 @@
-//! Kubernetes' control plane and KEDA as processes on 127.0.0.1; `tests/services/kubernetes` has their command lines and objects.
+//! Kubernetes' control plane, alone or with KEDA, as processes on 127.0.0.1; `tests/services/kubernetes` has their command lines and
+//! objects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use crate::api::{Api, conditions};
 use crate::aws_services::free_ports;
 use crate::process::{Process, eventually};
-use crate::{certificates, kubelet};
+use crate::{adapter, certificates, kubelet};
 
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 const PORTS: [&str; 7] = ["ETCD", "PEER", "SERVER", "OPERATOR", "ADAPTER", "PROBE", "ADAPTER_METRICS"];
@@ -26,7 +27,7 @@ pub struct Cluster {
     /// What the names between @ signs are replaced by.
     values: Vec<(&'static str, String)>,
     processes: Vec<Process>,
-    kubelet: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 fn root() -> &'static Path {
@@ -48,8 +49,8 @@ fn programs() -> PathBuf {
 }
 
 /// Builds the programs where they are not built, and removes the directories of ended runs.
-fn prepare() {
-    let fetched = Command::new(services().join("fetch.sh")).arg(programs()).status();
+fn prepare(part: Option<&str>) {
+    let fetched = Command::new(services().join("fetch.sh")).arg(programs()).args(part).status();
     assert!(fetched.unwrap().success(), "Kubernetes and KEDA could not be built");
     for entry in fs::read_dir(results()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -62,8 +63,30 @@ fn prepare() {
 impl Cluster {
     /// Starts everything and waits until the external metrics API is available.
     pub async fn start() -> Self {
-        prepare();
+        prepare(None);
         let begun = Instant::now();
+        let mut cluster = Self::start_api_server().await;
+        cluster.create_definitions().await;
+        for program in ["kube-controller-manager", "operator", "adapter"] {
+            cluster.run(program);
+        }
+        cluster.complete("Kubernetes and KEDA", begun).await
+    }
+
+    /// Starts the control plane alone, with the external metrics API of [`adapter`].
+    pub async fn start_control_plane() -> Self {
+        prepare(Some("control-plane"));
+        let begun = Instant::now();
+        let mut cluster = Self::start_api_server().await;
+        cluster.run("kube-controller-manager");
+        let port = cluster.value("ADAPTER").parse().unwrap();
+        let served = adapter::serve(port, cluster.directory.join("pki"), cluster.api.clone());
+        cluster.tasks.push(tokio::spawn(served));
+        cluster.complete("Kubernetes", begun).await
+    }
+
+    /// Starts etcd and the API server, and creates the objects of `keda.yaml`.
+    async fn start_api_server() -> Self {
         let directory = results().join(format!("run-{}", std::process::id()));
         // of the cluster before in this process
         drop(fs::remove_dir_all(directory.join("etcd")));
@@ -74,7 +97,7 @@ impl Cluster {
         values.push(("DIRECTORY", directory.display().to_string()));
         values.push(("CA", BASE64_STANDARD.encode(fs::read(pki.join("ca.crt")).unwrap())));
         let api = Api::new(&format!("https://127.0.0.1:{}", ports[2]), &pki);
-        let mut cluster = Self { api, directory, values, processes: Vec::new(), kubelet: None };
+        let mut cluster = Self { api, directory, values, processes: Vec::new(), tasks: Vec::new() };
 
         fs::write(cluster.directory.join("kubeconfig"), cluster.file("kubeconfig")).unwrap();
         cluster.run("etcd");
@@ -82,20 +105,27 @@ impl Cluster {
         let api = cluster.api.clone();
         cluster.wait("the API server", async || api.is_ready().await).await;
         cluster.create_objects().await;
-        for program in ["kube-controller-manager", "operator", "adapter"] {
-            cluster.run(program);
-        }
+        cluster
+    }
+
+    /// Waits for the external metrics API, then starts to run pods.
+    async fn complete(mut self, what: &str, begun: Instant) -> Self {
+        let api = self.api.clone();
         let is_available = async || {
             let service = api.find(EXTERNAL_METRICS).await.unwrap();
             let available =
                 conditions(&service).any(|(kind, status)| kind == "Available" && status.starts_with("True"));
             if available { Ok(()) } else { Err(service["status"].to_string()) }
         };
-        cluster.wait("the external metrics API", is_available).await;
-        cluster.kubelet = Some(tokio::spawn(kubelet::run(api, cluster.directory.clone())));
-        let (seconds, logs) = (begun.elapsed().as_secs_f64(), cluster.directory.display());
-        println!("Kubernetes and KEDA started in {seconds:.1} s; logs in {logs}");
-        cluster
+        self.wait("the external metrics API", is_available).await;
+        self.tasks.push(tokio::spawn(kubelet::run(api, self.directory.clone())));
+        let (seconds, logs) = (begun.elapsed().as_secs_f64(), self.directory.display());
+        println!("{what} started in {seconds:.1} s; logs in {logs}");
+        self
+    }
+
+    fn value(&self, name: &str) -> &str {
+        &self.values.iter().find(|(of, _)| *of == name).unwrap().1
     }
 
     /// A file of `tests/services/kubernetes`, with this run's values.
@@ -114,11 +144,14 @@ impl Cluster {
         self.processes.push(Process::start(&self.directory, program, &command));
     }
 
-    async fn create_objects(&self) {
+    async fn create_definitions(&self) {
         for file in fs::read_dir(programs().join("crds")).unwrap() {
             let definition = fs::read_to_string(file.unwrap().path()).unwrap();
             self.api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await;
         }
+    }
+
+    async fn create_objects(&self) {
         for object in self.file("keda.yaml").split("---\n") {
             let path = object.lines().find_map(|line| line.strip_prefix("# POST ")).unwrap();
             self.api.create(path, object).await;
@@ -139,6 +172,6 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // before the API server ends
-        self.kubelet.take().inspect(JoinHandle::abort);
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

@@ -1,8 +1,9 @@
-//! The scaler behind a real HPA and KEDA, without containers: `make test-kubernetes`.
+//! The scaler behind a real HPA, with and without KEDA, without containers: `make test-hpa test-kubernetes`.
 //!
 //! Apart from the other tests because it builds Kubernetes' control plane and KEDA, and because its loads take half an hour.
 //! `cargo test --test kubernetes -- COMMAND`:
 //!
+//! - `hpa`: what must hold between the scaler and the HPA; builds and starts the control plane without KEDA
 //! - `proofs [FILTER]`: what must hold between the scaler, KEDA and the HPA
 //! - `load [NAME]`: KEDA's own Kafka trigger and ours side by side under the same load; writes `target/kubernetes/NAME.{csv,svg}`
 //! - `walkthrough`: real KCL workers scaled by `shardCount`, `age` and `catchUp` in turn
@@ -16,16 +17,20 @@
     reason = "a test that cannot go on panics, prints what it measured, and has no reader of its docs"
 )]
 
+mod adapter;
 mod api;
 mod certificates;
 mod cluster;
 mod consumer;
+mod group;
+mod hpa;
 mod kubelet;
 mod loads;
 mod picture;
 mod process;
 mod proofs;
 mod records;
+mod runner;
 mod scaler;
 mod scenario;
 mod walkthrough;
@@ -47,6 +52,7 @@ async fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let passed = match arguments[..] {
+        ["hpa"] => hpa::run().await,
         ["proofs"] => proofs::run("").await,
         ["proofs", filter] => proofs::run(filter).await,
         ["load"] => loads::run("").await,
@@ -57,7 +63,7 @@ async fn main() -> ExitCode {
             true
         }
         _ => {
-            println!("usage: kubernetes proofs [FILTER] | load [NAME] | walkthrough");
+            println!("usage: kubernetes hpa | proofs [FILTER] | load [NAME] | walkthrough");
             false
         }
     };

@@ -1,30 +1,19 @@
 //! What holds between the scaler, KEDA and the HPA.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{LocalBoxFuture, join_all};
 use serde_json::{Value, json};
-use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::driver::Driver;
-use crate::kafka::one_node;
+use crate::group::{Group, Setup};
 use crate::process::eventually;
+use crate::runner::{self, Proof, proofs};
 use crate::scaler::Scaler;
 use crate::scenario::{Scenario, State, in_one_step, scaled_object};
 
 /// Two periods of the HPA and two polls of KEDA.
 const HOLD_SECONDS: u64 = 20;
-const PARTITIONS: i32 = 12;
-
-type Proof = for<'a> fn(&'a Setup) -> LocalBoxFuture<'a, ()>;
-
-macro_rules! proofs {
-    ($($proof:ident),* $(,)?) => { [$((stringify!($proof), (|setup| $proof(setup).boxed_local()) as Proof)),*] };
-}
 
 const PROOFS: [(&str, Proof); 8] = proofs![
     replicas_follow_the_metric,
@@ -37,68 +26,13 @@ const PROOFS: [(&str, Proof); 8] = proofs![
     wrong_metadata_is_an_event,
 ];
 
-pub struct Setup {
-    cluster: Cluster,
-    scaler: Scaler,
-    driver: Driver,
-    bootstrap_servers: String,
-}
-
 /// Runs every proof whose name contains `filter`, at the same time; true if all hold.
 pub async fn run(filter: &str) -> bool {
-    let cluster = Cluster::start().await;
-    let kafka = block_in_place(one_node);
-    let scaler = Scaler::start(&cluster.directory, "scaler").await;
-    let bootstrap_servers = kafka.bootstrap_servers();
-    let setup = Setup { cluster, scaler, driver: Driver::new(&*bootstrap_servers), bootstrap_servers };
-    let chosen = PROOFS.into_iter().filter(|(name, _)| name.contains(filter));
-    let outcomes = chosen.map(async |(name, proof)| {
-        let begun = Instant::now();
-        let passed = AssertUnwindSafe(proof(&setup)).catch_unwind().await.is_ok();
-        println!("test {name} ... {} ({:.1} s)", if passed { "ok" } else { "FAILED" }, begun.elapsed().as_secs_f64());
-        passed
-    });
-    let outcomes = join_all(outcomes).await;
-    let passed = outcomes.iter().filter(|passed| **passed).count();
-    println!("{passed} passed, {} failed", outcomes.len() - passed);
-    passed == outcomes.len() && passed > 0
+    let setup = Setup::start(Cluster::start().await).await;
+    runner::run(&setup, PROOFS, filter).await
 }
 
-/// A topic with a group that has committed, and so a lag of any size.
-struct Group<'a> {
-    setup: &'a Setup,
-    name: &'static str,
-    produced: i64,
-}
-
-impl<'a> Group<'a> {
-    async fn with_lag(setup: &'a Setup, name: &'static str, lag: i64) -> Self {
-        setup.driver.create_topic(name, PARTITIONS, 1, &[]).await;
-        let committed: Vec<_> = (0..PARTITIONS).map(|partition| (name, partition, 0)).collect();
-        block_in_place(|| setup.driver.commit(name, &committed));
-        let mut group = Self { setup, name, produced: 0 };
-        group.set_lag(lag);
-        group
-    }
-
-    /// Produces more, or commits more.
-    fn set_lag(&mut self, lag: i64) {
-        block_in_place(|| {
-            let more = usize::try_from(lag - self.produced).unwrap_or_default();
-            self.setup.driver.produce(self.name, 0, more);
-            self.produced = self.produced.max(lag);
-            self.setup.driver.commit(self.name, &[(self.name, 0, self.produced - lag)]);
-        });
-    }
-
-    fn trigger(&self, kind: &str, scaler: &Scaler) -> Value {
-        json!({"type": kind, "metadata": {
-            "scalerAddress": scaler.address, "source": "kafka", "bootstrapServers": self.setup.bootstrap_servers,
-            "consumerGroup": self.name, "topic": self.name, "lagThreshold": "10",
-            "pollInterval": "2s", "maxStaleness": "5s",
-        }})
-    }
-
+impl Group<'_> {
     /// Creates the scenario with changes of its `ScaledObject`.
     async fn scenario(&self, replicas: u32, trigger: Value, changes: Value) -> Scenario {
         let (name, spec) = (self.name, scaled_object(&trigger, changes));

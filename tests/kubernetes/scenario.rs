@@ -1,4 +1,4 @@
-//! A namespace with one Deployment and the `ScaledObject` that scales it, both named `consumers`.
+//! A namespace with one Deployment, and the `ScaledObject` or the HPA that scales it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +43,11 @@ pub fn in_one_step() -> Value {
     json!({"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}})
 }
 
+/// The HPA of a namespace, under the name that KEDA gives it.
+pub fn hpa_path(namespace: &str) -> String {
+    format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/keda-hpa-consumers")
+}
+
 /// Sets what `changes` has, at any depth.
 pub fn merge(into: &mut Value, changes: Value) {
     match changes {
@@ -54,13 +59,19 @@ pub fn merge(into: &mut Value, changes: Value) {
 impl Scenario {
     /// Creates everything: pods with this command (without a process if it is empty), and a `ScaledObject` with this spec.
     pub async fn create(api: &Api, namespace: &str, command: &[String], replicas: u32, spec: &Value) -> Self {
+        let scenario = Self::create_deployment(api, namespace, command, replicas).await;
+        scenario.create_scaled_object(spec).await;
+        scenario
+    }
+
+    /// Creates what a proof without KEDA needs: the namespace and its Deployment.
+    pub async fn create_deployment(api: &Api, namespace: &str, command: &[String], replicas: u32) -> Self {
         let scenario = Self { api: api.clone(), namespace: namespace.to_owned() };
         api.create_namespace(namespace).await;
         let deployment = fs::read_to_string(services().join("deployment.yaml")).unwrap();
         let deployment =
             deployment.replace("@COMMAND@", &json!(command).to_string()).replace("@REPLICAS@", &replicas.to_string());
         api.create(&scenario.path("apis/apps/v1", "deployments"), deployment).await;
-        scenario.create_scaled_object(spec).await;
         scenario
     }
 
@@ -70,11 +81,15 @@ impl Scenario {
         self.api.create(&self.path("apis/keda.sh/v1alpha1", "scaledobjects"), object).await;
     }
 
+    pub async fn create_hpa(&self, hpa: &Value) {
+        self.api.create(&self.path("apis/autoscaling/v2", "horizontalpodautoscalers"), hpa).await;
+    }
+
     /// Deletes the `ScaledObject` and waits until its HPA is gone, too.
     pub async fn delete_scaled_object(&self) {
         let path = self.path("apis/keda.sh/v1alpha1", "scaledobjects/consumers");
         self.api.delete(&path, &json!({})).await;
-        let hpa = self.path("apis/autoscaling/v2", "horizontalpodautoscalers/keda-hpa-consumers");
+        let hpa = hpa_path(&self.namespace);
         eventually("the HPA is deleted", Duration::from_secs(60), async || {
             self.api.find(&hpa).await.map_or(Ok(()), |hpa| Err(hpa["metadata"].to_string()))
         })
@@ -86,11 +101,9 @@ impl Scenario {
         let count = |number: &Value| u32::try_from(number.as_u64().unwrap_or_default()).unwrap();
         let (replicas, ready) = (&deployment["spec"]["replicas"], &deployment["status"]["readyReplicas"]);
         let mut state = State { replicas: count(replicas), ready: count(ready), conditions: BTreeMap::new() };
-        for (group, name) in [
-            ("apis/keda.sh/v1alpha1", "scaledobjects/consumers"),
-            ("apis/autoscaling/v2", "horizontalpodautoscalers/keda-hpa-consumers"),
-        ] {
-            let object = self.api.find(&self.path(group, name)).await.unwrap_or_default();
+        let scaled_object = self.path("apis/keda.sh/v1alpha1", "scaledobjects/consumers");
+        for path in [scaled_object, hpa_path(&self.namespace)] {
+            let object = self.api.find(&path).await.unwrap_or_default();
             state.conditions.extend(conditions(&object));
         }
         state
