@@ -69,11 +69,11 @@ image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
 test-image: ## Build the image without a daemon, look into it, and run it without any privilege (as root; Debian)
 	cargo test --locked --test image -- --nocapture
 
-test-hpa: $(KAFKA_LIBS)/.pom ## A real API server and HPA without KEDA, without containers: one minute, once they are built (Debian)
+test-hpa: $(KAFKA_LIBS)/.pom ## A real API server and HPA without KEDA, without containers: one minute, once they are built
 	tests/services/kubernetes/fetch.sh $(KUBERNETES) control-plane
 	cargo test --locked --test kubernetes -- hpa
 
-test-kubernetes: test-kubernetes-short ## A real HPA and KEDA without containers: loads of half an hour in all, results in target/kubernetes (Debian)
+test-kubernetes: test-kubernetes-short ## A real HPA and KEDA without containers: loads of half an hour in all, results in target/kubernetes
 	cargo test --locked --test kubernetes -- load
 	cargo test --locked --test kubernetes -- walkthrough
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, Identity, Method, StatusCode};
 use serde_json::{Value, json};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Api {

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # fetch.sh DIRECTORY [control-plane]: builds Kubernetes' control plane and KEDA, or the control plane alone, into DIRECTORY, each once per
-# version of its input files: programs in bin/, the definitions of KEDA's objects in crds/. Go and Debian's etcd package are needed;
-# nothing is installed.
+# version of its input files: programs in bin/, the definitions of KEDA's objects in crds/. Only Go is needed; nothing is installed.
 set -euo pipefail
 case $#:${2-} in
   1: | 2:control-plane) ;;
@@ -10,11 +9,7 @@ esac
 here=$(cd "$(dirname "$0")" && pwd)
 # where Go's own installer puts it
 PATH=$PATH:/usr/local/go/bin
-for tool in go apt-get dpkg-deb; do
-  command -v "$tool" >/dev/null && continue
-  echo "fetch.sh: $tool is needed for the tests with Kubernetes and KEDA (Go 1.26, on Debian)" >&2
-  exit 1
-done
+command -v go >/dev/null || { echo "fetch.sh: Go 1.26 is needed for the tests with Kubernetes and KEDA" >&2; exit 1; }
 inputs=$(cd "$here" && cksum go.mod go.sum fetch.sh)
 is_built() { [ "$(cat "$1" 2>/dev/null)" = "$inputs" ]; }
 version() { go list -m -f '{{.Version}}' "$1"; }
@@ -31,12 +26,9 @@ if ! is_built "$1/.control-plane"; then
   rm -rf "$1"
   mkdir -p "$1/bin"
   directory=$(cd "$1" && pwd)
-  echo "fetch.sh: etcd from its Debian package" >&2
-  (cd "$directory" && apt-get -qq download etcd-server && dpkg-deb -x etcd-server_*.deb etcd)
-  mv "$directory/etcd/usr/bin/etcd" "$directory/bin"
-  rm -r "$directory/etcd" "$directory"/etcd-server_*.deb
-  echo "fetch.sh: Kubernetes from its Go modules: 9 to 12 minutes of CPU time if Go's cache is cold" >&2
-  (cd "$here" && build k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager)
+  echo "fetch.sh: etcd and Kubernetes from their Go modules: about 12 minutes of CPU time if Go's cache is cold" >&2
+  (cd "$here" && build k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager go.etcd.io/etcd/server/v3)
+  mv "$directory/bin/server" "$directory/bin/etcd"
   # last of all, so that an unfinished directory is built again
   echo "$inputs" >"$directory/.control-plane"
 fi
