@@ -15,6 +15,8 @@ use crate::lag::Moment;
 
 /// This much older than commits explain is behind, in seconds.
 const CAUGHT_UP: f64 = 10.0;
+/// Where positions move at each reading, consumers are taken to commit this share of a reading apart.
+const UNSEEN: f64 = 0.5;
 /// The sampling period is averaged over this time, in seconds.
 const PERIOD_OVER: f64 = 60.0;
 /// Bounds of what is taken for the sampling period, in seconds: readings may fail for a while.
@@ -259,10 +261,11 @@ impl OffsetFlow {
         (self.at.since(partition.moved_at).as_secs_f64() + error).min(self.commits.longest().max(error))
     }
 
-    /// The backlog without all that a caught-up consumer may show. Its last commit was at any time since the reading before: one that keeps
+    /// The backlog without all that a caught-up consumer may show. Its last commit was at some time since the reading before: one that keeps
     /// up would else be taken for one that is full, and its arrivals for its capacity.
     fn surely_behind(&self, partition: &PartitionFlow) -> f64 {
-        (partition.backlog - partition.arrivals() * self.explained(partition, self.period())).max(0.0)
+        (partition.backlog - partition.arrivals() * self.explained(partition, self.error.max(UNSEEN * self.period())))
+            .max(0.0)
     }
 
     /// Seconds from one reading to the next, once there were two.
