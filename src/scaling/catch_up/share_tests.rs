@@ -26,8 +26,8 @@ impl Queue {
         Self { policy, memory, flow: None, now: 0, end: [0.0; 3], done: [0.0; 3], consumers }
     }
 
-    /// Readings for so many seconds. So many records arrive per second, nearly all in one partition; each consumer can process so
-    /// many, and there are as many consumers as the law asks for. Returns the least and the most that it asked for.
+    /// Readings for this number of seconds. `arrive` records arrive per second, nearly all in one partition; each consumer can process
+    /// `each` per second, and there are always as many consumers as the law wants. Returns the least and the most that it wanted.
     fn follow(&mut self, seconds: u32, arrive: f64, each: f64) -> (usize, usize) {
         let (mut least, mut most) = (usize::MAX, 0);
         for _ in 0..seconds / EVERY {

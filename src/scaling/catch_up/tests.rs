@@ -58,7 +58,8 @@ impl Group {
         self
     }
 
-    /// Readings for so many seconds; in each partition so many arrive in a second, times its weight, and each consumer does so many at most.
+    /// Readings for this number of seconds: `arrive` records per second in each partition, times its weight; each consumer processes `each`
+    /// per second at most.
     fn run(&mut self, seconds: u32, arrive: f64, each: f64) -> &mut Self {
         for _ in 0..seconds / EVERY {
             for (end, weight) in self.end.iter_mut().zip(&self.weights) {
@@ -74,7 +75,7 @@ impl Group {
         self
     }
 
-    /// A consumer does so much of its partitions, in equal parts where they have as much.
+    /// A consumer processes `most` records of its partitions, in equal parts where they have as many.
     fn work(&mut self, mut partitions: Vec<usize>, mut most: f64) {
         partitions.sort_by(|one, other| self.backlog(*one).total_cmp(&self.backlog(*other)));
         for (index, partition) in partitions.iter().enumerate() {
