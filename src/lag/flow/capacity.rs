@@ -45,6 +45,8 @@ struct Window {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Estimate {
     per_second: f64,
+    /// Over how many commits of all consumers it was measured, or readings where those are rarer.
+    commits: f64,
     best: f64,
     measured_at: Moment,
     /// It was raised on trust, and has not been measured since.
@@ -96,6 +98,11 @@ impl Capacity {
         self.estimate.map(|estimate| estimate.per_second)
     }
 
+    /// The share of a measurement over enough commits that there is so far, between 0 and 1.
+    pub(super) fn certainty(&self) -> f64 {
+        self.estimate.map_or(0.0, |estimate| estimate.certainty())
+    }
+
     /// When it was measured last.
     pub(super) fn measured_at(&self) -> Option<Moment> {
         self.estimate.map(|estimate| estimate.measured_at)
@@ -126,7 +133,8 @@ impl Capacity {
 
     fn measure(&mut self, workers: &[Worker], circumstances: &Circumstances) -> Measured {
         let Circumstances { now, stable_since, commits, period, .. } = *circumstances;
-        let window = commits.max(period) * if self.estimate.is_some() { WINDOW } else { 1.0 };
+        let apart = if self.estimate.is_some() { WINDOW } else { 1.0 };
+        let window = commits.max(period) * apart;
         self.windows.resize(workers.len(), None);
         let (mut rates, mut begun, mut saturated) = (Vec::new(), Vec::new(), 0);
         for (index, (worker, measured)) in workers.iter().zip(&mut self.windows).enumerate() {
@@ -155,29 +163,40 @@ impl Capacity {
         rates.retain(|rate| *rate > 0.0);
         if let Some(rate) = median(&mut rates) {
             // of some of the consumers it counts less than of all
-            self.learn(rate, SHARE * count(rates.len()) / count(workers.len()), now);
+            self.learn(rate, apart, count(rates.len()) / count(workers.len()), now);
         }
         Measured { begun, saturated }
     }
 
-    fn learn(&mut self, rate: f64, share: f64, now: Moment) {
+    /// Learns a rate over this many commits of a part of the consumers.
+    fn learn(&mut self, rate: f64, commits: f64, part: f64, now: Moment) {
+        let new = commits * part;
         let Some(estimate) = &mut self.estimate else {
-            self.estimate = Some(Estimate { per_second: rate, best: rate, measured_at: now, recovering: false });
+            let first = Estimate { per_second: rate, commits: new, best: 0.0, measured_at: now, recovering: false };
+            self.estimate = Some(first);
             return;
         };
         if estimate.recovering && rate < FAILED * estimate.per_second {
             self.failed_recoveries = (self.failed_recoveries + 1).min(DOUBLINGS);
             estimate.recovering = false;
         }
-        estimate.per_second += share * (rate - estimate.per_second);
+        estimate.commits += new;
+        estimate.per_second += (new / estimate.commits).max(SHARE * part) * (rate - estimate.per_second);
         estimate.measured_at = now;
     }
 }
 
 impl Estimate {
+    fn certainty(&self) -> f64 {
+        (self.commits / WINDOW).min(1.0)
+    }
+
     /// Without lag a low capacity cannot be measured to be wrong, and a slow hour would be paid for ever.
     fn recover(&mut self, circumstances: &Circumstances, failures: u32) {
         let Circumstances { now, elapsed, quiet_since, .. } = *circumstances;
+        if self.certainty() < 1.0 {
+            return;
+        }
         self.best = self.per_second.max(self.best * 0.5_f64.powf(elapsed / HALF_LIFE));
         let Some(quiet) = quiet_since else { return };
         let idle = now.since(quiet.max(self.measured_at));

@@ -78,6 +78,12 @@ impl OffsetFlow {
         self.capacity.per_second()
     }
 
+    /// How much of that is measured, and not a guess from a few commits: between 0 and 1.
+    #[must_use]
+    pub fn capacity_certainty(&self) -> f64 {
+        self.capacity.certainty()
+    }
+
     /// When that was measured.
     #[must_use]
     pub fn capacity_measured_at(&self) -> Option<Moment> {

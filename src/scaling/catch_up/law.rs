@@ -39,6 +39,17 @@ const UNDERWAY: f64 = 2.0;
 /// A probe removes no more than a fifth of the consumers.
 const SMALLEST_PROBE: f64 = 0.8;
 
+/// What one consumer can do per second, and how that is known. What the user says of it counts like measurements before the first.
+fn capacity(flow: &OffsetFlow, objective: Objective) -> Option<(f64, CapacityFrom)> {
+    match (flow.capacity(), objective.capacity) {
+        (Some(measured), Some(given)) if flow.capacity_certainty() < 1.0 => {
+            Some((given + flow.capacity_certainty() * (measured - given), CapacityFrom::Both))
+        }
+        (Some(measured), _) => Some((measured, CapacityFrom::Measured)),
+        (None, given) => given.map(|given| (given, CapacityFrom::Trigger)),
+    }
+}
+
 /// The law at one reading.
 pub(super) struct Law<'a> {
     flow: &'a OffsetFlow,
@@ -73,11 +84,8 @@ impl<'a> Law<'a> {
         if flow.capacity_measured_at() == Some(flow.at()) {
             memory.saturated(now);
         }
-        let measured = flow.capacity().map(|capacity| (capacity, CapacityFrom::Measured));
         let capacity = match unit {
-            Unit::Records | Unit::Kilobytes => {
-                measured.or(objective.capacity.map(|capacity| (capacity, CapacityFrom::Trigger)))
-            }
+            Unit::Records | Unit::Kilobytes => capacity(flow, objective),
             Unit::Demand => Some((FULL, CapacityFrom::Measured)),
         };
         if unit == Unit::Demand {

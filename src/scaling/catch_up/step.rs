@@ -28,6 +28,8 @@ pub enum CapacityFrom {
     Measured,
     /// From `capacityPerConsumer`.
     Trigger,
+    /// From `capacityPerConsumer` and from too few commits to go by them alone.
+    Both,
     /// The fastest consumer so far: each can do at least as much.
     Fastest,
 }
@@ -250,6 +252,7 @@ impl fmt::Display for CapacityFrom {
         f.write_str(match self {
             Self::Measured => "measured capacity",
             Self::Trigger => "capacity, from capacityPerConsumer",
+            Self::Both => "capacity, from capacityPerConsumer and the first commits",
             Self::Fastest => "capacity, at least that of the fastest consumer so far",
         })
     }

@@ -211,6 +211,21 @@ fn commits_of_a_few_undisturbed_seconds_are_a_provisional_capacity() {
     assert!(group.value() > 11.0, "{:?}", group.last);
 }
 
+/// A second of full work is a few commits, and two of them may lie in the next second: such a measurement was a fifth off, and six
+/// consumers were requested where eight are needed.
+#[test]
+fn the_first_commits_of_full_consumers_do_not_replace_the_capacity_that_is_given() {
+    let mut group = Group::new(24, 1);
+    group.policy.capacity_per_consumer = Decimal::parse("50");
+    group.run(120, 40.0 / 24.0, 50.0).run(EVERY, 400.0 / 24.0, 50.0).run(EVERY, 400.0 / 24.0, 65.0);
+    assert!(group.capacity().is_some_and(|capacity| capacity > 60.0), "{:?}", group.capacity());
+    assert!((group.value() - 12.0).abs() < 0.5, "{:#?}", group.last);
+    // it is really quicker than that
+    group.consumers = 8;
+    group.run(EVERY * 20, 400.0 / 24.0, 65.0);
+    assert!((group.value() - 8.0).abs() < 0.5, "{:#?}", group.last);
+}
+
 /// L6: the estimate that decided was in no step.
 #[test]
 fn the_steps_show_the_numbers_that_decided() {
