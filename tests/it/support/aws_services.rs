@@ -56,7 +56,8 @@ pub struct Consumer {
     child: Child,
     pid: PathBuf,
     delay: PathBuf,
-    lines: Arc<Mutex<Vec<String>>>,
+    /// Its lines, and when each was read.
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
 }
 
 /// The SDK's clients of the servers.
@@ -175,7 +176,7 @@ impl AwsServices {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (into, stdout) = (lines.clone(), BufReader::new(child.stdout.take().unwrap()));
         std::thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).for_each(|line| into.lock().unwrap().push(line));
+            stdout.lines().map_while(Result::ok).for_each(|line| into.lock().unwrap().push((Instant::now(), line)));
         });
         Consumer { child, pid, delay, lines }
     }
@@ -189,8 +190,14 @@ impl Consumer {
 
     /// What it has printed about one kind of event: the rest of each line.
     pub fn events(&self, kind: &str) -> Vec<String> {
+        self.events_by(kind, Instant::now())
+    }
+
+    /// The same, of what it had printed by `then`.
+    pub fn events_by(&self, kind: &str, then: Instant) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
-        lines.iter().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(' ').map(str::to_owned)).collect()
+        let printed = lines.iter().filter(|(at, _)| *at <= then);
+        printed.filter_map(|(_, line)| line.strip_prefix(kind)?.strip_prefix(' ').map(str::to_owned)).collect()
     }
 
     /// Ends it as Kubernetes would: it finishes the batches at hand and gives its leases back. Its events stay.

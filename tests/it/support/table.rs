@@ -112,8 +112,8 @@ impl Records for Table {
     }
 
     /// The changes of one shard are processed in their order, so that their number says which are.
-    fn unread(&self, consumers: &[&Consumer], skipped: usize) -> (Duration, Duration) {
-        let done = processed(consumers).len();
+    fn unread(&self, consumers: &[&Consumer], skipped: usize, then: Instant) -> (Duration, Duration) {
+        let done = processed(consumers, then).len();
         let Some(oldest) = self.put.get(skipped + done) else { return (Duration::ZERO, Duration::ZERO) };
         (oldest.answered.elapsed(), oldest.sent.elapsed() + oldest.cut_off)
     }

@@ -40,11 +40,6 @@ impl Compared {
     pub const fn above(&self) -> Duration {
         self.ours.saturating_sub(self.most)
     }
-
-    /// Whether nothing was unread while it was measured.
-    pub const fn is_caught_up(&self) -> bool {
-        self.most.is_zero()
-    }
 }
 
 /// An application, and what the scaler and its consumers report about it.
@@ -59,19 +54,22 @@ pub struct Application<'a> {
 pub trait Records {
     async fn put(&mut self, count: usize);
 
-    /// How long ago the oldest record arrived that an application has not processed, at least and at most.
-    fn unread(&self, consumers: &[&Consumer], skipped: usize) -> (Duration, Duration);
+    /// How long ago the oldest record arrived that an application had not processed by `then`, at least and at most.
+    fn unread(&self, consumers: &[&Consumer], skipped: usize, then: Instant) -> (Duration, Duration);
 
-    /// What the scaler says of each application in one round, and what is true.
-    async fn compare_all(&self, applications: &[&Application<'_>]) -> Vec<Compared> {
-        let bounds = |application: &&Application<'_>| self.unread(&application.consumers, application.skipped);
-        let before: Vec<_> = applications.iter().map(bounds).collect();
+    /// What the scaler says of each application in one round, and what is true. A checkpoint is written and read within `written`:
+    /// until then a record that was processed may count as unread.
+    async fn compare_all(&self, applications: &[&Application<'_>], written: Duration) -> Vec<Compared> {
+        let bounds =
+            |application: &&Application<'_>, then| self.unread(&application.consumers, application.skipped, then);
+        let begun = Instant::now();
+        let before: Vec<_> = applications.iter().map(|application| bounds(application, begun).0).collect();
         let scalers: Vec<_> = applications.iter().map(|application| application.scaler).collect();
         let outcomes = Scaler::observe_together(&scalers).await;
-        let after: Vec<_> = applications.iter().map(bounds).collect();
-        let compared = outcomes.into_iter().zip(before.into_iter().zip(after)).map(|(outcome, (before, after))| {
+        let compared = applications.iter().zip(before).zip(outcomes).map(|((application, before), outcome)| {
             let ours = age_of(&outcome.unwrap_or_else(|error| panic!("{}", error.chain())));
-            Compared { ours, least: before.0.min(after.0), most: before.1.max(after.1) }
+            let (after, most) = (bounds(application, Instant::now()).0, bounds(application, begun - written).1);
+            Compared { ours, least: before.min(after), most }
         });
         compared.collect()
     }
@@ -181,9 +179,9 @@ impl Truth {
 
     /// What the scaler says now, and what is true.
     pub async fn compare(&self, scaler: &Scaler, consumers: &[&Consumer]) -> Compared {
-        let before = self.unread(consumers, 0);
+        let before = self.unread(consumers, 0, Instant::now());
         let ours = scaler.age().await;
-        let after = self.unread(consumers, 0);
+        let after = self.unread(consumers, 0, Instant::now());
         Compared { ours, least: before.0.min(after.0), most: before.1.max(after.1) }
     }
 
@@ -194,7 +192,7 @@ impl Truth {
 
     /// How long ago, at most, the oldest record arrived that no consumer has done.
     pub fn oldest_undone(&self, consumers: &[&Consumer]) -> Duration {
-        self.unread(consumers, 0).1
+        self.unread(consumers, 0, Instant::now()).1
     }
 }
 
@@ -210,16 +208,16 @@ impl Records for Truth {
     }
 
     /// A record arrives after it was sent and before that is answered.
-    fn unread(&self, consumers: &[&Consumer], skipped: usize) -> (Duration, Duration) {
-        let done = processed(consumers);
+    fn unread(&self, consumers: &[&Consumer], skipped: usize, then: Instant) -> (Duration, Duration) {
+        let done = processed(consumers, then);
         let mut undone = self.put.iter().skip(skipped).filter(|(number, ..)| !done.contains(number));
         let Some((_, sent, answered)) = undone.next() else { return (Duration::ZERO, Duration::ZERO) };
         (answered.elapsed(), sent.elapsed())
     }
 }
 
-/// The sequence numbers of the records that were processed.
-pub fn processed(consumers: &[&Consumer]) -> HashSet<String> {
-    let done = consumers.iter().flat_map(|consumer| consumer.events("done"));
+/// The sequence numbers of the records that were processed by `then`.
+pub fn processed(consumers: &[&Consumer], then: Instant) -> HashSet<String> {
+    let done = consumers.iter().flat_map(|consumer| consumer.events_by("done", then));
     done.filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect()
 }
