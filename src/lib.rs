@@ -12,6 +12,7 @@ pub mod network;
 pub mod page;
 pub mod probe;
 pub mod recording;
+pub mod resize;
 pub mod sampler;
 pub mod scaling;
 pub mod source;

@@ -9,6 +9,7 @@ mod manifest;
 mod migrate;
 pub mod output;
 mod replay;
+mod resize;
 mod schema;
 mod serve;
 mod validate;
@@ -56,6 +57,9 @@ enum Command {
     Doctor(Box<doctor::Arguments>),
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
+    /// Resize a Kinesis stream to what is written to it
+    #[command(hide = true)]
+    Resize(resize::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
     /// Print or write the manual
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Resize(arguments) => resize::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };

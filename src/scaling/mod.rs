@@ -15,6 +15,7 @@ mod shard_count_policy;
 #[cfg(test)]
 mod tests;
 mod words;
+pub mod write_utilization;
 
 pub(crate) use self::words::counted;
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};

@@ -118,6 +118,11 @@ fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decimal {
 }
 
 impl Decimal {
+    /// A number in thousandths.
+    pub(super) const fn from_thousandths(thousandths: u64) -> Self {
+        Self(thousandths)
+    }
+
     /// Digits, and up to three of them behind a point.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

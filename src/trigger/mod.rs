@@ -29,6 +29,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod values;
+mod write_utilization;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -58,6 +59,7 @@ pub use self::security::{
 };
 pub use self::syntax::parse_duration;
 pub use self::values::{Absence, Values};
+pub use self::write_utilization::WriteUtilizationPolicy;
 
 /// One parsed trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("limits", &["telemetry"]),
     ("lag", &["trigger"]),
     ("scaling", &["trigger", "lag"]),
+    ("resize", &["trigger", "lag", "scaling"]),
     ("tenancy", &["trigger", "lag"]),
     ("source", &["trigger", "lag", "network", "telemetry", "tenancy"]),
     ("probe", &["trigger", "lag", "network", "telemetry", "tenancy", "source"]),
@@ -35,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "network",
             "probe",
             "recording",
+            "resize",
             "sampler",
             "scaling",
             "source",
@@ -49,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that the pure floors may not use: no clock, no I/O, no wire.
-const PURE: [&str; 4] = ["trigger", "lag", "scaling", "recording"];
+const PURE: [&str; 5] = ["trigger", "lag", "scaling", "recording", "resize"];
 const IMPURE: [&str; 6] = ["tokio", "tonic", "tracing", "aws_config", "reqwest", "std::fs"];
 
 /// A file longer than this, its tests left out, does too much.

@@ -1,0 +1,104 @@
+//! The need and the plan behind JSON lines, so that a simulator of any kind can drive them.
+//!
+//! One object per minute, one answer per line. `accepted` and `throttled` are those of the newest minute that can be read, in shards;
+//! `goal` is the count that was called for last, `calls` are the minutes of the calls of the last day.
+//!
+//! ```text
+//! {"now":3,"accepted":1.5,"throttled":0,"open":2,"goal":2,"active":true,"calls":[]}      {"target":4} or {"target":null}
+//! ```
+
+use std::io::{BufRead, Write};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::lag::streams::Timestamp;
+use crate::resize::{Bounds, Calls, Plan, State, Stream, plan};
+use crate::scaling::write_utilization::{COARSE, Change, Minute, Shards, Writes, shards_needed};
+use crate::trigger::WriteUtilizationPolicy;
+
+/// Records per minute that fill a shard.
+const RECORDS: f64 = 60_000.0;
+/// CloudWatch is this far behind.
+const DELAY: Duration = Duration::from_secs(120);
+/// Minutes that are kept one by one, as they are read from CloudWatch.
+const FINE: usize = 180;
+const DAY: usize = 1440;
+const BOUNDS: Bounds = Bounds { min: 1, max: 10_000, calls_per_day: 10 };
+
+#[derive(Deserialize)]
+struct Request {
+    now: u64,
+    accepted: f64,
+    throttled: f64,
+    goal: u32,
+    active: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    target: Option<u32>,
+}
+
+#[derive(Default)]
+struct Session {
+    minutes: Vec<Minute>,
+    made: Vec<Change>,
+}
+
+/// Answers every line of `input` until it ends.
+pub(super) fn run(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> {
+    let mut session = Session::default();
+    for line in input.lines() {
+        let request = serde_json::from_str(&line.context("reading a request")?).context("not a request")?;
+        serde_json::to_writer(&mut output, &Answer { target: session.answer(&request)? })?;
+        writeln!(output)?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+impl Session {
+    fn answer(&mut self, request: &Request) -> anyhow::Result<Option<u32>> {
+        let records = |shards: f64| shards * RECORDS;
+        let (records, throttled) = (records(request.accepted), records(request.throttled));
+        self.minutes.push(Minute { bytes: 0.0, records, throttled });
+        let policy = WriteUtilizationPolicy::default();
+        let now = Timestamp::from_unix_ms(request.now * 60_000);
+        let writes = self.writes(now.minus(DELAY));
+        if !request.active
+            && let Some(last) = self.made.last_mut()
+        {
+            last.done = now;
+        }
+        let shards = Shards { open: request.goal, widest: 1.0 / f64::from(request.goal), changes: self.made.clone() };
+        let need = shards_needed(&policy, &writes, &shards)?;
+        let state = if request.active { State::Ready } else { State::Updating };
+        let calls = Calls::new(now, &self.made, &[]);
+        let stream = Stream { state, shards, free: None };
+        let Plan::Call { target, .. } = plan(need.wanted, &stream, &BOUNDS, &calls, &writes, &policy) else {
+            return Ok(None);
+        };
+        self.made.push(Change { at: now, done: now, from: request.goal, to: target });
+        self.made.retain(|change| now.since(change.at) < Duration::from_secs(86_400));
+        Ok(Some(target))
+    }
+
+    fn writes(&self, until: Timestamp) -> Writes {
+        let fine = self.minutes.len().saturating_sub(FINE);
+        let (before, minutes) = self.minutes.split_at(fine);
+        let oldest = before.len().saturating_sub(2 * DAY);
+        let coarse = before.get(oldest..).unwrap_or_default().rchunks_exact(COARSE as usize).map(|five| {
+            let mean = |of: fn(&Minute) -> f64| five.iter().map(of).sum::<f64>() / f64::from(COARSE);
+            Some(Minute {
+                bytes: mean(|minute| minute.bytes),
+                records: mean(|minute| minute.records),
+                throttled: mean(|minute| minute.throttled),
+            })
+        });
+        let mut before: Vec<_> = coarse.collect();
+        before.reverse();
+        Writes { until, minutes: minutes.iter().map(|minute| Some(*minute)).collect(), before }
+    }
+}

@@ -1,0 +1,172 @@
+//! Each reason in a table, and what no state of the world may lead to.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::scaling::write_utilization::{Change, Minute};
+
+const BOUNDS: Bounds = Bounds { min: 2, max: 64, calls_per_day: 10 };
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_ms(1_800_000_000_000)
+}
+
+fn minutes_ago(minutes: u64) -> Timestamp {
+    now().minus(Duration::from_secs(60 * minutes))
+}
+
+/// Three hours in which so many shards were filled, after a day in which `peak` were.
+fn writes(shards: f64, peak: f64) -> Writes {
+    let minute = |shards: f64| Some(Minute { bytes: 0.0, records: 60_000.0 * shards, throttled: 0.0 });
+    Writes { until: now(), minutes: vec![minute(shards); 180], before: vec![minute(peak); 540] }
+}
+
+fn stream(open: u32) -> Stream {
+    let shards = Shards { open, widest: 1.0 / f64::from(open), changes: Vec::new() };
+    Stream { state: State::Ready, shards, free: None }
+}
+
+fn change(minutes: u64, from: u32, to: u32) -> Change {
+    Change { at: minutes_ago(minutes), done: minutes_ago(minutes), from, to }
+}
+
+fn calls(changes: &[Change]) -> Calls {
+    Calls::new(now(), changes, &[])
+}
+
+fn planned(wanted: u32, stream: &Stream, changes: &[Change], writes: &Writes) -> Plan {
+    plan(wanted, stream, &BOUNDS, &calls(changes), writes, &WriteUtilizationPolicy::default())
+}
+
+fn call(target: u32, limited_by: Option<Reason>) -> Plan {
+    Plan::Call { target, limited_by }
+}
+
+#[test]
+fn each_reason_is_given_where_the_table_says() {
+    let in_hours = |hours: u64, from: u64| minutes_ago(from).plus(Duration::from_secs(3600 * hours));
+    let ten: Vec<_> = (0..10).map(|number| change(1400 - number, 8, 16)).collect();
+    let spent = |count: usize| &ten[..count];
+    let state = |state| Stream { state, ..stream(8) };
+    let with_free = |free| Stream { free: Some(free), ..stream(8) };
+    let idle = writes(0.5, 1.0);
+    let rows = [
+        ("as wanted", planned(8, &stream(8), &[], &idle), Plan::Nothing),
+        ("on demand", planned(16, &state(State::OnDemand), &[], &idle), Plan::Wait(Reason::NotApplicable)),
+        ("updating", planned(16, &state(State::Updating), &[], &idle), Plan::Wait(Reason::Updating)),
+        ("at the maximum", planned(70, &stream(64), &[], &idle), Plan::Wait(Reason::AboveMax { wanted: 70, max: 64 })),
+        (
+            "to the maximum",
+            planned(70, &stream(40), &[], &idle),
+            call(64, Some(Reason::AboveMax { wanted: 70, max: 64 })),
+        ),
+        ("at the minimum", planned(1, &stream(2), &[], &idle), Plan::Wait(Reason::BelowMin { wanted: 1, min: 2 })),
+        ("up at once", planned(12, &stream(8), &[], &idle), call(12, None)),
+        ("up to a cheap quarter", planned(11, &stream(8), &[], &idle), call(12, None)),
+        ("a quarter would cost too much", planned(17, &stream(16), &[], &idle), call(17, None)),
+        ("far up", planned(40, &stream(8), &[], &idle), call(16, Some(Reason::Step))),
+        ("up with few calls", planned(9, &stream(8), spent(8), &idle), call(16, None)),
+        (
+            "up without a call",
+            planned(9, &stream(8), &ten, &idle),
+            Plan::Wait(Reason::Budget { until: in_hours(24, 1400) }),
+        ),
+        ("up to the account's quota", planned(16, &with_free(3), &[], &idle), call(11, Some(Reason::AccountQuota))),
+        ("over the account's quota", planned(16, &with_free(0), &[], &idle), Plan::Wait(Reason::AccountQuota)),
+        ("down", planned(4, &stream(8), &[], &idle), call(4, None)),
+        ("far down", planned(2, &stream(9), &[], &idle), call(5, Some(Reason::Step))),
+        (
+            "below what is written",
+            planned(2, &stream(8), &[], &writes(5.0, 5.0)),
+            Plan::Wait(Reason::BelowUse { least: 7 }),
+        ),
+        (
+            "all of it is written",
+            planned(2, &stream(8), &[], &writes(7.0, 7.0)),
+            Plan::Wait(Reason::BelowUse { least: 10 }),
+        ),
+        (
+            "an hour after a change",
+            planned(4, &stream(8), &[change(59, 16, 8)], &idle),
+            Plan::Wait(Reason::Resting { until: in_hours(1, 59) }),
+        ),
+        ("after an hour", planned(4, &stream(8), &[change(60, 16, 8)], &idle), call(4, None)),
+        (
+            "two hours after a raise",
+            planned(4, &stream(8), &[change(119, 4, 8)], &idle),
+            Plan::Wait(Reason::Resting { until: in_hours(2, 119) }),
+        ),
+        (
+            "longer after a lower count that was undone",
+            planned(4, &stream(8), &[change(400, 8, 4), change(239, 4, 8)], &idle),
+            Plan::Wait(Reason::Resting { until: in_hours(4, 239) }),
+        ),
+        (
+            "the way back must be payable",
+            planned(2, &stream(16), spent(7), &writes(0.5, 39.0)),
+            Plan::Wait(Reason::Budget { until: minutes_ago(1400).plus(DAY) }),
+        ),
+        (
+            "two calls stay",
+            planned(4, &stream(8), spent(8), &idle),
+            Plan::Wait(Reason::Budget { until: minutes_ago(1400).plus(DAY) }),
+        ),
+    ];
+    for (name, planned, expected) in rows {
+        assert_eq!(planned, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_change_that_both_the_calls_and_the_stream_show_counts_once() {
+    let made = [change(100, 4, 8)];
+    let shown = [change(98, 4, 8), change(500, 2, 4), change(1500, 1, 2)];
+    let calls = Calls::new(now(), &made, &shown);
+    assert_eq!(calls.left(10), 8, "one is ours, one is of another hand, one is older than a day");
+}
+
+fn worlds() -> impl Strategy<Value = (u32, Stream, Bounds, Vec<Change>, Writes)> {
+    let changes = prop::collection::vec((0_u64..1500, 1_u32..100, 1_u32..100), 0..14);
+    let changes = changes.prop_map(|all| all.into_iter().map(|(at, from, to)| change(at, from, to)).collect());
+    let state = prop_oneof![8 => Just(State::Ready), 1 => Just(State::Updating), 1 => Just(State::OnDemand)];
+    let stream = (state, 1_u32..100, prop::option::of(0_u32..50)).prop_map(|(state, open, free)| Stream {
+        state,
+        free,
+        ..stream(open)
+    });
+    let bounds = (1_u32..20, 0_u32..100, 3_u32..20).prop_map(|(min, more, calls_per_day)| Bounds {
+        min,
+        max: min + more,
+        calls_per_day,
+    });
+    let writes = (0.0..80.0_f64, 0.0..80.0_f64).prop_map(|(shards, peak)| writes(shards, peak));
+    (1_u32..200, stream, bounds, changes, writes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_call_leaves_the_bounds_the_service_or_the_budget((wanted, stream, bounds, changes, writes) in worlds()) {
+        let calls = calls(&changes);
+        let policy = WriteUtilizationPolicy::default();
+        let open = stream.shards.open;
+        if let Plan::Call { target, .. } = plan(wanted, &stream, &bounds, &calls, &writes, &policy) {
+            prop_assert_eq!(stream.state, State::Ready);
+            prop_assert!(target <= 2 * open && target >= open.div_ceil(2) && target != open);
+            prop_assert!(calls.left(bounds.calls_per_day) >= 1);
+            if target > open {
+                prop_assert!(target <= bounds.max && wanted.max(bounds.min) > open);
+                prop_assert!(stream.free.is_none_or(|free| target <= open + free));
+            } else {
+                prop_assert!(target >= bounds.min && target >= wanted.min(bounds.max));
+                prop_assert!(calls.left(bounds.calls_per_day) > RESERVE);
+                prop_assert!(f64::from(target) * 0.75 + 1e-6 >= writes.peak(Duration::from_secs(180), Duration::ZERO).unwrap());
+                let top = ceil(writes.peak(DAY, Duration::ZERO).unwrap() / 0.6).min(bounds.max);
+                prop_assert!(calls.left(bounds.calls_per_day) > doublings(target, top));
+            }
+        }
+    }
+}

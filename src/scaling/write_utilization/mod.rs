@@ -1,0 +1,240 @@
+//! `scaleOn: writeUtilization`: the shards that the writes to a Kinesis stream need.
+//!
+//! The value is that number, with target 1. The rules, in order; the first that raises the count decides, and only then may it fall:
+//!
+//! 1. **Load**: the highest mean of three of the last five minutes.
+//! 2. **Trend**: what rose three times in twenty minutes rises on for the time that measuring and resharding take.
+//! 3. **Habit**: what was written at this time, `lookAhead` long, on both of the last two days is due again.
+//! 4. **Up**: above `scaleUpUtilization` of the capacity, the need at `targetUtilization`.
+//! 5. **Full**: with rejected records and little room the need is unknown, since only accepted records are counted: twice the shards.
+//! 6. **Bursts**: with rejected records and room on the mean, a quarter more, once per day. If that does not halve the rejected share, one
+//!    key is hot, and shards do not help it.
+//! 7. **Down**: the peak of `scaleDownAfter`, or the need, at `targetUtilization`, where that saves a third.
+//!
+//! Nothing is remembered: CloudWatch keeps the writes, and the stream its own resharding, so that a restart changes no answer.
+
+mod step;
+#[cfg(test)]
+mod tests;
+mod writes;
+
+use std::time::Duration;
+
+pub use self::step::{ShardRule, WriteStep};
+pub use self::writes::{COARSE, Minute, Writes};
+use crate::lag::streams::Timestamp;
+use crate::trigger::WriteUtilizationPolicy;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// The load is the highest mean that ends within this time.
+const LOAD: Duration = Duration::from_secs(3 * 60);
+/// A raise for a habit looks this much further ahead.
+const BEYOND: Duration = Duration::from_secs(15 * 60);
+/// Rejected records of this time count.
+const REJECTED: Duration = Duration::from_secs(5 * 60);
+/// A trend rises from each of these parts of the last twenty minutes to the next.
+const TREND_PART: Duration = Duration::from_secs(5 * 60);
+/// Measuring and resharding take this many of them.
+const LEAD: f64 = 3.0;
+/// Rejected records up to this share are those of a single second.
+const THROTTLED: f64 = 0.001;
+/// While the count is too high, fewer than this share of the records may be rejected.
+const CALM: f64 = 0.0005;
+/// Used more than this, a stream that rejects records is full.
+const FULL: f64 = 0.7;
+/// How much more capacity bursts are given.
+const BURSTS: f64 = 1.25;
+/// A raise must have reduced the rejected share to less than this part of it,
+const HELPED: f64 = 0.5;
+/// within this time.
+const HELPS_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// A lower count saves at least a third.
+const SAVES: f64 = 0.67;
+/// A missing minute beside one that was used more than this is unknown.
+const BUSY: f64 = 0.1;
+/// Sums of floating-point numbers are not exact.
+const ROUNDING: f64 = 1e-9;
+
+/// The shards of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shards {
+    /// The shards that accept records.
+    pub open: u32,
+    /// The share of all hash keys that the widest of them has, between 0 and 1.
+    pub widest: f64,
+    /// How their number changed within the last day, the newest last.
+    pub changes: Vec<Change>,
+}
+
+/// A change of the number of open shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When it began, by the service's clock.
+    pub at: Timestamp,
+    /// When the last of the new shards opened.
+    pub done: Timestamp,
+    /// The number before.
+    pub from: u32,
+    /// The number after.
+    pub to: u32,
+}
+
+/// The shards that are needed, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShardNeed {
+    /// Their number, at least 1.
+    pub wanted: u32,
+    /// What is written now, in shards.
+    pub load: f64,
+    /// What must be coped with, in shards: the load, its trend and what is due.
+    pub need: f64,
+    /// The rule that decided.
+    pub rule: ShardRule,
+    /// How the number was calculated, in order.
+    pub steps: Vec<WriteStep>,
+}
+
+/// Why the shards that are needed are unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownWrites {
+    /// There are no shards.
+    #[error("the stream has no open shard")]
+    NoShards,
+    /// CloudWatch has no point for a minute beside busy ones.
+    #[error("CloudWatch has no data for the minute before {0}, and the stream was in use")]
+    Hole(Timestamp),
+}
+
+impl Shards {
+    /// What the stream accepts, in shards: the widest range of hash keys is full first.
+    #[must_use]
+    pub fn capacity(&self) -> f64 {
+        1.0 / self.widest.clamp(1.0 / f64::from(self.open.max(1)), 1.0)
+    }
+}
+
+/// The shards that `writes` need.
+///
+/// # Errors
+/// When the writes are not known: that is never taken for few writes.
+pub fn shards_needed(
+    policy: &WriteUtilizationPolicy,
+    writes: &Writes,
+    shards: &Shards,
+) -> Result<ShardNeed, UnknownWrites> {
+    if shards.open == 0 {
+        return Err(UnknownWrites::NoShards);
+    }
+    let capacity = shards.capacity();
+    if let Some(at) = writes.hole(BUSY * capacity, policy.scale_down_after) {
+        return Err(UnknownWrites::Hole(at));
+    }
+    let load = writes.peak(LOAD, Duration::ZERO).unwrap_or_default();
+    let (trend, habit) = (trend(writes), habit(policy.look_ahead, writes));
+    let need = (load + trend).max(habit);
+    // what was rejected before the last change is complete says nothing of the present shards
+    let since = shards.changes.last().map_or(REJECTED, |change| writes.until.since(change.done).min(REJECTED));
+    let rejected = writes.throttled(since, Duration::ZERO);
+    let steps = vec![
+        WriteStep::Load { shards: load, open: shards.open, capacity },
+        WriteStep::Due { trend, habit, need },
+        WriteStep::Throttled { share: rejected },
+    ];
+    let mut law = Law { policy, writes, shards, capacity, load_and_trend: load + trend, need, rejected, steps };
+    let (wanted, rule) = law.judge();
+    law.steps.push(WriteStep::Wanted { shards: wanted, rule });
+    Ok(ShardNeed { wanted, load, need, rule, steps: law.steps })
+}
+
+/// What rises from part to part of the last twenty minutes, for the time that a change takes.
+fn trend(writes: &Writes) -> f64 {
+    let part = |number: u32| writes.mean(TREND_PART * (number + 1), TREND_PART * number);
+    let (Some(now), Some(one), Some(two), Some(three)) = (part(0), part(1), part(2), part(3)) else { return 0.0 };
+    LEAD * (now - one).min(one - two).min(two - three).max(0.0)
+}
+
+/// What came at this time on both of the last two days; once is an accident.
+fn habit(ahead: Duration, writes: &Writes) -> f64 {
+    if ahead.is_zero() {
+        return 0.0;
+    }
+    let on = |days: u32| writes.peak(DAY * days, (DAY * days).saturating_sub(ahead));
+    on(1).zip(on(2)).map_or(0.0, |(one, two)| one.min(two))
+}
+
+struct Law<'a> {
+    policy: &'a WriteUtilizationPolicy,
+    writes: &'a Writes,
+    shards: &'a Shards,
+    capacity: f64,
+    load_and_trend: f64,
+    need: f64,
+    /// The share of the records that were rejected within the last five minutes.
+    rejected: f64,
+    steps: Vec<WriteStep>,
+}
+
+impl Law<'_> {
+    fn judge(&mut self) -> (u32, ShardRule) {
+        let open = self.shards.open;
+        let throttled = self.rejected > THROTTLED;
+        let hot = self.hot_key();
+        if hot && throttled {
+            self.steps.push(WriteStep::HotKey);
+        }
+        let newest = self.writes.highest(LOAD).unwrap_or_default();
+        if throttled && !hot && newest > FULL * self.capacity {
+            return (self.at_target(self.need).max(2 * open), ShardRule::Full);
+        }
+        if self.need > self.policy.scale_up_utilization.get() * self.capacity {
+            return (self.at_target(self.need.max(self.due())).max(open), ShardRule::Up);
+        }
+        if throttled && !hot && self.raises_for_bursts().next().is_none() {
+            return (ceil(BURSTS * f64::from(open)), ShardRule::Bursts);
+        }
+        let down_after = self.policy.scale_down_after;
+        let peak = self.writes.peak(down_after, Duration::ZERO).unwrap_or_default();
+        let lower = self.at_target(self.need.max(peak));
+        if hot || self.writes.throttled(down_after, Duration::ZERO) < CALM {
+            self.steps.push(WriteStep::Peak { shards: peak, minutes: down_after.as_secs() / 60, enough: lower });
+            if f64::from(lower) <= SAVES * f64::from(open) {
+                return (lower, ShardRule::Down);
+            }
+        }
+        (open, ShardRule::NoChange)
+    }
+
+    /// Where a habit is the need: as much of it as comes soon after, since what comes into sight is only its beginning.
+    fn due(&self) -> f64 {
+        let ahead = self.policy.look_ahead;
+        if self.need > self.load_and_trend { habit(ahead + BEYOND, self.writes) } else { 0.0 }
+    }
+
+    /// The shards for a need; ranges of hash keys that differ in width are taken to go on differing.
+    fn at_target(&self, need: f64) -> u32 {
+        let uneven = f64::from(self.shards.open) / self.capacity;
+        ceil(uneven * need / self.policy.target_utilization.get()).max(1)
+    }
+
+    /// The raises of the last day that were made because records were rejected while there was room on the mean; and the rejected share
+    /// before each.
+    fn raises_for_bursts(&self) -> impl Iterator<Item = (Duration, f64)> + '_ {
+        self.shards.changes.iter().filter(|change| change.to > change.from).filter_map(|change| {
+            let ago = self.writes.until.since(change.at);
+            let (from, to) = (ago + 2 * TREND_PART, ago);
+            let share = self.writes.throttled(from, to);
+            let room = self.writes.peak(from, to)? <= FULL * f64::from(change.from);
+            (ago < DAY && share > THROTTLED && room).then_some((ago, share))
+        })
+    }
+
+    /// A raise did not help: one key gets more than a shard accepts.
+    fn hot_key(&self) -> bool {
+        self.raises_for_bursts().any(|(ago, share)| ago >= HELPS_WITHIN && self.rejected > HELPED * share)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates when it is cast")]
+fn ceil(number: f64) -> u32 {
+    (number - ROUNDING).ceil() as u32
+}

@@ -1,0 +1,139 @@
+//! Each rule on a stream of ten shards, unless a row says otherwise.
+
+use std::time::Duration;
+
+use super::*;
+
+const FINE: u32 = 180;
+const TWO_DAYS: u32 = 2880;
+
+/// Writes that fill `shards(ago)` shards in the minute that ended `ago` minutes before now, of which the share `rejected(ago)` was added
+/// in rejected records.
+fn writes(shards: impl Fn(u32) -> f64, rejected: impl Fn(u32) -> f64) -> Writes {
+    let minute = |ago: u32| {
+        let records = 60_000.0 * shards(ago);
+        Minute { bytes: 0.0, records, throttled: records * rejected(ago) / (1.0 - rejected(ago)) }
+    };
+    let mean = |first: u32| {
+        let minutes = (first..first + COARSE).map(minute);
+        let sum = minutes
+            .fold((0.0, 0.0), |(records, throttled), minute| (records + minute.records, throttled + minute.throttled));
+        Minute { bytes: 0.0, records: sum.0 / f64::from(COARSE), throttled: sum.1 / f64::from(COARSE) }
+    };
+    Writes {
+        until: Timestamp::from_unix_ms(1_800_000_000_000),
+        minutes: (0..FINE).rev().map(|ago| Some(minute(ago))).collect(),
+        before: (0..(TWO_DAYS - FINE) / COARSE).rev().map(|index| Some(mean(FINE + index * COARSE))).collect(),
+    }
+}
+
+fn even(open: u32) -> Shards {
+    Shards { open, widest: 1.0 / f64::from(open), changes: Vec::new() }
+}
+
+/// A raise that began this many minutes ago and took three.
+fn raised(minutes_ago: u64, from: u32, to: u32) -> Shards {
+    let at = |minutes| Timestamp::from_unix_ms(1_800_000_000_000).minus(Duration::from_secs(60 * minutes));
+    let change = Change { at: at(minutes_ago), done: at(minutes_ago.saturating_sub(3)), from, to };
+    Shards { changes: vec![change], ..even(to) }
+}
+
+fn judge(writes: &Writes, shards: &Shards) -> (u32, ShardRule) {
+    let need = shards_needed(&WriteUtilizationPolicy::default(), writes, shards).expect("known writes");
+    (need.wanted, need.rule)
+}
+
+#[test]
+fn each_rule_counts_as_the_table_says() {
+    let none = |_: u32| 0.0;
+    let before = |minutes: u32, one: f64, other: f64| move |ago: u32| if ago < minutes { one } else { other };
+    // a day ago, from now's time on for an hour
+    let habit = |days: &'static [u32]| {
+        move |ago: u32| {
+            if days.iter().any(|day| (day * 1440 - 60..day * 1440).contains(&ago)) { 9.0 } else { 5.0 }
+        }
+    };
+    let rising = |ago: u32| 7.0 - f64::from((ago / 5).min(3));
+    let rows: Vec<(&str, Writes, Shards, (u32, ShardRule))> = vec![
+        ("half full", writes(|_| 5.0, none), even(10), (10, ShardRule::NoChange)),
+        ("above scaleUpUtilization", writes(before(5, 8.0, 5.0), none), even(10), (14, ShardRule::Up)),
+        (
+            "one full minute is no load",
+            writes(|ago| if ago == 1 { 11.0 } else { 5.0 }, none),
+            even(10),
+            (10, ShardRule::NoChange),
+        ),
+        ("risen three times", writes(rising, none), even(10), (17, ShardRule::Up)),
+        ("risen once", writes(before(5, 7.0, 4.5), none), even(10), (10, ShardRule::NoChange)),
+        ("due on both days", writes(habit(&[1, 2]), none), even(10), (15, ShardRule::Up)),
+        ("due on one day", writes(habit(&[1]), none), even(10), (10, ShardRule::NoChange)),
+        ("full", writes(before(5, 8.0, 5.0), before(5, 0.3, 0.0)), even(10), (20, ShardRule::Full)),
+        ("bursts", writes(|_| 5.0, before(5, 0.01, 0.0)), even(10), (13, ShardRule::Bursts)),
+        ("a rejected record or two", writes(|_| 5.0, before(5, 0.0005, 0.0)), even(10), (10, ShardRule::NoChange)),
+        (
+            "bursts, a quarter more did help",
+            writes(|_| 5.0, before(125, 0.01, 0.05)),
+            raised(120, 8, 10),
+            (10, ShardRule::NoChange),
+        ),
+        ("a hot key may fall", writes(|_| 2.0, |_| 0.05), raised(120, 8, 10), (4, ShardRule::Down)),
+        (
+            "rejected before the raise was complete",
+            writes(|_| 5.0, |ago| if ago >= 2 { 0.3 } else { 0.0 }),
+            raised(5, 5, 10),
+            (10, ShardRule::NoChange),
+        ),
+        ("too many for two hours", writes(|_| 2.0, none), even(10), (4, ShardRule::Down)),
+        ("too many, but not for two hours", writes(before(115, 2.0, 6.0), none), even(10), (10, ShardRule::NoChange)),
+        ("too many, and it saves little", writes(|_| 4.2, none), even(10), (10, ShardRule::NoChange)),
+        (
+            "too many, but some were rejected",
+            writes(|_| 2.0, |ago| if ago == 60 { 0.2 } else { 0.0 }),
+            even(10),
+            (10, ShardRule::NoChange),
+        ),
+        (
+            "uneven ranges fill up early",
+            writes(|_| 2.5, none),
+            Shards { widest: 1.0 / 3.0, ..even(6) },
+            (9, ShardRule::Up),
+        ),
+    ];
+    for (name, writes, shards, expected) in rows {
+        assert_eq!(judge(&writes, &shards), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_stream_without_writes_has_no_points_and_needs_one_shard() {
+    let nothing = Writes { minutes: vec![None; 180], before: vec![None; 540], ..writes(|_| 0.0, |_| 0.0) };
+    assert_eq!(judge(&nothing, &even(10)), (1, ShardRule::Down));
+    let new = Writes { minutes: Vec::new(), before: Vec::new(), ..nothing };
+    assert_eq!(judge(&new, &even(1)), (1, ShardRule::NoChange));
+}
+
+#[test]
+fn a_hole_beside_a_busy_minute_is_unknown_until_it_is_old() {
+    let policy = WriteUtilizationPolicy::default();
+    let with_hole = |ago: usize, shards: f64| {
+        let mut writes = writes(|_| shards, |_| 0.0);
+        let index = writes.minutes.len() - 1 - ago;
+        writes.minutes[index] = None;
+        shards_needed(&policy, &writes, &even(10))
+    };
+    let at = |ago: u64| Timestamp::from_unix_ms(1_800_000_000_000).minus(Duration::from_secs(60 * ago));
+    assert_eq!(with_hole(30, 5.0), Err(UnknownWrites::Hole(at(30))));
+    assert_eq!(with_hole(0, 5.0), Err(UnknownWrites::Hole(at(0))));
+    assert!(with_hole(30, 0.5).is_ok(), "little was written: that is an idle minute");
+    assert!(with_hole(125, 5.0).is_ok(), "it is older than scaleDownAfter");
+    let none = Shards { open: 0, widest: 0.0, changes: Vec::new() };
+    assert_eq!(shards_needed(&policy, &writes(|_| 5.0, |_| 0.0), &none), Err(UnknownWrites::NoShards));
+}
+
+#[test]
+fn the_steps_say_what_decided() {
+    let need = shards_needed(&WriteUtilizationPolicy::default(), &writes(|_| 8.0, |_| 0.0), &even(10));
+    let steps: Vec<_> = need.expect("known writes").steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps[0], "writes fill 8.00 shards, 80 % of the capacity; 10 are open");
+    assert_eq!(steps.last().map(String::as_str), Some("14 shards: the need is above scaleUpUtilization"));
+}
