@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
 
 fn write_all(command: &Command, directory: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
-    for command in [command].into_iter().chain(command.get_subcommands()) {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    for command in [command].into_iter().chain(shown) {
         let path = directory.join(Man::new(command.clone()).get_filename());
         fs::write(&path, page(command)?).with_context(|| format!("writing {}", path.display()))?;
     }

@@ -1,4 +1,4 @@
-//! The day's budget of calls, from what this scaler has done and from what the stream itself shows.
+//! The day's budget of calls, from what was called here and from what the stream itself shows.
 
 use std::time::Duration;
 
@@ -8,35 +8,52 @@ use crate::scaling::write_utilization::Change;
 
 /// A raise this soon after a lower count has undone it.
 const UNDONE_WITHIN: Duration = Duration::from_secs(6 * 3600);
-/// One call splits and merges over minutes: changes of the stream closer than this are one.
-const ONE_CALL: Duration = Duration::from_secs(300);
+/// A change that the stream shows is of a call made here this long before it began.
+const SHOWN_WITHIN: Duration = Duration::from_secs(300);
+/// After a refusal the budget counts as used for this long.
+const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
-/// The changes of the last 24 hours.
+/// Who changed a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// This scaler.
+    Us,
+    /// Somebody else: nothing was called here.
+    Other,
+}
+
+/// The changes of the last 24 hours, and whether the service has refused one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calls {
     now: Timestamp,
-    changes: Vec<Change>,
+    changes: Vec<(Change, By)>,
+    refused: Option<Timestamp>,
 }
 
 impl Calls {
-    /// The changes that the calls made here and the stream's own shards show; a change that both show counts once.
+    /// The changes that the calls made here and the stream's own shards show; a change that both show counts once. `refused` is when
+    /// the service last answered a call with `LimitExceeded`.
     #[must_use]
-    pub fn new(now: Timestamp, made: &[Change], shown: &[Change]) -> Self {
-        let mut changes = made.to_vec();
+    pub fn new(now: Timestamp, made: &[Change], shown: &[Change], refused: Option<Timestamp>) -> Self {
+        let mut changes: Vec<_> = made.iter().map(|change| (*change, By::Us)).collect();
         for change in shown {
             let apart = |known: &Change| change.at.since(known.at).max(known.at.since(change.at));
-            if changes.iter().all(|known| apart(known) >= ONE_CALL) {
-                changes.push(*change);
+            if made.iter().all(|known| apart(known) >= SHOWN_WITHIN) {
+                changes.push((*change, By::Other));
             }
         }
-        changes.retain(|change| now.since(change.at) < DAY);
-        changes.sort_by_key(|change| change.at);
-        Self { now, changes }
+        changes.retain(|(change, _)| now.since(change.at) < DAY);
+        changes.sort_by_key(|(change, _)| change.at);
+        let refused = refused.filter(|at| now.since(*at) < REFUSED_FOR);
+        Self { now, changes, refused }
     }
 
-    /// Calls that are left of `per_day`.
+    /// Calls that are left of `per_day`. A refusal means none, whatever was counted.
     #[must_use]
     pub fn left(&self, per_day: u32) -> u32 {
+        if self.refused.is_some() {
+            return 0;
+        }
         per_day.saturating_sub(u32::try_from(self.changes.len()).unwrap_or(u32::MAX))
     }
 
@@ -45,28 +62,29 @@ impl Calls {
         self.now
     }
 
-    /// When a call is free again of `per_day`.
+    /// When one call more is free of `per_day`.
     pub(super) fn next_free(&self, per_day: u32) -> Timestamp {
-        let used = self.changes.len();
-        let oldest = used.saturating_sub(usize::try_from(per_day).unwrap_or(usize::MAX));
-        self.changes.get(oldest).map_or(self.now, |change| change.at.plus(DAY))
+        let oldest = self.changes.len().saturating_sub(usize::try_from(per_day).unwrap_or(usize::MAX));
+        let free = self.changes.get(oldest).map_or(self.now, |(change, _)| change.at.plus(DAY));
+        self.refused.map_or(free, |at| at.plus(REFUSED_FOR))
     }
 
-    /// The last change.
-    pub(super) fn last(&self) -> Option<Timestamp> {
-        self.changes.last().map(|change| change.at)
+    /// The last change, and who made it.
+    pub(super) fn last(&self) -> Option<(Timestamp, By)> {
+        self.changes.last().map(|(change, by)| (change.at, *by))
     }
 
     /// The last raise.
     pub(super) fn last_raise(&self) -> Option<Timestamp> {
-        self.changes.iter().rev().find(|change| change.to > change.from).map(|change| change.at)
+        self.changes.iter().rev().find(|(change, _)| change.to > change.from).map(|(change, _)| change.at)
     }
 
     /// How often a lower count was undone soon.
     pub(super) fn undone(&self) -> u32 {
         let pairs = self.changes.iter().zip(self.changes.iter().skip(1));
-        let undone =
-            pairs.filter(|(one, two)| one.to < one.from && two.to > two.from && two.at.since(one.at) < UNDONE_WITHIN);
+        let undone = pairs.filter(|((one, _), (two, _))| {
+            one.to < one.from && two.to > two.from && two.at.since(one.at) < UNDONE_WITHIN
+        });
         u32::try_from(undone.count()).unwrap_or(u32::MAX)
     }
 }

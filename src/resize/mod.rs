@@ -5,29 +5,36 @@
 //! budget.
 
 mod calls;
+mod consumers;
+pub mod lineage;
 mod reason;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
-pub use self::calls::Calls;
+pub use self::calls::{By, Calls};
+pub use self::consumers::{Consumer, Consumers, Progress, Unready};
 pub use self::reason::Reason;
-use crate::lag::streams::Timestamp;
-use crate::scaling::write_utilization::{Shards, Writes};
+use crate::scaling::write_utilization::{LOAD, Shards, Writes};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// A lower count waits this long after any change.
 const REST: Duration = Duration::from_secs(3600);
+/// Doublings of the rest after lower counts that were undone; a day is the longest rest.
+const DOUBLINGS: u32 = 4;
 /// A lower count leaves this many calls.
 const RESERVE: u32 = 2;
 /// A multiple of a quarter is resharded faster, and may cost this much more.
 const QUARTER_MAY_COST: f64 = 1.15;
 /// With no more calls left than this, each raise is as far as it can be.
 const FEW_CALLS: u32 = 2;
-/// A lower count saves at least a third.
+/// Part of the way down is worth a call where it saves a third.
 const SAVES: f64 = 0.67;
+/// Sums of floating-point numbers are not exact.
+const ROUNDING: f64 = 1e-9;
 
 /// Between which counts a stream may be resized, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,143 +85,166 @@ pub enum Plan {
     Nothing,
 }
 
-/// The next call towards `wanted` shards.
-#[must_use]
-pub fn plan(
-    wanted: u32,
-    stream: &Stream,
-    bounds: &Bounds,
-    calls: &Calls,
-    writes: &Writes,
-    policy: &WriteUtilizationPolicy,
-) -> Plan {
-    match stream.state {
-        State::OnDemand => return Plan::Wait(Reason::NotApplicable),
-        State::Updating => return Plan::Wait(Reason::Updating),
-        State::Ready => {}
-    }
-    let open = stream.shards.open;
-    let (bounded, mut limited_by) = if wanted > bounds.max {
-        (bounds.max, Some(Reason::AboveMax { wanted, max: bounds.max }))
-    } else if wanted < bounds.min {
-        (bounds.min, Some(Reason::BelowMin { wanted, min: bounds.min }))
-    } else {
-        (wanted, None)
-    };
-    let planner = Planner { open, stream, bounds, calls, writes, policy };
-    let planned = match bounded.cmp(&open) {
-        std::cmp::Ordering::Equal => return limited_by.map_or(Plan::Nothing, Plan::Wait),
-        std::cmp::Ordering::Greater => planner.raise(bounded),
-        std::cmp::Ordering::Less => planner.lower(bounded),
-    };
-    match planned {
-        Ok((target, reason)) => {
-            limited_by = reason.or(limited_by);
-            Plan::Call { target, limited_by }
+/// All that a plan depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The stream.
+    pub stream: &'a Stream,
+    /// What is allowed.
+    pub bounds: &'a Bounds,
+    /// What was called within a day.
+    pub calls: &'a Calls,
+    /// Who reads.
+    pub consumers: &'a Consumers,
+    /// What is written.
+    pub writes: &'a Writes,
+    /// By what policy the need is judged.
+    pub policy: &'a WriteUtilizationPolicy,
+}
+
+/// A target, and what keeps it from the count that is wanted; or why there is none.
+type Target = Result<(u32, Option<Reason>), Reason>;
+
+impl Situation<'_> {
+    /// The next call towards `wanted` shards.
+    #[must_use]
+    pub fn plan(&self, wanted: u32) -> Plan {
+        match self.stream.state {
+            State::OnDemand => return Plan::Wait(Reason::NotApplicable),
+            State::Updating => return Plan::Wait(Reason::Updating),
+            State::Ready => {}
         }
-        Err(reason) => Plan::Wait(reason),
+        let Bounds { min, max, .. } = *self.bounds;
+        let (bounded, bound) = if wanted > max {
+            (max, Some(Reason::AboveMax { wanted, max }))
+        } else if wanted < min {
+            (min, Some(Reason::BelowMin { wanted, min }))
+        } else {
+            (wanted, None)
+        };
+        let target = match bounded.cmp(&self.open()) {
+            Ordering::Equal => return bound.map_or(Plan::Nothing, Plan::Wait),
+            Ordering::Greater => self.raise(bounded),
+            Ordering::Less => self.lower(bounded),
+        };
+        match target {
+            Ok((target, limited_by)) => Plan::Call { target, limited_by: limited_by.or(bound) },
+            Err(reason) => Plan::Wait(reason),
+        }
     }
-}
 
-struct Planner<'a> {
-    open: u32,
-    stream: &'a Stream,
-    bounds: &'a Bounds,
-    calls: &'a Calls,
-    writes: &'a Writes,
-    policy: &'a WriteUtilizationPolicy,
-}
+    const fn open(&self) -> u32 {
+        self.stream.shards.open
+    }
 
-impl Planner<'_> {
+    fn calls_left(&self) -> u32 {
+        self.calls.left(self.bounds.calls_per_day)
+    }
+
+    fn budget(&self) -> Reason {
+        Reason::Budget { until: self.calls.next_free(self.bounds.calls_per_day) }
+    }
+
     /// Up never waits for consumers: producers whose records are rejected lose them, late consumers do not.
-    fn raise(&self, wanted: u32) -> Result<(u32, Option<Reason>), Reason> {
-        let left = self.calls.left(self.bounds.calls_per_day);
+    fn raise(&self, wanted: u32) -> Target {
+        let (open, left) = (self.open(), self.calls_left());
         if left == 0 {
-            return Err(Reason::Budget { until: self.calls.next_free(self.bounds.calls_per_day) });
+            return Err(self.budget());
         }
-        let most = self.open.saturating_mul(2).min(self.bounds.max);
-        let asked = if left <= FEW_CALLS { most } else { wanted.min(most) };
-        let target = quarter(self.open, asked).min(most);
-        let free = self.stream.free.map_or(most, |free| self.open.saturating_add(free));
-        if free <= self.open {
+        let most = open.saturating_mul(2).min(self.bounds.max);
+        let target = quarter(open, if left <= FEW_CALLS { most } else { wanted.min(most) }).min(most);
+        let free = self.stream.free.map_or(most, |free| open.saturating_add(free));
+        if free <= open {
             return Err(Reason::AccountQuota);
         }
         let far = (wanted > target).then_some(Reason::Step);
         if target > free { Ok((free, Some(Reason::AccountQuota))) } else { Ok((target, far)) }
     }
 
-    fn lower(&self, wanted: u32) -> Result<(u32, Option<Reason>), Reason> {
-        if let Some(until) = self.rests_until() {
-            return Err(Reason::Resting { until });
+    fn lower(&self, wanted: u32) -> Target {
+        if let Some(reason) = self.rests().or_else(|| self.awaits()) {
+            return Err(reason);
         }
-        let (half, in_use) = (self.open.div_ceil(2), self.in_use());
-        let safe = wanted.max(half).max(in_use);
+        let (open, half, in_use) = (self.open(), self.open().div_ceil(2), self.in_use());
+        let recent = self.recent_peak();
+        let safe = wanted.max(half).max(in_use).max(recent);
         let payable = self.payable(safe);
         let reason = if payable > safe {
-            Some(Reason::Budget { until: self.calls.next_free(self.bounds.calls_per_day) })
-        } else if in_use > wanted.max(half) {
-            Some(Reason::BelowUse { least: in_use })
+            Some(self.budget())
+        } else if in_use.max(recent) > wanted.max(half) {
+            Some(if in_use >= recent {
+                Reason::BelowUse { least: in_use }
+            } else {
+                Reason::RecentPeak { least: recent }
+            })
         } else {
             (half > wanted).then_some(Reason::Step)
         };
         match reason {
-            // part of the way must be worth a call
-            Some(reason) if payable >= self.open || f64::from(payable) > SAVES * f64::from(self.open) => Err(reason),
+            Some(reason) if payable >= open || f64::from(payable) > SAVES * f64::from(open) => Err(reason),
             reason => Ok((payable, reason)),
         }
     }
 
-    /// What is written now needs this many shards, whoever wants fewer.
-    fn in_use(&self) -> u32 {
-        let load = self.writes.peak(Duration::from_secs(180), Duration::ZERO).unwrap_or_default();
-        ceil(load / self.policy.scale_up_utilization.get())
+    /// A lower count rests after changes: an hour after any, and longer after a raise.
+    fn rests(&self) -> Option<Reason> {
+        let now = self.calls.now();
+        let after_raise = self.rest_after_raise();
+        let (last, by) = self.calls.last()?;
+        let raise = self.calls.last_raise().map(|at| at.plus(after_raise)).filter(|until| *until > now);
+        let any = Some(last.plus(REST)).filter(|until| *until > now);
+        match (raise.max(any)?, by) {
+            (until, By::Other) if Some(until) == any => Some(Reason::ChangedElsewhere { until }),
+            (until, _) => Some(Reason::Resting { until }),
+        }
     }
 
     fn rest_after_raise(&self) -> Duration {
-        (self.policy.scale_down_after * 2_u32.pow(self.calls.undone().min(4))).min(DAY)
+        (self.policy.scale_down_after * 2_u32.pow(self.calls.undone().min(DOUBLINGS))).min(DAY)
+    }
+
+    /// Where a lower count had to be undone, the peak of the longer rest must fit as well.
+    fn recent_peak(&self) -> u32 {
+        if self.calls.undone() == 0 {
+            return 1;
+        }
+        let peak = self.writes.peak(self.rest_after_raise(), Duration::ZERO).unwrap_or_default();
+        ceil(self.stream.shards.unevenness() * peak / self.policy.target_utilization.get())
+    }
+
+    fn awaits(&self) -> Option<Reason> {
+        let (application, unready) = self.consumers.unready()?;
+        Some(Reason::Consumer { application: application.to_owned(), unready })
+    }
+
+    /// What is written now needs this many shards, whoever wants fewer.
+    fn in_use(&self) -> u32 {
+        let load = self.writes.peak(LOAD, Duration::ZERO).unwrap_or_default();
+        ceil(self.stream.shards.unevenness() * load / self.policy.scale_up_utilization.get())
     }
 
     /// The lowest count from `target` on from which the calls that are left after this one lead back to the highest need of the day.
     fn payable(&self, target: u32) -> u32 {
-        let left = self.calls.left(self.bounds.calls_per_day).saturating_sub(1);
+        let left = self.calls_left().saturating_sub(1);
         let peak = self.writes.peak(DAY, Duration::ZERO).unwrap_or_default();
         let top = ceil(peak / self.policy.target_utilization.get()).min(self.bounds.max);
-        (target..self.open).find(|from| left >= RESERVE.max(doublings(*from, top))).unwrap_or(self.open)
-    }
-
-    /// A lower count rests after changes: an hour after any, and longer after a raise.
-    fn rests_until(&self) -> Option<Timestamp> {
-        let now = self.calls.now();
-        let after = self.rest_after_raise();
-        let last = self.calls.last().map(|at| at.plus(REST));
-        let raise = self.calls.last_raise().map(|at| at.plus(after));
-        last.max(raise).filter(|until| *until > now)
+        (target..self.open()).find(|from| left >= RESERVE.max(doublings(*from, top))).unwrap_or(self.open())
     }
 }
 
-/// Calls that double `from` until it is `to`.
+/// Calls that lead from `from` to `to`, each of which doubles the count.
 fn doublings(from: u32, to: u32) -> u32 {
-    let mut count = from.max(1);
-    let mut calls = 0;
-    while count < to {
-        count = count.saturating_mul(2);
-        calls += 1;
-    }
-    calls
+    (0..u32::BITS).find(|calls| u64::from(from.max(1)) << calls >= u64::from(to)).unwrap_or(u32::BITS)
 }
 
-/// The next multiple of a quarter of `open` above it, where that costs little more than `wanted`.
+/// The next multiple of a quarter of `open` from `wanted` on, where that costs little more.
 fn quarter(open: u32, wanted: u32) -> u32 {
-    let quarters = (5..=8).filter(|quarters| (open * quarters).is_multiple_of(4)).map(|quarters| open * quarters / 4);
-    cheap(quarters, wanted)
-}
-
-fn cheap(mut quarters: impl Iterator<Item = u32>, wanted: u32) -> u32 {
-    let next = quarters.find(|count| *count >= wanted);
+    let quarters = (5..=8).map(|quarters| u64::from(open) * quarters).filter(|quarters| quarters.is_multiple_of(4));
+    let next = quarters.filter_map(|quarters| u32::try_from(quarters / 4).ok()).find(|count| *count >= wanted);
     next.filter(|count| f64::from(*count) <= QUARTER_MAY_COST * f64::from(wanted)).unwrap_or(wanted)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates when it is cast")]
 fn ceil(number: f64) -> u32 {
-    (number - 1e-9).ceil() as u32
+    (number - ROUNDING).ceil() as u32
 }

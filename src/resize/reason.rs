@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Unready;
 use crate::lag::streams::Timestamp;
 
 /// What keeps a stream from the count that is wanted.
@@ -37,8 +38,25 @@ pub enum Reason {
         /// For this long.
         until: Timestamp,
     },
+    /// Somebody else has changed the stream: their count stands for an hour, unless more is needed.
+    ChangedElsewhere {
+        /// For this long.
+        until: Timestamp,
+    },
+    /// A lower count waits for a consumer.
+    Consumer {
+        /// Its application.
+        application: String,
+        /// For what.
+        unready: Unready,
+    },
     /// What is written now needs more.
     BelowUse {
+        /// This many.
+        least: u32,
+    },
+    /// A lower count was undone before, and the peak of a longer time than `scaleDownAfter` needs more.
+    RecentPeak {
         /// This many.
         least: u32,
     },
@@ -58,7 +76,28 @@ impl fmt::Display for Reason {
                 write!(f, "the calls of 24 hours are used or reserved; the next is free at {until}")
             }
             Self::Resting { until } => write!(f, "a lower count waits until {until}, after the last change"),
+            Self::ChangedElsewhere { until } => {
+                write!(
+                    f,
+                    "the stream was resized, and not by this scaler: its count stands until {until} unless more is needed"
+                )
+            }
+            Self::Consumer { application, unready } => match unready {
+                Unready::Behind { age, most } => {
+                    let (age, most) = (age.as_secs(), most.as_secs());
+                    write!(f, "a lower count waits for {application}, which is {age} s behind, more than {most} s")
+                }
+                Unready::GenerationUnread => {
+                    write!(f, "a lower count waits until {application} has read the shards that the last change closed")
+                }
+                Unready::Unreadable(why) => {
+                    write!(f, "a lower count waits, because it is unknown how far {application} is: {why}")
+                }
+            },
             Self::BelowUse { least } => write!(f, "what is written now needs {least} shards"),
+            Self::RecentPeak { least } => {
+                write!(f, "the last lower count was soon undone, and the peak of the last hours needs {least} shards")
+            }
             Self::AccountQuota => f.write_str("the account's quota of shards is used up"),
         }
     }

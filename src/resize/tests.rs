@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::lag::streams::{SequenceNumber, Shard, ShardId, ShardState, Timestamp};
 use crate::scaling::write_utilization::{Change, Minute};
 
 const BOUNDS: Bounds = Bounds { min: 2, max: 64, calls_per_day: 10 };
@@ -32,12 +33,17 @@ fn change(minutes: u64, from: u32, to: u32) -> Change {
     Change { at: minutes_ago(minutes), done: minutes_ago(minutes), from, to }
 }
 
-fn calls(changes: &[Change]) -> Calls {
-    Calls::new(now(), changes, &[])
+fn nobody() -> Consumers {
+    Consumers { all: Vec::new(), max_age: Duration::from_secs(300), retention: DAY }
+}
+
+fn planned_with(wanted: u32, stream: &Stream, calls: &Calls, consumers: &Consumers, writes: &Writes) -> Plan {
+    let policy = &WriteUtilizationPolicy::default();
+    Situation { stream, bounds: &BOUNDS, calls, consumers, writes, policy }.plan(wanted)
 }
 
 fn planned(wanted: u32, stream: &Stream, changes: &[Change], writes: &Writes) -> Plan {
-    plan(wanted, stream, &BOUNDS, &calls(changes), writes, &WriteUtilizationPolicy::default())
+    planned_with(wanted, stream, &Calls::new(now(), changes, &[], None), &nobody(), writes)
 }
 
 fn call(target: u32, limited_by: Option<Reason>) -> Plan {
@@ -120,11 +126,113 @@ fn each_reason_is_given_where_the_table_says() {
 }
 
 #[test]
+fn a_lower_count_waits_for_consumers_and_a_raise_does_not() {
+    let progress = |age, reads_closed_shards| Ok(Progress { age: Duration::from_secs(age), reads_closed_shards });
+    let rows = [
+        (progress(300, false), Duration::from_secs(86_400), None),
+        (
+            progress(301, false),
+            Duration::from_secs(86_400),
+            Some(Unready::Behind { age: Duration::from_secs(301), most: Duration::from_secs(300) }),
+        ),
+        (
+            progress(200, false),
+            Duration::from_secs(360),
+            Some(Unready::Behind { age: Duration::from_secs(200), most: Duration::from_secs(180) }),
+        ),
+        (progress(0, true), Duration::from_secs(86_400), Some(Unready::GenerationUnread)),
+        (Err("denied".to_owned()), Duration::from_secs(86_400), Some(Unready::Unreadable("denied".to_owned()))),
+    ];
+    for (progress, retention, unready) in rows {
+        let late = Consumer { application: "billing".to_owned(), progress: progress.clone() };
+        let fine = Consumer {
+            application: "audit".to_owned(),
+            progress: Ok(Progress { age: Duration::ZERO, reads_closed_shards: false }),
+        };
+        let consumers = Consumers { all: vec![fine, late], max_age: Duration::from_secs(300), retention };
+        let none = Calls::new(now(), &[], &[], None);
+        let reason = unready.map(|unready| Reason::Consumer { application: "billing".to_owned(), unready });
+        let expected = reason.map_or_else(|| call(4, None), Plan::Wait);
+        assert_eq!(planned_with(4, &stream(8), &none, &consumers, &writes(0.5, 1.0)), expected, "{progress:?}");
+        assert_eq!(planned_with(12, &stream(8), &none, &consumers, &writes(0.5, 1.0)), call(12, None), "{progress:?}");
+    }
+}
+
+#[test]
 fn a_change_that_both_the_calls_and_the_stream_show_counts_once() {
     let made = [change(100, 4, 8)];
     let shown = [change(98, 4, 8), change(500, 2, 4), change(1500, 1, 2)];
-    let calls = Calls::new(now(), &made, &shown);
+    let calls = Calls::new(now(), &made, &shown, None);
     assert_eq!(calls.left(10), 8, "one is ours, one is of another hand, one is older than a day");
+    assert_eq!(calls.last(), Some((minutes_ago(100), By::Us)));
+}
+
+#[test]
+fn a_change_by_another_hand_stands_for_an_hour_unless_more_is_needed() {
+    let calls = Calls::new(now(), &[], &[change(20, 16, 8)], None);
+    let until = minutes_ago(20).plus(REST);
+    let (nobody, idle) = (nobody(), writes(0.5, 1.0));
+    assert_eq!(planned_with(4, &stream(8), &calls, &nobody, &idle), Plan::Wait(Reason::ChangedElsewhere { until }));
+    assert_eq!(planned_with(12, &stream(8), &calls, &nobody, &idle), call(12, None));
+}
+
+#[test]
+fn a_refusal_of_the_service_spends_the_budget_for_an_hour_whatever_was_counted() {
+    let refused = |minutes| Calls::new(now(), &[], &[], Some(minutes_ago(minutes)));
+    let (nobody, idle) = (nobody(), writes(0.5, 1.0));
+    let until = minutes_ago(59).plus(REST);
+    assert_eq!(planned_with(12, &stream(8), &refused(59), &nobody, &idle), Plan::Wait(Reason::Budget { until }));
+    assert_eq!(planned_with(12, &stream(8), &refused(60), &nobody, &idle), call(12, None));
+}
+
+/// The number with which a shard begins: its creation in seconds, and its index.
+fn first(created_seconds: u64, index: u32) -> SequenceNumber {
+    let mut digits = vec![0_u8];
+    let bits = (u128::from(2_u8) << 36 | u128::from(created_seconds), u128::from(created_seconds), u128::from(index));
+    // 40 bits of constant and creation, 76 that mean nothing here, 36 of arrival, 32 of index, 4 of version
+    for (field, width) in [(bits.0, 40), (0, 76), (bits.1, 36), (bits.2, 32), (2, 4)] {
+        for bit in (0..width).rev() {
+            let mut carry = u8::try_from(if bit < 128 { field >> bit & 1 } else { 0 }).unwrap();
+            for digit in &mut digits {
+                let doubled = *digit * 2 + carry;
+                (*digit, carry) = (doubled % 10, doubled / 10);
+            }
+            if carry > 0 {
+                digits.push(carry);
+            }
+        }
+    }
+    let text: String = digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect();
+    SequenceNumber::parse(&text).expect("digits")
+}
+
+fn shard(index: u32, created: u64, parents: &[u32], state: ShardState) -> Shard {
+    let id = |index: &u32| ShardId::new(&format!("shardId-{index:012}"));
+    Shard { id: id(&index), parents: parents.iter().map(id).collect(), state, first: Some(first(created, index)) }
+}
+
+#[test]
+fn a_stream_shows_its_changes_whoever_made_them() {
+    use ShardState::{Closed, Open};
+    let at = |seconds: u64| Timestamp::from_unix_ms(1000 * seconds);
+    // two shards become four, and an hour later three: two in the middle are merged
+    let shards = [
+        shard(0, 1_700_000_000, &[], Closed),
+        shard(1, 1_700_000_000, &[], Closed),
+        shard(2, 1_700_010_000, &[0], Open),
+        shard(3, 1_700_010_000, &[0], Closed),
+        shard(4, 1_700_010_060, &[1], Closed),
+        shard(5, 1_700_010_060, &[1], Open),
+        shard(6, 1_700_013_600, &[3, 4], Open),
+    ];
+    let change = |at, done, from, to| Change { at, done, from, to };
+    let expected =
+        [change(at(1_700_010_000), at(1_700_010_060), 2, 4), change(at(1_700_013_600), at(1_700_013_600), 4, 3)];
+    assert_eq!(lineage::changes(&shards).as_deref(), Some(&expected[..]));
+    // the first generation has passed the retention: what it was is known from its children
+    assert_eq!(lineage::changes(&shards[2..]).as_deref(), Some(&expected[..]));
+    let strange = Shard { first: SequenceNumber::parse("42"), ..shards[6].clone() };
+    assert_eq!(lineage::changes(&[strange]), None, "another layout is no time");
 }
 
 fn worlds() -> impl Strategy<Value = (u32, Stream, Bounds, Vec<Change>, Writes)> {
@@ -150,10 +258,11 @@ proptest! {
 
     #[test]
     fn no_call_leaves_the_bounds_the_service_or_the_budget((wanted, stream, bounds, changes, writes) in worlds()) {
-        let calls = calls(&changes);
-        let policy = WriteUtilizationPolicy::default();
+        let (calls, consumers) = (Calls::new(now(), &changes, &[], None), nobody());
+        let policy = &WriteUtilizationPolicy::default();
         let open = stream.shards.open;
-        if let Plan::Call { target, .. } = plan(wanted, &stream, &bounds, &calls, &writes, &policy) {
+        let situation = Situation { stream: &stream, bounds: &bounds, calls: &calls, consumers: &consumers, writes: &writes, policy };
+        if let Plan::Call { target, .. } = situation.plan(wanted) {
             prop_assert_eq!(stream.state, State::Ready);
             prop_assert!(target <= 2 * open && target >= open.div_ceil(2) && target != open);
             prop_assert!(calls.left(bounds.calls_per_day) >= 1);

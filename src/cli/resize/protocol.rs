@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::lag::streams::Timestamp;
-use crate::resize::{Bounds, Calls, Plan, State, Stream, plan};
+use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, State, Stream};
 use crate::scaling::write_utilization::{COARSE, Change, Minute, Shards, Writes, shards_needed};
 use crate::trigger::WriteUtilizationPolicy;
 
@@ -25,6 +25,8 @@ const DELAY: Duration = Duration::from_secs(120);
 /// Minutes that are kept one by one, as they are read from CloudWatch.
 const FINE: usize = 180;
 const DAY: usize = 1440;
+/// Minutes of a point of the long history.
+const MINUTES: f64 = 5.0;
 const BOUNDS: Bounds = Bounds { min: 1, max: 10_000, calls_per_day: 10 };
 
 #[derive(Deserialize)]
@@ -75,11 +77,18 @@ impl Session {
         let shards = Shards { open: request.goal, widest: 1.0 / f64::from(request.goal), changes: self.made.clone() };
         let need = shards_needed(&policy, &writes, &shards)?;
         let state = if request.active { State::Ready } else { State::Updating };
-        let calls = Calls::new(now, &self.made, &[]);
+        let calls = Calls::new(now, &self.made, &[], None);
         let stream = Stream { state, shards, free: None };
-        let Plan::Call { target, .. } = plan(need.wanted, &stream, &BOUNDS, &calls, &writes, &policy) else {
-            return Ok(None);
+        let consumers = Consumers { all: Vec::new(), max_age: Duration::ZERO, retention: Duration::ZERO };
+        let situation = Situation {
+            stream: &stream,
+            bounds: &BOUNDS,
+            calls: &calls,
+            consumers: &consumers,
+            writes: &writes,
+            policy: &policy,
         };
+        let Plan::Call { target, .. } = situation.plan(need.wanted) else { return Ok(None) };
         self.made.push(Change { at: now, done: now, from: request.goal, to: target });
         self.made.retain(|change| now.since(change.at) < Duration::from_secs(86_400));
         Ok(Some(target))
@@ -89,8 +98,8 @@ impl Session {
         let fine = self.minutes.len().saturating_sub(FINE);
         let (before, minutes) = self.minutes.split_at(fine);
         let oldest = before.len().saturating_sub(2 * DAY);
-        let coarse = before.get(oldest..).unwrap_or_default().rchunks_exact(COARSE as usize).map(|five| {
-            let mean = |of: fn(&Minute) -> f64| five.iter().map(of).sum::<f64>() / f64::from(COARSE);
+        let coarse = before.get(oldest..).unwrap_or_default().rchunks_exact(COARSE).map(|five| {
+            let mean = |of: fn(&Minute) -> f64| five.iter().map(of).sum::<f64>() / MINUTES;
             Some(Minute {
                 bytes: mean(|minute| minute.bytes),
                 records: mean(|minute| minute.records),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::DOUBLINGS;
 use super::average::{SHARE, count, median};
 use crate::lag::Moment;
 
@@ -12,16 +13,13 @@ use crate::lag::Moment;
 const WINDOW: f64 = 3.0;
 /// A consumer is saturated that has the work of this share of a sampling period before it.
 const SATURATED: f64 = 0.25;
-/// A consumer this much faster than the estimate, without being saturated, shows that the estimate is too low.
+/// A consumer that is this many times faster than the estimate, without being saturated, shows that the estimate is too low; a measurement
+/// this many times below what was hoped for is a recovery that failed.
 const FASTER: f64 = 1.1;
 /// A bad hour is doubted after this long without lag; twice as long after each time that it was found true.
 const RECOVER_AFTER: Duration = Duration::from_secs(600);
-/// How often that doubles at most.
-const DOUBLINGS: u32 = 4;
 /// How much better it is then taken to be.
 const RECOVERY: f64 = 1.25;
-/// A measurement below this share of what was hoped for is a recovery that failed.
-const FAILED: f64 = 0.9;
 /// The best known capacity is forgotten by half in this time.
 const HALF_LIFE: f64 = 86_400.0;
 
@@ -176,7 +174,7 @@ impl Capacity {
             self.estimate = Some(first);
             return;
         };
-        if estimate.recovering && rate < FAILED * estimate.per_second {
+        if estimate.recovering && FASTER * rate < estimate.per_second {
             self.failed_recoveries = (self.failed_recoveries + 1).min(DOUBLINGS);
             estimate.recovering = false;
         }

@@ -9,10 +9,8 @@ use crate::lag::Moment;
 
 /// Until a commit was seen to move twice.
 const UNSEEN: f64 = 10.0;
-/// Commits further apart are not believed to be a habit.
+/// Commits further apart than this many seconds are no habit: a partition that makes no progress for longer, while others do, is stuck.
 const LONGEST: f64 = 120.0;
-/// A partition without progress for this many seconds, while others progressed, is stuck.
-const STUCK_AFTER: f64 = 120.0;
 /// This many commits, or readings where those are rarer, show what a consumer does without being saturated.
 const RATES_OVER: f64 = 6.0;
 /// Others move if one of them has within this time.
@@ -88,7 +86,7 @@ impl Commits {
 
     /// The number of seconds without progress after which a partition is stuck.
     pub(super) fn stuck_after(&self) -> f64 {
-        STUCK_AFTER.max(6.0 * self.interval.unwrap_or(UNSEEN))
+        LONGEST.max(6.0 * self.interval.unwrap_or(UNSEEN))
     }
 
     /// Whether a partition with something unread, whose position moved last at `moved_at`, is stuck while others move.

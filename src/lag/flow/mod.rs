@@ -27,6 +27,9 @@ pub use owners::{Owners, Place};
 pub use partition::{Arrivals, NOTHING, OffsetRow, PartitionFlow};
 pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
 
+/// How often a wait doubles at most that doubles with each failure.
+pub const DOUBLINGS: u32 = 4;
+
 /// The flow of a source, in what it can tell of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Flow {

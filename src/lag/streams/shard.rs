@@ -70,6 +70,14 @@ impl ShardId {
 }
 
 impl Shard {
+    /// When the shard was created, by the number that it begins with; `None` where that is not laid out as Kinesis lays it out.
+    #[must_use]
+    pub fn created(&self) -> Option<Timestamp> {
+        let origin = self.first.as_ref()?.origin()?;
+        let of_this = self.id.index() == Some(origin.shard_index);
+        of_this.then(|| origin.created_seconds.checked_mul(1000).map(Timestamp::from_unix_ms))?
+    }
+
     /// Every record of the shard arrived after this time, if that can be told.
     pub(super) fn begun(&self, now: Timestamp) -> Option<Timestamp> {
         let numbered = self.first.as_ref().and_then(|first| first.arrived_after(&self.id, now));

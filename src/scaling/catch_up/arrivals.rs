@@ -17,18 +17,14 @@ const READINGS: f64 = 3.0;
 const NEWEST: usize = 2;
 /// Arrivals have changed when the two differ by this many standard deviations of such a mean.
 const CHANGE: f64 = 3.0;
-/// A jump counts as this many deviations for the noise: it is no noise.
-const NOISE_OF_JUMP: f64 = 9.0;
 /// The noise of a reading is averaged over this time, in seconds.
 const NOISE_OVER: f64 = 600.0;
 /// A single reading is believed up to this many times what the consumers can do.
 const UNCONFIRMED: f64 = 2.0;
 /// The weight of an average that starts again: as young as two readings are.
 const YOUNG: f64 = 0.5;
-/// A trend is a rise in each of this many steps of two readings: a single jump cannot make more than two.
-const TREND_STEPS: usize = 3;
-/// Readings that show a trend.
-const REMEMBERED: usize = NEWEST * (TREND_STEPS + 1);
+/// Readings that show a trend: a rise in each of three steps of two readings. A single jump cannot make more than two.
+const REMEMBERED: usize = 4 * NEWEST;
 
 /// The arrivals of a group, as far as the law follows them.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -75,7 +71,8 @@ impl Arrivals {
         self.newest.push_back(rate);
         if let Some(level) = self.level.get() {
             let difference = (rate - level).powi(2);
-            let most = self.noise.get().map(|noise| NOISE_OF_JUMP * noise.max(level / elapsed));
+            // a change is no noise
+            let most = self.noise.get().map(|noise| CHANGE * CHANGE * noise.max(level / elapsed));
             self.noise = self.noise.with(most.map_or(difference, |most| difference.min(most)), elapsed, NOISE_OVER);
         }
         self.level = self.level.with(rate, elapsed, max_age.max(READINGS * period));

@@ -8,6 +8,7 @@ use super::caution::Caution;
 use super::counts::{fewer, useful_from};
 use super::reaction::Reaction;
 use crate::lag::Moment;
+use crate::lag::flow::DOUBLINGS;
 
 /// A count that was too uneven is not gone back to for this long.
 const FLOOR_HOLD: Duration = Duration::from_secs(3600);
@@ -15,8 +16,6 @@ const FLOOR_HOLD: Duration = Duration::from_secs(3600);
 const FLOOR_ARRIVALS: f64 = 0.9;
 /// While the capacity is unknown, one count less is tried after this long without lag; twice as long after each failure.
 const PROBE_EVERY: Duration = Duration::from_secs(300);
-/// How often that doubles at most.
-const PROBE_DOUBLINGS: u32 = 4;
 
 /// What the law remembers for one policy on one source. Advanced once for each reading, never by a question.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -71,7 +70,7 @@ impl Memory {
     ) -> (usize, Rule) {
         let hold = (consumers, Rule::CapacityUnknown);
         let Some(idle_for) = idle_for.filter(|_| consumers > 1) else { return hold };
-        let wait = PROBE_EVERY * 2_u32.pow(self.probe.failures.min(PROBE_DOUBLINGS));
+        let wait = PROBE_EVERY * 2_u32.pow(self.probe.failures.min(DOUBLINGS));
         if idle_for < wait {
             return hold;
         }

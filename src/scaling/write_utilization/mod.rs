@@ -9,7 +9,8 @@
 //! 5. **Full**: with rejected records and little room the need is unknown, since only accepted records are counted: twice the shards.
 //! 6. **Bursts**: with rejected records and room on the mean, a quarter more, once per day. If that does not halve the rejected share, one
 //!    key is hot, and shards do not help it.
-//! 7. **Down**: the peak of `scaleDownAfter`, or the need, at `targetUtilization`, where that saves a third.
+//! 7. **Down**: the peak of `scaleDownAfter`, the need, or what is due within `lookAhead` and `scaleDownAfter`, at `targetUtilization`,
+//!    where that saves a third.
 //!
 //! Nothing is remembered: CloudWatch keeps the writes, and the stream its own resharding, so that a restart changes no answer.
 
@@ -27,7 +28,7 @@ use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The load is the highest mean that ends within this time.
-const LOAD: Duration = Duration::from_secs(3 * 60);
+pub const LOAD: Duration = Duration::from_secs(3 * 60);
 /// A raise for a habit looks this much further ahead.
 const BEYOND: Duration = Duration::from_secs(15 * 60);
 /// Rejected records of this time count.
@@ -111,6 +112,12 @@ impl Shards {
     pub fn capacity(&self) -> f64 {
         1.0 / self.widest.clamp(1.0 / f64::from(self.open.max(1)), 1.0)
     }
+
+    /// Open shards per shard of capacity: 1 where all ranges of hash keys are as wide.
+    #[must_use]
+    pub fn unevenness(&self) -> f64 {
+        f64::from(self.open) / self.capacity()
+    }
 }
 
 /// The shards that `writes` need.
@@ -187,14 +194,16 @@ impl Law<'_> {
             return (self.at_target(self.need).max(2 * open), ShardRule::Full);
         }
         if self.need > self.policy.scale_up_utilization.get() * self.capacity {
-            return (self.at_target(self.need.max(self.due())).max(open), ShardRule::Up);
+            // what comes into sight of a habit is only its beginning
+            let need = if self.need > self.load_and_trend { self.need.max(self.due(BEYOND)) } else { self.need };
+            return (self.at_target(need).max(open), ShardRule::Up);
         }
         if throttled && !hot && self.raises_for_bursts().next().is_none() {
             return (ceil(BURSTS * f64::from(open)), ShardRule::Bursts);
         }
         let down_after = self.policy.scale_down_after;
         let peak = self.writes.peak(down_after, Duration::ZERO).unwrap_or_default();
-        let lower = self.at_target(self.need.max(peak));
+        let lower = self.at_target(self.need.max(peak).max(self.due(down_after)));
         if hot || self.writes.throttled(down_after, Duration::ZERO) < CALM {
             self.steps.push(WriteStep::Peak { shards: peak, minutes: down_after.as_secs() / 60, enough: lower });
             if f64::from(lower) <= SAVES * f64::from(open) {
@@ -204,16 +213,15 @@ impl Law<'_> {
         (open, ShardRule::NoChange)
     }
 
-    /// Where a habit is the need: as much of it as comes soon after, since what comes into sight is only its beginning.
-    fn due(&self) -> f64 {
+    /// What is due within `lookAhead` and this time more.
+    fn due(&self, more: Duration) -> f64 {
         let ahead = self.policy.look_ahead;
-        if self.need > self.load_and_trend { habit(ahead + BEYOND, self.writes) } else { 0.0 }
+        if ahead.is_zero() { 0.0 } else { habit(ahead + more, self.writes) }
     }
 
     /// The shards for a need; ranges of hash keys that differ in width are taken to go on differing.
     fn at_target(&self, need: f64) -> u32 {
-        let uneven = f64::from(self.shards.open) / self.capacity;
-        ceil(uneven * need / self.policy.target_utilization.get()).max(1)
+        ceil(self.shards.unevenness() * need / self.policy.target_utilization.get()).max(1)
     }
 
     /// The raises of the last day that were made because records were rejected while there was room on the mean; and the rejected share

@@ -6,6 +6,7 @@ use super::*;
 
 const FINE: u32 = 180;
 const TWO_DAYS: u32 = 2880;
+const FIVE: u32 = 5;
 
 /// Writes that fill `shards(ago)` shards in the minute that ended `ago` minutes before now, of which the share `rejected(ago)` was added
 /// in rejected records.
@@ -15,15 +16,15 @@ fn writes(shards: impl Fn(u32) -> f64, rejected: impl Fn(u32) -> f64) -> Writes 
         Minute { bytes: 0.0, records, throttled: records * rejected(ago) / (1.0 - rejected(ago)) }
     };
     let mean = |first: u32| {
-        let minutes = (first..first + COARSE).map(minute);
+        let minutes = (first..first + FIVE).map(minute);
         let sum = minutes
             .fold((0.0, 0.0), |(records, throttled), minute| (records + minute.records, throttled + minute.throttled));
-        Minute { bytes: 0.0, records: sum.0 / f64::from(COARSE), throttled: sum.1 / f64::from(COARSE) }
+        Minute { bytes: 0.0, records: sum.0 / f64::from(FIVE), throttled: sum.1 / f64::from(FIVE) }
     };
     Writes {
         until: Timestamp::from_unix_ms(1_800_000_000_000),
         minutes: (0..FINE).rev().map(|ago| Some(minute(ago))).collect(),
-        before: (0..(TWO_DAYS - FINE) / COARSE).rev().map(|index| Some(mean(FINE + index * COARSE))).collect(),
+        before: (0..(TWO_DAYS - FINE) / FIVE).rev().map(|index| Some(mean(FINE + index * FIVE))).collect(),
     }
 }
 
@@ -87,6 +88,12 @@ fn each_rule_counts_as_the_table_says() {
         ("too many, but not for two hours", writes(before(115, 2.0, 6.0), none), even(10), (10, ShardRule::NoChange)),
         ("too many, and it saves little", writes(|_| 4.2, none), even(10), (10, ShardRule::NoChange)),
         (
+            "too many, and more is due in two and a half hours",
+            writes(|ago| if (1290..1310).contains(&(ago % 1440)) { 9.0 } else { 2.0 }, none),
+            even(10),
+            (10, ShardRule::NoChange),
+        ),
+        (
             "too many, but some were rejected",
             writes(|_| 2.0, |ago| if ago == 60 { 0.2 } else { 0.0 }),
             even(10),
@@ -126,8 +133,29 @@ fn a_hole_beside_a_busy_minute_is_unknown_until_it_is_old() {
     assert_eq!(with_hole(0, 5.0), Err(UnknownWrites::Hole(at(0))));
     assert!(with_hole(30, 0.5).is_ok(), "little was written: that is an idle minute");
     assert!(with_hole(125, 5.0).is_ok(), "it is older than scaleDownAfter");
+    let mut old = writes(|_| 5.0, |_| 0.0);
+    let index = old.before.len() - 1;
+    old.before[index] = None;
+    assert!(shards_needed(&policy, &old, &even(10)).is_ok());
+    let patient = WriteUtilizationPolicy { scale_down_after: Duration::from_secs(6 * 3600), ..policy.clone() };
+    assert_eq!(shards_needed(&patient, &old, &even(10)), Err(UnknownWrites::Hole(at(180))));
     let none = Shards { open: 0, widest: 0.0, changes: Vec::new() };
     assert_eq!(shards_needed(&policy, &writes(|_| 5.0, |_| 0.0), &none), Err(UnknownWrites::NoShards));
+}
+
+#[test]
+fn minutes_that_cloudwatch_does_not_show_yet_are_neither_idle_nor_a_hole() {
+    let (policy, late) = (WriteUtilizationPolicy::default(), Duration::from_secs(300));
+    let without_newest = |count: usize| {
+        let mut writes = writes(|_| 8.0, |_| 0.0);
+        writes.minutes.iter_mut().rev().take(count).for_each(|point| *point = None);
+        let writes = writes.without_late_minutes(late);
+        shards_needed(&policy, &writes, &even(10)).map(|need| need.rule)
+    };
+    assert_eq!(without_newest(5), Ok(ShardRule::Up), "as the last minute that is known");
+    assert!(matches!(without_newest(6), Err(UnknownWrites::Hole(_))), "{:?}", without_newest(6));
+    let idle = Writes { minutes: vec![None; 180], ..writes(|_| 0.0, |_| 0.0) };
+    assert_eq!(idle.clone().without_late_minutes(late), idle);
 }
 
 #[test]

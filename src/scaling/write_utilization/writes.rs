@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A single minute is no trend: use is a mean of this many.
 const MEAN_OF: usize = 3;
 /// The long history has one point for this many minutes.
-pub const COARSE: u32 = 5;
+pub const COARSE: usize = 5;
 
 /// What was written in one minute, or in a mean minute of a longer time. CloudWatch counts in `IncomingBytes` and `IncomingRecords` only
 /// what the stream accepted, and in `WriteProvisionedThroughputExceeded` the records that it rejected.
@@ -45,21 +45,34 @@ impl Minute {
 }
 
 impl Writes {
+    /// Without the newest minutes, up to `late`, that CloudWatch does not show yet. A stream without any point stays as it is: it is idle.
+    #[must_use]
+    pub fn without_late_minutes(mut self, late: Duration) -> Self {
+        let missing = self.minutes.iter().rev().take_while(|point| point.is_none()).count();
+        if missing < self.minutes.len() {
+            let late = missing.min(minutes(late));
+            self.minutes.truncate(self.minutes.len() - late);
+            self.until = self.until.minus(MINUTE * u32::try_from(late).unwrap_or(u32::MAX));
+        }
+        self
+    }
+
     /// The highest use in shards, as a mean of three minutes, of the means that end between `from` and `to` ago; `None` where nothing is
     /// known of that time. A time further back is known in means of five minutes.
     #[must_use]
     pub fn peak(&self, from: Duration, to: Duration) -> Option<f64> {
         let (from, to) = (minutes(from), minutes(to));
-        let ends = 0..self.minutes.len().saturating_sub(MEAN_OF - 1);
-        let fine = ends.filter(|ago| (to..from).contains(ago)).filter_map(|ago| {
-            let end = self.minutes.len() - ago;
-            self.minutes.get(end - MEAN_OF..end).map(mean)
-        });
-        let coarse = self.before.iter().rev().enumerate().filter(|(index, _)| {
-            let ago = self.minutes.len() + index * COARSE as usize;
-            (to..from).contains(&ago)
-        });
-        fine.chain(coarse.map(|(_, point)| shards(*point))).reduce(f64::max)
+        let count = self.minutes.len();
+        let windows = to..from.min(count.saturating_sub(MEAN_OF - 1));
+        let fine = windows.filter_map(|ago| self.minutes.get(count - ago - MEAN_OF..count - ago).map(mean));
+        fine.chain(self.coarse(from, to).iter().map(|point| shards(*point))).reduce(f64::max)
+    }
+
+    /// The points of five minutes that end between `from` and `to` minutes ago.
+    fn coarse(&self, from: usize, to: usize) -> &[Option<Minute>] {
+        let points = |ago: usize| ago.saturating_sub(self.minutes.len()).div_ceil(COARSE).min(self.before.len());
+        let count = self.before.len();
+        self.before.get(count - points(from)..count - points(to)).unwrap_or_default()
     }
 
     /// The highest use in shards of a single minute of the last while.
@@ -81,16 +94,17 @@ impl Writes {
     #[must_use]
     pub fn throttled(&self, from: Duration, to: Duration) -> f64 {
         let (from, to) = (minutes(from), minutes(to));
-        let fine = self.minutes.iter().rev().enumerate().map(|(ago, point)| (ago, *point, 1.0));
-        let coarse = self.before.iter().rev().enumerate();
-        let coarse =
-            coarse.map(|(index, point)| (self.minutes.len() + index * COARSE as usize, *point, f64::from(COARSE)));
-        let (mut rejected, mut accepted) = (0.0, 0.0);
-        for (_, point, weight) in fine.chain(coarse).filter(|(ago, ..)| (to..from).contains(ago)) {
-            let point = point.unwrap_or_default();
-            rejected += weight * point.throttled;
-            accepted += weight * point.records;
-        }
+        let count = self.minutes.len();
+        let fine = self.minutes.get(count - from.min(count)..count - to.min(count)).unwrap_or_default();
+        let sum = |points: &[Option<Minute>]| {
+            points
+                .iter()
+                .flatten()
+                .fold((0.0, 0.0), |(rejected, accepted), point| (rejected + point.throttled, accepted + point.records))
+        };
+        let (fine, coarse) = (sum(fine), sum(self.coarse(from, to)));
+        let weight = f64::from(u32::try_from(COARSE).unwrap_or(u32::MAX));
+        let (rejected, accepted) = (fine.0 + weight * coarse.0, fine.1 + weight * coarse.1);
         if rejected > 0.0 { rejected / (rejected + accepted) } else { 0.0 }
     }
 
@@ -98,17 +112,23 @@ impl Writes {
     /// without writes has no points; beside a busy minute it is a point that is missing.
     #[must_use]
     pub fn hole(&self, shards: f64, from: Duration) -> Option<Timestamp> {
-        let busy = |index: Option<usize>| {
-            let point = index.and_then(|index| self.minutes.get(index).copied()).flatten();
-            point.is_some_and(|point| point.shards() > shards)
-        };
+        let from = minutes(from);
         let count = self.minutes.len();
-        let oldest = count.saturating_sub(minutes(from));
-        let index = (oldest..count).rev().find(|index| {
-            self.minutes.get(*index) == Some(&None) && (busy(index.checked_sub(1)) || busy(Some(index + 1)))
-        })?;
-        Some(self.until.minus(MINUTE * u32::try_from(count - 1 - index).unwrap_or(u32::MAX)))
+        let fine = missing(self.minutes.get(count - from.min(count)..).unwrap_or_default(), shards);
+        let ago = fine.or_else(|| Some(count + COARSE * missing(self.coarse(from, 0), shards)?))?;
+        Some(self.until.minus(MINUTE * u32::try_from(ago).unwrap_or(u32::MAX)))
     }
+}
+
+/// How many points ago the newest one is missing beside one that fills more than `shards`.
+fn missing(points: &[Option<Minute>], shards: f64) -> Option<usize> {
+    let busy = |index: usize| points.get(index).copied().flatten().is_some_and(|point| point.shards() > shards);
+    let absent = |index: &usize| points.get(*index) == Some(&None);
+    let newest = (0..points.len())
+        .rev()
+        .filter(absent)
+        .find(|index| busy(index + 1) || index.checked_sub(1).is_some_and(busy))?;
+    Some(points.len() - 1 - newest)
 }
 
 fn minutes(duration: Duration) -> usize {

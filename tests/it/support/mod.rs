@@ -29,6 +29,7 @@ pub mod scripted_transport;
 pub mod server;
 pub mod share_workers;
 pub mod stage;
+pub mod stream_world;
 pub mod table;
 pub mod tls;
 pub mod tls_client;

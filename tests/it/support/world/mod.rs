@@ -22,7 +22,7 @@ use keda_stream_scaler::scaling::hpa::{
 use self::consumers::Consumers;
 use self::log::Partition;
 use self::policies::Policy;
-use self::random::Random;
+pub use self::random::Random;
 use self::scenario::{Periods, Rises, Scenario};
 
 /// What a policy can see.

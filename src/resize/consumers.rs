@@ -1,0 +1,64 @@
+//! What the consumers of a stream have yet to read.
+
+use std::time::Duration;
+
+/// An application that reads the stream and must not be harmed by a lower count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// Its name.
+    pub application: String,
+    /// How far it is; or why that is unknown.
+    pub progress: Result<Progress, String>,
+}
+
+/// How far an application is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The age of its oldest unread record, or a bound that is no lower.
+    pub age: Duration,
+    /// Whether it still has to read shards that the last change closed.
+    pub reads_closed_shards: bool,
+}
+
+/// The consumers of a stream, and how late they may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumers {
+    /// Those that are named; without names, whoever reads by `GetRecords` counts as one.
+    pub all: Vec<Consumer>,
+    /// A lower count waits while one of them is later than this.
+    pub max_age: Duration,
+    /// For how long the stream keeps records. Half of it bounds `max_age`.
+    pub retention: Duration,
+}
+
+/// Why a lower count waits for a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// It is late.
+    Behind {
+        /// By this much.
+        age: Duration,
+        /// More than this.
+        most: Duration,
+    },
+    /// It has not read the shards that the last change closed.
+    GenerationUnread,
+    /// It is unknown how far it is.
+    Unreadable(String),
+}
+
+impl Consumers {
+    /// The first consumer that a lower count waits for.
+    pub(super) fn unready(&self) -> Option<(&str, Unready)> {
+        let most = self.max_age.min(self.retention / 2);
+        self.all.iter().find_map(|consumer| {
+            let unready = match &consumer.progress {
+                Err(why) => Unready::Unreadable(why.clone()),
+                Ok(progress) if progress.age > most => Unready::Behind { age: progress.age, most },
+                Ok(progress) if progress.reads_closed_shards => Unready::GenerationUnread,
+                Ok(_) => return None,
+            };
+            Some((consumer.application.as_str(), unready))
+        })
+    }
+}
