@@ -117,7 +117,9 @@ impl AwsServices {
     /// One address for both servers, as `awsEndpoint` wants it; it ends with the test's runtime.
     pub async fn endpoint(&self) -> Endpoint {
         let requests = Requests::default();
-        let servers = (self.kinesis.clone(), self.dynamodb.clone(), reqwest::Client::new(), requests.clone());
+        // the servers close connections that were idle for half a minute, and a request that is sent just then is lost
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let servers = (self.kinesis.clone(), self.dynamodb.clone(), http, requests.clone());
         let router = Router::new().fallback(forward).with_state(servers);
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
