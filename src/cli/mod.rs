@@ -58,7 +58,6 @@ enum Command {
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
     /// Resize a Kinesis stream to what is written to it
-    #[command(hide = true)]
     Resize(resize::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),

@@ -14,6 +14,7 @@ mod partition;
 mod progress;
 mod renewals;
 pub mod streams;
+mod writes;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use facts::{Behind, Facts, GroupLag};
@@ -27,3 +28,4 @@ pub use observe::{FORGET_AFTER, Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{CountedLag, LagBasis, PartitionLag};
 pub use renewals::Renewals;
+pub use writes::{COARSE, Minute, Writes};

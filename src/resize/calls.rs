@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::DAY;
-use crate::lag::streams::Timestamp;
-use crate::scaling::write_utilization::Change;
+use crate::lag::streams::{Change, Timestamp};
 
 /// A raise this soon after a lower count has undone it.
 const UNDONE_WITHIN: Duration = Duration::from_secs(6 * 3600);

@@ -6,7 +6,6 @@
 
 mod calls;
 mod consumers;
-pub mod lineage;
 mod reason;
 #[cfg(test)]
 mod tests;
@@ -17,7 +16,9 @@ use std::time::Duration;
 pub use self::calls::{By, Calls};
 pub use self::consumers::{Consumer, Consumers, Progress, Unready};
 pub use self::reason::Reason;
-use crate::scaling::write_utilization::{LOAD, Shards, Writes};
+use crate::lag::Writes;
+use crate::lag::streams::{StreamCapacity, StreamState};
+use crate::scaling::write_utilization::LOAD;
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -47,24 +48,13 @@ pub struct Bounds {
     pub calls_per_day: u32,
 }
 
-/// Whether a stream can be resized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is active and provisioned.
-    Ready,
-    /// It is being created, changed or deleted.
-    Updating,
-    /// AWS sizes it.
-    OnDemand,
-}
-
 /// The stream, as it was read just now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     /// Whether it can be resized.
-    pub state: State,
+    pub state: StreamState,
     /// Its shards.
-    pub shards: Shards,
+    pub shards: StreamCapacity,
     /// Shards that the account may still open; `None` where that was not read.
     pub free: Option<u32>,
 }
@@ -110,9 +100,9 @@ impl Situation<'_> {
     #[must_use]
     pub fn plan(&self, wanted: u32) -> Plan {
         match self.stream.state {
-            State::OnDemand => return Plan::Wait(Reason::NotApplicable),
-            State::Updating => return Plan::Wait(Reason::Updating),
-            State::Ready => {}
+            StreamState::OnDemand => return Plan::Wait(Reason::NotApplicable),
+            StreamState::Updating => return Plan::Wait(Reason::Updating),
+            StreamState::Ready => {}
         }
         let Bounds { min, max, .. } = *self.bounds;
         let (bounded, bound) = if wanted > max {

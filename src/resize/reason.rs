@@ -64,6 +64,27 @@ pub enum Reason {
     AccountQuota,
 }
 
+impl Reason {
+    /// Its name, as conditions have it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotApplicable => "NotApplicable",
+            Self::Updating => "Updating",
+            Self::AboveMax { .. } => "AboveMax",
+            Self::BelowMin { .. } => "BelowMin",
+            Self::Step => "Step",
+            Self::Budget { .. } => "Budget",
+            Self::Resting { .. } | Self::RecentPeak { .. } => "Resting",
+            Self::ChangedElsewhere { .. } => "ChangedElsewhere",
+            Self::Consumer { unready: Unready::GenerationUnread, .. } => "GenerationUnread",
+            Self::Consumer { .. } => "ConsumersBehind",
+            Self::BelowUse { .. } => "BelowUse",
+            Self::AccountQuota => "AccountQuota",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lag::streams::{SequenceNumber, Shard, ShardId, ShardState, Timestamp};
-use crate::scaling::write_utilization::{Change, Minute};
+use crate::lag::Minute;
+use crate::lag::streams::{Change, Timestamp};
 
 const BOUNDS: Bounds = Bounds { min: 2, max: 64, calls_per_day: 10 };
 
@@ -25,8 +25,8 @@ fn writes(shards: f64, peak: f64) -> Writes {
 }
 
 fn stream(open: u32) -> Stream {
-    let shards = Shards { open, widest: 1.0 / f64::from(open), changes: Vec::new() };
-    Stream { state: State::Ready, shards, free: None }
+    let shards = StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Vec::new() };
+    Stream { state: StreamState::Ready, shards, free: None }
 }
 
 fn change(minutes: u64, from: u32, to: u32) -> Change {
@@ -60,8 +60,8 @@ fn each_reason_is_given_where_the_table_says() {
     let idle = writes(0.5, 1.0);
     let rows = [
         ("as wanted", planned(8, &stream(8), &[], &idle), Plan::Nothing),
-        ("on demand", planned(16, &state(State::OnDemand), &[], &idle), Plan::Wait(Reason::NotApplicable)),
-        ("updating", planned(16, &state(State::Updating), &[], &idle), Plan::Wait(Reason::Updating)),
+        ("on demand", planned(16, &state(StreamState::OnDemand), &[], &idle), Plan::Wait(Reason::NotApplicable)),
+        ("updating", planned(16, &state(StreamState::Updating), &[], &idle), Plan::Wait(Reason::Updating)),
         ("at the maximum", planned(70, &stream(64), &[], &idle), Plan::Wait(Reason::AboveMax { wanted: 70, max: 64 })),
         (
             "to the maximum",
@@ -185,60 +185,11 @@ fn a_refusal_of_the_service_spends_the_budget_for_an_hour_whatever_was_counted()
     assert_eq!(planned_with(12, &stream(8), &refused(60), &nobody, &idle), call(12, None));
 }
 
-/// The number with which a shard begins: its creation in seconds, and its index.
-fn first(created_seconds: u64, index: u32) -> SequenceNumber {
-    let mut digits = vec![0_u8];
-    let bits = (u128::from(2_u8) << 36 | u128::from(created_seconds), u128::from(created_seconds), u128::from(index));
-    // 40 bits of constant and creation, 76 that mean nothing here, 36 of arrival, 32 of index, 4 of version
-    for (field, width) in [(bits.0, 40), (0, 76), (bits.1, 36), (bits.2, 32), (2, 4)] {
-        for bit in (0..width).rev() {
-            let mut carry = u8::try_from(if bit < 128 { field >> bit & 1 } else { 0 }).unwrap();
-            for digit in &mut digits {
-                let doubled = *digit * 2 + carry;
-                (*digit, carry) = (doubled % 10, doubled / 10);
-            }
-            if carry > 0 {
-                digits.push(carry);
-            }
-        }
-    }
-    let text: String = digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect();
-    SequenceNumber::parse(&text).expect("digits")
-}
-
-fn shard(index: u32, created: u64, parents: &[u32], state: ShardState) -> Shard {
-    let id = |index: &u32| ShardId::new(&format!("shardId-{index:012}"));
-    Shard { id: id(&index), parents: parents.iter().map(id).collect(), state, first: Some(first(created, index)) }
-}
-
-#[test]
-fn a_stream_shows_its_changes_whoever_made_them() {
-    use ShardState::{Closed, Open};
-    let at = |seconds: u64| Timestamp::from_unix_ms(1000 * seconds);
-    // two shards become four, and an hour later three: two in the middle are merged
-    let shards = [
-        shard(0, 1_700_000_000, &[], Closed),
-        shard(1, 1_700_000_000, &[], Closed),
-        shard(2, 1_700_010_000, &[0], Open),
-        shard(3, 1_700_010_000, &[0], Closed),
-        shard(4, 1_700_010_060, &[1], Closed),
-        shard(5, 1_700_010_060, &[1], Open),
-        shard(6, 1_700_013_600, &[3, 4], Open),
-    ];
-    let change = |at, done, from, to| Change { at, done, from, to };
-    let expected =
-        [change(at(1_700_010_000), at(1_700_010_060), 2, 4), change(at(1_700_013_600), at(1_700_013_600), 4, 3)];
-    assert_eq!(lineage::changes(&shards).as_deref(), Some(&expected[..]));
-    // the first generation has passed the retention: what it was is known from its children
-    assert_eq!(lineage::changes(&shards[2..]).as_deref(), Some(&expected[..]));
-    let strange = Shard { first: SequenceNumber::parse("42"), ..shards[6].clone() };
-    assert_eq!(lineage::changes(&[strange]), None, "another layout is no time");
-}
-
 fn worlds() -> impl Strategy<Value = (u32, Stream, Bounds, Vec<Change>, Writes)> {
     let changes = prop::collection::vec((0_u64..1500, 1_u32..100, 1_u32..100), 0..14);
     let changes = changes.prop_map(|all| all.into_iter().map(|(at, from, to)| change(at, from, to)).collect());
-    let state = prop_oneof![8 => Just(State::Ready), 1 => Just(State::Updating), 1 => Just(State::OnDemand)];
+    let state =
+        prop_oneof![8 => Just(StreamState::Ready), 1 => Just(StreamState::Updating), 1 => Just(StreamState::OnDemand)];
     let stream = (state, 1_u32..100, prop::option::of(0_u32..50)).prop_map(|(state, open, free)| Stream {
         state,
         free,
@@ -263,7 +214,7 @@ proptest! {
         let open = stream.shards.open;
         let situation = Situation { stream: &stream, bounds: &bounds, calls: &calls, consumers: &consumers, writes: &writes, policy };
         if let Plan::Call { target, .. } = situation.plan(wanted) {
-            prop_assert_eq!(stream.state, State::Ready);
+            prop_assert_eq!(stream.state, StreamState::Ready);
             prop_assert!(target <= 2 * open && target >= open.div_ceil(2) && target != open);
             prop_assert!(calls.left(bounds.calls_per_day) >= 1);
             if target > open {

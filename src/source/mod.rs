@@ -2,7 +2,7 @@
 //!
 //! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
-pub(crate) mod aws;
+pub mod aws;
 pub mod kafka;
 mod shared;
 

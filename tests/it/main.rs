@@ -51,6 +51,7 @@ mod real_stores;
 mod real_streams;
 mod records_behind;
 mod replay;
+mod resize;
 mod resize_loop;
 mod round;
 mod sampler;

@@ -1,20 +1,62 @@
 //! `resize`: as many shards as the writes to a Kinesis stream need.
 
+mod once;
 mod protocol;
 
 use std::io;
 
-use super::Verdict;
+use super::output::Format;
+use super::{Verdict, output};
 
-/// How the shards of a stream are judged.
+/// The arguments of `resize`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  keda-stream-scaler resize --stream orders --region eu-west-1 --max 64
+  keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply
+
+It reads the writes of two days from CloudWatch and the shards from Kinesis. Rights: cloudwatch:GetMetricData, kinesis:ListShards,
+kinesis:DescribeStreamSummary, kinesis:DescribeLimits, and kinesis:UpdateShardCount with --apply.
+
+Exit code 0: nothing to do, or done; 1: refused or failed; 2: wrong usage.")]
 pub(super) struct Arguments {
+    /// The stream: its name or its ARN
+    #[arg(long, value_name = "STREAM", required_unless_present = "protocol")]
+    stream: Option<String>,
+    /// The AWS region; that of the ARN where one is given
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// Where the services are, in place of AWS's own addresses
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The most shards that the stream may have
+    #[arg(long, value_name = "SHARDS", required_unless_present = "protocol", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max: Option<u32>,
+    /// The fewest shards that it may have
+    #[arg(long, value_name = "SHARDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    min: u32,
+    /// How often the stream may be resized in any 24 hours, by others included
+    #[arg(long, value_name = "CALLS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    calls_per_day: u32,
+    /// Resize the stream; without it, only say what would be called
+    #[arg(long)]
+    apply: bool,
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Format,
     /// Answer JSON lines on stdin by JSON lines on stdout, for simulators
-    #[arg(long, required = true)]
+    #[arg(long, hide = true)]
     protocol: bool,
 }
 
-pub(super) fn run(_: &Arguments) -> anyhow::Result<Verdict> {
-    protocol::run(io::stdin().lock(), io::stdout().lock())?;
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
+    if arguments.protocol {
+        protocol::run(io::stdin().lock(), io::stdout().lock())?;
+        return Ok(Verdict::Good);
+    }
+    let resized = once::run(arguments)?;
+    match arguments.output {
+        Format::Json => output::json(&resized)?,
+        Format::Text => output::data(&resized.to_string())?,
+    }
     Ok(Verdict::Good)
 }

@@ -13,9 +13,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::lag::streams::Timestamp;
-use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, State, Stream};
-use crate::scaling::write_utilization::{COARSE, Change, Minute, Shards, Writes, shards_needed};
+use crate::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
+use crate::lag::{COARSE, Minute, Writes};
+use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
+use crate::scaling::write_utilization::shards_needed;
 use crate::trigger::WriteUtilizationPolicy;
 
 /// Records per minute that fill a shard.
@@ -74,9 +75,10 @@ impl Session {
         {
             last.done = now;
         }
-        let shards = Shards { open: request.goal, widest: 1.0 / f64::from(request.goal), changes: self.made.clone() };
+        let shards =
+            StreamCapacity { open: request.goal, widest: 1.0 / f64::from(request.goal), changes: self.made.clone() };
         let need = shards_needed(&policy, &writes, &shards)?;
-        let state = if request.active { State::Ready } else { State::Updating };
+        let state = if request.active { StreamState::Ready } else { StreamState::Updating };
         let calls = Calls::new(now, &self.made, &[], None);
         let stream = Stream { state, shards, free: None };
         let consumers = Consumers { all: Vec::new(), max_age: Duration::ZERO, retention: Duration::ZERO };

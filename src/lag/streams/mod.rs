@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod age_tests;
+mod capacity;
+mod changes;
 mod checkpoint;
 mod contradiction;
 mod lineage;
@@ -19,6 +21,8 @@ pub(crate) mod tests;
 mod timestamp;
 mod workers;
 
+pub use capacity::{StreamCapacity, StreamState};
+pub use changes::{Change, changes};
 pub use checkpoint::{Checkpoint, Lease};
 pub use contradiction::Contradiction;
 pub use lineage::{Beginning, Position, Probes};

@@ -17,13 +17,12 @@
 mod step;
 #[cfg(test)]
 mod tests;
-mod writes;
 
 use std::time::Duration;
 
 pub use self::step::{ShardRule, WriteStep};
-pub use self::writes::{COARSE, Minute, Writes};
-use crate::lag::streams::Timestamp;
+use crate::lag::Writes;
+use crate::lag::streams::{StreamCapacity, Timestamp};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -56,30 +55,6 @@ const BUSY: f64 = 0.1;
 /// Sums of floating-point numbers are not exact.
 const ROUNDING: f64 = 1e-9;
 
-/// The shards of a stream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shards {
-    /// The shards that accept records.
-    pub open: u32,
-    /// The share of all hash keys that the widest of them has, between 0 and 1.
-    pub widest: f64,
-    /// How their number changed within the last day, the newest last.
-    pub changes: Vec<Change>,
-}
-
-/// A change of the number of open shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// When it began, by the service's clock.
-    pub at: Timestamp,
-    /// When the last of the new shards opened.
-    pub done: Timestamp,
-    /// The number before.
-    pub from: u32,
-    /// The number after.
-    pub to: u32,
-}
-
 /// The shards that are needed, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardNeed {
@@ -106,20 +81,6 @@ pub enum UnknownWrites {
     Hole(Timestamp),
 }
 
-impl Shards {
-    /// What the stream accepts, in shards: the widest range of hash keys is full first.
-    #[must_use]
-    pub fn capacity(&self) -> f64 {
-        1.0 / self.widest.clamp(1.0 / f64::from(self.open.max(1)), 1.0)
-    }
-
-    /// Open shards per shard of capacity: 1 where all ranges of hash keys are as wide.
-    #[must_use]
-    pub fn unevenness(&self) -> f64 {
-        f64::from(self.open) / self.capacity()
-    }
-}
-
 /// The shards that `writes` need.
 ///
 /// # Errors
@@ -127,7 +88,7 @@ impl Shards {
 pub fn shards_needed(
     policy: &WriteUtilizationPolicy,
     writes: &Writes,
-    shards: &Shards,
+    shards: &StreamCapacity,
 ) -> Result<ShardNeed, UnknownWrites> {
     if shards.open == 0 {
         return Err(UnknownWrites::NoShards);
@@ -172,7 +133,7 @@ fn habit(ahead: Duration, writes: &Writes) -> f64 {
 struct Law<'a> {
     policy: &'a WriteUtilizationPolicy,
     writes: &'a Writes,
-    shards: &'a Shards,
+    shards: &'a StreamCapacity,
     capacity: f64,
     load_and_trend: f64,
     need: f64,

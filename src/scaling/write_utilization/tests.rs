@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::lag::Minute;
+use crate::lag::streams::Change;
 
 const FINE: u32 = 180;
 const TWO_DAYS: u32 = 2880;
@@ -28,18 +30,18 @@ fn writes(shards: impl Fn(u32) -> f64, rejected: impl Fn(u32) -> f64) -> Writes 
     }
 }
 
-fn even(open: u32) -> Shards {
-    Shards { open, widest: 1.0 / f64::from(open), changes: Vec::new() }
+fn even(open: u32) -> StreamCapacity {
+    StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Vec::new() }
 }
 
 /// A raise that began this many minutes ago and took three.
-fn raised(minutes_ago: u64, from: u32, to: u32) -> Shards {
+fn raised(minutes_ago: u64, from: u32, to: u32) -> StreamCapacity {
     let at = |minutes| Timestamp::from_unix_ms(1_800_000_000_000).minus(Duration::from_secs(60 * minutes));
     let change = Change { at: at(minutes_ago), done: at(minutes_ago.saturating_sub(3)), from, to };
-    Shards { changes: vec![change], ..even(to) }
+    StreamCapacity { changes: vec![change], ..even(to) }
 }
 
-fn judge(writes: &Writes, shards: &Shards) -> (u32, ShardRule) {
+fn judge(writes: &Writes, shards: &StreamCapacity) -> (u32, ShardRule) {
     let need = shards_needed(&WriteUtilizationPolicy::default(), writes, shards).expect("known writes");
     (need.wanted, need.rule)
 }
@@ -55,7 +57,7 @@ fn each_rule_counts_as_the_table_says() {
         }
     };
     let rising = |ago: u32| 7.0 - f64::from((ago / 5).min(3));
-    let rows: Vec<(&str, Writes, Shards, (u32, ShardRule))> = vec![
+    let rows: Vec<(&str, Writes, StreamCapacity, (u32, ShardRule))> = vec![
         ("half full", writes(|_| 5.0, none), even(10), (10, ShardRule::NoChange)),
         ("above scaleUpUtilization", writes(before(5, 8.0, 5.0), none), even(10), (14, ShardRule::Up)),
         (
@@ -102,7 +104,7 @@ fn each_rule_counts_as_the_table_says() {
         (
             "uneven ranges fill up early",
             writes(|_| 2.5, none),
-            Shards { widest: 1.0 / 3.0, ..even(6) },
+            StreamCapacity { widest: 1.0 / 3.0, ..even(6) },
             (9, ShardRule::Up),
         ),
     ];
@@ -139,7 +141,7 @@ fn a_hole_beside_a_busy_minute_is_unknown_until_it_is_old() {
     assert!(shards_needed(&policy, &old, &even(10)).is_ok());
     let patient = WriteUtilizationPolicy { scale_down_after: Duration::from_secs(6 * 3600), ..policy.clone() };
     assert_eq!(shards_needed(&patient, &old, &even(10)), Err(UnknownWrites::Hole(at(180))));
-    let none = Shards { open: 0, widest: 0.0, changes: Vec::new() };
+    let none = StreamCapacity { open: 0, widest: 0.0, changes: Vec::new() };
     assert_eq!(shards_needed(&policy, &writes(|_| 5.0, |_| 0.0), &none), Err(UnknownWrites::NoShards));
 }
 

@@ -76,7 +76,10 @@ impl Scope {
             // two that a busy machine lets go at once are still below it
             UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(400),
             UpstreamApi::StreamsDescribeStream => Duration::from_millis(250),
-            UpstreamApi::KinesisGetRecords | UpstreamApi::KinesisGetShardIterator => READS_APART,
+            // one DescribeLimits per second is the account's limit
+            UpstreamApi::KinesisGetRecords
+            | UpstreamApi::KinesisGetShardIterator
+            | UpstreamApi::KinesisDescribeLimits => READS_APART,
             UpstreamApi::StreamsGetRecords | UpstreamApi::StreamsGetShardIterator => STREAMS_READS_APART,
             _ => Duration::from_millis(50),
         }

@@ -52,6 +52,7 @@ pub(crate) struct Aws {
 }
 
 pub(crate) struct Clients {
+    pub(crate) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(crate) kinesis: aws_sdk_kinesis::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) streams: aws_sdk_dynamodbstreams::Client,
@@ -107,10 +108,14 @@ async fn clients(identity: &AwsIdentity, clock: &ServiceClock) -> Result<Clients
 
 impl Clients {
     fn new(config: &SdkConfig, clock: &ServiceClock) -> Self {
+        use aws_sdk_cloudwatch::config::Builder as CloudWatch;
         use aws_sdk_dynamodb::config::Builder as DynamoDb;
         use aws_sdk_dynamodbstreams::config::Builder as Streams;
         use aws_sdk_kinesis::config::Builder as Kinesis;
         Self {
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(
+                CloudWatch::from(config).interceptor(clock.clone()).build(),
+            ),
             kinesis: aws_sdk_kinesis::Client::from_conf(Kinesis::from(config).interceptor(clock.clone()).build()),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(DynamoDb::from(config).interceptor(clock.clone()).build()),
             streams: aws_sdk_dynamodbstreams::Client::from_conf(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::operation::list_shards::ListShardsOutput;
 use aws_sdk_kinesis::types::{Shard as SdkShard, ShardIteratorType};
 use aws_smithy_types::DateTime;
 
@@ -15,7 +16,7 @@ use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
 
 /// The stream for a request: its name, or its ARN in place of that.
-fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
+pub(super) fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
     match stream.arn() {
         Some(arn) => (None, Some(arn.to_owned())),
         None => (Some(stream.name().to_owned()), None),
@@ -24,22 +25,31 @@ fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
 
 /// A page of the shards that hold records, closed ones included.
 pub(crate) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
-    let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
     let mut requested = Requested::now(aws);
-    let page = aws
-        .call(TurnWait::Reading, scope, |clients| {
-            requested = Requested::now(aws);
-            // a token stands for the stream that it came with
-            let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
-            let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
-            request.set_next_token(token).send()
-        })
-        .await?;
+    let page = listed(aws, stream, token, || requested = Requested::now(aws)).await?;
     let shards = page.shards.unwrap_or_default().iter().map(shard).collect();
     Ok(ShardsPage { requested, shards, next: page.next_token })
 }
 
-fn shard(shard: &SdkShard) -> Shard {
+/// A page of the shards as the service lists them; `begins` is called when the call begins, after the wait for its turn.
+pub(super) async fn listed(
+    aws: &Aws,
+    stream: &KinesisStream,
+    token: Option<String>,
+    begins: impl FnOnce(),
+) -> Result<ListShardsOutput, Failure> {
+    let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
+    let call = aws.call(TurnWait::Reading, scope, |clients| {
+        begins();
+        // a token stands for the stream that it came with
+        let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
+        let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
+        request.set_next_token(token).send()
+    });
+    call.await
+}
+
+pub(super) fn shard(shard: &SdkShard) -> Shard {
     let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
     let range = shard.sequence_number_range.as_ref();
     let closed = range.is_some_and(|range| range.ending_sequence_number.is_some());

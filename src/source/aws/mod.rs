@@ -10,6 +10,8 @@ mod budget;
 mod checkpoints;
 pub(crate) mod clients;
 mod clock;
+mod cloudwatch;
+mod control;
 pub(crate) mod credentials;
 pub(crate) mod dynamodb_streams;
 pub(crate) mod failure;
@@ -27,6 +29,8 @@ mod tests;
 mod turns;
 
 use std::sync::Arc;
+
+pub use self::control::{StreamControl, StreamReading};
 
 use self::account::Account;
 use self::clients::Aws;

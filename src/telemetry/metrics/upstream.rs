@@ -36,6 +36,12 @@ pub enum UpstreamApi {
     KinesisListShards,
     /// Kinesis: the retention of a stream.
     KinesisDescribeStreamSummary,
+    /// Kinesis: the shards that an account may have.
+    KinesisDescribeLimits,
+    /// Kinesis: a new number of shards.
+    KinesisUpdateShardCount,
+    /// CloudWatch: what is written to streams.
+    CloudWatchGetMetricData,
     /// Kinesis: where to read a shard.
     KinesisGetShardIterator,
     /// Kinesis: one record of a shard.
@@ -155,6 +161,9 @@ impl UpstreamApi {
             Self::OauthToken => "oauth.Token",
             Self::KinesisListShards => "kinesis.ListShards",
             Self::KinesisDescribeStreamSummary => "kinesis.DescribeStreamSummary",
+            Self::KinesisDescribeLimits => "kinesis.DescribeLimits",
+            Self::KinesisUpdateShardCount => "kinesis.UpdateShardCount",
+            Self::CloudWatchGetMetricData => "cloudwatch.GetMetricData",
             Self::KinesisGetShardIterator => "kinesis.GetShardIterator",
             Self::KinesisGetRecords => "kinesis.GetRecords",
             Self::DynamoDbDescribeTable => "dynamodb.DescribeTable",

@@ -4,12 +4,14 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use serde_json::Value;
 
+use super::cbor;
 use super::kinesis_api::ShardsToken;
 use super::shard::{self, Cursor};
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
+    CloudWatch,
     Kinesis,
     DynamoDb,
     Streams,
@@ -27,6 +29,7 @@ impl Service {
 
     fn name(self) -> &'static str {
         match self {
+            Self::CloudWatch => "CloudWatch",
             Self::Kinesis => "Kinesis",
             Self::DynamoDb => "DynamoDB",
             Self::Streams => "DynamoDBStreams",
@@ -69,7 +72,12 @@ pub(super) struct Call {
 
 impl Call {
     /// Reads a request; nothing if it is of no service that is known here.
-    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+    pub(super) fn read(path: &str, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        if let Some(operation) = path.strip_prefix("/service/GraniteServiceVersion20100801/operation/") {
+            let (service, operation) = (Service::CloudWatch, operation.to_owned());
+            let (resource, signer) = (String::new(), Signer::of(headers));
+            return Some(Self { service, operation, resource, shard: None, signer, input: cbor::decode(body)? });
+        }
         let (target, operation) = headers.get("x-amz-target")?.to_str().ok()?.split_once('.')?;
         let service = Service::of_target(target)?;
         let input: Value = serde_json::from_slice(body).ok()?;
@@ -106,6 +114,7 @@ fn subject(service: Service, input: &Value) -> (String, Option<String>) {
         return (iterator.stream, Some(iterator.shard));
     }
     let resource = match service {
+        Service::CloudWatch => None,
         Service::Kinesis => kinesis_stream(input),
         Service::DynamoDb => text("TableName").map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()),
         Service::Streams => text("StreamArn").map(str::to_owned),

@@ -128,6 +128,7 @@ fn denied(call: &Call) -> Refusal {
     let Call { service, operation, resource, .. } = call;
     let (prefix, resource) = match service {
         Service::Kinesis => ("kinesis", format!("arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{resource}")),
+        Service::CloudWatch => ("cloudwatch", "*".to_owned()),
         Service::DynamoDb => ("dynamodb", format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{resource}")),
         Service::Streams => ("dynamodb", resource.clone()),
     };

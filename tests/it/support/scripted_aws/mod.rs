@@ -1,10 +1,12 @@
-//! Kinesis, DynamoDB and DynamoDB Streams on a free port of this machine, which answer as a test tells them to.
+//! Kinesis, DynamoDB, DynamoDB Streams and CloudWatch on a free port of this machine, which answer as a test tells them to.
 //!
 //! Times are milliseconds since 1970. An operation is named as AWS names it (`GetRecords`), or with its service before
 //! it where two have the same (`Kinesis.GetRecords`, `DynamoDBStreams.GetRecords`).
 
 mod call;
+mod cbor;
 mod clock;
+mod cloudwatch;
 mod dynamodb;
 mod errors;
 mod expression;
@@ -33,6 +35,7 @@ pub use self::script::Behaviour;
 pub use self::sequence::KinesisNumber;
 
 use self::call::{Call, Service};
+use self::cloudwatch::Metrics;
 use self::dynamodb::Table;
 use self::errors::Refusal;
 use self::kinesis::Stream;
@@ -65,7 +68,7 @@ impl ScriptedAws {
         aws
     }
 
-    /// What to set as the endpoint of all three services.
+    /// What to set as the endpoint of all four services.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -107,6 +110,8 @@ struct World {
     changes: BTreeMap<String, ChangeStream>,
     /// How many sequence numbers DynamoDB Streams have given out.
     changes_numbered: u64,
+    /// By stream.
+    metrics: HashMap<String, Metrics>,
     script: Script,
     log: Log,
 }
@@ -118,6 +123,7 @@ impl World {
 
     fn answer(&self, call: &Call) -> Answer {
         match call.service {
+            Service::CloudWatch => self.cloudwatch(call),
             Service::Kinesis => self.kinesis(call),
             Service::DynamoDb => self.dynamodb(call),
             Service::Streams => self.streams(call),

@@ -8,13 +8,14 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, DATE, SERVER};
-use axum::http::{HeaderMap, Response};
+use axum::http::{HeaderMap, Response, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::call::{Call, Service};
+use super::cbor;
 use super::clock::http_date;
 use super::errors::Refusal;
 use super::script::Behaviour;
@@ -26,8 +27,8 @@ pub(super) async fn serve(listener: TcpListener, aws: ScriptedAws) {
     axum::serve(listener, router).await.unwrap();
 }
 
-async fn handle(State(aws): State<ScriptedAws>, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let Some(call) = Call::read(&headers, &body) else {
+async fn handle(State(aws): State<ScriptedAws>, path: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let Some(call) = Call::read(path.path(), &headers, &body) else {
         return respond(&aws, Service::Kinesis, Err(Refusal::unknown_operation()));
     };
     let verdict = aws.world().admit(&call);
@@ -50,9 +51,10 @@ fn respond(aws: &ScriptedAws, service: Service, answer: Answer) -> Response<Body
         Ok(body) => (200, body),
         Err(Refusal { status, body }) => (status, body),
     };
-    let body = body.to_string();
+    let body = if service == Service::CloudWatch { cbor::encode(&body) } else { body.to_string().into_bytes() };
     let answer = Response::builder().status(status).header(DATE, http_date(aws.now()));
     let answer = match service {
+        Service::CloudWatch => answer.header(CONTENT_TYPE, "application/cbor").header("smithy-protocol", "rpc-v2-cbor"),
         Service::Kinesis => answer
             .header(CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amzn-RequestId", format!("00000000-0000-4000-8000-{:012x}", next_request()))
@@ -61,7 +63,7 @@ fn respond(aws: &ScriptedAws, service: Service, answer: Answer) -> Response<Body
             .header(SERVER, "Server")
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
             .header("x-amzn-RequestId", letters(next_request()))
-            .header("x-amz-crc32", crc32(body.as_bytes())),
+            .header("x-amz-crc32", crc32(&body)),
     };
     answer.body(Body::from(body)).unwrap()
 }

@@ -4,9 +4,10 @@ mod demand;
 
 use std::time::Duration;
 
-use keda_stream_scaler::lag::streams::Timestamp;
-use keda_stream_scaler::resize::{Bounds, Calls, Consumers, Plan, Situation, State, Stream};
-use keda_stream_scaler::scaling::write_utilization::{COARSE, Change, Minute, Shards, Writes, shards_needed};
+use keda_stream_scaler::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
+use keda_stream_scaler::lag::{COARSE, Minute, Writes};
+use keda_stream_scaler::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
+use keda_stream_scaler::scaling::write_utilization::shards_needed;
 use keda_stream_scaler::trigger::WriteUtilizationPolicy;
 
 pub use self::demand::{Course, DAY, Demand, MINUTES};
@@ -104,10 +105,15 @@ impl World {
     fn decide(&self, minute: usize, delay: usize) -> Option<u32> {
         let policy = WriteUtilizationPolicy::default();
         let writes = self.writes(at(minute - delay));
-        let shards = Shards { open: self.goal, widest: 1.0 / f64::from(self.goal), changes: self.changes.clone() };
+        let shards =
+            StreamCapacity { open: self.goal, widest: 1.0 / f64::from(self.goal), changes: self.changes.clone() };
         let need = shards_needed(&policy, &writes, &shards).expect("known writes");
         let situation = Situation {
-            stream: &Stream { state: if self.left == 0 { State::Ready } else { State::Updating }, shards, free: None },
+            stream: &Stream {
+                state: if self.left == 0 { StreamState::Ready } else { StreamState::Updating },
+                shards,
+                free: None,
+            },
             bounds: &Bounds { min: 1, max: 10_000, calls_per_day: CALLS_PER_DAY },
             calls: &Calls::new(at(minute), &self.changes, &[], None),
             consumers: &Consumers { all: Vec::new(), max_age: Duration::ZERO, retention: Duration::ZERO },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lag::streams::Timestamp;
+use super::streams::Timestamp;
 
 /// What one shard accepts per minute: 1 MiB and 1,000 records per second.
 const BYTES: f64 = 60.0 * 1024.0 * 1024.0;
