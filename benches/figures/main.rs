@@ -31,6 +31,7 @@ mod page;
 mod process;
 mod push;
 mod readings;
+mod resizing;
 mod rounds;
 #[path = "../../tests/it/support/scaler.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
@@ -40,6 +41,8 @@ mod scaler;
 mod scripted_aws;
 mod shared_streams;
 mod source;
+#[path = "../../tests/it/support/stream_world/mod.rs"]
+mod stream_world;
 mod streams;
 mod table;
 mod targets;
@@ -65,7 +68,7 @@ type Measure = fn(&mut Table);
 type MeasureBeside = fn() -> Pin<Box<dyn Future<Output = Table> + Send>>;
 
 /// `cargo bench --bench figures -- load` measures one of them, no name all.
-const MEASURES: [(&str, Measure); 17] = [
+const MEASURES: [(&str, Measure); 18] = [
     // first: what it weighs must not lie where others have been
     ("law", law::measure),
     ("throughput", throughput::measure),
@@ -83,6 +86,7 @@ const MEASURES: [(&str, Measure); 17] = [
     ("page", page::measure),
     ("page-load", page::load),
     ("worlds", worlds::measure),
+    ("resizing", resizing::measure),
     ("ages", ages::measure),
 ];
 

@@ -88,11 +88,11 @@ async fn a_full_stream_is_raised_when_that_is_applied_and_not_before() {
     }
     assert_eq!(scene.summary().await.1, 2, "nothing was called");
     let said = scene.said(&["--apply"]).await;
-    assert_eq!(said["action"]["applied"], true, "{said:#}");
+    assert_eq!(said["applied"], true, "{said:#}");
     scene.wait_until_active().await;
     assert_eq!(scene.summary().await.1, 4);
     let said = scene.said(&["--apply"]).await;
-    assert_eq!(said["action"]["action"], "nothing", "{said:#}");
+    assert_eq!(said["action"], "nothing", "{said:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,10 +100,10 @@ async fn a_lower_count_waits_for_readers_and_goes_no_further_than_half() {
     let scene = Scene::new(8, 0.4).await;
     scene.cloudwatch.readers_age(&scene.stream, 400_000.0);
     let said = scene.said(&["--apply"]).await;
-    assert_eq!((&said["wanted"], &said["action"]["reason"]), (&1.into(), &"ConsumersBehind".into()), "{said:#}");
+    assert_eq!((&said["wanted"], &said["reason"]), (&1.into(), &"ConsumersBehind".into()), "{said:#}");
     scene.cloudwatch.readers_age(&scene.stream, 2_000.0);
     let said = scene.said(&["--apply"]).await;
-    assert_eq!((&said["action"]["target"], &said["action"]["reason"]), (&4.into(), &"Step".into()), "{said:#}");
+    assert_eq!((&said["target"], &said["reason"]), (&4.into(), &"Step".into()), "{said:#}");
     scene.wait_until_active().await;
     assert_eq!(scene.summary().await.1, 4);
 }
@@ -139,7 +139,7 @@ async fn pages_are_read_to_their_end_and_late_minutes_are_waited_for() {
     let late = scene.cloudwatch.now() - 5 * MINUTE_MS;
     scene.cloudwatch.written(&scene.stream, move |at| (at < late).then_some([0.0, 1.8 * SHARD, 0.0]));
     let said = scene.said(&[]).await;
-    assert_eq!((&said["wanted"], &said["action"]["target"]), (&3.into(), &3.into()), "{said:#}");
+    assert_eq!((&said["wanted"], &said["target"]), (&3.into(), &3.into()), "{said:#}");
     assert_eq!(scene.cloudwatch.calls("GetMetricData"), 2 + 6, "180 minutes, and 576 points of five minutes");
 }
 
@@ -159,5 +159,8 @@ async fn wrong_use_names_the_flag_and_calls_nothing() {
         run_in(&[], &["resize", "--stream", "a b", "--region", "eu-west-1", "--max", "4"]).await;
     assert_eq!(code, Some(1));
     assert!(stderr.contains("streamName"), "{stderr}");
+    let Ended { code, stderr, .. } = run_in(&[], &["resize", "--stream", "orders", "--max", "4"]).await;
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("--region is required"), "{stderr}");
     assert_eq!(scene.cloudwatch.calls("GetMetricData"), 0);
 }

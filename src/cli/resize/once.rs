@@ -29,6 +29,7 @@ pub(super) struct Resized {
     steps: Vec<WriteStep>,
     steps_in_words: Vec<String>,
     calls_left: u32,
+    #[serde(flatten)]
     action: Action,
 }
 
@@ -57,6 +58,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Resized> {
 fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
     let stream = arguments.stream.as_deref().context("--stream is required")?;
     let key = if stream.starts_with("arn:") { "streamARN" } else { "streamName" };
+    ensure!(
+        key == "streamARN" || arguments.region.is_some(),
+        "--region is required where the stream is not given by its ARN"
+    );
     let optional = [("awsRegion", &arguments.region), ("awsEndpoint", &arguments.endpoint)];
     let metadata = [("source", "aws-kinesis-stream"), ("scaleOn", "shardCount"), (key, stream)];
     let given = optional.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));

@@ -1,6 +1,6 @@
 //! Days of writes to one stream, in shards: 1 is what one shard accepts.
 
-use crate::support::world::Random;
+use super::super::world::Random;
 
 pub const DAY: usize = 1440;
 /// Two days to get used to, and two that count.
