@@ -37,6 +37,14 @@ pub struct Writes {
 }
 
 impl Minute {
+    /// The mean of some minutes.
+    #[must_use]
+    pub fn mean(minutes: &[Self]) -> Self {
+        let count = f64::from(u32::try_from(minutes.len().max(1)).unwrap_or(u32::MAX));
+        let mean = |of: fn(&Self) -> f64| minutes.iter().map(of).sum::<f64>() / count;
+        Self { bytes: mean(|one| one.bytes), records: mean(|one| one.records), throttled: mean(|one| one.throttled) }
+    }
+
     /// The shards that these writes fill.
     #[must_use]
     pub fn shards(self) -> f64 {

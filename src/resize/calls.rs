@@ -14,7 +14,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
 /// Who changed a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub(super) enum By {
     /// This scaler.
     Us,
     /// Somebody else: nothing was called here.

@@ -7,13 +7,15 @@
 mod calls;
 mod consumers;
 mod reason;
+pub mod rehearsal;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Ordering;
 use std::time::Duration;
 
-pub use self::calls::{By, Calls};
+use self::calls::By;
+pub use self::calls::Calls;
 pub use self::consumers::{Consumer, Consumers, Progress, Unready};
 pub use self::reason::Reason;
 use crate::lag::Writes;

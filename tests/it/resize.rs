@@ -144,6 +144,24 @@ async fn pages_are_read_to_their_end_and_late_minutes_are_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn days_are_rehearsed_beside_a_fixed_count_and_on_demand_and_nothing_is_called() {
+    let scene = Scene::new(8, 1.0).await;
+    // four shards' worth for nine hours of each day, and half a shard's for the rest
+    let day = |at: u64| if (600..1140).contains(&(at / MINUTE_MS % 1440)) { 4.0 } else { 0.5 };
+    scene.cloudwatch.written(&scene.stream, move |at| Some([0.0, day(at) * SHARD, 0.0]));
+    let said = scene.said(&["--rehearse", "120h"]).await;
+    let rows = said["rows"].as_array().unwrap();
+    let hours = |row: usize| rows[row]["shardHours"].as_f64().unwrap();
+    assert!((hours(0) - 8.0 * 72.0).abs() < 1.0 && (hours(1) - 5.0 * 72.0).abs() < 1.0, "{said:#}");
+    assert!(hours(2) < hours(1) + 72.0 && rows[3]["dollars"].as_f64() > rows[2]["dollars"].as_f64(), "{said:#}");
+    let Ended { stdout, .. } = scene.resize(&["--rehearse", "120h"]).await;
+    assert!(stdout.contains("as it is, 8 shards") && stdout.contains("on demand"), "{stdout}");
+    let Ended { code, stderr, .. } = scene.resize(&["--rehearse", "1h"]).await;
+    assert!(code == Some(1) && stderr.contains("--rehearse must be from 3 to 15 days"), "{stderr}");
+    assert_eq!(scene.summary().await.1, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_use_names_the_flag_and_calls_nothing() {
     let scene = Scene::new(2, 1.8).await;
     for (arguments, code, expected) in [

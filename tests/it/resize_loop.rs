@@ -1,6 +1,8 @@
 //! The need and the plan of a Kinesis stream in simulated worlds, as a closed loop.
 
-use crate::support::stream_world::{Conditions, Course, Demand, Outcome, simulate};
+use keda_stream_scaler::resize::rehearsal::Conditions;
+
+use crate::support::stream_world::{Course, Demand, Outcome, simulate};
 
 const USUAL: Conditions = Conditions { delay: 2, slowness: 1.0 };
 

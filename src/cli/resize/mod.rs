@@ -2,8 +2,12 @@
 
 mod once;
 mod protocol;
+mod rehearsal;
 
-use std::io;
+use std::time::Duration;
+use std::{fmt, io};
+
+use serde::Serialize;
 
 use super::output::Format;
 use super::{Verdict, output};
@@ -11,6 +15,7 @@ use super::{Verdict, output};
 /// The arguments of `resize`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --rehearse 336h
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply
 
@@ -40,6 +45,9 @@ pub(super) struct Arguments {
     /// Resize the stream; without it, only say what would be called
     #[arg(long)]
     apply: bool,
+    /// Show what days of writes would have come to, beside a fixed count and on-demand, and call nothing: 3 to 15 days
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "apply")]
+    rehearse: Option<Duration>,
     /// How to write the result
     #[arg(short, long, value_enum, default_value = "text")]
     output: Format,
@@ -53,10 +61,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         protocol::run(io::stdin().lock(), io::stdout().lock())?;
         return Ok(Verdict::Good);
     }
-    let resized = once::run(arguments)?;
-    match arguments.output {
-        Format::Json => output::json(&resized)?,
-        Format::Text => output::data(&resized.to_string())?,
+    match arguments.rehearse {
+        Some(span) => show(&rehearsal::run(arguments, span)?, arguments.output)?,
+        None => show(&once::run(arguments)?, arguments.output)?,
     }
     Ok(Verdict::Good)
+}
+
+fn show(result: &(impl Serialize + fmt::Display), format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(result),
+        Format::Text => output::data(&result.to_string()),
+    }
 }

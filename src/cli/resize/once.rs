@@ -46,16 +46,19 @@ enum Action {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Resized> {
-    let max = arguments.max.context("--max is required")?;
-    ensure!(arguments.min <= max, "--min {} is more than --max {max}", arguments.min);
-    let bounds = Bounds { min: arguments.min, max, calls_per_day: arguments.calls_per_day };
-    let control = control(arguments)?;
+    let (bounds, control) = (bounds(arguments)?, control(arguments)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(look(&control, &bounds, arguments.apply))
 }
 
+pub(super) fn bounds(arguments: &Arguments) -> anyhow::Result<Bounds> {
+    let max = arguments.max.context("--max is required")?;
+    ensure!(arguments.min <= max, "--min {} is more than --max {max}", arguments.min);
+    Ok(Bounds { min: arguments.min, max, calls_per_day: arguments.calls_per_day })
+}
+
 /// The stream that the arguments name, by the rules of a trigger's metadata.
-fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
+pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
     let stream = arguments.stream.as_deref().context("--stream is required")?;
     let key = if stream.starts_with("arn:") { "streamARN" } else { "streamName" };
     ensure!(

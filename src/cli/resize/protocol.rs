@@ -26,8 +26,6 @@ const DELAY: Duration = Duration::from_secs(120);
 /// Minutes that are kept one by one, as they are read from CloudWatch.
 const FINE: usize = 180;
 const DAY: usize = 1440;
-/// Minutes of a point of the long history.
-const MINUTES: f64 = 5.0;
 const BOUNDS: Bounds = Bounds { min: 1, max: 10_000, calls_per_day: 10 };
 
 #[derive(Deserialize)]
@@ -100,14 +98,8 @@ impl Session {
         let fine = self.minutes.len().saturating_sub(FINE);
         let (before, minutes) = self.minutes.split_at(fine);
         let oldest = before.len().saturating_sub(2 * DAY);
-        let coarse = before.get(oldest..).unwrap_or_default().rchunks_exact(COARSE).map(|five| {
-            let mean = |of: fn(&Minute) -> f64| five.iter().map(of).sum::<f64>() / MINUTES;
-            Some(Minute {
-                bytes: mean(|minute| minute.bytes),
-                records: mean(|minute| minute.records),
-                throttled: mean(|minute| minute.throttled),
-            })
-        });
+        let coarse = before.get(oldest..).unwrap_or_default().rchunks_exact(COARSE);
+        let coarse = coarse.map(|part| Some(Minute::mean(part)));
         let mut before: Vec<_> = coarse.collect();
         before.reverse();
         Writes { until, minutes: minutes.iter().map(|minute| Some(*minute)).collect(), before }

@@ -60,10 +60,6 @@ const ROUNDING: f64 = 1e-9;
 pub struct ShardNeed {
     /// Their number, at least 1.
     pub wanted: u32,
-    /// What is written now, in shards.
-    pub load: f64,
-    /// What must be coped with, in shards: the load, its trend and what is due.
-    pub need: f64,
     /// The rule that decided.
     pub rule: ShardRule,
     /// How the number was calculated, in order.
@@ -111,7 +107,7 @@ pub fn shards_needed(
     let mut law = Law { policy, writes, shards, capacity, load_and_trend: load + trend, need, rejected, steps };
     let (wanted, rule) = law.judge();
     law.steps.push(WriteStep::Wanted { shards: wanted, rule });
-    Ok(ShardNeed { wanted, load, need, rule, steps: law.steps })
+    Ok(ShardNeed { wanted, rule, steps: law.steps })
 }
 
 /// What rises from part to part of the last twenty minutes, for the time that a change takes.

@@ -56,6 +56,11 @@ pub(crate) async fn writes(aws: &Aws, stream: &str) -> Result<Writes, Failure> {
     Ok(Writes { until: end, minutes, before }.without_late_minutes(LATE))
 }
 
+/// The last `minutes` of a stream, the newest last.
+pub(crate) async fn history(aws: &Aws, stream: &str, minutes: usize) -> Result<Vec<Option<Minute>>, Failure> {
+    points(aws, stream, Span { end: last_minute(aws), points: minutes, period: MINUTE }).await
+}
+
 /// How late the latest reader of a stream was within the last minutes, by `GetRecords.IteratorAgeMilliseconds`; `None` where nobody read by
 /// `GetRecords`.
 pub(crate) async fn readers_age(aws: &Aws, stream: &str) -> Result<Option<Duration>, Failure> {

@@ -11,7 +11,7 @@ use super::cloudwatch;
 use super::failure::{Failure, FailureKind};
 use super::kinesis::{self, named};
 use crate::lag::streams::{Change, Shard, ShardState, StreamCapacity, StreamState, Timestamp, changes};
-use crate::lag::{SourceError, Writes};
+use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
 
@@ -67,6 +67,17 @@ impl StreamControl {
         let capacity = self.capacity().await.map_err(error("the shards"))?;
         let writes = cloudwatch::writes(&self.aws, self.stream.name()).await.map_err(error("the writes"))?;
         Ok(StreamReading { at: self.aws.now(), state, capacity, writes, retention })
+    }
+
+    /// The open shards, and the writes of the last `minutes`, the newest last.
+    ///
+    /// # Errors
+    /// When either is not readable.
+    pub async fn history(&self, minutes: usize) -> Result<(u32, Vec<Option<Minute>>), SourceError> {
+        let attempt = |what: &str| format!("could not read {what} of stream {}", self.stream);
+        let capacity = self.capacity().await.map_err(|failure| failure.into_error(attempt("the shards")))?;
+        let history = cloudwatch::history(&self.aws, self.stream.name(), minutes).await;
+        Ok((capacity.open, history.map_err(|failure| failure.into_error(attempt("the writes")))?))
     }
 
     /// How late the latest reader was within the last minutes, whoever it is; `None` where nobody read by `GetRecords`.

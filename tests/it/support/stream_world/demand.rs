@@ -1,8 +1,13 @@
 //! Days of writes to one stream, in shards: 1 is what one shard accepts.
 
+use keda_stream_scaler::lag::Minute;
+use keda_stream_scaler::resize::rehearsal::Put;
+
 use super::super::world::Random;
 
-pub const DAY: usize = 1440;
+const DAY: usize = 1440;
+/// Records per minute that fill a shard.
+const RECORDS: f64 = 60_000.0;
 /// Two days to get used to, and two that count.
 pub const MINUTES: usize = 4 * DAY;
 /// The fullest shard gets this much more than the mean.
@@ -76,15 +81,6 @@ pub struct Demand {
     minutes: Vec<([f64; 60], f64)>,
 }
 
-/// What became of a minute's records.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Put {
-    pub accepted: f64,
-    pub rejected: f64,
-    /// Seconds in which a record was rejected.
-    pub seconds: u32,
-}
-
 impl Demand {
     pub fn new(course: Course, seed: u64) -> Self {
         let mut random = Random::new(seed * 31 + place(course));
@@ -103,26 +99,25 @@ impl Demand {
         Self { course, minutes: minutes.collect() }
     }
 
-    pub fn mean(&self, minute: usize) -> f64 {
-        self.minutes[minute].1
+    /// Twice as many shards as the first minute fills.
+    pub fn first(&self) -> u32 {
+        let twice = 2.0 * self.minutes[0].1;
+        (1..=1000).find(|shards| f64::from(*shards) >= twice).unwrap()
     }
 
-    /// A minute's records on so many shards.
+    /// A minute's records on that many shards.
     pub fn put(&self, minute: usize, shards: f64) -> Put {
         let (seconds, mean) = &self.minutes[minute];
         let room = shards / SKEW;
         let over = seconds.iter().filter(|second| **second > room);
-        let mut put = Put { seconds: u32::try_from(over.clone().count()).unwrap(), ..Put::default() };
-        put.rejected = over.map(|second| second - room).sum::<f64>() / 60.0;
-        let mut all = *mean;
-        if self.course == Course::HotKey {
-            let cut = (HOT - (1.0 - mean / shards).max(0.0)).max(0.0);
-            put.rejected += cut;
-            put.seconds = if cut > 0.0 { 60 } else { put.seconds };
-            all += HOT;
-        }
-        put.accepted = all - put.rejected;
-        put
+        let throttled = f64::from(u32::try_from(over.clone().count()).unwrap()) / 60.0;
+        let rejected = over.map(|second| second - room).sum::<f64>() / 60.0;
+        // one key gets no more than what its shard has to spare
+        let hot = if self.course == Course::HotKey { HOT } else { 0.0 };
+        let cut = (hot - (1.0 - mean / shards).max(0.0)).max(0.0);
+        let accepted = mean + hot - rejected - cut;
+        let minute = Minute { bytes: 0.0, records: RECORDS * accepted, throttled: RECORDS * (rejected + cut) };
+        Put { minute, throttled: if cut > 0.0 { 1.0 } else { throttled } }
     }
 }
 

@@ -1,0 +1,142 @@
+//! Days of writes, run through the law: what it would have cost, beside a fixed count and on-demand.
+//!
+//! Assumptions: the fullest shard gets 15 % more than the mean; a reshard takes a minute and six seconds per shard of the difference; what was
+//! rejected is not tried again. Prices are those of us-east-1: $0.015 per shard-hour; on demand $0.04 per hour and $0.08 per GB. PUT payload
+//! units and reads are left out on all sides.
+
+mod world;
+
+use crate::lag::Minute;
+use crate::trigger::WriteUtilizationPolicy;
+
+pub use self::world::{Conditions, Outcome, Put, Rules, simulate};
+use super::{Bounds, ceil};
+
+/// The fullest shard gets this much more than the mean.
+const SKEW: f64 = 1.15;
+/// Two days in which habits are learnt count for none of the rows.
+const LEARNT: usize = 2 * 1440;
+const USUAL: Conditions = Conditions { delay: 2, slowness: 1.0 };
+const SHARD_HOUR: f64 = 0.015;
+const ON_DEMAND_HOUR: f64 = 0.04;
+const ON_DEMAND_GB: f64 = 0.08;
+const GB: f64 = 1024.0 * 1024.0 * 1024.0;
+/// On demand, a record counts as one kilobyte at least.
+const SMALLEST: f64 = 1024.0;
+
+/// One way to size the stream, and what it comes to.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What sizes it.
+    pub way: Way,
+    /// Minutes in which records were rejected; not known on demand.
+    pub throttled_minutes: Option<f64>,
+    /// Shard-hours; none on demand.
+    pub shard_hours: Option<f64>,
+    /// Calls of `UpdateShardCount`.
+    pub calls: u32,
+    /// Dollars.
+    pub dollars: f64,
+}
+
+/// What sizes a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Nobody: it keeps the shards that it has.
+    AsItIs(u32),
+    /// Nobody: it has as many as the busiest minute needs.
+    BestFixed(u32),
+    /// The law.
+    Resized,
+    /// AWS.
+    OnDemand,
+}
+
+/// What `minutes`, the newest last, would have come to on a stream that has `open` shards; the first two days are not counted.
+#[must_use]
+pub fn rehearse(minutes: &[Minute], open: u32, bounds: &Bounds, policy: &WriteUtilizationPolicy) -> Vec<Row> {
+    let counted = LEARNT.min(minutes.len());
+    let put =
+        |minute: usize, shards: f64| minutes.get(minute).copied().map_or_else(Put::default, |one| put(one, shards));
+    let busiest = minutes.iter().skip(counted).map(demand).fold(0.0, f64::max);
+    let best = ceil(SKEW * busiest).max(1);
+    let first =
+        ceil(minutes.first().map_or(0.0, demand) / policy.target_utilization.get()).clamp(bounds.min, bounds.max);
+    let ways =
+        [(Way::AsItIs(open), open, None), (Way::BestFixed(best), best, None), (Way::Resized, first, Some(bounds))];
+    let rows = ways.into_iter().map(|(way, first, bounds)| {
+        let rules = Rules { bounds, policy, conditions: USUAL };
+        let outcome = simulate(first, minutes.len(), counted, &rules, put);
+        Row {
+            way,
+            throttled_minutes: Some(outcome.throttled_minutes),
+            shard_hours: Some(outcome.shard_hours),
+            calls: outcome.calls,
+            dollars: outcome.shard_hours * SHARD_HOUR,
+        }
+    });
+    rows.chain([on_demand(minutes.get(counted..).unwrap_or_default())]).collect()
+}
+
+fn on_demand(minutes: &[Minute]) -> Row {
+    let gigabytes: f64 = minutes.iter().map(|minute| minute.bytes.max(SMALLEST * minute.records) / GB).sum();
+    let hours = minutes.iter().map(|_| 1.0 / 60.0).sum::<f64>();
+    let dollars = ON_DEMAND_HOUR * hours + ON_DEMAND_GB * gigabytes;
+    Row { way: Way::OnDemand, throttled_minutes: None, shard_hours: None, calls: 0, dollars }
+}
+
+/// The shards that all records of a minute fill, those that were rejected included.
+fn demand(minute: &Minute) -> f64 {
+    let all = if minute.records > 0.0 { (minute.records + minute.throttled) / minute.records } else { 1.0 };
+    minute.shards() * all
+}
+
+/// A minute's records on that many shards.
+fn put(minute: Minute, shards: f64) -> Put {
+    let (wanted, room) = (demand(&minute), shards / SKEW);
+    let all = minute.records + minute.throttled;
+    let part = if wanted > room { room / wanted } else { 1.0 };
+    let scale = if minute.records > 0.0 { part * all / minute.records } else { 1.0 };
+    let accepted =
+        Minute { bytes: minute.bytes * scale, records: minute.records * scale, throttled: all * (1.0 - part) };
+    Put { minute: accepted, throttled: f64::from(u8::from(wanted > room)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { min: 1, max: 64, calls_per_day: 10 };
+
+    fn shards(filled: f64) -> Minute {
+        Minute { bytes: 0.0, records: 60_000.0 * filled, throttled: 0.0 }
+    }
+
+    /// Ten shards' worth for nine hours of each day, and one for the rest.
+    fn days(count: usize) -> Vec<Minute> {
+        (0..count * 1440)
+            .map(|minute| shards(if (600..1140).contains(&(minute % 1440)) { 10.0 } else { 1.0 }))
+            .collect()
+    }
+
+    #[test]
+    fn a_day_with_a_peak_is_cheaper_resized_than_at_its_best_fixed_count_and_on_demand() {
+        let rows = rehearse(&days(6), 20, &BOUNDS, &WriteUtilizationPolicy::default());
+        let [as_it_is, fixed, resized, on_demand] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((as_it_is.way, fixed.way), (Way::AsItIs(20), Way::BestFixed(12)));
+        assert!((as_it_is.shard_hours.unwrap() - 20.0 * 96.0).abs() < 1.0, "{as_it_is:?}");
+        assert!(as_it_is.throttled_minutes == Some(0.0) && fixed.throttled_minutes == Some(0.0), "{rows:?}");
+        assert!(resized.throttled_minutes.unwrap() < 5.0 && resized.calls <= 40, "{resized:?}");
+        assert!(resized.dollars < as_it_is.dollars && resized.dollars < on_demand.dollars, "{rows:?}");
+        assert_eq!(on_demand.shard_hours, None);
+    }
+
+    #[test]
+    fn what_was_rejected_was_needed_as_well() {
+        let minute = Minute { throttled: 60_000.0, ..shards(1.0) };
+        assert!((demand(&minute) - 2.0).abs() < 1e-9);
+        let put = put(minute, 1.15);
+        assert!((put.minute.shards() - 1.0).abs() < 1e-9 && put.throttled > 0.5, "{put:?}");
+        assert!((put.minute.throttled - 60_000.0).abs() < 1e-6, "{put:?}");
+    }
+}

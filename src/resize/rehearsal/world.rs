@@ -1,0 +1,170 @@
+//! A provisioned stream in a simulated world: what is accepted, reshards that take time, a CloudWatch that is late, the limit of calls.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
+use crate::lag::{COARSE, Minute, Writes};
+use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream, ceil};
+use crate::scaling::write_utilization::shards_needed;
+use crate::trigger::WriteUtilizationPolicy;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Minutes that are read one by one.
+const FINE: usize = 180;
+/// Points of five minutes before those: two days.
+const LONG: usize = 576;
+/// The time at which a world begins; only differences count.
+const BEGINNING_MS: u64 = 1_000_000_000_000;
+
+/// How the world behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    /// Minutes until a minute can be read.
+    pub delay: usize,
+    /// How many times longer than usual a reshard takes.
+    pub slowness: f64,
+}
+
+/// What became of the records of one minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Put {
+    /// What the stream accepted and rejected.
+    pub minute: Minute,
+    /// The part of the minute in which records were rejected, between 0 and 1.
+    pub throttled: f64,
+}
+
+/// The sums over the minutes that count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Minutes in which records were rejected.
+    pub throttled_minutes: f64,
+    /// What is paid for.
+    pub shard_hours: f64,
+    /// Calls of `UpdateShardCount`.
+    pub calls: u32,
+    /// Calls that the service would have refused.
+    pub refused: u32,
+}
+
+/// What decides in a world.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Between which counts, and how often; `None` leaves the count as it is.
+    pub bounds: Option<&'a Bounds>,
+    /// How the need is judged.
+    pub policy: &'a WriteUtilizationPolicy,
+    /// What the world does besides.
+    pub conditions: Conditions,
+}
+
+struct World {
+    open: f64,
+    goal: u32,
+    from: u32,
+    /// Minutes that a reshard has left, and how many it takes.
+    left: u32,
+    total: u32,
+    changes: Vec<Change>,
+    seen: Vec<Minute>,
+}
+
+/// The minutes from `counted` on, after those before them to get used to; `put` says what becomes of a minute's records on that many shards.
+pub fn simulate(
+    first: u32,
+    minutes: usize,
+    counted: usize,
+    rules: &Rules<'_>,
+    put: impl Fn(usize, f64) -> Put,
+) -> Outcome {
+    let mut world = World::new(first);
+    let (mut waiting, mut outcome) = (VecDeque::new(), Outcome::default());
+    for minute in 0..minutes {
+        world.reshard(minute);
+        let put = put(minute, world.open);
+        if minute >= counted {
+            outcome.throttled_minutes += put.throttled;
+            outcome.shard_hours += world.open.max(f64::from(world.goal)) / 60.0;
+        }
+        waiting.push_back(put.minute);
+        let (Some(bounds), true) = (rules.bounds, waiting.len() > rules.conditions.delay) else { continue };
+        world.seen.extend(waiting.pop_front());
+        if let Some(target) = world.decide(minute, bounds, rules) {
+            let accepted = world.call(minute, target, bounds, rules.conditions.slowness);
+            outcome.calls += u32::from(accepted && minute >= counted);
+            outcome.refused += u32::from(!accepted);
+        }
+    }
+    outcome
+}
+
+impl World {
+    fn new(shards: u32) -> Self {
+        let (open, goal, from) = (shards.into(), shards, shards);
+        Self { open, goal, from, left: 0, total: 0, changes: Vec::new(), seen: Vec::new() }
+    }
+
+    fn reshard(&mut self, minute: usize) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        let done = 1.0 - f64::from(self.left) / f64::from(self.total);
+        self.open = f64::from(self.from) + (f64::from(self.goal) - f64::from(self.from)) * done;
+        if let Some(last) = self.changes.last_mut() {
+            last.done = at(minute);
+        }
+    }
+
+    /// The target of the call that would be made now. Writes that are unknown lead to none.
+    fn decide(&self, minute: usize, bounds: &Bounds, rules: &Rules<'_>) -> Option<u32> {
+        let writes = self.writes(at(minute.saturating_sub(rules.conditions.delay)));
+        let widest = 1.0 / f64::from(self.goal);
+        let shards = StreamCapacity { open: self.goal, widest, changes: self.changes.clone() };
+        let need = shards_needed(rules.policy, &writes, &shards).ok()?;
+        let state = if self.left == 0 { StreamState::Ready } else { StreamState::Updating };
+        let situation = Situation {
+            stream: &Stream { state, shards, free: None },
+            bounds,
+            calls: &Calls::new(at(minute), &self.changes, &[], None),
+            consumers: &Consumers { all: Vec::new(), max_age: Duration::ZERO, retention: Duration::ZERO },
+            writes: &writes,
+            policy: rules.policy,
+        };
+        match situation.plan(need.wanted) {
+            Plan::Call { target, .. } => Some(target),
+            Plan::Wait(_) | Plan::Nothing => None,
+        }
+    }
+
+    fn writes(&self, until: Timestamp) -> Writes {
+        let (before, minutes) = self.seen.split_at(self.seen.len().saturating_sub(FINE));
+        let mut before: Vec<_> = before.rchunks_exact(COARSE).take(LONG).map(|part| Some(Minute::mean(part))).collect();
+        before.reverse();
+        Writes { until, minutes: minutes.iter().copied().map(Some).collect(), before }
+    }
+
+    /// `UpdateShardCount`: whether the service takes it. A reshard takes a minute and six seconds for each shard of the difference, half as
+    /// much again where the target is no multiple of a quarter.
+    fn call(&mut self, minute: usize, target: u32, bounds: &Bounds, slowness: f64) -> bool {
+        let within_a_day = self.changes.iter().filter(|change| at(minute).since(change.at) < DAY).count();
+        let allowed = target != self.goal && target <= 2 * self.goal && target >= self.goal.div_ceil(2);
+        let spent = u32::try_from(within_a_day).is_ok_and(|calls| calls >= bounds.calls_per_day);
+        if self.left > 0 || !allowed || spent {
+            return false;
+        }
+        let step = if (4 * target).is_multiple_of(self.goal) { 1.0 } else { 1.5 };
+        self.total = ceil((1.0 + f64::from(target.abs_diff(self.goal)) / 10.0 * step) * slowness).max(1);
+        (self.left, self.from) = (self.total, self.goal);
+        self.changes.push(Change { at: at(minute), done: at(minute), from: self.goal, to: target });
+        self.goal = target;
+        true
+    }
+}
+
+fn at(minute: usize) -> Timestamp {
+    Timestamp::from_unix_ms(
+        BEGINNING_MS.saturating_add(60_000_u64.saturating_mul(minute.try_into().unwrap_or(u64::MAX))),
+    )
+}
