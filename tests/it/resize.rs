@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_smithy_types::Blob;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -49,11 +50,12 @@ impl Scene {
     }
 
     async fn resize(&self, more: &[&str]) -> Ended {
-        let (kinesis, cloudwatch) = (aws_services().endpoint().await.address, self.cloudwatch.endpoint());
+        let (services, cloudwatch) = (aws_services().endpoint().await.address, self.cloudwatch.endpoint());
         let environment = [
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_ENDPOINT_URL_KINESIS", &*kinesis),
+            ("AWS_ENDPOINT_URL_KINESIS", &*services),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &*services),
             ("AWS_ENDPOINT_URL_CLOUDWATCH", &*cloudwatch),
         ];
         let arguments = ["resize", "--stream", &self.stream, "--region", "us-east-1", "--max", "16"];
@@ -106,6 +108,31 @@ async fn a_lower_count_waits_for_readers_and_goes_no_further_than_half() {
     assert_eq!((&said["target"], &said["reason"]), (&4.into(), &"Step".into()), "{said:#}");
     scene.wait_until_active().await;
     assert_eq!(scene.summary().await.1, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lower_count_waits_for_a_named_application_until_it_has_read() {
+    let scene = Scene::new(4, 0.2).await;
+    let (billing, stream) = (unique("billing"), scene.stream.clone());
+    let mut first = aws_services().kcl(&billing, &stream, "worker-1");
+    first.wait_for("start", 4).await;
+    first.stop().await;
+    let put = scene.kinesis.put_record().stream_name(&stream).partition_key("key").data(Blob::new("a record"));
+    put.send().await.unwrap();
+    sleep(Duration::from_secs(3)).await;
+    let flags = ["--apply", "--max-consumer-age", "2s", "--consumer", &billing];
+    let said = scene.said(&flags).await;
+    assert_eq!(said["reason"], "ConsumersBehind", "{said:#}");
+    assert!(said["message"].as_str().unwrap().contains(&billing), "{said:#}");
+    let second = aws_services().kcl(&billing, &stream, "worker-2");
+    second.wait_for("done", 1).await;
+    let begun = Instant::now();
+    while scene.said(&flags).await["target"] != 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it has read everything");
+        sleep(Duration::from_secs(1)).await;
+    }
+    scene.wait_until_active().await;
+    assert_eq!(scene.summary().await.1, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 mod once;
 mod protocol;
+mod readers;
 mod rehearsal;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::{Verdict, output};
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply
 
 It reads the writes of two days from CloudWatch and the shards from Kinesis. Rights: cloudwatch:GetMetricData, kinesis:ListShards,
-kinesis:DescribeStreamSummary, kinesis:DescribeLimits, and kinesis:UpdateShardCount with --apply.
+kinesis:DescribeStreamSummary, kinesis:DescribeLimits, kinesis:UpdateShardCount with --apply, and those of scaleOn: age with --consumer.
 
 Exit code 0: nothing to do, or done; 1: refused or failed; 2: wrong usage.")]
 pub(super) struct Arguments {
@@ -42,6 +43,12 @@ pub(super) struct Arguments {
     /// How often the stream may be resized in any 24 hours, by others included
     #[arg(long, value_name = "CALLS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1000))]
     calls_per_day: u32,
+    /// An application whose consumers a lower count waits for; may be given more than once. Without it, the latest reader of the stream counts
+    #[arg(long = "consumer", value_name = "APPLICATION")]
+    consumers: Vec<String>,
+    /// A lower count waits while one of them is later than this
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::duration)]
+    max_consumer_age: Duration,
     /// Resize the stream; without it, only say what would be called
     #[arg(long)]
     apply: bool,

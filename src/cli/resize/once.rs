@@ -2,22 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
 use super::Arguments;
+use super::readers::consumers;
 use crate::lag::SourceErrorKind;
 use crate::lag::streams::StreamState;
-use crate::resize::{Bounds, Calls, Consumer, Consumers, Plan, Progress, Situation, Stream};
+use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
 use crate::scaling::write_utilization::{ShardNeed, WriteStep, shards_needed};
 use crate::source::aws::{StreamControl, StreamReading};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{SourceRef, StreamName, Trigger, WriteUtilizationPolicy};
-
-/// A lower count waits while a reader is later than this.
-const MAX_CONSUMER_AGE: Duration = Duration::from_secs(300);
 
 /// What was read, decided and done.
 #[derive(Serialize)]
@@ -48,7 +45,7 @@ enum Action {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Resized> {
     let (bounds, control) = (bounds(arguments)?, control(arguments)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(look(&control, &bounds, arguments.apply))
+    runtime.block_on(look(&control, &bounds, arguments))
 }
 
 pub(super) fn bounds(arguments: &Arguments) -> anyhow::Result<Bounds> {
@@ -57,8 +54,19 @@ pub(super) fn bounds(arguments: &Arguments) -> anyhow::Result<Bounds> {
     Ok(Bounds { min: arguments.min, max, calls_per_day: arguments.calls_per_day })
 }
 
-/// The stream that the arguments name, by the rules of a trigger's metadata.
+/// The stream that the arguments name.
 pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
+    let not_kinesis = "--stream must be a Kinesis stream";
+    let SourceRef::Shards(source) = trigger(arguments, &[("scaleOn", "shardCount")])?.source else {
+        bail!(not_kinesis)
+    };
+    let StreamName::Kinesis(named) = source.stream else { bail!(not_kinesis) };
+    let identity = source.access.without_connection().context("--region is required")?;
+    Ok(StreamControl::new(identity, named, UpstreamMetrics::default()))
+}
+
+/// A trigger on the stream that the arguments name, whose metadata has its own rules for names and regions.
+pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::Result<Trigger> {
     let stream = arguments.stream.as_deref().context("--stream is required")?;
     let key = if stream.starts_with("arn:") { "streamARN" } else { "streamName" };
     ensure!(
@@ -66,31 +74,32 @@ pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
         "--region is required where the stream is not given by its ARN"
     );
     let optional = [("awsRegion", &arguments.region), ("awsEndpoint", &arguments.endpoint)];
-    let metadata = [("source", "aws-kinesis-stream"), ("scaleOn", "shardCount"), (key, stream)];
     let given = optional.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
+    let metadata = [("source", "aws-kinesis-stream"), (key, stream)].into_iter().chain(given);
     let metadata: HashMap<_, _> =
-        metadata.into_iter().chain(given).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let trigger = Trigger::parse(&metadata)?;
-    let SourceRef::Shards(source) = trigger.source else { bail!("{stream} is no Kinesis stream") };
-    let StreamName::Kinesis(named) = source.stream else { bail!("{stream} is no Kinesis stream") };
-    let identity = source.access.without_connection().context("--region is required")?;
-    Ok(StreamControl::new(identity, named, UpstreamMetrics::default()))
+        metadata.chain(more.iter().copied()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    Ok(Trigger::parse(&metadata)?)
 }
 
-async fn look(control: &StreamControl, bounds: &Bounds, apply: bool) -> anyhow::Result<Resized> {
+async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -> anyhow::Result<Resized> {
     let policy = WriteUtilizationPolicy::default();
     let reading = control.read().await?;
     let need = shards_needed(&policy, &reading.writes, &reading.capacity)
         .with_context(|| format!("the need of stream {control} is unknown"))?;
     let calls = Calls::new(reading.at, &reading.capacity.changes, &[], None);
-    let plan = |free, readers: &[Consumer]| planned(&reading, &need, bounds, &calls, &policy, free, readers);
+    let plan = |free, readers| {
+        let consumers = Consumers { all: readers, max_age: arguments.max_consumer_age, retention: reading.retention };
+        planned(&reading, &need, bounds, &calls, &policy, free, &consumers)
+    };
     // a raise needs room in the account, and a lower count waits for readers
-    let plan = match plan(None, &[]) {
-        Plan::Call { target, .. } if target > reading.capacity.open => plan(Some(control.free_shards().await?), &[]),
-        Plan::Call { .. } => plan(None, &readers(control).await?),
+    let plan = match plan(None, Vec::new()) {
+        Plan::Call { target, .. } if target > reading.capacity.open => {
+            plan(Some(control.free_shards().await?), Vec::new())
+        }
+        Plan::Call { .. } => plan(None, consumers(control, arguments).await?),
         other => other,
     };
-    let action = act(control, plan, apply).await?;
+    let action = act(control, plan, arguments.apply).await?;
     Ok(Resized {
         stream: control.to_string(),
         open: reading.capacity.open,
@@ -102,16 +111,6 @@ async fn look(control: &StreamControl, bounds: &Bounds, apply: bool) -> anyhow::
     })
 }
 
-/// Without names, whoever reads by `GetRecords` counts as one consumer.
-async fn readers(control: &StreamControl) -> anyhow::Result<Vec<Consumer>> {
-    let age = control.readers_age().await?;
-    let consumer = |age| Consumer {
-        application: "a reader of the stream".to_owned(),
-        progress: Ok(Progress { age, reads_closed_shards: false }),
-    };
-    Ok(age.map(consumer).into_iter().collect())
-}
-
 fn planned(
     reading: &StreamReading,
     need: &ShardNeed,
@@ -119,12 +118,10 @@ fn planned(
     calls: &Calls,
     policy: &WriteUtilizationPolicy,
     free: Option<u32>,
-    readers: &[Consumer],
+    consumers: &Consumers,
 ) -> Plan {
     let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
-    let consumers = Consumers { all: readers.to_vec(), max_age: MAX_CONSUMER_AGE, retention: reading.retention };
-    Situation { stream: &stream, bounds, calls, consumers: &consumers, writes: &reading.writes, policy }
-        .plan(need.wanted)
+    Situation { stream: &stream, bounds, calls, consumers, writes: &reading.writes, policy }.plan(need.wanted)
 }
 
 async fn act(control: &StreamControl, plan: Plan, apply: bool) -> anyhow::Result<Action> {

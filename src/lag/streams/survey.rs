@@ -205,6 +205,12 @@ impl Survey {
         self.oldest().map_or(Duration::ZERO, |(_, age, _)| age)
     }
 
+    /// Whether a closed shard is yet to be read to its end.
+    #[must_use]
+    pub fn reads_closed_shards(&self) -> bool {
+        self.shards.iter().any(|report| report.state == Some(ShardState::Closed) && report.backlog != Backlog::Finished)
+    }
+
     /// The shard that is furthest behind, its age, and what it was derived from.
     #[must_use]
     pub fn oldest(&self) -> Option<(&ShardReport, Duration, AgeBasis)> {
