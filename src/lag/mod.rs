@@ -28,4 +28,4 @@ pub use observe::{FORGET_AFTER, Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{CountedLag, LagBasis, PartitionLag};
 pub use renewals::Renewals;
-pub use writes::{COARSE, Minute, Writes};
+pub use writes::{COARSE, FINE, LONG, Minute, Writes};

@@ -12,6 +12,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MEAN_OF: usize = 3;
 /// The long history has one point for this many minutes.
 pub const COARSE: usize = 5;
+/// Minutes that are read one by one.
+pub const FINE: usize = 180;
+/// Points of five minutes before those: two days.
+pub const LONG: usize = 2 * 288;
 
 /// What was written in one minute, or in a mean minute of a longer time. CloudWatch counts in `IncomingBytes` and `IncomingRecords` only
 /// what the stream accepted, and in `WriteProvisionedThroughputExceeded` the records that it rejected.
@@ -53,6 +57,15 @@ impl Minute {
 }
 
 impl Writes {
+    /// The newest of `minutes`, the last of which ends at `until`, as far back as a reading goes.
+    #[must_use]
+    pub fn of_minutes(minutes: &[Minute], until: Timestamp) -> Self {
+        let (before, minutes) = minutes.split_at(minutes.len().saturating_sub(FINE));
+        let mut before: Vec<_> = before.rchunks_exact(COARSE).take(LONG).map(|part| Some(Minute::mean(part))).collect();
+        before.reverse();
+        Self { until, minutes: minutes.iter().copied().map(Some).collect(), before }
+    }
+
     /// Without the newest minutes, up to `late`, that CloudWatch does not show yet. A stream without any point stays as it is: it is idle.
     #[must_use]
     pub fn without_late_minutes(mut self, late: Duration) -> Self {

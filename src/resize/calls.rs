@@ -17,7 +17,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(3600);
 pub(super) enum By {
     /// This scaler.
     Us,
-    /// Somebody else: nothing was called here.
+    /// Another hand: nothing was called here.
     Other,
 }
 

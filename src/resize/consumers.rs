@@ -23,7 +23,7 @@ pub struct Progress {
 /// The consumers of a stream, and how late they may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumers {
-    /// Those that are named; without names, whoever reads by `GetRecords` counts as one.
+    /// The named ones; without names, the latest reader by `GetRecords` stands for all.
     pub all: Vec<Consumer>,
     /// A lower count waits while one of them is later than this.
     pub max_age: Duration,

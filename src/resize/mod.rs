@@ -209,7 +209,7 @@ impl Situation<'_> {
         Some(Reason::Consumer { application: application.to_owned(), unready })
     }
 
-    /// What is written now needs this many shards, whoever wants fewer.
+    /// The shards that the present writes need: no lower count goes below them, whatever requests it.
     fn in_use(&self) -> u32 {
         let load = self.writes.peak(LOAD, Duration::ZERO).unwrap_or_default();
         ceil(self.stream.shards.unevenness() * load / self.policy.scale_up_utilization.get())

@@ -38,7 +38,7 @@ pub enum Reason {
         /// For this long.
         until: Timestamp,
     },
-    /// Somebody else has changed the stream: their count stands for an hour, unless more is needed.
+    /// Another hand has resized the stream: its count stands for an hour, unless more is needed.
     ChangedElsewhere {
         /// For this long.
         until: Timestamp,

@@ -18,7 +18,7 @@ fn minutes_ago(minutes: u64) -> Timestamp {
     now().minus(Duration::from_secs(60 * minutes))
 }
 
-/// Three hours in which so many shards were filled, after a day in which `peak` were.
+/// Three hours that fill `shards` shards, after two days that fill `peak`.
 fn writes(shards: f64, peak: f64) -> Writes {
     let minute = |shards: f64| Some(Minute { bytes: 0.0, records: 60_000.0 * shards, throttled: 0.0 });
     Writes { until: now(), minutes: vec![minute(shards); 180], before: vec![minute(peak); 540] }
@@ -33,7 +33,7 @@ fn change(minutes: u64, from: u32, to: u32) -> Change {
     Change { at: minutes_ago(minutes), done: minutes_ago(minutes), from, to }
 }
 
-fn nobody() -> Consumers {
+fn no_consumers() -> Consumers {
     Consumers { all: Vec::new(), max_age: Duration::from_secs(300), retention: DAY }
 }
 
@@ -43,7 +43,7 @@ fn planned_with(wanted: u32, stream: &Stream, calls: &Calls, consumers: &Consume
 }
 
 fn planned(wanted: u32, stream: &Stream, changes: &[Change], writes: &Writes) -> Plan {
-    planned_with(wanted, stream, &Calls::new(now(), changes, &[], None), &nobody(), writes)
+    planned_with(wanted, stream, &Calls::new(now(), changes, &[], None), &no_consumers(), writes)
 }
 
 fn call(target: u32, limited_by: Option<Reason>) -> Plan {
@@ -171,18 +171,21 @@ fn a_change_that_both_the_calls_and_the_stream_show_counts_once() {
 fn a_change_by_another_hand_stands_for_an_hour_unless_more_is_needed() {
     let calls = Calls::new(now(), &[], &[change(20, 16, 8)], None);
     let until = minutes_ago(20).plus(REST);
-    let (nobody, idle) = (nobody(), writes(0.5, 1.0));
-    assert_eq!(planned_with(4, &stream(8), &calls, &nobody, &idle), Plan::Wait(Reason::ChangedElsewhere { until }));
-    assert_eq!(planned_with(12, &stream(8), &calls, &nobody, &idle), call(12, None));
+    let (no_consumers, idle) = (no_consumers(), writes(0.5, 1.0));
+    assert_eq!(
+        planned_with(4, &stream(8), &calls, &no_consumers, &idle),
+        Plan::Wait(Reason::ChangedElsewhere { until })
+    );
+    assert_eq!(planned_with(12, &stream(8), &calls, &no_consumers, &idle), call(12, None));
 }
 
 #[test]
 fn a_refusal_of_the_service_spends_the_budget_for_an_hour_whatever_was_counted() {
     let refused = |minutes| Calls::new(now(), &[], &[], Some(minutes_ago(minutes)));
-    let (nobody, idle) = (nobody(), writes(0.5, 1.0));
+    let (no_consumers, idle) = (no_consumers(), writes(0.5, 1.0));
     let until = minutes_ago(59).plus(REST);
-    assert_eq!(planned_with(12, &stream(8), &refused(59), &nobody, &idle), Plan::Wait(Reason::Budget { until }));
-    assert_eq!(planned_with(12, &stream(8), &refused(60), &nobody, &idle), call(12, None));
+    assert_eq!(planned_with(12, &stream(8), &refused(59), &no_consumers, &idle), Plan::Wait(Reason::Budget { until }));
+    assert_eq!(planned_with(12, &stream(8), &refused(60), &no_consumers, &idle), call(12, None));
 }
 
 fn worlds() -> impl Strategy<Value = (u32, Stream, Bounds, Vec<Change>, Writes)> {
@@ -209,7 +212,7 @@ proptest! {
 
     #[test]
     fn no_call_leaves_the_bounds_the_service_or_the_budget((wanted, stream, bounds, changes, writes) in worlds()) {
-        let (calls, consumers) = (Calls::new(now(), &changes, &[], None), nobody());
+        let (calls, consumers) = (Calls::new(now(), &changes, &[], None), no_consumers());
         let policy = &WriteUtilizationPolicy::default();
         let open = stream.shards.open;
         let situation = Situation { stream: &stream, bounds: &bounds, calls: &calls, consumers: &consumers, writes: &writes, policy };

@@ -23,7 +23,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A stream whose shards are filled by so many shards' worth of records in each minute.
+    /// A stream of `shards` shards; the records of each minute fill `filled` of them.
     async fn new(shards: i32, filled: f64) -> Self {
         let (stream, cloudwatch) = (unique("orders"), ScriptedAws::start().await);
         let kinesis = aws_services().clients().await.kinesis;

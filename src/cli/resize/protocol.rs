@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
-use crate::lag::{COARSE, Minute, Writes};
+use crate::lag::{Minute, Writes};
 use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
 use crate::scaling::write_utilization::shards_needed;
 use crate::trigger::WriteUtilizationPolicy;
@@ -23,9 +23,6 @@ use crate::trigger::WriteUtilizationPolicy;
 const RECORDS: f64 = 60_000.0;
 /// CloudWatch is this far behind.
 const DELAY: Duration = Duration::from_secs(120);
-/// Minutes that are kept one by one, as they are read from CloudWatch.
-const FINE: usize = 180;
-const DAY: usize = 1440;
 const BOUNDS: Bounds = Bounds { min: 1, max: 10_000, calls_per_day: 10 };
 
 #[derive(Deserialize)]
@@ -67,7 +64,7 @@ impl Session {
         self.minutes.push(Minute { bytes: 0.0, records, throttled });
         let policy = WriteUtilizationPolicy::default();
         let now = Timestamp::from_unix_ms(request.now * 60_000);
-        let writes = self.writes(now.minus(DELAY));
+        let writes = Writes::of_minutes(&self.minutes, now.minus(DELAY));
         if !request.active
             && let Some(last) = self.made.last_mut()
         {
@@ -92,16 +89,5 @@ impl Session {
         self.made.push(Change { at: now, done: now, from: request.goal, to: target });
         self.made.retain(|change| now.since(change.at) < Duration::from_secs(86_400));
         Ok(Some(target))
-    }
-
-    fn writes(&self, until: Timestamp) -> Writes {
-        let fine = self.minutes.len().saturating_sub(FINE);
-        let (before, minutes) = self.minutes.split_at(fine);
-        let oldest = before.len().saturating_sub(2 * DAY);
-        let coarse = before.get(oldest..).unwrap_or_default().rchunks_exact(COARSE);
-        let coarse = coarse.map(|part| Some(Minute::mean(part)));
-        let mut before: Vec<_> = coarse.collect();
-        before.reverse();
-        Writes { until, minutes: minutes.iter().map(|minute| Some(*minute)).collect(), before }
     }
 }

@@ -16,7 +16,7 @@ use crate::tenancy::Connections;
 /// A reading of an application takes no longer.
 const READING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The applications that are named, or whoever reads by `GetRecords` as one consumer.
+/// The named applications, or the latest reader by `GetRecords` as one consumer.
 pub(super) async fn consumers(control: &StreamControl, arguments: &Arguments) -> anyhow::Result<Vec<Consumer>> {
     if arguments.consumers.is_empty() {
         let age = control.readers_age().await?;

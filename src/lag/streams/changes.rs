@@ -1,7 +1,7 @@
 //! The changes of a stream, read back from its shards.
 //!
 //! A list of shards holds closed ones until the retention is over, 24 hours at least, and the number with which a shard begins holds
-//! the second of its creation. So whoever resized a stream within the last day is known without a record of it.
+//! the second of its creation. So every resharding of the last day is known without a record of it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_shows_its_changes_whoever_made_them() {
+    fn a_stream_shows_every_change_of_its_shards() {
         use ShardState::{Closed, Open};
         let at = |seconds: u64| Timestamp::from_unix_ms(1000 * seconds);
         // two shards become four, and an hour later three: two in the middle are merged

@@ -42,9 +42,9 @@ pub struct Row {
 /// What sizes a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Nobody: it keeps the shards that it has.
+    /// Its present count, unchanged.
     AsItIs(u32),
-    /// Nobody: it has as many as the busiest minute needs.
+    /// A fixed count: as many shards as the busiest minute needs.
     BestFixed(u32),
     /// The law.
     Resized,

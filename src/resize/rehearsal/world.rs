@@ -4,16 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
-use crate::lag::{COARSE, Minute, Writes};
+use crate::lag::{Minute, Writes};
 use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream, ceil};
 use crate::scaling::write_utilization::shards_needed;
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// Minutes that are read one by one.
-const FINE: usize = 180;
-/// Points of five minutes before those: two days.
-const LONG: usize = 576;
 /// The time at which a world begins; only differences count.
 const BEGINNING_MS: u64 = 1_000_000_000_000;
 
@@ -119,7 +115,7 @@ impl World {
 
     /// The target of the call that would be made now. Writes that are unknown lead to none.
     fn decide(&self, minute: usize, bounds: &Bounds, rules: &Rules<'_>) -> Option<u32> {
-        let writes = self.writes(at(minute.saturating_sub(rules.conditions.delay)));
+        let writes = Writes::of_minutes(&self.seen, at(minute.saturating_sub(rules.conditions.delay)));
         let widest = 1.0 / f64::from(self.goal);
         let shards = StreamCapacity { open: self.goal, widest, changes: self.changes.clone() };
         let need = shards_needed(rules.policy, &writes, &shards).ok()?;
@@ -136,13 +132,6 @@ impl World {
             Plan::Call { target, .. } => Some(target),
             Plan::Wait(_) | Plan::Nothing => None,
         }
-    }
-
-    fn writes(&self, until: Timestamp) -> Writes {
-        let (before, minutes) = self.seen.split_at(self.seen.len().saturating_sub(FINE));
-        let mut before: Vec<_> = before.rchunks_exact(COARSE).take(LONG).map(|part| Some(Minute::mean(part))).collect();
-        before.reverse();
-        Writes { until, minutes: minutes.iter().copied().map(Some).collect(), before }
     }
 
     /// `UpdateShardCount`: whether the service takes it. A reshard takes a minute and six seconds for each shard of the difference, half as

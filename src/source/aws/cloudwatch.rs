@@ -13,14 +13,10 @@ use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
 use crate::lag::streams::Timestamp;
-use crate::lag::{COARSE, Minute, Writes};
+use crate::lag::{COARSE, FINE, LONG, Minute, Writes};
 use crate::telemetry::UpstreamApi;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Minutes that are read one by one.
-const FINE: usize = 180;
-/// Points of five minutes before those: two days and what a habit looks ahead.
-const LONG: usize = 2 * 288;
 /// A minute is read when it ended this long ago.
 const SETTLED: Duration = Duration::from_secs(60);
 /// `CloudWatch` may be this late with a minute.
@@ -61,8 +57,8 @@ pub(crate) async fn history(aws: &Aws, stream: &str, minutes: usize) -> Result<V
     points(aws, stream, Span { end: last_minute(aws), points: minutes, period: MINUTE }).await
 }
 
-/// How late the latest reader of a stream was within the last minutes, by `GetRecords.IteratorAgeMilliseconds`; `None` where nobody read by
-/// `GetRecords`.
+/// The age of the latest reader of a stream within the last minutes, by `GetRecords.IteratorAgeMilliseconds`; `None` where `GetRecords` was not
+/// called.
 pub(crate) async fn readers_age(aws: &Aws, stream: &str) -> Result<Option<Duration>, Failure> {
     let minutes = u32::try_from(LATE.as_secs() / MINUTE.as_secs()).unwrap_or(1);
     let span = Span { end: last_minute(aws), points: usize::try_from(minutes).unwrap_or(1), period: MINUTE };

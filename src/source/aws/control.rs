@@ -80,7 +80,7 @@ impl StreamControl {
         Ok((capacity.open, history.map_err(|failure| failure.into_error(attempt("the writes")))?))
     }
 
-    /// How late the latest reader was within the last minutes, whoever it is; `None` where nobody read by `GetRecords`.
+    /// The age of the latest reader within the last minutes; `None` where `GetRecords` was not called.
     ///
     /// # Errors
     /// When that is not readable.
