@@ -154,6 +154,9 @@ impl Situation<'_> {
     }
 
     fn lower(&self, wanted: u32) -> Target {
+        if self.stream.shards.changes.is_none() && self.calls.last().is_none() {
+            return Err(Reason::ChangesUnknown);
+        }
         if let Some(reason) = self.rests().or_else(|| self.awaits()) {
             return Err(reason);
         }

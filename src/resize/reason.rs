@@ -38,6 +38,8 @@ pub enum Reason {
         /// For this long.
         until: Timestamp,
     },
+    /// Neither the stream nor own calls show its last changes, so that no rest and no budget can be kept.
+    ChangesUnknown,
     /// Another hand has resized the stream: its count stands for an hour, unless more is needed.
     ChangedElsewhere {
         /// For this long.
@@ -76,6 +78,7 @@ impl Reason {
             Self::Step => "Step",
             Self::Budget { .. } => "Budget",
             Self::Resting { .. } | Self::RecentPeak { .. } => "Resting",
+            Self::ChangesUnknown => "ChangesUnknown",
             Self::ChangedElsewhere { .. } => "ChangedElsewhere",
             Self::Consumer { unready: Unready::GenerationUnread, .. } => "GenerationUnread",
             Self::Consumer { .. } => "ConsumersBehind",
@@ -97,6 +100,9 @@ impl fmt::Display for Reason {
                 write!(f, "the calls of 24 hours are used or reserved; the next is free at {until}")
             }
             Self::Resting { until } => write!(f, "a lower count waits until {until}, after the last change"),
+            Self::ChangesUnknown => {
+                f.write_str("a lower count waits, because the shards do not show when the stream was last resized")
+            }
             Self::ChangedElsewhere { until } => {
                 write!(
                     f,

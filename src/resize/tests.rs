@@ -25,7 +25,7 @@ fn writes(shards: f64, peak: f64) -> Writes {
 }
 
 fn stream(open: u32) -> Stream {
-    let shards = StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Vec::new() };
+    let shards = StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Some(Vec::new()) };
     Stream { state: StreamState::Ready, shards, free: None }
 }
 
@@ -123,6 +123,17 @@ fn each_reason_is_given_where_the_table_says() {
     for (name, planned, expected) in rows {
         assert_eq!(planned, expected, "{name}");
     }
+}
+
+/// Each run of a command that keeps no state would else be the first of the day.
+#[test]
+fn a_lower_count_waits_where_neither_the_stream_nor_the_calls_show_the_last_changes() {
+    let mut unknown = stream(8);
+    unknown.shards.changes = None;
+    let idle = writes(0.5, 1.0);
+    assert_eq!(planned(4, &unknown, &[], &idle), Plan::Wait(Reason::ChangesUnknown));
+    assert_eq!(planned(4, &unknown, &[change(600, 16, 8)], &idle), call(4, None), "own calls are known");
+    assert_eq!(planned(12, &unknown, &[], &idle), call(12, None), "producers do not wait");
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -
     let reading = control.read().await?;
     let need = shards_needed(&policy, &reading.writes, &reading.capacity)
         .with_context(|| format!("the need of stream {control} is unknown"))?;
-    let calls = Calls::new(reading.at, &reading.capacity.changes, &[], None);
+    let calls = Calls::new(reading.at, reading.capacity.changes.as_deref().unwrap_or_default(), &[], None);
     let plan = |free, readers| {
         let consumers = Consumers { all: readers, max_age: arguments.max_consumer_age, retention: reading.retention };
         planned(&reading, &need, bounds, &calls, &policy, free, &consumers)

@@ -70,8 +70,11 @@ impl Session {
         {
             last.done = now;
         }
-        let shards =
-            StreamCapacity { open: request.goal, widest: 1.0 / f64::from(request.goal), changes: self.made.clone() };
+        let shards = StreamCapacity {
+            open: request.goal,
+            widest: 1.0 / f64::from(request.goal),
+            changes: Some(self.made.clone()),
+        };
         let need = shards_needed(&policy, &writes, &shards)?;
         let state = if request.active { StreamState::Ready } else { StreamState::Updating };
         let calls = Calls::new(now, &self.made, &[], None);

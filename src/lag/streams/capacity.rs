@@ -9,8 +9,8 @@ pub struct StreamCapacity {
     pub open: u32,
     /// The share of all hash keys that the widest of them has, between 0 and 1.
     pub widest: f64,
-    /// How their number changed within the last day, the newest last.
-    pub changes: Vec<Change>,
+    /// How their number changed within the last day, the newest last; `None` where the shards do not say when they were created.
+    pub changes: Option<Vec<Change>>,
 }
 
 /// Whether a stream can be resized.

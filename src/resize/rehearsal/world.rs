@@ -117,7 +117,7 @@ impl World {
     fn decide(&self, minute: usize, bounds: &Bounds, rules: &Rules<'_>) -> Option<u32> {
         let writes = Writes::of_minutes(&self.seen, at(minute.saturating_sub(rules.conditions.delay)));
         let widest = 1.0 / f64::from(self.goal);
-        let shards = StreamCapacity { open: self.goal, widest, changes: self.changes.clone() };
+        let shards = StreamCapacity { open: self.goal, widest, changes: Some(self.changes.clone()) };
         let need = shards_needed(rules.policy, &writes, &shards).ok()?;
         let state = if self.left == 0 { StreamState::Ready } else { StreamState::Updating };
         let situation = Situation {

@@ -97,7 +97,8 @@ pub fn shards_needed(
     let (trend, habit) = (trend(writes), habit(policy.look_ahead, writes));
     let need = (load + trend).max(habit);
     // what was rejected before the last change is complete says nothing of the present shards
-    let since = shards.changes.last().map_or(REJECTED, |change| writes.until.since(change.done).min(REJECTED));
+    let last = shards.changes.as_ref().and_then(|changes| changes.last());
+    let since = last.map_or(REJECTED, |change| writes.until.since(change.done).min(REJECTED));
     let rejected = writes.throttled(since, Duration::ZERO);
     let steps = vec![
         WriteStep::Load { shards: load, open: shards.open, capacity },
@@ -155,7 +156,8 @@ impl Law<'_> {
             let need = if self.need > self.load_and_trend { self.need.max(self.due(BEYOND)) } else { self.need };
             return (self.at_target(need).max(open), ShardRule::Up);
         }
-        if throttled && !hot && self.raises_for_bursts().next().is_none() {
+        // one try per day: without knowing the tries there is none
+        if throttled && !hot && self.shards.changes.is_some() && self.raises_for_bursts().next().is_none() {
             return (ceil(BURSTS * f64::from(open)), ShardRule::Bursts);
         }
         let down_after = self.policy.scale_down_after;
@@ -184,7 +186,8 @@ impl Law<'_> {
     /// The raises of the last day that were made because records were rejected while there was room on the mean; and the rejected share
     /// before each.
     fn raises_for_bursts(&self) -> impl Iterator<Item = (Duration, f64)> + '_ {
-        self.shards.changes.iter().filter(|change| change.to > change.from).filter_map(|change| {
+        let changes = self.shards.changes.as_deref().unwrap_or_default();
+        changes.iter().filter(|change| change.to > change.from).filter_map(|change| {
             let ago = self.writes.until.since(change.at);
             let (from, to) = (ago + 2 * TREND_PART, ago);
             let share = self.writes.throttled(from, to);

@@ -31,14 +31,14 @@ fn writes(shards: impl Fn(u32) -> f64, rejected: impl Fn(u32) -> f64) -> Writes 
 }
 
 fn even(open: u32) -> StreamCapacity {
-    StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Vec::new() }
+    StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Some(Vec::new()) }
 }
 
 /// A raise that began this many minutes ago and took three.
 fn raised(minutes_ago: u64, from: u32, to: u32) -> StreamCapacity {
     let at = |minutes| Timestamp::from_unix_ms(1_800_000_000_000).minus(Duration::from_secs(60 * minutes));
     let change = Change { at: at(minutes_ago), done: at(minutes_ago.saturating_sub(3)), from, to };
-    StreamCapacity { changes: vec![change], ..even(to) }
+    StreamCapacity { changes: Some(vec![change]), ..even(to) }
 }
 
 fn judge(writes: &Writes, shards: &StreamCapacity) -> (u32, ShardRule) {
@@ -114,6 +114,13 @@ fn each_rule_counts_as_the_table_says() {
 }
 
 #[test]
+fn bursts_raise_no_count_whose_changes_are_unknown() {
+    let unknown = StreamCapacity { changes: None, ..even(10) };
+    let bursts = writes(|_| 5.0, |ago| if ago < 5 { 0.01 } else { 0.0 });
+    assert_eq!(judge(&bursts, &unknown), (10, ShardRule::NoChange), "once per day cannot be kept");
+}
+
+#[test]
 fn a_stream_without_writes_has_no_points_and_needs_one_shard() {
     let nothing = Writes { minutes: vec![None; 180], before: vec![None; 540], ..writes(|_| 0.0, |_| 0.0) };
     assert_eq!(judge(&nothing, &even(10)), (1, ShardRule::Down));
@@ -141,7 +148,7 @@ fn a_hole_beside_a_busy_minute_is_unknown_until_it_is_old() {
     assert!(shards_needed(&policy, &old, &even(10)).is_ok());
     let patient = WriteUtilizationPolicy { scale_down_after: Duration::from_secs(6 * 3600), ..policy.clone() };
     assert_eq!(shards_needed(&patient, &old, &even(10)), Err(UnknownWrites::Hole(at(180))));
-    let none = StreamCapacity { open: 0, widest: 0.0, changes: Vec::new() };
+    let none = StreamCapacity { open: 0, widest: 0.0, changes: Some(Vec::new()) };
     assert_eq!(shards_needed(&policy, &writes(|_| 5.0, |_| 0.0), &none), Err(UnknownWrites::NoShards));
 }
 

@@ -10,7 +10,7 @@ use super::clients::{Aws, TurnWait};
 use super::cloudwatch;
 use super::failure::{Failure, FailureKind};
 use super::kinesis::{self, named};
-use crate::lag::streams::{Change, Shard, ShardState, StreamCapacity, StreamState, Timestamp, changes};
+use crate::lag::streams::{Shard, ShardState, StreamCapacity, StreamState, Timestamp, changes};
 use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
@@ -149,7 +149,7 @@ impl StreamControl {
             }
             token = page.next_token;
             if token.is_none() {
-                return Ok(StreamCapacity { open: open(&shards), widest, changes: shown(&shards) });
+                return Ok(StreamCapacity { open: open(&shards), widest, changes: changes(&shards) });
             }
         }
         Err(Failure::new(FailureKind::Other, format!("more than {MOST_PAGES} pages of shards")))
@@ -159,11 +159,6 @@ impl StreamControl {
 fn open(shards: &[Shard]) -> u32 {
     let open = shards.iter().filter(|shard| shard.state == ShardState::Open).count();
     u32::try_from(open).unwrap_or(u32::MAX)
-}
-
-/// What the shards show of changes: nothing where they do not say when they were created.
-fn shown(shards: &[Shard]) -> Vec<Change> {
-    changes(shards).unwrap_or_default()
 }
 
 /// The share of all hash keys that a range has.
