@@ -125,6 +125,15 @@ fn each_reason_is_given_where_the_table_says() {
     }
 }
 
+#[test]
+fn after_a_lower_count_that_was_undone_the_peak_of_a_longer_time_must_fit() {
+    let undone = [change(700, 8, 4), change(500, 4, 8)];
+    // the rest is four hours now: in the fourth, 3.6 shards were filled
+    let recent = writes(0.5, 3.6);
+    assert_eq!(planned(4, &stream(8), &undone, &recent), Plan::Wait(Reason::RecentPeak { least: 6 }));
+    assert_eq!(planned(4, &stream(8), &undone[..1], &recent), call(4, None), "nothing was undone");
+}
+
 /// Each run of a command that keeps no state would else be the first of the day.
 #[test]
 fn a_lower_count_waits_where_neither_the_stream_nor_the_calls_show_the_last_changes() {

@@ -69,6 +69,19 @@ fn each_rule_counts_as_the_table_says() {
         ("risen three times", writes(rising, none), even(10), (17, ShardRule::Up)),
         ("risen once", writes(before(5, 7.0, 4.5), none), even(10), (10, ShardRule::NoChange)),
         ("due on both days", writes(habit(&[1, 2]), none), even(10), (15, ShardRule::Up)),
+        (
+            "due on both days, and more of it after the hour",
+            writes(
+                |ago| match ago % 1440 {
+                    1375..1380 => 12.0,
+                    1380..1390 => 9.0,
+                    _ => 5.0,
+                },
+                none,
+            ),
+            even(10),
+            (20, ShardRule::Up),
+        ),
         ("due on one day", writes(habit(&[1]), none), even(10), (10, ShardRule::NoChange)),
         ("full", writes(before(5, 8.0, 5.0), before(5, 0.3, 0.0)), even(10), (20, ShardRule::Full)),
         ("bursts", writes(|_| 5.0, before(5, 0.01, 0.0)), even(10), (13, ShardRule::Bursts)),
