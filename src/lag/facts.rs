@@ -113,7 +113,7 @@ impl Behind {
 
 impl GroupLag {
     fn of(group: &GroupObservation, history: &GroupHistory, isolation: IsolationLevel, taken_at: Moment) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { partitions: Vec::with_capacity(history.partitions()), ..Self::default() };
         for (_, partition, past) in history.with(group) {
             let lag = PartitionLag::of(partition, past, isolation, taken_at);
             match lag.records_behind {

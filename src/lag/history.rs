@@ -80,6 +80,11 @@ impl GroupHistory {
         Self { topics: topics.collect() }
     }
 
+    /// How many partitions there are.
+    pub(super) fn partitions(&self) -> usize {
+        self.topics.iter().map(|topic| topic.partitions.len()).sum()
+    }
+
     /// Each partition of `observation` with its past; `observation` is the one that was folded in last.
     pub fn with<'a>(
         &'a self,
@@ -95,16 +100,19 @@ impl TopicHistory {
     fn fold(past: Option<&Self>, topic: &TopicObservation, now: Moment) -> Self {
         // a recreated topic has no past
         let past = past.filter(|past| past.id == topic.id || past.id.is_none() || topic.id.is_none());
-        let partitions = topic.partitions.iter().map(|partition| {
-            let before = past.and_then(|past| past.partition(partition.partition));
+        let partitions = topic.partitions.iter().enumerate().map(|(index, partition)| {
+            let before = past.and_then(|past| past.partition(index, partition.partition));
             (partition.partition, PartitionHistory::fold(before, partition, now))
         });
         Self { observed: topic.name.clone(), id: topic.id, partitions: partitions.collect() }
     }
 
-    fn partition(&self, partition: PartitionId) -> Option<&PartitionHistory> {
-        let index = self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
-        self.partitions.get(index).map(|(_, history)| history)
+    /// Most often it is where it was.
+    fn partition(&self, index: usize, partition: PartitionId) -> Option<&PartitionHistory> {
+        let same = self.partitions.get(index).filter(|(number, _)| *number == partition);
+        let searched =
+            || self.partitions.get(self.partitions.binary_search_by_key(&partition, |(number, _)| *number).ok()?);
+        same.or_else(searched).map(|(_, history)| history)
     }
 }
 

@@ -17,7 +17,11 @@ impl Average {
     /// Adds the mean of the last `elapsed` seconds to an average over about `constant` seconds.
     #[must_use]
     pub fn with(self, mean: f64, elapsed: f64, constant: f64) -> Self {
-        let share = 1.0 - (-elapsed / constant).exp();
+        self.weighed(mean, share_of(elapsed, constant))
+    }
+
+    /// The same where the share is known already: [`share_of`] takes longer than all the rest.
+    pub(super) fn weighed(self, mean: f64, share: f64) -> Self {
         Self { sum: self.sum + share * (mean - self.sum), weight: self.weight + share * (1.0 - self.weight) }
     }
 
@@ -28,15 +32,21 @@ impl Average {
     }
 }
 
+/// The share of the last `elapsed` seconds in an average over about `constant` seconds.
+pub(super) fn share_of(elapsed: f64, constant: f64) -> f64 {
+    1.0 - (-elapsed / constant).exp()
+}
+
 /// The middle one; of an even number, the mean of the two. Reorders `values`.
 pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
-    values.sort_unstable_by(f64::total_cmp);
-    let upper = *values.get(middle)?;
-    if values.len() % 2 == 1 {
-        return Some(upper);
+    if values.is_empty() {
+        return None;
     }
-    values.get(middle.checked_sub(1)?).map(|lower| f64::midpoint(*lower, upper))
+    let odd = values.len() % 2 == 1;
+    let (lower, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let below = lower.iter().copied().max_by(f64::total_cmp).filter(|_| !odd);
+    Some(below.map_or(*upper, |below| f64::midpoint(below, *upper)))
 }
 
 /// The weight of a new measurement beside those before.

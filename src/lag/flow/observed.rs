@@ -75,8 +75,9 @@ fn of_group(
         Members::Rebalancing(members) if group.group_type == GroupType::Share => {
             Owners::sharing((0..*members).map(|number| number.to_string().into()))
         }
-        Members::Settled(_) => {
-            Owners::new(partitions().map(|(_, partition, ..)| group.owner(partition).map(|member| member.id.clone())))
+        Members::Settled(members) => {
+            let ids: Vec<_> = members.iter().map(|member| &member.id).collect();
+            Owners::listed(&ids, partitions().map(|(_, partition, ..)| partition.owner.map(|member| member.0)))
         }
         // while partitions are given out nobody owns any, and soon somebody does
         Members::Rebalancing(members) => match past.filter(|past| past.partitions().len() == rows.len()) {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::average::Average;
+use super::average::{Average, share_of};
 use super::capacity::{Capacity, Circumstances, Worker};
 use super::commits::{Commits, Move};
-use super::partition::{PartitionFlow, SAME};
+use super::partition::{ARRIVALS, PartitionFlow, SAME};
 use super::rebalance::Rebalances;
 use super::ring::Ring;
 use super::staleness::Staleness;
@@ -74,7 +74,7 @@ impl OffsetFlow {
         let mut rebalances = Rebalances::default();
         Self {
             at: now,
-            partitions: reading.rows.iter().map(|row| PartitionFlow::new(row, now)).collect(),
+            partitions: reading.rows.into_iter().map(|row| PartitionFlow::new(row, now)).collect(),
             owners: rebalances.owners(None, reading.owners, now),
             rebalances,
             period: Average::default(),
@@ -93,19 +93,32 @@ impl OffsetFlow {
     fn with(&self, reading: OffsetReading, now: Moment) -> Self {
         let elapsed = now.since(self.at).as_secs_f64();
         let pasts = self.pasts(&reading.rows);
-        let mut next = self.clone();
-        next.at = now;
-        next.period = self.period.with(elapsed.clamp(PERIOD.0, PERIOD.1), elapsed, PERIOD_OVER);
         let before = (self.partitions.len() == pasts.len()).then_some(&self.owners);
-        next.owners = next.rebalances.owners(before, reading.owners, now);
-        next.partitions = pasts
-            .iter()
-            .zip(&reading.rows)
-            .map(|(past, row)| past.map_or_else(|| PartitionFlow::new(row, now), |past| past.with(row, elapsed, now)))
-            .collect();
-        let arrived = pasts.iter().zip(&next.partitions).zip(&reading.rows).map(|((past, partition), row)| {
-            let grown = past.map_or(0.0, |past| (partition.end - past.end).max(0.0) / elapsed);
-            row.arrivals.in_a_second(grown)
+        let mut rebalances = self.rebalances;
+        let owners = rebalances.owners(before, reading.owners, now);
+        let share = share_of(elapsed, ARRIVALS);
+        let partitions = pasts.iter().zip(reading.rows).map(|(past, row)| match past {
+            Some(past) => past.with(row, elapsed, share, now),
+            None => PartitionFlow::new(row, now),
+        });
+        let mut next = Self {
+            at: now,
+            partitions: partitions.collect(),
+            owners,
+            rebalances,
+            period: self.period.with(elapsed.clamp(PERIOD.0, PERIOD.1), elapsed, PERIOD_OVER),
+            arrived: None,
+            commits: self.commits,
+            staleness: self.staleness.clone(),
+            error: self.error,
+            ring: self.ring.clone(),
+            capacity: self.capacity.clone(),
+            best: self.best,
+            quiet_since: self.quiet_since,
+            fewer_at: self.fewer_at,
+        };
+        let arrived = pasts.iter().zip(&next.partitions).map(|(past, partition)| {
+            partition.by.in_a_second(past.map_or(0.0, |past| (partition.end - past.end).max(0.0) / elapsed))
         });
         next.arrived = Some((arrived.sum(), elapsed));
         next.rebalance(self, &pasts);
@@ -114,9 +127,14 @@ impl OffsetFlow {
         for partition in &mut next.partitions {
             partition.stuck |= partition.backlog >= 1.0 && next.commits.stuck(partition.moved_at, now);
         }
-        let moved =
-            pasts.iter().zip(&next.partitions).map(|(past, new)| past.map_or(0.0, |past| new.position - past.position));
-        next.ring.add(now, moved, next.commits.rates_over(next.period()));
+        let mut done = vec![0.0; next.owners.count()];
+        for (index, (past, new)) in pasts.iter().zip(&next.partitions).enumerate() {
+            let moved = past.map_or(0.0, |past| new.position - past.position);
+            for (owner, part) in next.owners.parts(index) {
+                done[owner] += part * moved;
+            }
+        }
+        next.ring.add(now, &done, next.commits.rates_over(next.period()));
         next.learn(&moves, elapsed);
         if next.owners.count() < self.owners.count() {
             next.fewer_at = Some(now);
@@ -162,7 +180,7 @@ impl OffsetFlow {
             if moved || !unread {
                 (partition.moved_at, partition.stuck) = (self.at, false);
             }
-            Move { before, moved, unread, owned: self.owners.parts(index).next().is_some() }
+            Move { before, moved, unread, owned: self.owners.owned(index) }
         });
         moves.collect()
     }
@@ -209,8 +227,9 @@ impl OffsetFlow {
     }
 
     fn workers(&self, moves: &[Move]) -> Vec<Worker> {
-        let mut workers = vec![Worker::default(); self.owners.count()];
         let over = self.at.since(self.ring.since()).as_secs_f64().max(1e-9);
+        let worker = |consumer| Worker { rate: self.ring.moved(consumer) / over, ..Worker::default() };
+        let mut workers: Vec<_> = (0..self.owners.count()).map(worker).collect();
         let commits = Duration::from_secs_f64(2.0 * self.commits.awaited());
         for (index, (partition, one)) in self.partitions.iter().zip(moves).enumerate() {
             for (owner, part) in self.owners.parts(index) {
@@ -223,7 +242,6 @@ impl OffsetFlow {
                         worker.progressing += backlog;
                     }
                 }
-                worker.rate += part * self.ring.moved(index) / over;
                 worker.done += part * (partition.position - partition.anchor);
                 worker.moved |= one.moved;
             }
@@ -240,7 +258,7 @@ impl OffsetFlow {
             .partitions
             .iter()
             .enumerate()
-            .filter(|(index, partition)| partition.gets_more() && self.owners.parts(*index).next().is_some());
+            .filter(|(index, partition)| partition.gets_more() && self.owners.owned(*index));
         let beyond = |partition: &PartitionFlow| {
             (partition.backlog / partition.arrivals() - self.at.since(partition.moved_at).as_secs_f64()).max(0.0)
         };

@@ -52,17 +52,31 @@ impl fmt::Display for Place {
 impl Owners {
     /// From the consumer of each place.
     pub fn new(of: impl IntoIterator<Item = Option<Arc<str>>>) -> Self {
-        let (mut names, mut places) = (Vec::new(), Vec::new());
+        let mut names = Vec::new();
         let mut known = HashMap::new();
-        for name in of {
-            let index = name.map(|name| {
-                *known.entry(name).or_insert_with_key(|name| {
-                    names.push(name.clone());
-                    index(names.len() - 1)
-                })
-            });
-            places.push(index);
-        }
+        let mut place = |name| {
+            *known.entry(name).or_insert_with_key(|name: &Arc<str>| {
+                names.push(name.clone());
+                index(names.len() - 1)
+            })
+        };
+        let places = of.into_iter().map(|name| name.map(&mut place)).collect();
+        Self { names, work: Work::Places(places) }
+    }
+
+    /// From the index of each place's consumer in a list of names: a large group needs no name looked up for each partition.
+    pub(super) fn listed(list: &[&Arc<str>], of: impl IntoIterator<Item = Option<u32>>) -> Self {
+        let mut names = Vec::new();
+        let mut known = vec![None; list.len()];
+        let mut place = |listed: u32| {
+            let listed = listed as usize;
+            let known = known.get_mut(listed)?;
+            Some(*known.get_or_insert_with(|| {
+                names.push((*list[listed]).clone());
+                index(names.len() - 1)
+            }))
+        };
+        let places = of.into_iter().map(|listed| listed.and_then(&mut place)).collect();
         Self { names, work: Work::Places(places) }
     }
 
@@ -99,6 +113,11 @@ impl Owners {
             Work::Places(of) => of.get(place).copied().flatten().map(|owner| owner as usize),
             Work::Shared => None,
         }
+    }
+
+    /// Whether any consumer works on the place of this index.
+    pub(super) fn owned(&self, place: usize) -> bool {
+        self.parts(place).next().is_some()
     }
 
     /// The consumers of the place of this index, each with its part of the work.

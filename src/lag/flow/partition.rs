@@ -5,7 +5,7 @@ use super::average::Average;
 use crate::lag::Moment;
 
 /// Each partition's arrivals are averaged over this many seconds: they give its share of all arrivals.
-const ARRIVALS: f64 = 60.0;
+pub(super) const ARRIVALS: f64 = 60.0;
 /// Rounding of positions that are not whole numbers.
 pub(super) const SAME: f64 = 1e-6;
 /// Less than a record is none.
@@ -77,16 +77,16 @@ pub struct PartitionFlow {
     /// It made no progress while others did, and has made none since: another owner alone does not change that.
     pub(super) stuck: bool,
     /// How its arrivals are known.
-    by: Arrivals,
+    pub(super) by: Arrivals,
     /// Its position when the present window of its consumer began.
     pub(super) anchor: f64,
 }
 
 impl PartitionFlow {
-    pub(super) fn new(row: &OffsetRow, now: Moment) -> Self {
+    pub(super) fn new(row: OffsetRow, now: Moment) -> Self {
         let position = row.committed.unwrap_or(row.end - row.backlog);
         Self {
-            place: row.place.clone(),
+            place: row.place,
             backlog: row.backlog.max(0.0),
             end: row.end,
             position,
@@ -99,19 +99,27 @@ impl PartitionFlow {
     }
 
     /// With a reading of a log that goes on; of another one, from its beginning.
-    pub(super) fn with(&self, row: &OffsetRow, elapsed: f64, now: Moment) -> Self {
-        let new = Self::new(row, now);
+    ///
+    /// `share` is that of the time since the reading before in an average over [`ARRIVALS`].
+    pub(super) fn with(&self, row: OffsetRow, elapsed: f64, share: f64, now: Moment) -> Self {
         // a log that has become shorter is another one
         if row.arrivals == Arrivals::OfEnds && row.end < self.end - SAME {
-            return new;
+            return Self::new(row, now);
         }
         let arrived = row.arrivals.in_a_second((row.end - self.end) / elapsed);
         let position = row.committed.unwrap_or(self.position);
         let arrivals = match row.arrivals {
             Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
-            _ => self.arrivals.with(arrived, elapsed, ARRIVALS),
+            _ => self.arrivals.weighed(arrived, share),
         };
-        Self { position, arrivals, moved_at: self.moved_at, stuck: self.stuck, anchor: self.anchor, ..new }
+        Self {
+            position,
+            arrivals,
+            moved_at: self.moved_at,
+            stuck: self.stuck,
+            anchor: self.anchor,
+            ..Self::new(row, now)
+        }
     }
 
     /// Arrivals per second.
