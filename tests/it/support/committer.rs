@@ -12,6 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use super::driver::WITHIN;
 
+/// A broker that dies answers nothing: the same is sent again after this time.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
 /// What a group commits.
 pub struct Commit {
     pub group: String,
@@ -68,7 +71,7 @@ pub async fn commit(brokers: &str, mut commits: Vec<Commit>) {
 }
 
 async fn attempt(broker: &str, commits: &[Commit]) -> Result<Vec<ErrorCode>, RequestError> {
-    let until = Instant::now() + WITHIN;
+    let until = Instant::now() + ANSWERS_WITHIN;
     let connection = Connection::open(TcpStream::connect(broker).await.unwrap(), "committer".into(), until).await?;
     let answers = join_all(commits.iter().map(|commit| connection.ask(commit, until))).await;
     answers.into_iter().collect()
