@@ -84,6 +84,7 @@ fn group(source: &SourceRef) -> String {
     match source {
         SourceRef::Kafka(kafka) => kafka.group.to_string(),
         SourceRef::Shards(stream) => stream.to_string(),
+        SourceRef::Writes(writes) => writes.to_string(),
         SourceRef::Application(application) => application.store.table.to_string(),
     }
 }
@@ -93,7 +94,7 @@ pub fn observation(source: &SourceRef) -> Observation {
     match source {
         SourceRef::Application(_) => application(),
         SourceRef::Kafka(kafka) if kafka.consumers.is_some() => busy_group(),
-        SourceRef::Kafka(_) | SourceRef::Shards(_) => consumer_group(),
+        SourceRef::Kafka(_) | SourceRef::Shards(_) | SourceRef::Writes(_) => consumer_group(),
     }
 }
 

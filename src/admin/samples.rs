@@ -8,7 +8,7 @@ use super::page;
 use crate::lag::Behind;
 use crate::sampler::{AskerView, Judged, PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
 use crate::scaling::{Quantity, Sample, Step};
-use crate::trigger::{SourceRef, StreamName, StreamSource};
+use crate::trigger::{AwsAccess, SourceRef, StreamName};
 
 /// Which targets to show.
 #[derive(Debug, Default, Deserialize)]
@@ -130,6 +130,11 @@ enum Reading {
         open: u64,
         closed: u64,
     },
+    Writes {
+        open: u32,
+        /// The shards that the writes of the last minutes fill.
+        filled: f64,
+    },
     Application {
         shards: usize,
         /// Of the oldest unread record, at most.
@@ -207,20 +212,24 @@ impl Subject {
                 connection: text(&kafka.cluster.connection),
                 bootstrap_servers: kafka.cluster.bootstrap_servers.iter().map(ToString::to_string).collect(),
             },
-            SourceRef::Shards(stream) => Self::stream(stream, None),
+            SourceRef::Shards(source) => Self::stream(&source.stream, &source.access, None),
             SourceRef::Application(application) => {
-                Self::stream(&application.stream, Some(application.store.table.to_string()))
+                let source = &application.stream;
+                Self::stream(&source.stream, &source.access, Some(application.store.table.to_string()))
+            }
+            SourceRef::Writes(source) => {
+                Self::stream(&StreamName::Kinesis(source.stream.clone()), &source.access, None)
             }
         }
     }
 
-    fn stream(source: &StreamSource, lease_table: Option<String>) -> Self {
+    fn stream(stream: &StreamName, access: &AwsAccess, lease_table: Option<String>) -> Self {
         let text = |text: &Option<Arc<str>>| text.as_ref().map(ToString::to_string);
-        let (stream_name, table_name) = match &source.stream {
+        let (stream_name, table_name) = match stream {
             StreamName::Kinesis(name) => (Some(name.to_string()), None),
             StreamName::DynamoDb(name) => (None, Some(name.to_string())),
         };
-        let (connection, aws_region) = (text(&source.access.connection), text(&source.access.region));
+        let (connection, aws_region) = (text(&access.connection), text(&access.region));
         Self::Stream { stream_name, table_name, lease_table, connection, aws_region }
     }
 }
@@ -249,6 +258,7 @@ impl Reading {
                 worker_rows,
             },
             Behind::Shards { open, closed } => Self::Shards { open: *open, closed: *closed },
+            Behind::Writes { open, filled } => Self::Writes { open: *open, filled: *filled },
         }
     }
 }

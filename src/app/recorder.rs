@@ -163,7 +163,9 @@ impl Witness for Recorder {
             Some(known) => known.last = Instant::now(),
             None => return,
         }
-        self.send(source, key, Line::Reading { at: unix_ms(), of: Reading::from(observation) });
+        if let Some(of) = Reading::of(observation) {
+            self.send(source, key, Line::Reading { at: unix_ms(), of });
+        }
     }
 }
 

@@ -16,6 +16,11 @@ pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'
             "metricType",
             "catchUp counts replicas, and with Value the HPA would multiply them; leave metricType out".to_owned(),
         )),
+        (Policy::WriteUtilization(_), "Value") => Some((
+            "metricType",
+            "writeUtilization counts shards, and with Value the HPA looks for pods and fails; leave metricType out"
+                .to_owned(),
+        )),
         _ => None,
     }
 }
@@ -40,7 +45,7 @@ pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
             ];
             all.into_iter().flatten().collect()
         }
-        Policy::Age(_) | Policy::Lag(_) | Policy::ShardCount(_) => Vec::new(),
+        Policy::Age(_) | Policy::Lag(_) | Policy::ShardCount(_) | Policy::WriteUtilization(_) => Vec::new(),
     }
 }
 

@@ -181,7 +181,7 @@ async fn push_activity<O: Observe>(
 fn idle_interval(trigger: &Trigger) -> Duration {
     let idle = match trigger.source {
         SourceRef::Kafka(_) => IDLE_KAFKA,
-        SourceRef::Shards(_) | SourceRef::Application(_) => IDLE_AWS,
+        SourceRef::Shards(_) | SourceRef::Application(_) | SourceRef::Writes(_) => IDLE_AWS,
     };
     idle.min(trigger.pace.poll_interval)
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::trigger::{IsolationLevel, SourceRef};
 
 /// What one reading shows of a source, whatever a trigger makes of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// What is unread.
     pub behind: Behind,
@@ -19,7 +19,7 @@ pub struct Facts {
 }
 
 /// What is unread, by what the source shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Behind {
     /// The records of a consumer group.
     Records(GroupLag),
@@ -38,6 +38,13 @@ pub enum Behind {
         open: u64,
         /// Those that the service still lists although they are closed.
         closed: u64,
+    },
+    /// Only the writes to a stream are read.
+    Writes {
+        /// The shards that records are written to.
+        open: u32,
+        /// The shards that the writes of the last minutes fill.
+        filled: f64,
     },
 }
 
@@ -61,7 +68,9 @@ impl Facts {
             (Observation::Kafka(group), History::Kafka(history)) => {
                 let isolation = match source {
                     SourceRef::Kafka(source) => source.isolation,
-                    SourceRef::Shards(_) | SourceRef::Application(_) => IsolationLevel::ReadUncommitted,
+                    SourceRef::Shards(_) | SourceRef::Application(_) | SourceRef::Writes(_) => {
+                        IsolationLevel::ReadUncommitted
+                    }
                 };
                 Behind::Records(GroupLag::of(group, history, isolation, taken_at))
             }
@@ -72,6 +81,9 @@ impl Facts {
                 retention: application.retention,
             },
             (Observation::Shards(shards), _) => Behind::Shards { open: shards.open, closed: shards.closed },
+            (Observation::Writes(observation), _) => {
+                Behind::Writes { open: observation.shards.open, filled: observation.writes.load() }
+            }
         };
         Self { behind, consumers: consumers(observation, history, taken_at) }
     }
@@ -105,6 +117,7 @@ impl Behind {
             Self::Records(lag) => lag.records_behind().map(|records| records as f64),
             Self::Age { oldest, .. } => Some(oldest.as_secs_f64()),
             Self::Shards { open, .. } => Some(*open as f64),
+            Self::Writes { filled, .. } => Some(*filled),
         }
     }
 }

@@ -66,7 +66,7 @@ impl History {
             (Observation::Application(application), _) => {
                 Self::Application(Renewals::fold(None, &application.survey, now))
             }
-            (Observation::Shards(_), _) => Self::None,
+            (Observation::Shards(_) | Observation::Writes(_), _) => Self::None,
         }
     }
 }

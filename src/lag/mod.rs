@@ -22,10 +22,10 @@ pub use history::{GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
 pub use observation::{
     ApplicationObservation, Checkpoints, GroupObservation, Member, MemberIndex, Members, Observation,
-    PartitionObservation, ShardsObservation, TableReading, TopicObservation,
+    PartitionObservation, ShardsObservation, TableReading, TopicObservation, WritesObservation,
 };
 pub use observe::{FORGET_AFTER, Observe, Report};
 pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{CountedLag, LagBasis, PartitionLag};
 pub use renewals::Renewals;
-pub use writes::{COARSE, FINE, LONG, Minute, Writes};
+pub use writes::{COARSE, FINE, LOAD, LONG, Minute, Writes};

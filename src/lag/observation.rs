@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::streams::{Survey, Timestamp, Worker};
-use super::{CommittedOffset, PartitionId, TopicId, Watermarks};
+use super::streams::{StreamCapacity, Survey, Timestamp, Worker};
+use super::{CommittedOffset, PartitionId, TopicId, Watermarks, Writes};
 use crate::trigger::GroupType;
 
 /// A complete reading of one source.
@@ -16,6 +16,17 @@ pub enum Observation {
     Shards(ShardsObservation),
     /// Of an application on a stream.
     Application(ApplicationObservation),
+    /// Of the writes to a stream.
+    Writes(Box<WritesObservation>),
+}
+
+/// What is written to a Kinesis stream, and what it accepts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WritesObservation {
+    /// What was written.
+    pub writes: Writes,
+    /// Its shards.
+    pub shards: StreamCapacity,
 }
 
 /// How many shards a stream has.

@@ -10,8 +10,10 @@ const RECORDS: f64 = 60_000.0;
 const MINUTE: Duration = Duration::from_secs(60);
 /// A single minute is no trend: use is a mean of this many.
 const MEAN_OF: usize = 3;
+/// The load is the highest mean that ends within this time.
+pub const LOAD: Duration = Duration::from_secs(3 * 60);
 /// The long history has one point for this many minutes.
-pub const COARSE: usize = 5;
+pub const COARSE: u32 = 5;
 /// Minutes that are read one by one.
 pub const FINE: usize = 180;
 /// Points of five minutes before those: two days.
@@ -61,7 +63,8 @@ impl Writes {
     #[must_use]
     pub fn of_minutes(minutes: &[Minute], until: Timestamp) -> Self {
         let (before, minutes) = minutes.split_at(minutes.len().saturating_sub(FINE));
-        let mut before: Vec<_> = before.rchunks_exact(COARSE).take(LONG).map(|part| Some(Minute::mean(part))).collect();
+        let mut before: Vec<_> =
+            before.rchunks_exact(COARSE as usize).take(LONG).map(|part| Some(Minute::mean(part))).collect();
         before.reverse();
         Self { until, minutes: minutes.iter().copied().map(Some).collect(), before }
     }
@@ -91,9 +94,16 @@ impl Writes {
 
     /// The points of five minutes that end between `from` and `to` minutes ago.
     fn coarse(&self, from: usize, to: usize) -> &[Option<Minute>] {
-        let points = |ago: usize| ago.saturating_sub(self.minutes.len()).div_ceil(COARSE).min(self.before.len());
+        let points =
+            |ago: usize| ago.saturating_sub(self.minutes.len()).div_ceil(COARSE as usize).min(self.before.len());
         let count = self.before.len();
         self.before.get(count - points(from)..count - points(to)).unwrap_or_default()
+    }
+
+    /// What is written now, in shards: the highest mean of three of the last five minutes; 0 where nothing is known of them.
+    #[must_use]
+    pub fn load(&self) -> f64 {
+        self.peak(LOAD, Duration::ZERO).unwrap_or_default()
     }
 
     /// The highest use in shards of a single minute of the last while.
@@ -124,7 +134,7 @@ impl Writes {
                 .fold((0.0, 0.0), |(rejected, accepted), point| (rejected + point.throttled, accepted + point.records))
         };
         let (fine, coarse) = (sum(fine), sum(self.coarse(from, to)));
-        let weight = f64::from(u32::try_from(COARSE).unwrap_or(u32::MAX));
+        let weight = f64::from(COARSE);
         let (rejected, accepted) = (fine.0 + weight * coarse.0, fine.1 + weight * coarse.1);
         if rejected > 0.0 { rejected / (rejected + accepted) } else { 0.0 }
     }
@@ -136,7 +146,7 @@ impl Writes {
         let from = minutes(from);
         let count = self.minutes.len();
         let fine = missing(self.minutes.get(count - from.min(count)..).unwrap_or_default(), shards);
-        let ago = fine.or_else(|| Some(count + COARSE * missing(self.coarse(from, 0), shards)?))?;
+        let ago = fine.or_else(|| Some(count + COARSE as usize * missing(self.coarse(from, 0), shards)?))?;
         Some(self.until.minus(MINUTE * u32::try_from(ago).unwrap_or(u32::MAX)))
     }
 }

@@ -74,12 +74,15 @@ pub enum LineError {
     Word(String, &'static str),
 }
 
-impl From<&Observation> for Reading {
-    fn from(observation: &Observation) -> Self {
+impl Reading {
+    /// What is recorded of an observation; nothing of the writes to a stream, of which CloudWatch keeps every minute.
+    #[must_use]
+    pub fn of(observation: &Observation) -> Option<Self> {
         match observation {
-            Observation::Kafka(group) => Self::Group(group.into()),
-            Observation::Application(application) => Self::Application(application.into()),
-            Observation::Shards(shards) => Self::Shards { open: shards.open, closed: shards.closed },
+            Observation::Kafka(group) => Some(Self::Group(group.into())),
+            Observation::Application(application) => Some(Self::Application(application.into())),
+            Observation::Shards(shards) => Some(Self::Shards { open: shards.open, closed: shards.closed }),
+            Observation::Writes(_) => None,
         }
     }
 }
@@ -120,7 +123,7 @@ mod tests {
     use crate::trigger::GroupType;
 
     fn again(observation: &Observation) -> Observation {
-        let line = Line::Reading { at: 7, of: observation.into() };
+        let line = Line::Reading { at: 7, of: Reading::of(observation).expect("it is recorded") };
         let text = serde_json::to_string(&line).expect("it can be written");
         let Line::Reading { of, .. } = serde_json::from_str(&text).expect("it can be read") else { panic!("{text}") };
         of.try_into().expect("it is what it says")

@@ -20,7 +20,6 @@ pub use self::consumers::{Consumer, Consumers, Progress, Unready};
 pub use self::reason::Reason;
 use crate::lag::Writes;
 use crate::lag::streams::{StreamCapacity, StreamState};
-use crate::scaling::write_utilization::LOAD;
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -214,7 +213,7 @@ impl Situation<'_> {
 
     /// The shards that the present writes need: no lower count goes below them, whatever requests it.
     fn in_use(&self) -> u32 {
-        let load = self.writes.peak(LOAD, Duration::ZERO).unwrap_or_default();
+        let load = self.writes.load();
         ceil(self.stream.shards.unevenness() * load / self.policy.scale_up_utilization.get())
     }
 

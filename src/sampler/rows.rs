@@ -132,7 +132,7 @@ impl Rows {
                 shards: application.survey.shards.iter().map(ShardRow::of).collect(),
                 workers: application.workers.iter().map(|worker| WorkerRow::of(worker, application.seen)).collect(),
             },
-            (Observation::Shards(_) | Observation::Kafka(_), ..) => {
+            (Observation::Shards(_) | Observation::Writes(_) | Observation::Kafka(_), ..) => {
                 Self::Shards { shards: Vec::new(), workers: Vec::new() }
             }
         }

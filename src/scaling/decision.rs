@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::catch_up::CatchUpStep;
+use super::write_utilization::WriteStep;
 use crate::lag::streams::AgeBasis;
 use crate::lag::{Checkpoints, LagBasis, Observation};
 
@@ -163,6 +164,9 @@ pub enum Step {
     /// A step of the catch-up law.
     #[serde(untagged)]
     CatchUp(CatchUpStep),
+    /// A step of the law of shards.
+    #[serde(untagged)]
+    Writes(WriteStep),
 }
 
 /// How near records are to being deleted unread.
@@ -326,7 +330,7 @@ impl RetentionRisk {
     pub fn in_observation(observation: &Observation) -> Option<Self> {
         match observation {
             Observation::Application(application) => Self::of(application.survey.age(), application.retention?),
-            Observation::Kafka(_) | Observation::Shards(_) => None,
+            Observation::Kafka(_) | Observation::Shards(_) | Observation::Writes(_) => None,
         }
     }
 

@@ -37,6 +37,12 @@ pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<De
         (Policy::ShardCount(policy), SourceRef::Shards(source), Observation::Shards(shards)) => {
             Ok(shard_count_policy::decide(policy, &source.stream, *shards))
         }
+        (Policy::WriteUtilization(policy), SourceRef::Writes(_), Observation::Writes(observation)) => {
+            write_utilization::decide(policy, observation).map_err(|unknown| {
+                SourceError::new(SourceErrorKind::Missing, format!("the shards that {source} need are unknown"))
+                    .because(unknown)
+            })
+        }
         (Policy::Age(policy), SourceRef::Application(_), Observation::Application(application)) => {
             Ok(age_policy::decide(policy, application))
         }

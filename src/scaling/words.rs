@@ -98,6 +98,7 @@ impl fmt::Display for Step {
                 write!(f, "{}: {age} old, more than {threshold} are needed", verdict(*active))
             }
             Self::CatchUp(step) => step.fmt(f),
+            Self::Writes(step) => step.fmt(f),
         }
     }
 }

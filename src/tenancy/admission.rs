@@ -125,6 +125,7 @@ impl Admission {
                 let stream = &application.stream;
                 self.account(namespace, &stream.access, &[stream.stream.as_given(), &application.store.table])
             }
+            SourceRef::Writes(writes) => self.account(namespace, &writes.access, &[writes.stream.as_given()]),
         }
     }
 
@@ -207,6 +208,9 @@ impl Admission {
                 let stream = &application.stream;
                 let resources = [stream.stream.as_given(), &*application.store.table];
                 (&stream.access.connection, named_by(&stream.access, &resources))
+            }
+            SourceRef::Writes(writes) => {
+                (&writes.access.connection, named_by(&writes.access, &[writes.stream.as_given()]))
             }
         };
         let mut entries: Vec<_> = if let Some(name) = connection.as_deref() {

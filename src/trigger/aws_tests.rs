@@ -50,7 +50,7 @@ impl Case {
         let access = match &trigger.source {
             SourceRef::Shards(stream) => &stream.access,
             SourceRef::Application(application) => &application.stream.access,
-            SourceRef::Kafka(_) => panic!("an AWS source"),
+            SourceRef::Kafka(_) | SourceRef::Writes(_) => panic!("another source"),
         };
         let identity = match &self.connection {
             Some(connection) => AwsIdentity::of_connection(connection)?,
@@ -69,7 +69,7 @@ fn facts(
     let (target, activation) = match &trigger.policy {
         Policy::ShardCount(policy) => (policy.threshold.get(), policy.activation_threshold.to_string()),
         Policy::Age(policy) => (policy.threshold.as_secs(), policy.activation_threshold.as_secs().to_string()),
-        Policy::Lag(_) | Policy::CatchUp(_) => panic!("no policy of AWS"),
+        Policy::Lag(_) | Policy::CatchUp(_) | Policy::WriteUtilization(_) => panic!("another policy"),
     };
     assert_eq!(metric_target(metadata).get(), target, "the spec tells the same target");
     let credentials = match &identity.credentials {

@@ -1,14 +1,10 @@
 //! `scaleOn: catchUp`
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::metadata::{Metadata, shown};
-
-/// A number with three digits behind the point: exact, so that two triggers that say the same are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Decimal(u64);
+use super::number::{Decimal, Range, number};
 
 /// `scaleOn: catchUp`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,15 +42,17 @@ const DEFAULT_STABILIZATION: Duration = Duration::from_secs(300);
 const LONGEST_STABILIZATION: Duration = Duration::from_secs(3600);
 const MOST_CONSUMERS: i64 = 1000;
 
-const UTILIZATION: Range = Range { default: Decimal(820), least: Decimal(100), most: Decimal(950) };
+const UTILIZATION: Range = Range {
+    default: Decimal::from_thousandths(820),
+    least: Decimal::from_thousandths(100),
+    most: Decimal::from_thousandths(950),
+};
 /// Kubernetes' own default.
-const TOLERANCE: Range = Range { default: Decimal(100), least: Decimal(0), most: Decimal(1000) };
-
-struct Range {
-    default: Decimal,
-    least: Decimal,
-    most: Decimal,
-}
+const TOLERANCE: Range = Range {
+    default: Decimal::from_thousandths(100),
+    least: Decimal::from_thousandths(0),
+    most: Decimal::from_thousandths(1000),
+};
 
 impl CatchUpPolicy {
     pub(super) fn read(metadata: &Metadata<'_>, activation: Option<Activation>) -> Option<Self> {
@@ -72,7 +70,7 @@ impl CatchUpPolicy {
             metadata.problem("consumersPerReplica", format!("must be at most {MOST_CONSUMERS}"));
         }
         let capacity = metadata.text("capacityPerConsumer").map(|text| {
-            let capacity = Decimal::parse(text).filter(|number| *number > Decimal(0));
+            let capacity = Decimal::parse(text).filter(|number| *number > Decimal::from_thousandths(0));
             if capacity.is_none() {
                 metadata.problem("capacityPerConsumer", format!("{} must be a number of at least 0.001", shown(text)));
             }
@@ -102,55 +100,5 @@ impl Default for CatchUpPolicy {
             scale_up_tolerance: TOLERANCE.default,
             activation: Activation::Lag(0),
         }
-    }
-}
-
-fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decimal {
-    let Some(text) = metadata.text(key) else { return range.default };
-    match Decimal::parse(text) {
-        Some(number) if (range.least..=range.most).contains(&number) => number,
-        _ => {
-            let Range { least, most, .. } = range;
-            metadata.problem(key, format!("{} must be a number from {least} to {most}", shown(text)));
-            range.default
-        }
-    }
-}
-
-impl Decimal {
-    /// A number in thousandths.
-    pub(super) const fn from_thousandths(thousandths: u64) -> Self {
-        Self(thousandths)
-    }
-
-    /// Digits, and up to three of them behind a point.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| (1..=12).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits(whole) || !digits(fraction) || fraction.len() > 3 {
-            return None;
-        }
-        Some(Self(whole.parse::<u64>().ok()? * 1000 + format!("{fraction:0<3}").parse::<u64>().ok()?))
-    }
-
-    /// The nearest such number; `None` for one below 0, or too great for its digits to be told.
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-    pub fn nearest(number: f64) -> Option<Self> {
-        (0.0..1e12).contains(&number).then(|| Self((number * 1000.0).round() as u64))
-    }
-
-    /// The number.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "twelve digits are fewer than a float's")]
-    pub const fn get(self) -> f64 {
-        self.0 as f64 / 1000.0
-    }
-}
-
-impl fmt::Display for Decimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
     }
 }

@@ -50,6 +50,10 @@ pub enum Owner {
     Application,
     /// Every source with `scaleOn: catchUp`.
     CatchUp,
+    /// `source: aws-kinesis-stream` with `scaleOn: writeUtilization`.
+    WriteUtilization,
+    /// `scaleOn: catchUp` and `writeUtilization`.
+    Utilization,
     /// A connection, or the metadata of an AWS source.
     AwsIdentity,
     /// KEDA itself, before it calls an external scaler.
@@ -106,6 +110,11 @@ impl Reader {
                 unless(stream.is_some() && about_application, "is for scaleOn age and catchUp of the AWS sources")
             }
             Owner::CatchUp => unless(scale_on == ScaleOn::CatchUp, "is for scaleOn catchUp"),
+            Owner::WriteUtilization => unless(scale_on == ScaleOn::WriteUtilization, "is for scaleOn writeUtilization"),
+            Owner::Utilization => unless(
+                matches!(scale_on, ScaleOn::CatchUp | ScaleOn::WriteUtilization),
+                "is for scaleOn catchUp and writeUtilization",
+            ),
         }
     }
 }

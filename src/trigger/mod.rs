@@ -19,6 +19,7 @@ mod kafka;
 pub mod keys;
 mod metadata;
 mod name;
+mod number;
 mod partitions;
 mod problem;
 pub mod schema;
@@ -30,6 +31,8 @@ mod syntax;
 mod tests;
 mod values;
 mod write_utilization;
+#[cfg(test)]
+mod write_utilization_tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -39,7 +42,7 @@ use std::time::Duration;
 pub use self::aws::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName, StreamSource};
 pub use self::aws_access::{AwsAccess, AwsIdentity};
 pub use self::aws_names::KinesisStream;
-pub use self::catch_up::{Activation, CatchUpPolicy, Decimal};
+pub use self::catch_up::{Activation, CatchUpPolicy};
 pub use self::checkpoint_store::{CheckpointStore, RowFilter, RowSelection, ShardKey, StoreLayout, WithoutCheckpoint};
 use self::dialect::AwsDialect;
 pub use self::dialect::KafkaDialect;
@@ -50,6 +53,7 @@ pub use self::kafka::{
 use self::keys::Reader;
 use self::metadata::{Metadata, Words};
 pub use self::name::{MetricName, metric_name, metric_target};
+pub use self::number::Decimal;
 pub use self::partitions::PartitionSelection;
 pub use self::problem::{About, Problem, TriggerError};
 pub use self::secret::Secret;
@@ -59,7 +63,7 @@ pub use self::security::{
 };
 pub use self::syntax::parse_duration;
 pub use self::values::{Absence, Values};
-pub use self::write_utilization::WriteUtilizationPolicy;
+pub use self::write_utilization::{WriteUtilizationPolicy, WritesSource};
 
 /// One parsed trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub enum SourceRef {
     Shards(StreamSource),
     /// An application on a stream.
     Application(Box<ApplicationSource>),
+    /// What is written to a Kinesis stream.
+    Writes(WritesSource),
 }
 
 /// How to judge a reading.
@@ -96,6 +102,8 @@ pub enum Policy {
     Age(AgePolicy),
     /// By the consumers that are needed.
     CatchUp(CatchUpPolicy),
+    /// By the shards that the writes need.
+    WriteUtilization(WriteUtilizationPolicy),
 }
 
 /// `scaleOn: shardCount`
@@ -169,6 +177,7 @@ enum ScaleOn {
     ShardCount,
     Age,
     CatchUp,
+    WriteUtilization,
 }
 
 const SOURCES: Words<Dialect> = &[
@@ -179,14 +188,34 @@ const SOURCES: Words<Dialect> = &[
 ];
 const COMPATS: Words<Compat> = &[("fixed", Compat::Fixed), ("strict", Compat::Strict)];
 const KAFKA_SCALE_ON: Words<ScaleOn> = &[("lag", ScaleOn::Lag), ("catchUp", ScaleOn::CatchUp)];
-const AWS_SCALE_ON: Words<ScaleOn> =
-    &[("shardCount", ScaleOn::ShardCount), ("age", ScaleOn::Age), ("catchUp", ScaleOn::CatchUp)];
+const AWS_SCALE_ON: Words<ScaleOn> = &[
+    ("shardCount", ScaleOn::ShardCount),
+    ("age", ScaleOn::Age),
+    ("catchUp", ScaleOn::CatchUp),
+    ("writeUtilization", ScaleOn::WriteUtilization),
+];
 
-const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(10);
-const SHORTEST_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a source may be read, and what holds where a trigger does not say.
+const READINGS: Paces = Paces {
+    poll_interval: Duration::from_secs(10),
+    shortest_poll_interval: Duration::from_secs(2),
+    max_staleness: Duration::from_secs(60),
+};
+/// `CloudWatch` has a point per minute, and each metric that is read is billed.
+const WRITES: Paces = Paces {
+    poll_interval: Duration::from_secs(60),
+    shortest_poll_interval: Duration::from_secs(60),
+    max_staleness: Duration::from_secs(300),
+};
 const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(600);
-const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(60);
 const LONGEST_MAX_STALENESS: Duration = Duration::from_secs(3600);
+
+/// The defaults and a limit of a [`Pace`].
+struct Paces {
+    poll_interval: Duration,
+    shortest_poll_interval: Duration,
+    max_staleness: Duration,
+}
 
 // === impl Trigger ===
 
@@ -200,33 +229,27 @@ impl Trigger {
         metadata.required("source");
         let dialect = metadata.word("source", SOURCES);
         let compat = metadata.word("compat", COMPATS).unwrap_or(Compat::Fixed);
-        let pace = Pace::read(&metadata);
         match dialect {
             // without a source the other keys are read as KEDA's first Kafka trigger reads them: most problems are the same
             None => {
-                Self::kafka(&metadata, KafkaDialect::Kafka, ScaleOn::Lag, compat, pace);
+                Self::kafka(&metadata, KafkaDialect::Kafka, ScaleOn::Lag, compat);
                 metadata.finish(None, Reader::Kafka(ScaleOn::Lag))
             }
             Some(Dialect::Kafka(dialect)) => {
                 let scale_on = metadata.word("scaleOn", KAFKA_SCALE_ON).unwrap_or(ScaleOn::Lag);
-                let trigger = Self::kafka(&metadata, dialect, scale_on, compat, pace);
+                let trigger = Self::kafka(&metadata, dialect, scale_on, compat);
                 metadata.finish(trigger, Reader::Kafka(scale_on))
             }
             Some(Dialect::Aws(stream)) => {
                 let scale_on = metadata.word("scaleOn", AWS_SCALE_ON).unwrap_or(ScaleOn::ShardCount);
-                let trigger = Self::aws(&metadata, stream, scale_on, compat, pace);
+                let trigger = Self::aws(&metadata, stream, scale_on, compat);
                 metadata.finish(trigger, Reader::Aws(stream, scale_on))
             }
         }
     }
 
-    fn kafka(
-        metadata: &Metadata<'_>,
-        dialect: KafkaDialect,
-        scale_on: ScaleOn,
-        compat: Compat,
-        pace: Pace,
-    ) -> Option<Self> {
+    fn kafka(metadata: &Metadata<'_>, dialect: KafkaDialect, scale_on: ScaleOn, compat: Compat) -> Option<Self> {
+        let pace = Pace::read(metadata, &READINGS);
         let source = kafka::source(metadata, dialect, compat);
         let (source, policy) = if scale_on == ScaleOn::CatchUp {
             has_no_built_in(metadata, compat);
@@ -240,8 +263,20 @@ impl Trigger {
         Some(Self { source: SourceRef::Kafka(source?), policy: policy?, pace, metric: MetricName::of(metadata) })
     }
 
-    fn aws(metadata: &Metadata<'_>, stream: AwsDialect, scale_on: ScaleOn, compat: Compat, pace: Pace) -> Option<Self> {
+    fn aws(metadata: &Metadata<'_>, stream: AwsDialect, scale_on: ScaleOn, compat: Compat) -> Option<Self> {
         let metric = MetricName::of(metadata);
+        if scale_on == ScaleOn::WriteUtilization {
+            has_no_built_in(metadata, compat);
+            let pace = Pace::read(metadata, &WRITES);
+            let policy = Policy::WriteUtilization(WriteUtilizationPolicy::read(metadata));
+            return Some(Self {
+                source: SourceRef::Writes(WritesSource::read(metadata, stream)?),
+                policy,
+                pace,
+                metric,
+            });
+        }
+        let pace = Pace::read(metadata, &READINGS);
         if scale_on == ScaleOn::ShardCount {
             let policy = aws::shard_count_policy(metadata, compat).map(Policy::ShardCount);
             let source = SourceRef::Shards(aws::stream(metadata, stream)?);
@@ -268,12 +303,12 @@ fn has_no_built_in(metadata: &Metadata<'_>, compat: Compat) {
 }
 
 impl Pace {
-    fn read(metadata: &Metadata<'_>) -> Self {
-        let poll_interval =
-            metadata.duration("pollInterval", DEFAULT_POLL_INTERVAL, SHORTEST_POLL_INTERVAL, LONGEST_POLL_INTERVAL);
+    fn read(metadata: &Metadata<'_>, paces: &Paces) -> Self {
+        let (default, shortest) = (paces.poll_interval, paces.shortest_poll_interval);
+        let poll_interval = metadata.duration("pollInterval", default, shortest, LONGEST_POLL_INTERVAL);
         // an answer is up to one interval old while all is well, and a little older while the next reading is under way
         let shortest = poll_interval * 2;
-        let default = DEFAULT_MAX_STALENESS.max(shortest);
+        let default = paces.max_staleness.max(shortest);
         let max_staleness = metadata.duration("maxStaleness", default, shortest, LONGEST_MAX_STALENESS);
         Self { poll_interval, max_staleness }
     }
@@ -292,6 +327,7 @@ impl SourceRef {
             }
             Self::Shards(stream) => stream,
             Self::Application(application) => &application.stream,
+            Self::Writes(_) => return "aws-kinesis-stream",
         };
         match stream.stream {
             StreamName::Kinesis(_) => "aws-kinesis-stream",
@@ -306,6 +342,7 @@ impl fmt::Display for SourceRef {
             Self::Kafka(source) => source.fmt(f),
             Self::Shards(source) => source.fmt(f),
             Self::Application(source) => source.fmt(f),
+            Self::Writes(source) => source.fmt(f),
         }
     }
 }

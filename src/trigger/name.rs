@@ -18,8 +18,8 @@ pub(super) const DEFAULT_LAG_THRESHOLD: i64 = 10;
 pub(super) const DEFAULT_SHARD_COUNT: i64 = 2;
 /// The default of `ageThreshold`, in seconds.
 pub(super) const DEFAULT_AGE_SECONDS: i64 = 60;
-/// The target of `scaleOn: catchUp`: the value is the number of replicas itself.
-const CONSUMERS: i64 = 1;
+/// The target of `scaleOn: catchUp` and `writeUtilization`: the value is the number of replicas or shards itself.
+const ONE: i64 = 1;
 
 const KINESIS: &str = "aws-kinesis";
 const DYNAMODB: &str = "aws-dynamodb-streams";
@@ -56,12 +56,14 @@ impl Kind {
             (_, Some("catchUp")) => ScaleOn::CatchUp,
             (Self::Kafka | Self::ApacheKafka, _) => ScaleOn::Lag,
             (Self::Aws { .. }, Some("age")) => ScaleOn::Age,
+            (Self::Aws { .. }, Some("writeUtilization")) => ScaleOn::WriteUtilization,
             (Self::Aws { .. }, _) => ScaleOn::ShardCount,
         }
     }
 }
 
-/// The built-in's name for this trigger, without KEDA's `s0-`; with `-age` or `-catch-up` behind it where it is no built-in's value.
+/// The built-in's name for this trigger, without KEDA's `s0-`; with `-age`, `-catch-up` or `-write-utilization` behind it
+/// where it is no built-in's value.
 #[must_use]
 pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
     MetricName::of(&Metadata::new(metadata))
@@ -95,6 +97,7 @@ const fn ending(scale_on: ScaleOn) -> &'static str {
         ScaleOn::Lag | ScaleOn::ShardCount => "",
         ScaleOn::Age => "-age",
         ScaleOn::CatchUp => "-catch-up",
+        ScaleOn::WriteUtilization => "-write-utilization",
     }
 }
 
@@ -110,7 +113,7 @@ pub fn metric_target(metadata: &HashMap<String, String>) -> NonZeroU64 {
             let age = metadata.text("ageThreshold").and_then(syntax::parse_duration);
             (age.and_then(|age| i64::try_from(age.as_secs()).ok()), DEFAULT_AGE_SECONDS)
         }
-        ScaleOn::CatchUp => (None, CONSUMERS),
+        ScaleOn::CatchUp | ScaleOn::WriteUtilization => (None, ONE),
     };
     threshold.and_then(positive).or_else(|| positive(default)).unwrap_or(NonZeroU64::MIN)
 }

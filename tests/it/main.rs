@@ -67,3 +67,4 @@ mod tenancy;
 mod tls;
 mod tls_keda_client;
 mod traces;
+mod write_utilization;

@@ -68,7 +68,7 @@ fn table(selector: &str) -> String {
 fn is_selected(selector: &str, owner: Owner) -> bool {
     use Owner::{
         Age, Application, Aws, AwsIdentity, CatchUp, Connection, DynamoDb, Everyone, Kafka, KafkaAndAws, KafkaOnly,
-        Keda, Kinesis, Lag, ShardCount,
+        Keda, Kinesis, Lag, ShardCount, Utilization, WriteUtilization,
     };
     match selector {
         "all" => !matches!(owner, Keda | Connection),
@@ -80,7 +80,8 @@ fn is_selected(selector: &str, owner: Owner) -> bool {
         "lag" => owner == Lag,
         "shardCount" => owner == ShardCount,
         "age" => owner == Age,
-        "catchUp" => owner == CatchUp,
+        "catchUp" => matches!(owner, CatchUp | Utilization),
+        "writeUtilization" => matches!(owner, WriteUtilization | Utilization),
         other => panic!("{other} selects no keys"),
     }
 }
@@ -88,7 +89,7 @@ fn is_selected(selector: &str, owner: Owner) -> bool {
 #[test]
 fn each_key_is_in_the_tables_of_sources_of_policies_or_in_the_common_one() {
     const SOURCES: [&str; 4] = ["kafka", "apache-kafka", "aws-kinesis-stream", "aws-dynamodb-streams"];
-    const POLICIES: [&str; 4] = ["lag", "shardCount", "age", "catchUp"];
+    const POLICIES: [&str; 5] = ["lag", "shardCount", "age", "catchUp", "writeUtilization"];
     for key in KEYS.iter().filter(|key| is_selected("all", key.owner)) {
         let in_any = |tables: &[&str]| tables.iter().any(|table| is_selected(table, key.owner));
         let places = [in_any(&["common"]), in_any(&SOURCES), in_any(&POLICIES)];

@@ -238,7 +238,7 @@ async fn a_replay_shows_the_same_records_behind() {
             source: "group g".into(),
             triggers: vec![metadata],
         };
-        let reading = Line::Reading { at: 1_700_000_000_000, of: Reading::from(&observation(case.rows)) };
+        let reading = Line::Reading { at: 1_700_000_000_000, of: Reading::of(&observation(case.rows)).unwrap() };
         let lines = [begin, reading].map(|line| serde_json::to_string(&line).unwrap()).join("\n");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), lines + "\n").unwrap();

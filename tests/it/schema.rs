@@ -285,7 +285,11 @@ async fn kedas_format_has_each_source_with_its_parameters() {
     let readable = json!({"name": "lagThreshold", "type": "string", "default": "10", "metadataVariableReadable": true,
         "envVariableReadable": true});
     assert_eq!(*scalers["kafka"]["lagThreshold"], readable);
-    assert_eq!(scalers["aws-kinesis-stream"]["scaleOn"]["allowedValue"], json!(["shardCount", "age", "catchUp"]));
+    assert_eq!(
+        scalers["aws-kinesis-stream"]["scaleOn"]["allowedValue"],
+        json!(["shardCount", "age", "catchUp", "writeUtilization"])
+    );
+    assert_eq!(scalers["aws-dynamodb-streams"]["scaleOn"]["allowedValue"], json!(["shardCount", "age", "catchUp"]));
     assert_eq!(scalers["apache-kafka"]["sasl"]["allowedValue"][5], json!("aws_msk_iam"));
     assert!(!scalers["kafka"].contains_key("password") && !scalers["kafka"].contains_key("streamName"));
     let certificate =

@@ -35,6 +35,9 @@ impl Names {
                 let more = format!("{kind} {stream}, {}", application.stream.access);
                 Self { kind: "Application", name: application.store.table.to_string(), more }
             }
+            SourceRef::Writes(writes) => {
+                Self { kind: "Kinesis stream", name: writes.stream.to_string(), more: writes.access.to_string() }
+            }
         }
     }
 }
@@ -60,6 +63,7 @@ pub(in crate::admin) const fn policy(policy: &Policy) -> &'static str {
         Policy::ShardCount(_) => "shardCount",
         Policy::Age(_) => "age",
         Policy::CatchUp(_) => "catchUp",
+        Policy::WriteUtilization(_) => "writeUtilization",
     }
 }
 
@@ -67,7 +71,7 @@ pub(in crate::admin) const fn policy(policy: &Policy) -> &'static str {
 pub(super) const fn measure_of(policy: &Policy) -> Measure {
     match policy {
         Policy::Age(_) => Measure::Seconds,
-        Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) => Measure::Number,
+        Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) | Policy::WriteUtilization(_) => Measure::Number,
     }
 }
 
@@ -77,6 +81,7 @@ pub(super) const fn behind(source: &SourceRef) -> (&'static str, &'static str, M
         SourceRef::Kafka(_) => ("Behind", "records", Measure::Number),
         SourceRef::Shards(_) => ("Open shards", "shards", Measure::Number),
         SourceRef::Application(_) => ("Oldest unread record", "its age", Measure::Seconds),
+        SourceRef::Writes(_) => ("Written", "shards filled", Measure::Number),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) struct TriggerFacts {
     staleness: Option<f64>,
 }
 
-pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 14] = [
+pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 15] = [
     Gauge { name: "sample_age_seconds", help: "Since the last good reading began", of: |of| of.age },
     Gauge {
         name: "lag_records",
@@ -77,13 +77,22 @@ pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 14] = [
         help: "After this time the stream deletes a record",
         of: |of| match of.facts()?.behind {
             Behind::Age { retention, .. } => retention.map(|retention| retention.as_secs_f64()),
-            Behind::Records(_) | Behind::Shards { .. } => None,
+            Behind::Records(_) | Behind::Shards { .. } | Behind::Writes { .. } => None,
         },
     },
     Gauge {
         name: "open_shards",
         help: "Shards that records are written to",
-        of: |of| if let Behind::Shards { open, .. } = of.facts()?.behind { Some(number(open)) } else { None },
+        of: |of| match of.facts()?.behind {
+            Behind::Shards { open, .. } => Some(number(open)),
+            Behind::Writes { open, .. } => Some(open.into()),
+            Behind::Records(_) | Behind::Age { .. } => None,
+        },
+    },
+    Gauge {
+        name: "filled_shards",
+        help: "Shards that the writes of the last minutes fill",
+        of: |of| if let Behind::Writes { filled, .. } = of.facts()?.behind { Some(filled) } else { None },
     },
     Gauge {
         name: "partitions",

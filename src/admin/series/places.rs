@@ -54,7 +54,7 @@ fn of_target(target: &Arc<str>, view: &TargetView) -> Vec<PartitionFacts> {
             let stream = application.stream.stream.as_given();
             (application.store.table.clone(), Some(Arc::<str>::from(stream)))
         }
-        SourceRef::Shards(_) => return Vec::new(),
+        SourceRef::Shards(_) | SourceRef::Writes(_) => return Vec::new(),
     };
     let labels = |stream, partition| PartitionLabels {
         source: view.source.kind(),

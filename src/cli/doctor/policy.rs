@@ -29,7 +29,7 @@ pub(super) fn print(texts: &[TriggerText], connections: &Connections, format: Fo
                     add(&mut needed, &iam, rights_on_msk(source));
                 }
             }
-            (Probe::Kafka(_), SourceRef::Shards(_) | SourceRef::Application(_)) => {}
+            (Probe::Kafka(_), SourceRef::Shards(_) | SourceRef::Application(_) | SourceRef::Writes(_)) => {}
         }
     }
     write(&needed, format)

@@ -65,7 +65,9 @@ impl Course {
         let Some(now) = consumers.and_then(|now| u32::try_from(now).ok()).filter(|now| *now > 0) else { return wanted };
         let target = match &self.trigger.policy {
             Policy::Age(_) => Target::Value(decision.target.get()),
-            Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) => Target::AverageValue(decision.target.get()),
+            Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) | Policy::WriteUtilization(_) => {
+                Target::AverageValue(decision.target.get())
+            }
         };
         let replicas = replicas_for(decision.value.get(), target, Replicas::settled(now), Tolerance::default());
         u64::from(replicas.max(1))

@@ -116,6 +116,7 @@ impl ReadingFacts {
             Behind::Records(lag) => records_behind = lag.records_behind(),
             Behind::Age { oldest, .. } => oldest_unread_seconds = Some(oldest.as_secs_f64()),
             Behind::Shards { open, .. } => open_shards = Some(*open),
+            Behind::Writes { open, .. } => open_shards = Some(u64::from(*open)),
         }
         Self { records_behind, oldest_unread_seconds, open_shards, consumers: facts.consumers }
     }

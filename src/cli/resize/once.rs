@@ -14,7 +14,7 @@ use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
 use crate::scaling::write_utilization::{ShardNeed, WriteStep, shards_needed};
 use crate::source::aws::{StreamControl, StreamReading};
 use crate::telemetry::UpstreamMetrics;
-use crate::trigger::{SourceRef, StreamName, Trigger, WriteUtilizationPolicy};
+use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
 /// What was read, decided and done.
 #[derive(Serialize)]
@@ -56,13 +56,11 @@ pub(super) fn bounds(arguments: &Arguments) -> anyhow::Result<Bounds> {
 
 /// The stream that the arguments name.
 pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
-    let not_kinesis = "--stream must be a Kinesis stream";
-    let SourceRef::Shards(source) = trigger(arguments, &[("scaleOn", "shardCount")])?.source else {
-        bail!(not_kinesis)
+    let SourceRef::Writes(source) = trigger(arguments, &[("scaleOn", "writeUtilization")])?.source else {
+        bail!("--stream must be a Kinesis stream")
     };
-    let StreamName::Kinesis(named) = source.stream else { bail!(not_kinesis) };
     let identity = source.access.without_connection().context("--region is required")?;
-    Ok(StreamControl::new(identity, named, UpstreamMetrics::default()))
+    Ok(StreamControl::new(identity, source.stream, UpstreamMetrics::default()))
 }
 
 /// A trigger on the stream that the arguments name, whose metadata has its own rules for names and regions.

@@ -328,5 +328,6 @@ fn about(source: &SourceRef) -> Option<(StreamName, Option<&ApplicationSource>)>
         SourceRef::Kafka(_) => None,
         SourceRef::Shards(stream) => Some((stream.stream.clone(), None)),
         SourceRef::Application(application) => Some((application.stream.stream.clone(), Some(application))),
+        SourceRef::Writes(writes) => Some((StreamName::Kinesis(writes.stream.clone()), None)),
     }
 }

@@ -35,6 +35,8 @@ pub enum Resource {
     MskGroup(Arc<str>),
     /// An IAM role, by its ARN.
     Role(Arc<str>),
+    /// An action of this kind names no resource.
+    Any,
 }
 
 /// Where things are, as their ARNs say.
@@ -57,6 +59,9 @@ const DESCRIBE_STREAM: &str = "dynamodb:DescribeStream";
 const DYNAMODB_ITERATOR: &str = "dynamodb:GetShardIterator";
 const DYNAMODB_RECORDS: &str = "dynamodb:GetRecords";
 const SCAN: &str = "dynamodb:Scan";
+/// `CloudWatch` has no resources of its own
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html>).
+const GET_METRIC_DATA: &str = "cloudwatch:GetMetricData";
 const QUERY: &str = "dynamodb:Query";
 
 /// The rights that reading `source` needs, in the order in which they are used.
@@ -66,6 +71,14 @@ pub fn rights_for(source: &SourceRef) -> Vec<Right> {
         SourceRef::Kafka(_) => Vec::new(),
         SourceRef::Shards(stream) => of_shards(stream),
         SourceRef::Application(application) => of_application(application),
+        SourceRef::Writes(writes) => {
+            let stream = Resource::Stream(writes.stream.as_given().into());
+            vec![
+                right(DESCRIBE_SUMMARY, stream.clone()),
+                right(LIST_SHARDS, stream),
+                right(GET_METRIC_DATA, Resource::Any),
+            ]
+        }
     }
 }
 
@@ -172,6 +185,7 @@ impl Place {
             Resource::MskTopic(name) => arn("kafka", format!("topic/*/*/{name}")),
             Resource::MskGroup(name) => arn("kafka", format!("group/*/*/{name}")),
             Resource::Role(role_arn) => role_arn.to_string(),
+            Resource::Any => "*".to_owned(),
         }
     }
 }

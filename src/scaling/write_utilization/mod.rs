@@ -21,13 +21,12 @@ mod tests;
 use std::time::Duration;
 
 pub use self::step::{ShardRule, WriteStep};
-use crate::lag::Writes;
+use super::{Decision, Quantity, Step};
 use crate::lag::streams::{StreamCapacity, Timestamp};
+use crate::lag::{LOAD, Writes, WritesObservation};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The load is the highest mean that ends within this time.
-pub const LOAD: Duration = Duration::from_secs(3 * 60);
 /// A raise for a habit looks this much further ahead.
 const BEYOND: Duration = Duration::from_secs(15 * 60);
 /// Rejected records of this time count.
@@ -77,6 +76,21 @@ pub enum UnknownWrites {
     Hole(Timestamp),
 }
 
+/// The value is the shards that are needed, with target 1: what is scaled is the stream itself. It is always active, since a stream has a
+/// shard at least.
+pub(super) fn decide(
+    policy: &WriteUtilizationPolicy,
+    observation: &WritesObservation,
+) -> Result<Decision, UnknownWrites> {
+    let need = shards_needed(policy, &observation.writes, &observation.shards)?;
+    Ok(Decision {
+        value: Quantity::from_count(need.wanted.into()),
+        target: Quantity::from_count(1),
+        active: true,
+        steps: need.steps.into_iter().map(Step::Writes).collect(),
+    })
+}
+
 /// The shards that `writes` need.
 ///
 /// # Errors
@@ -93,7 +107,7 @@ pub fn shards_needed(
     if let Some(at) = writes.hole(BUSY * capacity, policy.scale_down_after) {
         return Err(UnknownWrites::Hole(at));
     }
-    let load = writes.peak(LOAD, Duration::ZERO).unwrap_or_default();
+    let load = writes.load();
     let (trend, habit) = (trend(writes), habit(policy.look_ahead, writes));
     let need = (load + trend).max(habit);
     // what was rejected before the last change is complete says nothing of the present shards

@@ -12,25 +12,34 @@ use aws_smithy_types::DateTime;
 use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
+use crate::lag::Minute;
 use crate::lag::streams::Timestamp;
-use crate::lag::{COARSE, FINE, LONG, Minute, Writes};
 use crate::telemetry::UpstreamApi;
+use crate::trigger::KinesisStream;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// The metrics of one stream.
+const METRICS: usize = Counted::ALL.len();
+/// What one call may ask for.
+const MOST_METRICS: usize = 500;
+const MOST_POINTS: usize = 100_800;
 /// A minute is read when it ended this long ago.
 const SETTLED: Duration = Duration::from_secs(60);
-/// `CloudWatch` may be this late with a minute.
-const LATE: Duration = Duration::from_secs(5 * 60);
+/// The latest reader of the last minutes counts: `CloudWatch` may be as late with one.
+const READERS_MINUTES: usize = 5;
 /// A reading has some pages; more are no answer.
 const MOST_PAGES: usize = 20;
 const NAMESPACE: &str = "AWS/Kinesis";
 
+/// The points of each minute, or of a longer time, of one stream.
+pub(crate) type Points = Result<Vec<Option<Minute>>, Failure>;
+
 /// A number of points, the last of which ends at `end`.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    end: Timestamp,
-    points: usize,
-    period: Duration,
+pub(crate) struct Span {
+    pub(crate) end: Timestamp,
+    pub(crate) points: usize,
+    pub(crate) period: Duration,
 }
 
 /// What is counted of a stream; each is a metric of its own.
@@ -41,58 +50,45 @@ enum Counted {
     Throttled,
 }
 
-/// The writes to a stream up to a minute ago.
-pub(crate) async fn writes(aws: &Aws, stream: &str) -> Result<Writes, Failure> {
-    let end = last_minute(aws);
-    let fine = Span { end, points: FINE, period: MINUTE };
-    let minutes = points(aws, stream, fine).await?;
-    let coarse = MINUTE * u32::try_from(COARSE).unwrap_or(u32::MAX);
-    let before = Span { end: fine.start(), points: LONG, period: coarse };
-    let before = points(aws, stream, before).await?;
-    Ok(Writes { until: end, minutes, before }.without_late_minutes(LATE))
-}
-
-/// The last `minutes` of a stream, the newest last.
-pub(crate) async fn history(aws: &Aws, stream: &str, minutes: usize) -> Result<Vec<Option<Minute>>, Failure> {
-    points(aws, stream, Span { end: last_minute(aws), points: minutes, period: MINUTE }).await
-}
-
 /// The age of the latest reader of a stream within the last minutes, by `GetRecords.IteratorAgeMilliseconds`; `None` where `GetRecords` was not
 /// called.
-pub(crate) async fn readers_age(aws: &Aws, stream: &str) -> Result<Option<Duration>, Failure> {
-    let minutes = u32::try_from(LATE.as_secs() / MINUTE.as_secs()).unwrap_or(1);
-    let span = Span { end: last_minute(aws), points: usize::try_from(minutes).unwrap_or(1), period: MINUTE };
-    let query = query("age", stream, "GetRecords.IteratorAgeMilliseconds", "Maximum", MINUTE);
-    let results = results(aws, &[query], span).await?;
-    let ages = results.values().flat_map(pairs).map(|(_, age)| age).filter(|age| age.is_finite());
+pub(crate) async fn readers_age(aws: &Aws, stream: &KinesisStream) -> Result<Option<Duration>, Failure> {
+    const ID: &str = "age";
+    let span = Span { end: last_minute(aws.now()), points: READERS_MINUTES, period: MINUTE };
+    let query = query(ID, stream, "GetRecords.IteratorAgeMilliseconds", "Maximum", MINUTE);
+    let result = results(aws, &[query], span).await?.remove(ID).ok_or_else(|| unexpected("no age of the readers"))?;
+    let result = complete(result)?;
+    let ages = pairs(&result).map(|(_, age)| age).filter(|age| age.is_finite());
     Ok(ages.reduce(f64::max).map(|age| Duration::try_from_secs_f64(age.max(0.0) / 1000.0).unwrap_or(Duration::MAX)))
 }
 
 /// The end of the last minute that is settled.
-fn last_minute(aws: &Aws) -> Timestamp {
-    let settled = aws.now().minus(SETTLED).unix_ms();
-    Timestamp::from_unix_ms(settled - settled % milliseconds(MINUTE))
+pub(crate) fn last_minute(now: Timestamp) -> Timestamp {
+    whole(now.minus(SETTLED), MINUTE)
 }
 
-/// One point per period: `None` where `CloudWatch` has none of any metric.
-async fn points(aws: &Aws, stream: &str, span: Span) -> Result<Vec<Option<Minute>>, Failure> {
-    let mut points = vec![None; span.points];
-    let queries = Counted::ALL.map(|counted| query(counted.id(), stream, counted.metric(), "Sum", span.period));
-    for (id, result) in results(aws, &queries, span).await? {
-        let counted = Counted::of(&id).ok_or_else(|| unexpected(&format!("a metric {id} that was not requested")))?;
-        for (at, value) in pairs(&result) {
-            let at = at.to_millis().ok().and_then(|at| u64::try_from(at).ok());
-            let index = at.and_then(|at| span.index(at));
-            let point = index.and_then(|index| points.get_mut(index));
-            let point = point.ok_or_else(|| unexpected("a point outside of the requested time"))?;
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(unexpected(&format!("a count of {value}")));
-            }
-            let minute = point.get_or_insert(Minute::default());
-            counted.set(minute, value * MINUTE.as_secs_f64() / span.period.as_secs_f64());
+/// The last time before `time` that is a multiple of `period`.
+pub(crate) fn whole(time: Timestamp, period: Duration) -> Timestamp {
+    let time = time.unix_ms();
+    Timestamp::from_unix_ms(time - time % milliseconds(period))
+}
+
+/// One point per period for each of the streams, `None` where `CloudWatch` has none of any metric; or why those of a stream are unknown.
+pub(crate) async fn points(aws: &Aws, streams: &[KinesisStream], span: Span) -> Result<Vec<Points>, Failure> {
+    let queries = streams.iter().enumerate().flat_map(|(index, stream)| {
+        Counted::ALL.map(|counted| query(&counted.id(index), stream, counted.metric(), "Sum", span.period))
+    });
+    let mut results = results(aws, &queries.collect::<Vec<_>>(), span).await?;
+    let mut of_stream = |index| -> Points {
+        let mut points = vec![None; span.points];
+        for counted in Counted::ALL {
+            let id = counted.id(index);
+            let result = results.remove(&id).ok_or_else(|| unexpected(&format!("no metric {id}")))?;
+            counted.add(&mut points, &complete(result)?, span)?;
         }
-    }
-    Ok(points)
+        Ok(points)
+    };
+    Ok((0..streams.len()).map(&mut of_stream).collect())
 }
 
 /// All pages, joined by metric.
@@ -117,7 +113,7 @@ async fn results(
         }
         token = page.next_token;
         if token.is_none() {
-            return complete(joined, queries.len());
+            return Ok(joined);
         }
     }
     Err(unexpected(&format!("more than {MOST_PAGES} pages")))
@@ -138,33 +134,26 @@ fn join(joined: &mut HashMap<String, MetricDataResult>, result: MetricDataResult
     Ok(())
 }
 
-/// Anything but complete results is an error: few points must not look like few writes.
-fn complete(
-    joined: HashMap<String, MetricDataResult>,
-    metrics: usize,
-) -> Result<HashMap<String, MetricDataResult>, Failure> {
-    if joined.len() != metrics {
-        return Err(unexpected(&format!("{} of {metrics} metrics", joined.len())));
-    }
-    for result in joined.values() {
-        let kind = match result.status_code {
-            Some(StatusCode::Complete) => continue,
-            Some(StatusCode::Forbidden) => FailureKind::Denied,
-            _ => FailureKind::Other,
-        };
-        let message = result.messages.iter().flatten().find_map(|message| message.value.as_deref());
-        let status = result.status_code.as_ref().map_or("no status", StatusCode::as_str);
-        return Err(Failure::new(kind, format!("{status}: {}", message.unwrap_or("not all points were returned"))));
-    }
-    Ok(joined)
+/// Anything but a complete result is an error: few points must not look like few writes.
+fn complete(result: MetricDataResult) -> Result<MetricDataResult, Failure> {
+    let kind = match result.status_code {
+        Some(StatusCode::Complete) => return Ok(result),
+        Some(StatusCode::Forbidden) => FailureKind::Denied,
+        _ => FailureKind::Other,
+    };
+    let message = result.messages.iter().flatten().find_map(|message| message.value.as_deref());
+    let status = result.status_code.as_ref().map_or("no status", StatusCode::as_str);
+    Err(Failure::new(kind, format!("{status}: {}", message.unwrap_or("not all points were returned"))))
 }
 
-fn query(id: &str, stream: &str, metric: &str, stat: &str, period: Duration) -> MetricDataQuery {
-    let dimension = Dimension::builder().name("StreamName").value(stream).build();
+/// Another account's stream has no points here, which would look like no writes: with its account in the query that is an error.
+fn query(id: &str, stream: &KinesisStream, metric: &str, stat: &str, period: Duration) -> MetricDataQuery {
+    let account = stream.arn().and_then(|arn| arn.split(':').nth(4));
+    let dimension = Dimension::builder().name("StreamName").value(stream.name()).build();
     let metric = Metric::builder().namespace(NAMESPACE).metric_name(metric).dimensions(dimension).build();
     let period = i32::try_from(period.as_secs()).unwrap_or(i32::MAX);
     let stat = MetricStat::builder().metric(metric).period(period).stat(stat).build();
-    MetricDataQuery::builder().id(id).metric_stat(stat).build()
+    MetricDataQuery::builder().id(id).set_account_id(account.map(ToOwned::to_owned)).metric_stat(stat).build()
 }
 
 fn pairs(result: &MetricDataResult) -> impl Iterator<Item = (&DateTime, f64)> {
@@ -184,7 +173,12 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 impl Span {
-    fn start(&self) -> Timestamp {
+    /// The streams whose points one call returns on one page.
+    pub(crate) fn streams_per_call(self) -> usize {
+        (MOST_METRICS / METRICS).min(MOST_POINTS / (METRICS * self.points.max(1))).max(1)
+    }
+
+    pub(crate) fn start(&self) -> Timestamp {
         self.end.minus(self.period * u32::try_from(self.points).unwrap_or(u32::MAX))
     }
 
@@ -198,12 +192,14 @@ impl Span {
 impl Counted {
     const ALL: [Self; 3] = [Self::Bytes, Self::Records, Self::Throttled];
 
-    const fn id(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Records => "records",
-            Self::Throttled => "throttled",
-        }
+    /// Of the stream at this place in a call.
+    fn id(self, stream: usize) -> String {
+        let letter = match self {
+            Self::Bytes => 'b',
+            Self::Records => 'r',
+            Self::Throttled => 't',
+        };
+        format!("{letter}{stream}")
     }
 
     const fn metric(self) -> &'static str {
@@ -214,8 +210,19 @@ impl Counted {
         }
     }
 
-    fn of(id: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|counted| counted.id() == id)
+    /// Adds what is counted to the points of a stream, per minute.
+    fn add(self, points: &mut [Option<Minute>], result: &MetricDataResult, span: Span) -> Result<(), Failure> {
+        for (at, value) in pairs(result) {
+            let at = at.to_millis().ok().and_then(|at| u64::try_from(at).ok());
+            let index = at.and_then(|at| span.index(at));
+            let point = index.and_then(|index| points.get_mut(index));
+            let point = point.ok_or_else(|| unexpected("a point outside of the requested time"))?;
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(unexpected(&format!("a count of {value}")));
+            }
+            self.set(point.get_or_insert_default(), value * MINUTE.as_secs_f64() / span.period.as_secs_f64());
+        }
+        Ok(())
     }
 
     const fn set(self, minute: &mut Minute, value: f64) {

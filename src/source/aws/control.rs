@@ -1,28 +1,28 @@
 //! One Kinesis stream that may be resized: what a decision needs of it, and the one call that changes it.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, slice};
 
-use aws_sdk_kinesis::types::{HashKeyRange, ScalingType, StreamMode, StreamStatus};
+use aws_sdk_kinesis::types::ScalingType;
 
 use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::cloudwatch;
 use super::failure::{Failure, FailureKind};
 use super::kinesis::{self, named};
-use crate::lag::streams::{Shard, ShardState, StreamCapacity, StreamState, Timestamp, changes};
+use super::listing::list;
+use super::service::Address;
+use super::written::Written;
+use crate::lag::streams::{StreamCapacity, StreamState, Timestamp};
 use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
 
-/// A stream with more pages of shards than this is none that is resized: 10,000 open shards, and as many closed ones per page of 1,000.
-const MOST_PAGES: usize = 100;
-/// All hash keys.
-const KEYS: f64 = 340_282_366_920_938_463_463_374_607_431_768_211_456.0;
-
 /// A stream, called as one identity.
 pub struct StreamControl {
-    aws: Aws,
+    aws: Arc<Aws>,
+    written: Written<Aws>,
     stream: KinesisStream,
 }
 
@@ -51,7 +51,8 @@ impl StreamControl {
     /// A stream; nothing is called yet.
     #[must_use]
     pub fn new(identity: AwsIdentity, stream: KinesisStream, metrics: UpstreamMetrics) -> Self {
-        Self { aws: Aws::new(identity, metrics), stream }
+        let aws = Arc::new(Aws::new(identity, metrics));
+        Self { written: Written::new(aws.clone()), aws, stream }
     }
 
     /// Reads the stream and its writes.
@@ -63,10 +64,12 @@ impl StreamControl {
             let attempt = format!("could not read {what} of stream {}", self.stream);
             move |failure: Failure| failure.into_error(attempt)
         };
-        let (state, retention) = self.summary().await.map_err(error("the summary"))?;
+        let summary = kinesis::summary(&self.aws, &self.stream).await.map_err(error("the summary"))?;
         let capacity = self.capacity().await.map_err(error("the shards"))?;
-        let writes = cloudwatch::writes(&self.aws, self.stream.name()).await.map_err(error("the writes"))?;
-        Ok(StreamReading { at: self.aws.now(), state, capacity, writes, retention })
+        let written = self.written.read(slice::from_ref(&self.stream)).await.pop();
+        let writes = written.unwrap_or_else(|| Err(Failure::new(FailureKind::Other, "no points")));
+        let writes = writes.map_err(error("the writes"))?;
+        Ok(StreamReading { at: self.aws.now(), state: summary.state, capacity, writes, retention: summary.retention })
     }
 
     /// The open shards, and the writes of the last `minutes`, the newest last.
@@ -76,7 +79,7 @@ impl StreamControl {
     pub async fn history(&self, minutes: usize) -> Result<(u32, Vec<Option<Minute>>), SourceError> {
         let attempt = |what: &str| format!("could not read {what} of stream {}", self.stream);
         let capacity = self.capacity().await.map_err(|failure| failure.into_error(attempt("the shards")))?;
-        let history = cloudwatch::history(&self.aws, self.stream.name(), minutes).await;
+        let history = self.written.history(&self.stream, minutes).await;
         Ok((capacity.open, history.map_err(|failure| failure.into_error(attempt("the writes")))?))
     }
 
@@ -86,7 +89,7 @@ impl StreamControl {
     /// When that is not readable.
     pub async fn readers_age(&self) -> Result<Option<Duration>, SourceError> {
         let attempt = || format!("could not read how late the readers of stream {} are", self.stream);
-        cloudwatch::readers_age(&self.aws, self.stream.name()).await.map_err(|failure| failure.into_error(attempt()))
+        cloudwatch::readers_age(&self.aws, &self.stream).await.map_err(|failure| failure.into_error(attempt()))
     }
 
     /// The shards that the account may still open.
@@ -118,55 +121,8 @@ impl StreamControl {
         updated.await.map(|_| ()).map_err(|failure| failure.into_error(attempt()))
     }
 
-    async fn summary(&self) -> Result<(StreamState, Duration), Failure> {
-        let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
-        let answer = self.aws.call(TurnWait::Background, scope, |clients| {
-            let (name, arn) = named(&self.stream);
-            clients.kinesis.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send()
-        });
-        let summary = answer.await?.stream_description_summary;
-        let summary = summary.ok_or_else(|| Failure::new(FailureKind::Other, "no summary in the answer"))?;
-        let on_demand = summary.stream_mode_details.is_some_and(|mode| mode.stream_mode == StreamMode::OnDemand);
-        let state = match summary.stream_status {
-            _ if on_demand => StreamState::OnDemand,
-            StreamStatus::Active => StreamState::Ready,
-            _ => StreamState::Updating,
-        };
-        let hours = u64::try_from(summary.retention_period_hours).unwrap_or(0);
-        Ok((state, Duration::from_secs(hours.saturating_mul(3600)).min(kinesis::LONGEST_RETENTION)))
-    }
-
     async fn capacity(&self) -> Result<StreamCapacity, Failure> {
-        let (mut shards, mut widest, mut token) = (Vec::new(), 0.0_f64, None);
-        for _ in 0..MOST_PAGES {
-            let page = kinesis::listed(&self.aws, &self.stream, token.take(), || ()).await?;
-            for sdk in page.shards.unwrap_or_default() {
-                let shard = kinesis::shard(&sdk);
-                if shard.state == ShardState::Open {
-                    widest = widest.max(share(sdk.hash_key_range.as_ref())?);
-                }
-                shards.push(shard);
-            }
-            token = page.next_token;
-            if token.is_none() {
-                return Ok(StreamCapacity { open: open(&shards), widest, changes: changes(&shards) });
-            }
-        }
-        Err(Failure::new(FailureKind::Other, format!("more than {MOST_PAGES} pages of shards")))
+        let listing = list(&*self.aws, &Address::Kinesis(self.stream.clone())).await?;
+        listing.capacity().ok_or_else(|| Failure::new(FailureKind::Other, "a shard without a range of hash keys"))
     }
-}
-
-fn open(shards: &[Shard]) -> u32 {
-    let open = shards.iter().filter(|shard| shard.state == ShardState::Open).count();
-    u32::try_from(open).unwrap_or(u32::MAX)
-}
-
-/// The share of all hash keys that a range has.
-fn share(range: Option<&HashKeyRange>) -> Result<f64, Failure> {
-    let key = |text: &str| text.parse::<u128>().ok();
-    let ends = range.and_then(|range| Some((key(&range.starting_hash_key)?, key(&range.ending_hash_key)?)));
-    let width = ends.and_then(|(start, end)| end.checked_sub(start));
-    let width = width.ok_or_else(|| Failure::new(FailureKind::Other, "a shard without a range of hash keys"))?;
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
-    Ok((width as f64 + 1.0) / KEYS)
 }

@@ -55,7 +55,7 @@ pub(crate) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Resul
         return Err(Failure::new(FailureKind::Other, "no stream in the answer"));
     };
     let shards = stream.shards.unwrap_or_default().iter().filter_map(shard).collect();
-    Ok(ShardsPage { requested, shards, next: stream.last_evaluated_shard_id })
+    Ok(ShardsPage { requested, shards, widest: None, next: stream.last_evaluated_shard_id })
 }
 
 fn shard(shard: &SdkShard) -> Option<Shard> {

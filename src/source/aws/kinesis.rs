@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_kinesis::operation::list_shards::ListShardsOutput;
-use aws_sdk_kinesis::types::{Shard as SdkShard, ShardIteratorType};
+use aws_sdk_kinesis::types::{HashKeyRange, Shard as SdkShard, ShardIteratorType, StreamMode, StreamStatus};
 use aws_smithy_types::DateTime;
 
 use super::aggregated::user_records;
@@ -11,7 +10,7 @@ use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
 use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
-use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
 
@@ -26,30 +25,34 @@ pub(super) fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) 
 /// A page of the shards that hold records, closed ones included.
 pub(crate) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
     let mut requested = Requested::now(aws);
-    let page = listed(aws, stream, token, || requested = Requested::now(aws)).await?;
-    let shards = page.shards.unwrap_or_default().iter().map(shard).collect();
-    Ok(ShardsPage { requested, shards, next: page.next_token })
-}
-
-/// A page of the shards as the service lists them; `begins` is called when the call begins, after the wait for its turn.
-pub(super) async fn listed(
-    aws: &Aws,
-    stream: &KinesisStream,
-    token: Option<String>,
-    begins: impl FnOnce(),
-) -> Result<ListShardsOutput, Failure> {
     let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
     let call = aws.call(TurnWait::Reading, scope, |clients| {
-        begins();
+        // after the wait for its turn
+        requested = Requested::now(aws);
         // a token stands for the stream that it came with
         let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
         let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
         request.set_next_token(token).send()
     });
-    call.await
+    let page = call.await?;
+    let listed = page.shards.unwrap_or_default();
+    let open = listed.iter().filter(|listed| shard(listed).state == ShardState::Open);
+    let widest = open.map(|listed| share(listed.hash_key_range.as_ref())).collect::<Option<Vec<_>>>();
+    let widest = widest.map(|shares| shares.into_iter().fold(0.0, f64::max));
+    Ok(ShardsPage { requested, shards: listed.iter().map(shard).collect(), widest, next: page.next_token })
 }
 
-pub(super) fn shard(shard: &SdkShard) -> Shard {
+/// The share of all hash keys that a range has.
+fn share(range: Option<&HashKeyRange>) -> Option<f64> {
+    /// All hash keys.
+    const KEYS: f64 = 340_282_366_920_938_463_463_374_607_431_768_211_456.0;
+    let key = |text: &str| text.parse::<u128>().ok();
+    let width = key(&range?.ending_hash_key)?.checked_sub(key(&range?.starting_hash_key)?)?;
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+    Some((width as f64 + 1.0) / KEYS)
+}
+
+fn shard(shard: &SdkShard) -> Shard {
     let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id];
     let range = shard.sequence_number_range.as_ref();
     let closed = range.is_some_and(|range| range.ending_sequence_number.is_some());
@@ -80,6 +83,8 @@ pub(crate) struct Summary {
     pub(crate) reads_apart: Duration,
     /// When it was created; another stream of the same name has another time.
     pub(crate) created: Option<Timestamp>,
+    /// Whether its shards can be changed.
+    pub(crate) state: StreamState,
 }
 
 /// Retention and the size of records.
@@ -92,6 +97,15 @@ pub(crate) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary
         })
         .await?;
     let summary = answer.stream_description_summary;
+    let state = summary.as_ref().map_or(StreamState::Updating, |summary| {
+        let on_demand =
+            summary.stream_mode_details.as_ref().is_some_and(|mode| mode.stream_mode == StreamMode::OnDemand);
+        match summary.stream_status {
+            _ if on_demand => StreamState::OnDemand,
+            StreamStatus::Active => StreamState::Ready,
+            _ => StreamState::Updating,
+        }
+    });
     let hours = summary.as_ref().map_or(0, |summary| summary.retention_period_hours);
     let created = summary.as_ref().and_then(|summary| summary.stream_creation_timestamp.to_millis().ok());
     let created = created.and_then(|time| u64::try_from(time).ok()).map(Timestamp::from_unix_ms);
@@ -104,6 +118,7 @@ pub(crate) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary
             retention: Duration::from_secs(hours.saturating_mul(3600)).min(LONGEST_RETENTION),
             reads_apart,
             created,
+            state,
         }),
         _ => Err(Failure::new(FailureKind::Other, format!("a retention of {hours} hours"))),
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::{Failure, FailureKind};
 use super::page::Requested;
 use super::service::{Address, Service};
-use crate::lag::streams::{Shard, ShardId, ShardState, Timestamp};
+use crate::lag::streams::{Shard, ShardId, ShardState, StreamCapacity, Timestamp, changes};
 use crate::source::shared::{Fetched, Shared};
 
 /// A list is read again after this long, and as soon as a checkpoint or the end of a shard disagrees with it.
@@ -32,6 +32,8 @@ const MOST_PAGES: usize = 10_000;
 pub(crate) struct Listing {
     shards: Vec<Shard>,
     index: HashMap<ShardId, usize>,
+    /// The share of all hash keys that the widest open shard has.
+    widest: Option<f64>,
     /// When its first page was requested.
     pub(crate) begun: Instant,
     /// When the list was requested, by the service's clock.
@@ -52,6 +54,7 @@ struct Pages {
     begun: Requested,
     count: usize,
     shards: Vec<Shard>,
+    widest: Option<f64>,
     next: Option<String>,
 }
 
@@ -67,7 +70,14 @@ impl Listing {
         }
         close_parents(&mut shards);
         let index = shards.iter().enumerate().map(|(index, shard)| (shard.id.clone(), index)).collect();
-        Self { shards, index, begun: pages.begun.at, at: pages.begun.service_time }
+        Self { shards, index, widest: pages.widest, begun: pages.begun.at, at: pages.begun.service_time }
+    }
+
+    /// What the stream accepts; `None` where its shards do not show their ranges of hash keys.
+    pub(crate) fn capacity(&self) -> Option<StreamCapacity> {
+        let open = self.shards.iter().filter(|shard| shard.state == ShardState::Open).count();
+        let open = u32::try_from(open).unwrap_or(u32::MAX);
+        Some(StreamCapacity { open, widest: self.widest?, changes: changes(&self.shards) })
     }
 
     pub(crate) fn shards(&self) -> &[Shard] {
@@ -167,10 +177,17 @@ async fn read<S: Service>(service: &S, address: &Address, pages: &Mutex<Option<P
             }
         };
         let mut kept = kept();
-        let pages = kept.get_or_insert(Pages { begun: page.requested, count: 0, shards: Vec::new(), next: None });
+        let pages = kept.get_or_insert_with(|| Pages {
+            begun: page.requested,
+            count: 0,
+            shards: Vec::new(),
+            widest: Some(0.0),
+            next: None,
+        });
         let stands = page.next.is_some() && page.next == next;
         pages.count += 1;
         pages.shards.extend(page.shards);
+        pages.widest = pages.widest.zip(page.widest).map(|(one, other)| one.max(other));
         pages.next = page.next;
         if stands || pages.shards.len() > MOST_SHARDS || pages.count > MOST_PAGES {
             kept.take();

@@ -27,6 +27,7 @@ pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod written;
 
 use std::sync::Arc;
 

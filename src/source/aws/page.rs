@@ -46,6 +46,8 @@ pub(crate) fn timestamp(time: Option<&DateTime>) -> Result<Timestamp, Failure> {
 pub(crate) struct ShardsPage {
     pub(crate) requested: Requested,
     pub(crate) shards: Vec<Shard>,
+    /// The share of all hash keys that the widest open shard has; `None` where one does not show its range.
+    pub(crate) widest: Option<f64>,
     /// Where the list goes on, if it does.
     pub(crate) next: Option<String>,
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients::Aws;
+use super::cloudwatch::{self, Points, Span};
 use super::failure::Failure;
 use super::page::{Page, ShardsPage};
 use super::tables::TableRead;
 use super::{dynamodb_streams, kinesis, tables};
-use crate::lag::streams::{Position, ShardId, Timestamp};
+use crate::lag::streams::{Position, ShardId, StreamState, Timestamp};
 use crate::trigger::{CheckpointStore, KinesisStream, StreamName};
 
 /// A stream as calls name it.
@@ -40,6 +41,8 @@ pub(crate) struct Description {
     pub(crate) retention: Duration,
     /// The least time between two reads of a shard.
     pub(crate) reads_apart: Duration,
+    /// Whether its shards can be changed.
+    pub(crate) state: StreamState,
 }
 
 /// One account and region, called as one identity.
@@ -74,6 +77,13 @@ pub(crate) trait Service: Send + Sync + 'static {
         limit: i32,
     ) -> impl Future<Output = Result<Page, Failure>> + Send;
 
+    /// The points of what is written to each of the streams, in one call.
+    fn points(
+        &self,
+        streams: &[KinesisStream],
+        span: Span,
+    ) -> impl Future<Output = Result<Vec<Points>, Failure>> + Send;
+
     /// Every row of a checkpoint table.
     fn rows(&self, store: &CheckpointStore) -> impl Future<Output = Result<TableRead, Failure>> + Send;
 }
@@ -92,6 +102,7 @@ impl Service for Aws {
                     created: summary.created,
                     retention: summary.retention,
                     reads_apart: summary.reads_apart,
+                    state: summary.state,
                 })
             }
             StreamName::DynamoDb(table) => {
@@ -101,6 +112,8 @@ impl Service for Aws {
                     created: None,
                     retention: dynamodb_streams::RETENTION,
                     reads_apart: Duration::ZERO,
+                    // DynamoDB sizes it
+                    state: StreamState::OnDemand,
                 })
             }
         }
@@ -125,6 +138,10 @@ impl Service for Aws {
             Address::Kinesis(name) => kinesis::page(self, name, shard, iterator, limit).await,
             Address::DynamoDb(arn) => dynamodb_streams::page(self, arn, shard, iterator).await,
         }
+    }
+
+    async fn points(&self, streams: &[KinesisStream], span: Span) -> Result<Vec<Points>, Failure> {
+        cloudwatch::points(self, streams, span).await
     }
 
     async fn rows(&self, store: &CheckpointStore) -> Result<TableRead, Failure> {

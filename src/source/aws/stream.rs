@@ -12,7 +12,7 @@ use super::failure::{Failure, FailureKind};
 use super::listing::{Listing, ShardList};
 use super::prober::Prober;
 use super::service::{Address, Description, Service};
-use crate::lag::streams::{ShardId, ShardState, Timestamp};
+use crate::lag::streams::{ShardId, ShardState, StreamState, Timestamp};
 use crate::source::shared::{Fetched, Shared};
 use crate::trigger::StreamName;
 
@@ -20,10 +20,12 @@ use crate::trigger::StreamName;
 const KINESIS_DESCRIBED_EVERY: Duration = Duration::from_secs(600);
 /// A table's stream that was switched off and on again is noticed after this long.
 const DYNAMODB_DESCRIBED_EVERY: Duration = Duration::from_secs(20);
+/// A stream that is switched to on-demand is noticed after this long where its shards are to be changed.
+const STATE_READ_EVERY: Duration = Duration::from_secs(300);
 /// A first reading waits this long for the retention. Hundreds of streams at once must wait for their turn to request it, and only
 /// few ages need it.
 const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// The last description of a table is used this long while a newer one cannot be read.
+/// The last description is used this long while a newer one cannot be read.
 const OLDEST_DESCRIPTION: Duration = Duration::from_mins(10);
 /// While a list and a checkpoint or the end of a shard exclude each other, the shards are listed this often.
 const LISTED_AGAIN_EVERY: Duration = Duration::from_secs(15);
@@ -109,6 +111,20 @@ impl<S: Service> Stream<S> {
                 };
                 Ok(Described { address: description.address.clone(), description: Some(description) })
             }
+        }
+    }
+
+    /// Whether the shards of the stream can be changed.
+    pub(super) async fn state(&self, until: Instant) -> Result<StreamState, Failure> {
+        let now = Instant::now();
+        let before = self.description.latest();
+        let before = before.filter(|before| now.duration_since(before.begun) < OLDEST_DESCRIPTION);
+        let described = timeout_at(until, self.read_description(now - STATE_READ_EVERY)).await;
+        let late = || Err(Failure::new(FailureKind::TimedOut, "the stream's description is still being read"));
+        match (described.unwrap_or_else(|_| late()), before) {
+            (Ok(described), _) => Ok(described.value.state),
+            (Err(failure), Some(before)) if failure.is_passing() => Ok(before.value.state),
+            (Err(failure), _) => Err(failure),
         }
     }
 

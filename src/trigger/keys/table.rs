@@ -7,7 +7,7 @@ use crate::trigger::forms::{
 use crate::trigger::values::{Absence, Values};
 use Owner::{
     Age, Application, Aws, AwsIdentity, CatchUp, Connection, DynamoDb, Everyone, Kafka, KafkaAndAws, KafkaOnly, Keda,
-    Kinesis, Lag, ShardCount,
+    Kinesis, Lag, ShardCount, Utilization, WriteUtilization,
 };
 
 use Absence::{Depends, Nothing, Required, RequiredWithout, Value};
@@ -28,11 +28,14 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "scaleOn",
-        OneOfSome("lag (Kafka); shardCount, age (AWS); catchUp", &["lag", "shardCount", "age", "catchUp"]),
+        OneOfSome(
+            "lag (Kafka); shardCount, age (AWS); writeUtilization (Kinesis); catchUp",
+            &["lag", "shardCount", "age", "catchUp", "writeUtilization"],
+        ),
         Depends("lag; shardCount"),
         Everyone,
-        "What the value counts: records behind, open shards, seconds since the oldest unread record arrived, or the consumers \
-         that are needed",
+        "What the value counts: records behind, open shards, seconds since the oldest unread record arrived, or the consumers or \
+         shards that are needed",
     ),
     key(
         "compat",
@@ -44,15 +47,15 @@ pub const KEYS: &[Key] = &[
     key("connection", Text("name"), Nothing, Everyone, "A named connection of the scaler: addresses and credentials"),
     key(
         "pollInterval",
-        Form("duration, 2s to 10m", DURATION),
-        Value("10s"),
+        Form("duration, 2s (writeUtilization: 60s) to 10m", DURATION),
+        Depends("10s; 60s for writeUtilization"),
         Everyone,
         "How often the source is read while somebody asks",
     ),
     key(
         "maxStaleness",
         Form("duration, twice pollInterval to 1h", DURATION),
-        Value("60s"),
+        Depends("60s; 5m for writeUtilization"),
         Everyone,
         "How old an answer may be when newer readings fail",
     ),
@@ -321,10 +324,10 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "targetUtilization",
-        Form("number, 0.1 to 0.95", NUMBER),
-        Value("0.82"),
-        CatchUp,
-        "Optional: the share of their capacity that consumers are sized for; the rest is headroom",
+        Form("number, 0.1 to 0.95 (writeUtilization: 0.9)", NUMBER),
+        Depends("0.82; 0.6 for writeUtilization"),
+        Utilization,
+        "Optional: the share of their capacity that consumers, or shards, are sized for; the rest is headroom",
     ),
     key(
         "capacityPerConsumer",
@@ -353,6 +356,27 @@ pub const KEYS: &[Key] = &[
         Value("0.1"),
         CatchUp,
         "What the HPA's behavior.scaleUp.tolerance is set to",
+    ),
+    key(
+        "scaleUpUtilization",
+        Form("number above targetUtilization, to 0.95", NUMBER),
+        Value("0.75"),
+        WriteUtilization,
+        "The share of the shards' capacity in use that raises their number",
+    ),
+    key(
+        "scaleDownAfter",
+        Form("duration, 30m to 24h", DURATION),
+        Value("2h"),
+        WriteUtilization,
+        "How long the number of shards must have been too high before it is lowered",
+    ),
+    key(
+        "lookAhead",
+        Form("duration, up to 6h", DURATION),
+        Value("1h"),
+        WriteUtilization,
+        "What was written within this time on both of the last two days is prepared for; 0 for never",
     ),
     key("scalerAddress", Text(""), Nothing, Keda, "Where KEDA finds this scaler"),
     key("enableTLS", Text(""), Nothing, Keda, "KEDA's TLS towards this scaler"),

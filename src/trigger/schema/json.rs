@@ -39,8 +39,10 @@ pub fn json_schema() -> Value {
 
 fn trigger() -> Value {
     let external = is("type", &["external", "external-push"]);
-    let catch_up = json!({"required": ["metadata"], "properties": {"metadata": is("scaleOn", &["catchUp"])}});
-    let average = json!({"enum": ["AverageValue"], "errorMessage": "catchUp counts replicas: leave metricType out"});
+    let counting = is("scaleOn", &["catchUp", "writeUtilization"]);
+    let counting = json!({"required": ["metadata"], "properties": {"metadata": counting}});
+    let message = "catchUp and writeUtilization count replicas: leave metricType out";
+    let average = json!({"enum": ["AverageValue"], "errorMessage": message});
     json!({
         "type": "object",
         "required": ["type", "metadata"],
@@ -52,7 +54,7 @@ fn trigger() -> Value {
         "if": external,
         "then": {
             "properties": {"metadata": {"$ref": "#/$defs/metadata"}, "metricType": {"enum": ["AverageValue", "Value"]}},
-            "if": catch_up,
+            "if": counting,
             "then": {"properties": {"metricType": average}},
         },
     })
@@ -174,7 +176,16 @@ fn policy_blocks() -> impl Iterator<Item = Value> {
     let mut blocks: BTreeMap<(Vec<&str>, &str), Vec<&str>> = BTreeMap::new();
     let readings: Vec<_> = sources().flat_map(|(_, _, readings)| readings).collect();
     for key in KEYS.iter().filter(|key| {
-        matches!(key.owner, Owner::Lag | Owner::ShardCount | Owner::Age | Owner::Application | Owner::CatchUp)
+        matches!(
+            key.owner,
+            Owner::Lag
+                | Owner::ShardCount
+                | Owner::Age
+                | Owner::Application
+                | Owner::CatchUp
+                | Owner::WriteUtilization
+                | Owner::Utilization
+        )
     }) {
         let taking = readings.iter().filter(|reading| reading.reader.refusal(key.owner).is_none());
         let mut taking: Vec<_> = taking.map(|reading| reading.scale_on).collect();

@@ -4,6 +4,7 @@ mod json;
 mod keda;
 mod rules;
 
+use super::dialect::AwsDialect;
 use super::keys::Reader;
 use super::{AWS_SCALE_ON, Dialect, KAFKA_SCALE_ON, SOURCES, ScaleOn};
 
@@ -30,6 +31,9 @@ fn sources() -> impl Iterator<Item = (&'static str, Dialect, Vec<Reading>)> {
             Dialect::Kafka(_) => KAFKA_SCALE_ON,
             Dialect::Aws(_) => AWS_SCALE_ON,
         };
-        (*source, *dialect, words.iter().map(reading).collect())
+        let taken = |(_, policy): &&(&str, ScaleOn)| {
+            *policy != ScaleOn::WriteUtilization || *dialect == Dialect::Aws(AwsDialect::Kinesis)
+        };
+        (*source, *dialect, words.iter().filter(taken).map(reading).collect())
     })
 }

@@ -36,3 +36,4 @@ pub mod tls_client;
 pub mod truth;
 pub mod workers;
 pub mod world;
+pub mod written_stream;

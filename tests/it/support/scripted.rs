@@ -150,6 +150,7 @@ impl Observe for Scripted {
                     SourceRef::Kafka(kafka) => kafka.group.to_string(),
                     SourceRef::Shards(stream) => format!("{:?}", stream.stream),
                     SourceRef::Application(application) => application.store.table.to_string(),
+                    SourceRef::Writes(writes) => writes.stream.to_string(),
                 };
                 scripted.observed.lock().unwrap().entry(name.clone()).or_default().push(Instant::now());
                 report(&source, scripted.answer(&name).await);

@@ -7,14 +7,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::lag::streams::tests::number;
-use crate::lag::streams::{AgeBasis, Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+use crate::lag::streams::{
+    AgeBasis, Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp,
+};
 use crate::lag::{ApplicationObservation, Observation, SourceError};
 use crate::source::aws::account::Account;
+use crate::source::aws::cloudwatch::{Points, Span};
 use crate::source::aws::failure::{Failure, FailureKind};
 use crate::source::aws::page::{Page, PageRecord, Requested, ShardsPage};
 use crate::source::aws::service::{Address, Description, Service};
 use crate::source::aws::tables::TableRead;
-use crate::trigger::{CheckpointStore, SourceRef, StreamName, Trigger};
+use crate::trigger::{CheckpointStore, KinesisStream, SourceRef, StreamName, Trigger};
 
 /// Kinesis lets an iterator live this long, and DynamoDB Streams longer.
 const ITERATOR_LIVES_MS: u64 = 300_000;
@@ -225,7 +228,8 @@ impl Service for Arc<Fake> {
         } else {
             (stream_address(stream), Some(Timestamp::from_unix_ms(world.created)))
         };
-        Ok(Description { address, created, retention: world.retention, reads_apart: Duration::ZERO })
+        let (retention, state) = (world.retention, StreamState::Ready);
+        Ok(Description { address, created, retention, reads_apart: Duration::ZERO, state })
     }
 
     async fn shards(&self, stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
@@ -242,7 +246,11 @@ impl Service for Arc<Fake> {
         let all = world.shards_of(stream);
         let shards: Vec<_> = all.iter().skip(from).take(world.page_size).map(shard).collect();
         let next = from + shards.len();
-        Ok(ShardsPage { requested, shards, next: (next < all.len()).then(|| next.to_string()) })
+        Ok(ShardsPage { requested, shards, widest: None, next: (next < all.len()).then(|| next.to_string()) })
+    }
+
+    async fn points(&self, _: &[KinesisStream], _: Span) -> Result<Vec<Points>, Failure> {
+        panic!("no writes are read here")
     }
 
     async fn iterator(&self, stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {

@@ -8,6 +8,7 @@ mod model;
 mod planted;
 mod sharing;
 mod validity;
+mod writes;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const FIRST: &str = "shardId-000000000000";

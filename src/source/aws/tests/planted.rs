@@ -8,14 +8,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::lag::streams::tests::number;
-use crate::lag::streams::{Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, Timestamp};
+use crate::lag::streams::{
+    Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp,
+};
 use crate::source::aws::budget::{Budget, Scope, call_in_turn};
+use crate::source::aws::cloudwatch::{Points, Span};
 use crate::source::aws::failure::{Failure, FailureKind};
 use crate::source::aws::page::{Page, PageRecord, Requested, ShardsPage};
 use crate::source::aws::service::{Address, Description, Service};
 use crate::source::aws::tables::TableRead;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
-use crate::trigger::{CheckpointStore, StreamName};
+use crate::trigger::{CheckpointStore, KinesisStream, StreamName};
 
 const T0: u64 = 1_795_000_000_000;
 const RETENTION: Duration = Duration::from_secs(86_400);
@@ -230,7 +233,8 @@ impl Service for Arc<Planted> {
             Kind::DynamoDb => Address::DynamoDb(format!("arn:aws:dynamodb:r:1:table/{name}/stream/label").into()),
         };
         let created = (self.plan.kind == Kind::Kinesis).then(|| Timestamp::from_unix_ms(CREATED));
-        Ok(Description { address, created, retention: RETENTION, reads_apart: Duration::ZERO })
+        let state = StreamState::Ready;
+        Ok(Description { address, created, retention: RETENTION, reads_apart: Duration::ZERO, state })
     }
 
     async fn shards(&self, _stream: &Address, next: Option<String>) -> Result<ShardsPage, Failure> {
@@ -248,8 +252,13 @@ impl Service for Arc<Planted> {
         Ok(ShardsPage {
             requested,
             shards: (from..to).map(shard).collect(),
+            widest: None,
             next: (to < self.plan.shards).then(|| to.to_string()),
         })
+    }
+
+    async fn points(&self, _: &[KinesisStream], _: Span) -> Result<Vec<Points>, Failure> {
+        panic!("no writes are read here")
     }
 
     async fn iterator(&self, _stream: &Address, shard: &ShardId, position: &Position) -> Result<String, Failure> {

@@ -36,6 +36,10 @@ impl Refusal {
         Self { status: 400, body: json!({"__type": kind, "message": "this server has no such operation"}) }
     }
 
+    pub(super) fn kinesis(kind: &str, message: &str) -> Self {
+        Self::new(Service::Kinesis, kind, message)
+    }
+
     pub(super) fn invalid_argument(message: &str) -> Self {
         Self::new(Service::Kinesis, "InvalidArgumentException", message)
     }
@@ -94,7 +98,7 @@ impl Refusal {
                 Some(Self::within(service, CORAL, "UnrecognizedClientException", message))
             }
             Behaviour::InternalFailure => Some(failure(service)),
-            Behaviour::Silent | Behaviour::Closed | Behaviour::Delayed(_) => None,
+            Behaviour::Silent | Behaviour::Closed | Behaviour::LostAnswer | Behaviour::Delayed(_) => None,
         }
     }
 }

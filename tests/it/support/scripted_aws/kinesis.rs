@@ -1,5 +1,6 @@
 //! Streams of Kinesis, and what tests do to them.
 
+use super::resharding::Control;
 use super::sequence::{KinesisNumber, Sequence};
 use super::shard::Shard;
 use super::{ACCOUNT, REGION, ScriptedAws};
@@ -12,6 +13,7 @@ pub(super) struct Stream {
     pub(super) retention_hours: u32,
     pub(super) max_record_kib: u32,
     pub(super) shards: Vec<Shard>,
+    pub(super) control: Control,
 }
 
 impl Stream {
@@ -30,7 +32,7 @@ impl Stream {
     }
 
     /// Adds a shard and says its id.
-    fn open(&mut self, at_ms: u64, hash_range: (u128, u128), parents: Vec<String>) -> String {
+    pub(super) fn open(&mut self, at_ms: u64, hash_range: (u128, u128), parents: Vec<String>) -> String {
         let next = self.shards.last().map_or(0, |shard| shard_number(&shard.id) + 1);
         let id = format!("shardId-{next:012}");
         let starting = number(&id, at_ms, 0, at_ms);
@@ -39,7 +41,7 @@ impl Stream {
     }
 
     /// Closes a shard and says which hash keys it had.
-    fn close(&mut self, id: &str, at_ms: u64) -> (u128, u128) {
+    pub(super) fn close(&mut self, id: &str, at_ms: u64) -> (u128, u128) {
         let shard = self.shard_mut(id);
         shard.close(number(id, shard.created_ms, LAST_INDEX, at_ms));
         shard.hash_range
@@ -66,7 +68,9 @@ impl ScriptedAws {
     /// Creates a stream at this time and says the ids of its shards, which have the same number of hash keys each.
     /// A deleted stream that is made again numbers its shards from 0 again, as on AWS.
     pub fn create_stream(&self, name: &str, shards: u32, at_ms: u64) -> Vec<String> {
-        let mut stream = Stream { created_ms: at_ms, retention_hours: 24, max_record_kib: 1024, shards: Vec::new() };
+        let control = Control::default();
+        let mut stream =
+            Stream { created_ms: at_ms, retention_hours: 24, max_record_kib: 1024, shards: Vec::new(), control };
         let width = u128::MAX / u128::from(shards) + u128::from(shards > 1);
         let ids = (0..u128::from(shards)).map(|nth| {
             let end = if nth + 1 == u128::from(shards) { u128::MAX } else { (nth + 1) * width - 1 };
@@ -148,7 +152,7 @@ impl ScriptedAws {
         self.with_stream(stream, |stream| stream.shard_mut(shard).empty_pages = pages);
     }
 
-    fn with_stream<T>(&self, name: &str, change: impl FnOnce(&mut Stream) -> T) -> T {
+    pub(super) fn with_stream<T>(&self, name: &str, change: impl FnOnce(&mut Stream) -> T) -> T {
         change(self.world().streams.get_mut(name).unwrap())
     }
 }

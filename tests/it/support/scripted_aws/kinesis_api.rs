@@ -25,7 +25,7 @@ impl World {
         let stream = self.streams.get(&call.resource);
         let stream = || stream.ok_or_else(|| Refusal::no_stream(&call.resource));
         match &*call.operation {
-            "DescribeStreamSummary" => Ok(summary(&call.resource, stream()?)),
+            "DescribeStreamSummary" => Ok(summary(&call.resource, stream()?, self.now())),
             "ListShards" => self.list_shards(call, stream()?),
             "GetShardIterator" => self.kinesis_iterator(call, stream()?),
             "GetRecords" => {

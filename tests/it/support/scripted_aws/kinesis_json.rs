@@ -10,12 +10,13 @@ use super::kinesis::{Stream, stream_arn};
 use super::shard::{Record, Shard};
 
 /// What `DescribeStreamSummary` says.
-pub(super) fn summary(name: &str, stream: &Stream) -> Value {
+pub(super) fn summary(name: &str, stream: &Stream, now: u64) -> Value {
+    let mode = if stream.control.on_demand { "ON_DEMAND" } else { "PROVISIONED" };
     json!({"StreamDescriptionSummary": {
         "StreamName": name,
         "StreamARN": stream_arn(name),
-        "StreamStatus": "ACTIVE",
-        "StreamModeDetails": {"StreamMode": "PROVISIONED"},
+        "StreamStatus": stream.control.status(now),
+        "StreamModeDetails": {"StreamMode": mode},
         "RetentionPeriodHours": stream.retention_hours,
         "StreamCreationTimestamp": seconds(stream.created_ms),
         "EnhancedMonitoring": [{"ShardLevelMetrics": []}],

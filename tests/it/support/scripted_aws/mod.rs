@@ -15,6 +15,7 @@ mod kinesis;
 mod kinesis_api;
 mod kinesis_json;
 mod log;
+mod resharding;
 mod script;
 mod sequence;
 mod shard;
@@ -110,6 +111,7 @@ struct World {
     changes: BTreeMap<String, ChangeStream>,
     /// How many sequence numbers DynamoDB Streams have given out.
     changes_numbered: u64,
+    shard_limit: Option<usize>,
     /// By stream.
     metrics: HashMap<String, Metrics>,
     script: Script,
@@ -121,10 +123,10 @@ impl World {
         clock::now().saturating_add_signed(self.skew_seconds * 1000)
     }
 
-    fn answer(&self, call: &Call) -> Answer {
+    fn answer(&mut self, call: &Call) -> Answer {
         match call.service {
             Service::CloudWatch => self.cloudwatch(call),
-            Service::Kinesis => self.kinesis(call),
+            Service::Kinesis => self.kinesis_control(call).unwrap_or_else(|| self.kinesis(call)),
             Service::DynamoDb => self.dynamodb(call),
             Service::Streams => self.streams(call),
         }

@@ -26,6 +26,8 @@ pub enum Behaviour {
     Silent,
     /// The connection is closed without an answer.
     Closed,
+    /// The call takes effect, and its answer is lost.
+    LostAnswer,
     /// The answer comes so much later; it is the one that there would have been.
     Delayed(Duration),
 }

@@ -43,6 +43,9 @@ async fn handle(State(aws): State<ScriptedAws>, path: Uri, headers: HeaderMap, b
     }
     let refusal = verdict.instead.and_then(|behaviour| Refusal::scripted(behaviour, &call));
     let answer = refusal.map_or_else(|| aws.world().answer(&call), Err);
+    if verdict.instead == Some(Behaviour::LostAnswer) {
+        resume_unwind(Box::new("lost by the script"));
+    }
     respond(&aws, call.service, answer)
 }
 

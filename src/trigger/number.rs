@@ -1,0 +1,67 @@
+//! Numbers with a fraction.
+
+use std::fmt;
+
+use super::metadata::{Metadata, shown};
+
+/// A number with three digits behind the point: exact, so that two triggers that say the same are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Decimal(u64);
+
+/// What a key's number may be.
+pub(super) struct Range {
+    pub(super) default: Decimal,
+    pub(super) least: Decimal,
+    pub(super) most: Decimal,
+}
+
+/// The number of a key; its default where it is absent or wrong.
+pub(super) fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decimal {
+    let Some(text) = metadata.text(key) else { return range.default };
+    match Decimal::parse(text) {
+        Some(number) if (range.least..=range.most).contains(&number) => number,
+        _ => {
+            let Range { least, most, .. } = range;
+            metadata.problem(key, format!("{} must be a number from {least} to {most}", shown(text)));
+            range.default
+        }
+    }
+}
+
+impl Decimal {
+    /// A number in thousandths.
+    pub(super) const fn from_thousandths(thousandths: u64) -> Self {
+        Self(thousandths)
+    }
+
+    /// Digits, and up to three of them behind a point.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| (1..=12).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || fraction.len() > 3 {
+            return None;
+        }
+        Some(Self(whole.parse::<u64>().ok()? * 1000 + format!("{fraction:0<3}").parse::<u64>().ok()?))
+    }
+
+    /// The nearest such number; `None` for one below 0, or too great for its digits to be told.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+    pub fn nearest(number: f64) -> Option<Self> {
+        (0.0..1e12).contains(&number).then(|| Self((number * 1000.0).round() as u64))
+    }
+
+    /// The number.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "twelve digits are fewer than a float's")]
+    pub const fn get(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
