@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod controller;
 pub mod keda;
 pub mod lag;
 pub mod limits;

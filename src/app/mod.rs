@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about the domain. Listeners and the end come from outside, so that a test can run the whole service.
 
+mod controlling;
 mod own_thread;
 mod recorder;
 mod reload;
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use self::controlling::{ControllerSettings, run_controller};
 use self::own_thread::on_own_thread;
 use self::recorder::Recorder;
 use crate::admin;

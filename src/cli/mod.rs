@@ -2,6 +2,7 @@
 
 mod advice;
 mod completions;
+mod controller;
 mod doctor;
 mod explain;
 mod man;
@@ -59,6 +60,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Resize a Kinesis stream to what is written to it
     Resize(resize::Arguments),
+    /// Keep the shards of Kinesis streams at what /scale of their objects says
+    Controller(controller::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
     /// Print or write the manual
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Resize(arguments) => resize::run(&arguments),
+        Command::Controller(arguments) => controller::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };

@@ -11,6 +11,7 @@ use crate::trigger::schema::{json_schema, keda_schema};
 #[command(after_help = "Examples:
   keda-stream-scaler schema > scaledobject.schema.json
   keda-stream-scaler schema --format keda | jq '.scalers[].type'
+  keda-stream-scaler schema --crd | kubectl apply -f -
 
 An editor with a YAML language server checks and completes a manifest that begins with
   # yaml-language-server: $schema=scaledobject.schema.json
@@ -20,6 +21,9 @@ pub(super) struct Arguments {
     /// For whom
     #[arg(long, value_enum, default_value = "json-schema", value_name = "FORMAT")]
     format: SchemaFormat,
+    /// The definition of the kind KinesisStream, as kubectl apply takes it
+    #[arg(long, conflicts_with = "format")]
+    crd: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -32,6 +36,7 @@ enum SchemaFormat {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     match arguments.format {
+        _ if arguments.crd => output::json(&crate::controller::definition()?)?,
         SchemaFormat::JsonSchema => output::json(&json_schema())?,
         SchemaFormat::Keda => output::json(&keda_schema())?,
     }

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use crate::lag::{Observe, Report, SourceError, SourceErrorKind};
 use crate::telemetry::UpstreamMetrics;
 use crate::tenancy::{Admission, Backend, Connections, Service};
-use crate::trigger::SourceRef;
+use crate::trigger::{AwsIdentity, SourceRef};
 
 /// Reads every kind of source.
 pub struct Sources {
@@ -77,6 +77,23 @@ impl Client {
 }
 
 impl ConnectionsHandle {
+    /// The most shards that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
+    #[must_use]
+    pub fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
+        self.0.max_shards(namespace, stream)
+    }
+
+    /// The identity with which the stream of `source` is called for an object of `namespace`.
+    ///
+    /// # Errors
+    /// When the rules do not allow it.
+    pub fn identity(&self, namespace: &str, source: &SourceRef) -> Result<AwsIdentity, SourceError> {
+        match self.0.admit(namespace, source)?.service() {
+            Service::Aws(identity) => Ok(identity.clone()),
+            Service::Kafka { .. } => Err(SourceError::misdirected(source, "AWS")),
+        }
+    }
+
     /// From now on these rules hold; tells whether they differ from those before.
     #[must_use]
     pub fn replace(&self, connections: Connections) -> bool {

@@ -129,6 +129,11 @@ impl Admission {
         }
     }
 
+    /// The most shards that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
+    pub(crate) fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).connections.max_shards(namespace, stream)
+    }
+
     fn cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Decided {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let reach = rules.check_cluster(namespace, cluster)?;

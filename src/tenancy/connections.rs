@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::metadata_rules::{MetadataRules, Rule};
 use super::pattern::{Pattern, patterns};
 use super::reach::Reach;
+use super::resize_rules::{self, ResizeRules};
 use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
 const FILE: &str = "File";
@@ -21,6 +22,7 @@ const FILE: &str = "File";
 pub struct Connections {
     named: HashMap<String, Connection>,
     metadata: MetadataRules,
+    resize: ResizeRules,
 }
 
 /// A named address with its credentials.
@@ -89,6 +91,8 @@ struct File {
     #[serde(default)]
     connections: BTreeMap<String, Entry>,
     metadata: Option<Vec<Rule>>,
+    #[serde(default)]
+    resize: Vec<resize_rules::Rule>,
 }
 
 #[derive(Deserialize)]
@@ -118,7 +122,7 @@ impl Default for Connections {
     /// Without a file: no connection, and any namespace may name any broker on another host, without credentials, and any stream
     /// that the scaler's own identity may read.
     fn default() -> Self {
-        Self { named: HashMap::new(), metadata: MetadataRules::default() }
+        Self { named: HashMap::new(), metadata: MetadataRules::default(), resize: ResizeRules::default() }
     }
 }
 
@@ -126,7 +130,7 @@ impl Connections {
     /// For somebody who asks on their own behalf: as without a file, and brokers may be on this machine.
     #[must_use]
     pub fn unrestricted() -> Self {
-        Self { named: HashMap::new(), metadata: MetadataRules::default().reaching(Reach::Anywhere) }
+        Self { metadata: MetadataRules::default().reaching(Reach::Anywhere), ..Self::default() }
     }
 
     /// Reads the file and the secrets that it names; relative names are relative to the file.
@@ -161,13 +165,19 @@ impl Connections {
             named.insert(name, Connection { namespaces: patterns(&entry.namespaces), to });
         }
         let metadata = file.metadata.map_or_else(MetadataRules::default, |rules| MetadataRules::new(&rules));
-        Ok(Self { named, metadata })
+        Ok(Self { named, metadata, resize: ResizeRules::new(&file.resize) })
     }
 
     /// The connection of that name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Connection> {
         self.named.get(name)
+    }
+
+    /// The most shards that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
+    #[must_use]
+    pub fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
+        self.resize.max_shards(namespace, stream)
     }
 
     /// What triggers may name by themselves.

@@ -5,6 +5,7 @@ mod connections;
 mod metadata_rules;
 mod pattern;
 mod reach;
+mod resize_rules;
 
 pub use admission::Backend;
 pub(crate) use admission::{Admission, Service};

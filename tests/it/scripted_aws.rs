@@ -3,6 +3,7 @@
 mod dynamodb;
 mod kinesis;
 mod misbehaviour;
+mod resharding;
 mod streams;
 
 use reqwest::{Client, RequestBuilder};

@@ -26,7 +26,12 @@ impl Api {
     }
 
     pub async fn is_ready(&self) -> Result<(), String> {
-        let request = self.http.get(format!("{}/readyz", self.server)).send();
+        self.answers("/readyz").await
+    }
+
+    /// Whether this path is served by now.
+    pub async fn answers(&self, path: &str) -> Result<(), String> {
+        let request = self.http.get(format!("{}{path}", self.server)).send();
         match request.await.map(|response| response.status()) {
             Ok(StatusCode::OK) => Ok(()),
             other => Err(format!("{other:?}")),
@@ -47,6 +52,16 @@ impl Api {
     pub async fn create_namespace(&self, name: &str) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         self.create("/api/v1/namespaces", namespace).await;
+    }
+
+    /// What the API server says against an object.
+    pub async fn refusal(&self, method: Method, path: &str, object: &Value) -> String {
+        let format = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let request = self.http.request(method, format!("{}{path}", self.server)).header("content-type", format);
+        let response = request.body(object.to_string()).send().await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_client_error(), "{path}: {status} {text}");
+        text
     }
 
     /// Merges a patch into an object, if it still exists.

@@ -85,6 +85,12 @@ impl Cluster {
         cluster.complete("Kubernetes", begun).await
     }
 
+    /// Starts the API server alone.
+    pub async fn start_api() -> Self {
+        prepare(Some("control-plane"));
+        Self::start_api_server().await
+    }
+
     /// Starts etcd and the API server, and creates the objects of `keda.yaml`.
     async fn start_api_server() -> Self {
         let directory = results().join(format!("run-{}", std::process::id()));

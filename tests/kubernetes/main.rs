@@ -3,6 +3,7 @@
 //! Apart from the other tests because it builds Kubernetes' control plane and KEDA, and because its loads take half an hour.
 //! `cargo test --test kubernetes -- COMMAND`:
 //!
+//! - `controller`: `KinesisStream` objects and a scripted Kinesis; builds and starts the API server alone
 //! - `hpa`: what must hold between the scaler and the HPA; builds and starts the control plane without KEDA
 //! - `proofs [FILTER]`: what must hold between the scaler, KEDA and the HPA
 //! - `load [NAME]`: KEDA's own Kafka trigger and ours side by side under the same load; writes `target/kubernetes/NAME.{csv,svg}`
@@ -22,6 +23,7 @@ mod api;
 mod certificates;
 mod cluster;
 mod consumer;
+mod controller;
 mod group;
 mod hpa;
 mod kubelet;
@@ -44,6 +46,9 @@ mod driver;
 #[allow(dead_code, reason = "as above")]
 #[path = "../it/support/kafka.rs"]
 mod kafka;
+#[allow(dead_code, unused_imports, reason = "as above")]
+#[path = "../it/support/scripted_aws/mod.rs"]
+mod scripted_aws;
 
 use std::process::ExitCode;
 
@@ -52,6 +57,8 @@ async fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let passed = match arguments[..] {
+        ["controller"] => controller::run("").await,
+        ["controller", filter] => controller::run(filter).await,
         ["hpa"] => hpa::run().await,
         ["proofs"] => proofs::run("").await,
         ["proofs", filter] => proofs::run(filter).await,
@@ -63,7 +70,7 @@ async fn main() -> ExitCode {
             true
         }
         _ => {
-            println!("usage: kubernetes hpa | proofs [FILTER] | load [NAME] | walkthrough");
+            println!("usage: kubernetes controller [FILTER] | hpa | proofs [FILTER] | load [NAME] | walkthrough");
             false
         }
     };

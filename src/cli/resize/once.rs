@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
@@ -11,8 +12,8 @@ use super::readers::consumers;
 use crate::lag::SourceErrorKind;
 use crate::lag::streams::StreamState;
 use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
-use crate::scaling::write_utilization::{ShardNeed, WriteStep, shards_needed};
-use crate::source::aws::{StreamControl, StreamReading};
+use crate::scaling::write_utilization::{WriteStep, shards_needed};
+use crate::source::aws::{StreamAccount, StreamControl};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
@@ -60,7 +61,7 @@ pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
         bail!("--stream must be a Kinesis stream")
     };
     let identity = source.access.without_connection().context("--region is required")?;
-    Ok(StreamControl::new(identity, source.stream, UpstreamMetrics::default()))
+    Ok(StreamAccount::new(identity, UpstreamMetrics::default()).stream(source.stream))
 }
 
 /// A trigger on the stream that the arguments name, whose metadata has its own rules for names and regions.
@@ -81,13 +82,15 @@ pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::R
 
 async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -> anyhow::Result<Resized> {
     let policy = WriteUtilizationPolicy::default();
-    let reading = control.read().await?;
-    let need = shards_needed(&policy, &reading.writes, &reading.capacity)
+    let (reading, writes) = (control.read(Duration::ZERO).await?, control.writes().await?);
+    let need = shards_needed(&policy, &writes, &reading.capacity)
         .with_context(|| format!("the need of stream {control} is unknown"))?;
     let calls = Calls::new(reading.at, reading.capacity.changes.as_deref().unwrap_or_default(), &[], None);
     let plan = |free, readers| {
         let consumers = Consumers { all: readers, max_age: arguments.max_consumer_age, retention: reading.retention };
-        planned(&reading, &need, bounds, &calls, &policy, free, &consumers)
+        let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
+        Situation { stream: &stream, bounds, calls: &calls, consumers: &consumers, writes: &writes, policy: &policy }
+            .plan(need.wanted)
     };
     // a raise needs room in the account, and a lower count waits for readers
     let plan = match plan(None, Vec::new()) {
@@ -109,19 +112,6 @@ async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -
     })
 }
 
-fn planned(
-    reading: &StreamReading,
-    need: &ShardNeed,
-    bounds: &Bounds,
-    calls: &Calls,
-    policy: &WriteUtilizationPolicy,
-    free: Option<u32>,
-    consumers: &Consumers,
-) -> Plan {
-    let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
-    Situation { stream: &stream, bounds, calls, consumers, writes: &reading.writes, policy }.plan(need.wanted)
-}
-
 async fn act(control: &StreamControl, plan: Plan, apply: bool) -> anyhow::Result<Action> {
     Ok(match plan {
         Plan::Nothing => Action::Nothing,
@@ -140,7 +130,7 @@ async fn act(control: &StreamControl, plan: Plan, apply: bool) -> anyhow::Result
 async fn call(control: &StreamControl, target: u32) -> anyhow::Result<()> {
     match control.update_shard_count(target).await {
         Err(error) if matches!(error.kind(), SourceErrorKind::TimedOut | SourceErrorKind::Unreachable) => {
-            let reading = control.read().await.context(error.chain())?;
+            let reading = control.read(Duration::ZERO).await.context(error.chain())?;
             let took_effect = reading.state == StreamState::Updating || reading.capacity.open == target;
             ensure!(took_effect, "{}", error.chain());
             Ok(())

@@ -17,6 +17,13 @@ impl Timestamp {
         Self(milliseconds)
     }
 
+    /// A time as RFC 3339 writes it, from 1970 on.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
     /// Milliseconds since 1970 began.
     #[must_use]
     pub const fn unix_ms(self) -> u64 {

@@ -74,7 +74,11 @@ impl Scope {
     const fn spacing(&self) -> Duration {
         match self.api {
             // two that a busy machine lets go at once are still below it
-            UpstreamApi::KinesisDescribeStreamSummary => Duration::from_millis(400),
+            UpstreamApi::KinesisDescribeStreamSummary
+            // five per second are the account's limit of each
+            | UpstreamApi::KinesisListTagsForStream
+            | UpstreamApi::KinesisAddTagsToStream
+            | UpstreamApi::KinesisRemoveTagsFromStream => Duration::from_millis(400),
             UpstreamApi::StreamsDescribeStream => Duration::from_millis(250),
             // one DescribeLimits per second is the account's limit
             UpstreamApi::KinesisGetRecords

@@ -1,16 +1,17 @@
 //! One Kinesis stream that may be resized: what a decision needs of it, and the one call that changes it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, slice};
 
 use aws_sdk_kinesis::types::ScalingType;
+use tokio::time::Instant;
 
 use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::cloudwatch;
 use super::failure::{Failure, FailureKind};
-use super::kinesis::{self, named};
+use super::kinesis::{self, Summary, named};
 use super::listing::list;
 use super::service::Address;
 use super::written::Written;
@@ -19,11 +20,34 @@ use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
 
+/// The streams of one account and region, called as one identity and within its budgets.
+#[derive(Clone)]
+pub struct StreamAccount {
+    aws: Arc<Aws>,
+    written: Arc<Written<Aws>>,
+}
+
 /// A stream, called as one identity.
 pub struct StreamControl {
-    aws: Arc<Aws>,
-    written: Written<Aws>,
+    account: StreamAccount,
     stream: KinesisStream,
+    /// The newest summary, and when it was read.
+    summary: Mutex<Option<(Instant, Summary)>>,
+}
+
+impl StreamAccount {
+    /// An account; nothing is called yet.
+    #[must_use]
+    pub fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
+        let aws = Arc::new(Aws::new(identity, metrics));
+        Self { written: Arc::new(Written::new(aws.clone())), aws }
+    }
+
+    /// One of its streams.
+    #[must_use]
+    pub fn stream(&self, stream: KinesisStream) -> StreamControl {
+        StreamControl { account: self.clone(), stream, summary: Mutex::default() }
+    }
 }
 
 impl fmt::Display for StreamControl {
@@ -41,35 +65,94 @@ pub struct StreamReading {
     pub state: StreamState,
     /// Its shards.
     pub capacity: StreamCapacity,
-    /// What is written to it.
-    pub writes: Writes,
     /// How long it keeps records.
     pub retention: Duration,
 }
 
-impl StreamControl {
-    /// A stream; nothing is called yet.
-    #[must_use]
-    pub fn new(identity: AwsIdentity, stream: KinesisStream, metrics: UpstreamMetrics) -> Self {
-        let aws = Arc::new(Aws::new(identity, metrics));
-        Self { written: Written::new(aws.clone()), aws, stream }
-    }
+/// The tag that says who resizes a stream.
+const CLAIM: &str = "keda-stream-scaler/resized-by";
 
-    /// Reads the stream and its writes.
+impl StreamControl {
+    /// Reads the stream; of its summary one that is no older than this will do, unless the stream was being changed.
     ///
     /// # Errors
     /// When anything is not readable: a part is never taken for the whole.
-    pub async fn read(&self) -> Result<StreamReading, SourceError> {
-        let error = |what: &str| {
-            let attempt = format!("could not read {what} of stream {}", self.stream);
-            move |failure: Failure| failure.into_error(attempt)
+    pub async fn read(&self, summary_kept_for: Duration) -> Result<StreamReading, SourceError> {
+        let kept = self
+            .kept()
+            .clone()
+            .filter(|(at, summary)| at.elapsed() < summary_kept_for && summary.state != StreamState::Updating);
+        let summary = if let Some((_, summary)) = kept {
+            summary
+        } else {
+            let summary = self.named("read the summary", kinesis::summary(&self.account.aws, &self.stream)).await?;
+            *self.kept() = Some((Instant::now(), summary.clone()));
+            summary
         };
-        let summary = kinesis::summary(&self.aws, &self.stream).await.map_err(error("the summary"))?;
-        let capacity = self.capacity().await.map_err(error("the shards"))?;
-        let written = self.written.read(slice::from_ref(&self.stream)).await.pop();
-        let writes = written.unwrap_or_else(|| Err(Failure::new(FailureKind::Other, "no points")));
-        let writes = writes.map_err(error("the writes"))?;
-        Ok(StreamReading { at: self.aws.now(), state: summary.state, capacity, writes, retention: summary.retention })
+        let capacity = self.named("list the shards", self.capacity()).await?;
+        Ok(StreamReading { at: self.account.aws.now(), state: summary.state, capacity, retention: summary.retention })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<(Instant, Summary)>> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is written to the stream, up to a minute ago.
+    ///
+    /// # Errors
+    /// When anything of it is not readable.
+    pub async fn writes(&self) -> Result<Writes, SourceError> {
+        let read = async {
+            let written = self.account.written.read(slice::from_ref(&self.stream)).await.pop();
+            written.unwrap_or_else(|| Err(Failure::new(FailureKind::Other, "no points")))
+        };
+        self.named("read the writes", read).await
+    }
+
+    /// Who resizes the stream, by its tag; `None` where it has none. Calls `ListTagsForStream`
+    /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListTagsForStream.html>): five calls per second and account.
+    ///
+    /// # Errors
+    /// When the tags are not readable.
+    pub async fn claim(&self) -> Result<Option<String>, SourceError> {
+        let scope = Scope::account(UpstreamApi::KinesisListTagsForStream);
+        let call = self.account.aws.call(TurnWait::Reading, scope, |clients| {
+            let (name, arn) = named(&self.stream);
+            clients.kinesis.list_tags_for_stream().set_stream_name(name).set_stream_arn(arn).send()
+        });
+        let tags = self.named("read the tags", call).await?.tags;
+        Ok(tags.into_iter().find(|tag| tag.key == CLAIM).and_then(|tag| tag.value))
+    }
+
+    /// Says by a tag that `owner` resizes the stream.
+    ///
+    /// # Errors
+    /// When the service refuses it, or does not answer.
+    pub async fn set_claim(&self, owner: &str) -> Result<(), SourceError> {
+        let scope = Scope::account(UpstreamApi::KinesisAddTagsToStream);
+        let call = self.account.aws.call(TurnWait::Reading, scope, |clients| {
+            let (name, arn) = named(&self.stream);
+            clients.kinesis.add_tags_to_stream().set_stream_name(name).set_stream_arn(arn).tags(CLAIM, owner).send()
+        });
+        self.named("set the tag", call).await.map(drop)
+    }
+
+    /// Removes that tag.
+    ///
+    /// # Errors
+    /// When the service refuses it, or does not answer.
+    pub async fn remove_claim(&self) -> Result<(), SourceError> {
+        let scope = Scope::account(UpstreamApi::KinesisRemoveTagsFromStream);
+        let call = self.account.aws.call(TurnWait::Reading, scope, |clients| {
+            let (name, arn) = named(&self.stream);
+            clients.kinesis.remove_tags_from_stream().set_stream_name(name).set_stream_arn(arn).tag_keys(CLAIM).send()
+        });
+        self.named("remove the tag", call).await.map(drop)
+    }
+
+    /// The result of a call, whose failure says what was attempted.
+    async fn named<T>(&self, attempt: &str, call: impl Future<Output = Result<T, Failure>>) -> Result<T, SourceError> {
+        call.await.map_err(|failure| failure.into_error(format!("could not {attempt} of stream {}", self.stream)))
     }
 
     /// The open shards, and the writes of the last `minutes`, the newest last.
@@ -77,10 +160,8 @@ impl StreamControl {
     /// # Errors
     /// When either is not readable.
     pub async fn history(&self, minutes: usize) -> Result<(u32, Vec<Option<Minute>>), SourceError> {
-        let attempt = |what: &str| format!("could not read {what} of stream {}", self.stream);
-        let capacity = self.capacity().await.map_err(|failure| failure.into_error(attempt("the shards")))?;
-        let history = self.written.history(&self.stream, minutes).await;
-        Ok((capacity.open, history.map_err(|failure| failure.into_error(attempt("the writes")))?))
+        let open = self.named("list the shards", self.capacity()).await?.open;
+        Ok((open, self.named("read the writes", self.account.written.history(&self.stream, minutes)).await?))
     }
 
     /// The age of the latest reader within the last minutes; `None` where `GetRecords` was not called.
@@ -88,8 +169,7 @@ impl StreamControl {
     /// # Errors
     /// When that is not readable.
     pub async fn readers_age(&self) -> Result<Option<Duration>, SourceError> {
-        let attempt = || format!("could not read how late the readers of stream {} are", self.stream);
-        cloudwatch::readers_age(&self.aws, &self.stream).await.map_err(|failure| failure.into_error(attempt()))
+        self.named("read the age of the readers", cloudwatch::readers_age(&self.account.aws, &self.stream)).await
     }
 
     /// The shards that the account may still open.
@@ -98,7 +178,8 @@ impl StreamControl {
     /// When the account's limits are not readable.
     pub async fn free_shards(&self) -> Result<u32, SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisDescribeLimits);
-        let limits = self.aws.call(TurnWait::Reading, scope, |clients| clients.kinesis.describe_limits().send()).await;
+        let limits =
+            self.account.aws.call(TurnWait::Reading, scope, |clients| clients.kinesis.describe_limits().send()).await;
         let limits = limits.map_err(|failure| failure.into_error("could not read the account's limits".to_owned()))?;
         Ok(u32::try_from(limits.shard_limit.saturating_sub(limits.open_shard_count)).unwrap_or(0))
     }
@@ -111,7 +192,7 @@ impl StreamControl {
     /// When the service refuses it, or does not answer.
     pub async fn update_shard_count(&self, target: u32) -> Result<(), SourceError> {
         let scope = Scope::of(UpstreamApi::KinesisUpdateShardCount, self.stream.as_given());
-        let updated = self.aws.call(TurnWait::Reading, scope, |clients| {
+        let updated = self.account.aws.call(TurnWait::Reading, scope, |clients| {
             let (name, arn) = named(&self.stream);
             let target = i32::try_from(target).unwrap_or(i32::MAX);
             let request = clients.kinesis.update_shard_count().set_stream_name(name).set_stream_arn(arn);
@@ -122,7 +203,7 @@ impl StreamControl {
     }
 
     async fn capacity(&self) -> Result<StreamCapacity, Failure> {
-        let listing = list(&*self.aws, &Address::Kinesis(self.stream.clone())).await?;
+        let listing = list(&*self.account.aws, &Address::Kinesis(self.stream.clone())).await?;
         listing.capacity().ok_or_else(|| Failure::new(FailureKind::Other, "a shard without a range of hash keys"))
     }
 }

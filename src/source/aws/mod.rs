@@ -31,7 +31,7 @@ mod written;
 
 use std::sync::Arc;
 
-pub use self::control::{StreamControl, StreamReading};
+pub use self::control::{StreamAccount, StreamControl, StreamReading};
 
 use self::account::Account;
 use self::clients::Aws;

@@ -40,6 +40,12 @@ pub enum UpstreamApi {
     KinesisDescribeLimits,
     /// Kinesis: a new number of shards.
     KinesisUpdateShardCount,
+    /// Kinesis: who resizes a stream.
+    KinesisListTagsForStream,
+    /// Kinesis: that this scaler resizes a stream.
+    KinesisAddTagsToStream,
+    /// Kinesis: that nobody resizes a stream.
+    KinesisRemoveTagsFromStream,
     /// CloudWatch: what is written to streams.
     CloudWatchGetMetricData,
     /// Kinesis: where to read a shard.
@@ -163,6 +169,9 @@ impl UpstreamApi {
             Self::KinesisDescribeStreamSummary => "kinesis.DescribeStreamSummary",
             Self::KinesisDescribeLimits => "kinesis.DescribeLimits",
             Self::KinesisUpdateShardCount => "kinesis.UpdateShardCount",
+            Self::KinesisListTagsForStream => "kinesis.ListTagsForStream",
+            Self::KinesisAddTagsToStream => "kinesis.AddTagsToStream",
+            Self::KinesisRemoveTagsFromStream => "kinesis.RemoveTagsFromStream",
             Self::CloudWatchGetMetricData => "cloudwatch.GetMetricData",
             Self::KinesisGetShardIterator => "kinesis.GetShardIterator",
             Self::KinesisGetRecords => "kinesis.GetRecords",

@@ -1,4 +1,6 @@
-//! `UpdateShardCount` and what AWS keeps of a stream besides its shards: mode, status and the account's limits.
+//! `UpdateShardCount` and what AWS keeps of a stream besides its shards: mode, status, tags and the account's limits.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -20,6 +22,7 @@ pub(super) struct Control {
     updating_until_ms: u64,
     /// When the count was changed.
     changed_ms: Vec<u64>,
+    tags: BTreeMap<String, String>,
 }
 
 impl Control {
@@ -42,6 +45,26 @@ impl ScriptedAws {
     /// The account may have so many open shards.
     pub fn set_shard_limit(&self, shards: usize) {
         self.world().shard_limit = Some(shards);
+    }
+
+    /// Another hand changes the number of shards.
+    pub fn reshard(&self, stream: &str, target: usize) {
+        let now = self.now();
+        self.with_stream(stream, |stream| stream.reshard(target, now));
+    }
+
+    /// So many calls were made within a day already.
+    pub fn use_calls(&self, stream: &str, calls: usize) {
+        let now = self.now();
+        self.with_stream(stream, |stream| stream.control.changed_ms.extend(std::iter::repeat_n(now, calls)));
+    }
+
+    pub fn tags(&self, stream: &str) -> BTreeMap<String, String> {
+        self.with_stream(stream, |stream| stream.control.tags.clone())
+    }
+
+    pub fn tag(&self, stream: &str, key: &str, value: &str) {
+        self.with_stream(stream, |stream| drop(stream.control.tags.insert(key.to_owned(), value.to_owned())));
     }
 
     pub fn open_shards(&self, stream: &str) -> usize {
@@ -89,8 +112,29 @@ impl World {
                 })))
             }
             "UpdateShardCount" => Some(self.update_shard_count(call, now)),
+            "AddTagsToStream" => Some(self.changed(call, |stream| {
+                for (key, value) in call.input["Tags"].as_object().unwrap() {
+                    stream.control.tags.insert(key.clone(), value.as_str().unwrap().to_owned());
+                }
+            })),
+            "RemoveTagsFromStream" => Some(self.changed(call, |stream| {
+                let keys = call.input["TagKeys"].as_array().unwrap();
+                stream.control.tags.retain(|key, _| !keys.iter().any(|gone| gone == key));
+            })),
+            "ListTagsForStream" => {
+                let stream = self.streams.get(&call.resource).ok_or_else(|| Refusal::no_stream(&call.resource));
+                Some(stream.map(|stream| {
+                    let tags = stream.control.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value}));
+                    json!({"Tags": tags.collect::<Vec<_>>(), "HasMoreTags": false})
+                }))
+            }
             _ => None,
         }
+    }
+
+    fn changed(&mut self, call: &Call, change: impl FnOnce(&mut Stream)) -> Answer {
+        change(self.streams.get_mut(&call.resource).ok_or_else(|| Refusal::no_stream(&call.resource))?);
+        Ok(json!({}))
     }
 
     fn update_shard_count(&mut self, call: &Call, now: u64) -> Answer {

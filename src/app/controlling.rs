@@ -1,0 +1,73 @@
+//! Builds the controller of Kinesis streams, and ends it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{COMMIT, VERSION, reload};
+use crate::admin;
+use crate::controller::{self, KinesisStreamSeries};
+use crate::limits::Limits;
+use crate::sampler::Sampler;
+use crate::source::Sources;
+use crate::telemetry::{LogFilter, Metrics};
+use crate::tenancy::Connections;
+
+/// How the controller runs.
+pub struct ControllerSettings {
+    /// Where the objects are.
+    pub client: kube::Client,
+    /// The namespace of the lease.
+    pub namespace: String,
+    /// The name of this replica.
+    pub identity: String,
+    /// What the operator allows, read before the port opens.
+    pub connections: Connections,
+    /// The file that it came from, to be watched.
+    pub connections_file: Option<PathBuf>,
+    /// What is logged, to be changed by operators.
+    pub log: Option<LogFilter>,
+}
+
+/// Works, and serves operators on `http`, until `shutdown` ends.
+///
+/// # Errors
+/// When the lease cannot be read or written, or a task ends by itself.
+pub async fn run_controller(
+    settings: ControllerSettings,
+    http: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new(VERSION, COMMIT));
+    let sources = Sources::new(settings.connections, metrics.upstream.clone());
+    let rules = sources.connections();
+    let sampler = Sampler::new(sources, metrics.sampler.clone());
+    let series = KinesisStreamSeries::default();
+    metrics.add(series.clone());
+    let mut tasks = JoinSet::new();
+    if let Some(path) = settings.connections_file {
+        tasks.spawn(reload::connections(path, rules.clone()));
+    }
+    let readiness = admin::Readiness::new(CancellationToken::new());
+    let bounds = Limits::default().http_connections;
+    tasks.spawn(admin::serve(http, sampler.clone(), metrics.clone(), bounds, readiness, settings.log));
+    let controlled = controller::Settings {
+        client: settings.client,
+        namespace: settings.namespace,
+        identity: settings.identity,
+        rules,
+        sampler,
+        upstream: metrics.upstream.clone(),
+        series,
+    };
+    tokio::select! {
+        ended = controller::run(controlled, shutdown) => ended?,
+        Some(ended) = tasks.join_next() => return ended.context("a task panicked")?.context("a task ended"),
+    }
+    tracing::info!("ended");
+    Ok(())
+}

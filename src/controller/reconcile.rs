@@ -1,0 +1,234 @@
+//! One look at one object: its stream, the plan, and at most one call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::kinesis_stream::{ActionEntry, Claim, KinesisStream, KinesisStreamStatus};
+use super::readers;
+use super::status::Said;
+use super::subject::{Refused, Subject, reason_of};
+use crate::lag::streams::{StreamState, Timestamp};
+use crate::lag::{SourceError, SourceErrorKind, Writes};
+use crate::resize::{Bounds, Calls, Consumers, Plan, Reason, Situation, Stream};
+use crate::sampler::Sampler;
+use crate::source::Sources;
+use crate::source::aws::{StreamControl, StreamReading};
+use crate::trigger::WriteUtilizationPolicy;
+
+/// A stream is looked at this often,
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// and this often while it is being changed.
+const LOOK_WHILE_UPDATING: Duration = Duration::from_secs(10);
+/// Its summary is read anew after this time, and before each call.
+const SUMMARY_KEPT_FOR: Duration = Duration::from_secs(300);
+
+/// What came of a look.
+pub(super) struct Looked {
+    pub(super) status: KinesisStreamStatus,
+    /// The next look.
+    pub(super) after: Duration,
+    /// `spec.shards` for an object without it.
+    pub(super) adopt: Option<u32>,
+}
+
+/// What an object is looked at with.
+pub(super) struct Look<'a> {
+    pub(super) object: &'a KinesisStream,
+    pub(super) subject: &'a Subject,
+    pub(super) control: &'a Arc<StreamControl>,
+    pub(super) sampler: &'a Sampler<Sources>,
+    /// How our tag names this object.
+    pub(super) owner: String,
+}
+
+/// The status of an object that does not get as far as its stream.
+pub(super) fn refused(object: &KinesisStream, refused: Refused, now: Timestamp) -> Looked {
+    let mut status = KinesisStreamStatus::of(object);
+    not_ready(&mut status, refused.reason, refused.message, now);
+    Looked { status, after: LOOK_EVERY, adopt: None }
+}
+
+fn not_ready(status: &mut KinesisStreamStatus, reason: &'static str, message: String, now: Timestamp) {
+    status.why = Some(reason.to_owned());
+    status.set(Said::new("Ready", "False", reason, message), now);
+    status.set(Said::new("AtTarget", "Unknown", "NotReady", "the stream was not read"), now);
+}
+
+impl Look<'_> {
+    pub(super) async fn look(&self, now: Timestamp) -> Looked {
+        let mut status = KinesisStreamStatus::of(self.object);
+        let outcome = self.judged(&mut status).await;
+        let (after, adopt) = match outcome {
+            Ok(outcome) => outcome,
+            Err(Refused { reason, message }) => {
+                not_ready(&mut status, reason, message, now);
+                (LOOK_EVERY, None)
+            }
+        };
+        Looked { status, after, adopt }
+    }
+
+    async fn judged(&self, status: &mut KinesisStreamStatus) -> Result<(Duration, Option<u32>), Refused> {
+        let mut reading = self.control.read(SUMMARY_KEPT_FOR).await.map_err(|error| unreadable(&error))?;
+        if self.object.spec.shards.is_some_and(|wanted| wanted != reading.capacity.open) {
+            // what may lead to a call begins with what is true now
+            reading = self.control.read(Duration::ZERO).await.map_err(|error| unreadable(&error))?;
+        }
+        if reading.state == StreamState::OnDemand {
+            let message = "the stream is on demand: AWS sizes it; switch it to provisioned, or delete this object";
+            return Err(Refused { reason: "NotApplicable", message: message.to_owned() });
+        }
+        if status.reason("Ready") != Some("Read") {
+            self.check_claim().await?;
+        }
+        let (now, open) = (reading.at, reading.capacity.open);
+        status.shards = Some(open);
+        status.add_seen(reading.capacity.changes.as_deref().unwrap_or_default());
+        status.set(Said::new("Ready", "True", "Read", "the stream can be read and resized"), now);
+        let updating = reading.state == StreamState::Updating;
+        let (is, message) =
+            if updating { ("True", "a change is under way") } else { ("False", "no change is under way") };
+        status.set(Said::new("Resizing", is, if updating { "Updating" } else { "Active" }, message), now);
+        let Some(wanted) = self.object.spec.shards else {
+            status.why = Some("Adopting".to_owned());
+            return Ok((LOOK_WHILE_UPDATING, Some(open)));
+        };
+        status.wanted = Some(wanted);
+        let calls = calls(status, &reading);
+        let plan = self.plan(wanted, &reading, &calls).await.map_err(|error| unreadable(&error))?;
+        status.calls_left = Some(calls.left(self.object.spec.calls_per_day));
+        let after = self.carry_out(status, plan, &reading).await?;
+        Ok((if updating { LOOK_WHILE_UPDATING } else { after }, None))
+    }
+
+    /// A raise needs room in the account; a lower count needs the writes, and waits for readers.
+    async fn plan(&self, wanted: u32, reading: &StreamReading, calls: &Calls) -> Result<Plan, SourceError> {
+        let spec = &self.object.spec;
+        let bounds = Bounds { min: spec.min_shards, max: spec.max_shards, calls_per_day: spec.calls_per_day };
+        let policy = WriteUtilizationPolicy::default();
+        let plan = |writes: &Writes, free, all| {
+            let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
+            let consumers = Consumers { all, max_age: self.subject.max_consumer_age, retention: reading.retention };
+            Situation { stream: &stream, bounds: &bounds, calls, consumers: &consumers, writes, policy: &policy }
+                .plan(wanted)
+        };
+        let unread = Writes { until: reading.at, minutes: Vec::new(), before: Vec::new() };
+        match plan(&unread, None, Vec::new()) {
+            Plan::Call { target, .. } if target > reading.capacity.open => {
+                Ok(plan(&unread, Some(self.control.free_shards().await?), Vec::new()))
+            }
+            // what else a lower count waits for needs no more calls
+            Plan::Call { .. } => {
+                let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+                let all = readers::consumers(self.control, self.sampler, namespace, &self.subject.applications).await?;
+                Ok(plan(&self.control.writes().await?, None, all))
+            }
+            other => Ok(other),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        status: &mut KinesisStreamStatus,
+        plan: Plan,
+        reading: &StreamReading,
+    ) -> Result<Duration, Refused> {
+        let (open, now) = (reading.capacity.open, reading.at);
+        let (target, limited_by) = match plan {
+            Plan::Nothing => {
+                (status.target, status.why) = (Some(open), Some("AtTarget".to_owned()));
+                status.set(Said::new("AtTarget", "True", "AtTarget", "the stream has the shards that are wanted"), now);
+                return Ok(LOOK_EVERY);
+            }
+            Plan::Wait(reason) => {
+                (status.target, status.why) = (Some(open), Some(reason.name().to_owned()));
+                status.set(Said::new("AtTarget", "False", reason.name(), reason.to_string()), now);
+                return Ok(LOOK_EVERY);
+            }
+            Plan::Call { target, limited_by } => (target, limited_by),
+        };
+        status.target = Some(target);
+        let why = why(self.object.spec.shards, limited_by.as_ref());
+        if self.object.spec.dry_run {
+            status.why = Some("DryRun".to_owned());
+            let message = format!("UpdateShardCount would be called with {target}: {why}");
+            status.set(Said::new("AtTarget", "False", "DryRun", message), now);
+            return Ok(LOOK_EVERY);
+        }
+        self.make_claim().await?;
+        let entry = |outcome: &str| ActionEntry {
+            time: now.to_string(),
+            from: open,
+            to: target,
+            why: why.clone(),
+            by: "controller".to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        match self.call(target).await {
+            Ok(()) => {
+                tracing::info!(stream = %self.control, from = open, to = target, why, "resized");
+                status.add(entry("called"));
+                status.calls_left = status.calls_left.map(|left| left.saturating_sub(1));
+                status.why = Some("Updating".to_owned());
+                status.set(Said::new("Resizing", "True", "Updating", format!("to {target} shards: {why}")), now);
+                status.set(Said::new("AtTarget", "False", "Updating", format!("to {target} shards: {why}")), now);
+                Ok(LOOK_WHILE_UPDATING)
+            }
+            Err(error) => {
+                let limit = error.kind() == SourceErrorKind::Throttled;
+                tracing::warn!(stream = %self.control, from = open, to = target, error = error.chain(), "not resized");
+                status.add(entry(if limit { "refused" } else { "failed" }));
+                let reason = if limit { "Budget" } else { reason_of(error.kind()) };
+                status.why = Some(reason.to_owned());
+                status.set(Said::new("AtTarget", "False", reason, error.chain()), now);
+                Ok(LOOK_EVERY)
+            }
+        }
+    }
+
+    /// A call whose answer was lost is looked up in the stream, and not repeated.
+    async fn call(&self, target: u32) -> Result<(), SourceError> {
+        match self.control.update_shard_count(target).await {
+            Err(error) if matches!(error.kind(), SourceErrorKind::TimedOut | SourceErrorKind::Unreachable) => {
+                let reading = self.control.read(Duration::ZERO).await?;
+                let took_effect = reading.state == StreamState::Updating || reading.capacity.open == target;
+                if took_effect { Ok(()) } else { Err(error) }
+            }
+            other => other,
+        }
+    }
+
+    async fn check_claim(&self) -> Result<bool, Refused> {
+        if self.object.spec.claim == Claim::None {
+            return Ok(true);
+        }
+        match self.control.claim().await.map_err(|error| unreadable(&error))? {
+            Some(other) if other != self.owner => {
+                let message = format!("the stream's tag says that {other} resizes it; delete that object, or the tag");
+                Err(Refused { reason: "Conflict", message })
+            }
+            known => Ok(known.is_some()),
+        }
+    }
+
+    async fn make_claim(&self) -> Result<(), Refused> {
+        if !self.check_claim().await? {
+            self.control.set_claim(&self.owner).await.map_err(|error| unreadable(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: &SourceError) -> Refused {
+    Refused { reason: reason_of(error.kind()), message: error.chain() }
+}
+
+fn calls(status: &KinesisStreamStatus, reading: &StreamReading) -> Calls {
+    let shown = reading.capacity.changes.as_deref().unwrap_or_default();
+    Calls::new(reading.at, &status.made(), shown, status.refused())
+}
+
+fn why(wanted: Option<u32>, limited_by: Option<&Reason>) -> String {
+    let wanted = wanted.map_or_else(String::new, |wanted| format!("{wanted} shards are wanted"));
+    limited_by.map_or_else(|| wanted.clone(), |reason| format!("{wanted}; {reason}"))
+}

@@ -1,0 +1,242 @@
+//! The work of the replica that holds the lease.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::finalizer::{Event as Finalized, finalizer};
+use kube::runtime::reflector::Store;
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Settings;
+use super::kinesis_stream::{Claim, FINALIZER, KinesisStream};
+use super::reconcile::{Look, Looked, refused};
+use super::subject::{Refused, Subject};
+use crate::lag::streams::Timestamp;
+use crate::source::aws::{StreamAccount, StreamControl};
+use crate::trigger::AwsIdentity;
+
+/// The name of ours in events and as the manager of fields.
+const NAME: &str = "keda-stream-scaler";
+/// After an error of the API server an object is looked at again after this time.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Why an object could not be looked at, or its status not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("could not write the object: {0}")]
+    Write(#[from] kube::Error),
+    #[error("could not finish the object: {0}")]
+    Finalizer(String),
+}
+
+struct Worker {
+    settings: Settings,
+    recorder: Recorder,
+    /// The identity of this cluster in tags.
+    cluster: String,
+    objects: Store<KinesisStream>,
+    accounts: Mutex<HashMap<AwsIdentity, StreamAccount>>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What is kept of an object between two looks.
+struct Known {
+    identity: AwsIdentity,
+    control: Arc<StreamControl>,
+    generation: Option<i64>,
+    next: Instant,
+}
+
+/// Looks at all objects until it is dropped.
+pub(super) async fn work(settings: &Settings) -> anyhow::Result<()> {
+    let client = settings.client.clone();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let cluster = namespaces.get("kube-system").await?.metadata.uid.unwrap_or_default();
+    let controller = Controller::new(Api::<KinesisStream>::all(client.clone()), watcher::Config::default());
+    let reporter = Reporter { controller: NAME.to_owned(), instance: Some(settings.identity.clone()) };
+    let worker = Worker {
+        settings: settings.clone(),
+        recorder: Recorder::new(client, reporter),
+        cluster,
+        objects: controller.store(),
+        accounts: Mutex::default(),
+        known: Mutex::default(),
+    };
+    settings.series.show(Some(worker.objects.clone()));
+    let looks = controller.run(reconcile, |_, _: &Failure, _| Action::requeue(AGAIN), Arc::new(worker));
+    looks
+        .for_each(|looked| async move {
+            if let Err(error) = looked {
+                tracing::warn!(error = %error, "an object could not be looked at");
+            }
+        })
+        .await;
+    Ok(())
+}
+
+async fn reconcile(object: Arc<KinesisStream>, worker: Arc<Worker>) -> Result<Action, Failure> {
+    let api: Api<KinesisStream> = Api::namespaced(worker.client(), &object.namespace().unwrap_or_default());
+    if object.spec.claim == Claim::None && object.meta().deletion_timestamp.is_none() {
+        return worker.apply(&api, &object).await;
+    }
+    let finished = finalizer(&api, FINALIZER, object, |event| async {
+        match event {
+            Finalized::Apply(object) => worker.apply(&api, &object).await,
+            Finalized::Cleanup(object) => Ok(worker.release(&object).await),
+        }
+    });
+    finished.await.map_err(|error| Failure::Finalizer(error.to_string()))
+}
+
+impl Worker {
+    fn client(&self) -> Client {
+        self.settings.client.clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn owner(&self, object: &KinesisStream) -> String {
+        format!("{}/{}/{}", self.cluster, object.namespace().unwrap_or_default(), object.name_any())
+    }
+
+    async fn apply(&self, api: &Api<KinesisStream>, object: &KinesisStream) -> Result<Action, Failure> {
+        let uid = object.uid().unwrap_or_default();
+        let (generation, now) = (object.meta().generation, Instant::now());
+        let rests = self
+            .known()
+            .get(&uid)
+            .filter(|known| known.generation == generation && known.next > now)
+            .map(|known| known.next);
+        if let Some(next) = rests {
+            // a status that was written here is no reason to look
+            return Ok(Action::requeue(next - now));
+        }
+        let looked = match self.subject(object) {
+            Err(why) => refused(object, why, service_time()),
+            Ok(subject) => {
+                let control = self.control(&uid, &subject);
+                let (owner, sampler) = (self.owner(object), &self.settings.sampler);
+                Look { object, subject: &subject, control: &control, sampler, owner }.look(service_time()).await
+            }
+        };
+        if let Some(known) = self.known().get_mut(&uid) {
+            (known.generation, known.next) = (generation, Instant::now() + looked.after);
+        }
+        self.write(api, object, &looked).await?;
+        Ok(Action::requeue(looked.after))
+    }
+
+    /// The object's stream, unless another object of this cluster has it.
+    fn subject(&self, object: &KinesisStream) -> Result<Subject, Refused> {
+        let subject = Subject::of(object, &self.settings.rules)?;
+        let age = |object: &KinesisStream| (object.meta().creation_timestamp.as_ref().map(|at| at.0), object.uid());
+        let rival = self.objects.state().into_iter().find(|other| {
+            other.uid() != object.uid()
+                && (&other.spec.stream_name, &other.spec.aws_region)
+                    == (&object.spec.stream_name, &object.spec.aws_region)
+                && age(other) < age(object)
+                && Subject::of(other, &self.settings.rules).is_ok_and(|other| other.identity == subject.identity)
+        });
+        match rival {
+            None => Ok(subject),
+            Some(other) => {
+                let (namespace, name) = (other.namespace().unwrap_or_default(), other.name_any());
+                let message = format!("the older object {namespace}/{name} resizes the stream; delete one of the two");
+                Err(Refused { reason: "Conflict", message })
+            }
+        }
+    }
+
+    fn control(&self, uid: &str, subject: &Subject) -> Arc<StreamControl> {
+        let mut known = self.known();
+        if let Some(known) = known.get(uid).filter(|known| known.identity == subject.identity) {
+            return known.control.clone();
+        }
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = subject.identity.clone();
+        let account = accounts
+            .entry(identity.clone())
+            .or_insert_with(|| StreamAccount::new(identity.clone(), self.settings.upstream.clone()));
+        let control = Arc::new(account.stream(subject.source.stream.clone()));
+        let entry = Known { identity, control: control.clone(), generation: None, next: Instant::now() };
+        known.insert(uid.to_owned(), entry);
+        control
+    }
+
+    /// Writes what differs, and nothing where nothing does.
+    async fn write(&self, api: &Api<KinesisStream>, object: &KinesisStream, looked: &Looked) -> Result<(), Failure> {
+        let (name, parameters) = (object.name_any(), PatchParams::default());
+        let before = object.status.clone().unwrap_or_default();
+        let mut version = object.resource_version();
+        if before != looked.status {
+            let status = Patch::Merge(json!({"status": looked.status}));
+            version = api.patch_status(&name, &parameters, &status).await?.resource_version();
+        }
+        if let Some(shards) = looked.adopt {
+            // another hand may have set it meanwhile
+            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"shards": shards}});
+            api.patch(&name, &parameters, &Patch::Merge(patch)).await?;
+        }
+        let newest = looked.status.actions.first();
+        if newest != before.actions.first()
+            && let Some(action) = newest.filter(|action| action.by == "controller")
+        {
+            let note = format!("{} to {} shards, {}: {}", action.from, action.to, action.outcome, action.why);
+            let type_ = if action.outcome == "called" { EventType::Normal } else { EventType::Warning };
+            self.publish(object, type_, "Resize", note).await;
+        }
+        for kind in ["Ready", "AtTarget"] {
+            let (old, new) = (before.reason(kind), looked.status.reason(kind));
+            let condition = looked.status.conditions.iter().find(|condition| condition.kind == kind);
+            if let (true, Some(condition)) = (old != new, condition) {
+                let type_ = if condition.status == "True" { EventType::Normal } else { EventType::Warning };
+                self.publish(object, type_, &condition.reason, condition.message.clone()).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, object: &KinesisStream, type_: EventType, reason: &str, note: String) {
+        let event =
+            Event { type_, reason: reason.to_owned(), note: Some(note), action: "Resize".to_owned(), secondary: None };
+        // an event that is not taken stops nothing
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::debug!(error = %error, "an event was not written");
+        }
+    }
+
+    /// Removes our tag. A stream that cannot be called keeps it, and the object goes.
+    async fn release(&self, object: &KinesisStream) -> Action {
+        if let Ok(subject) = Subject::of(object, &self.settings.rules) {
+            let control = self.control(&object.uid().unwrap_or_default(), &subject);
+            let ours = control.claim().await.map(|claim| claim.as_deref() == Some(&self.owner(object)));
+            let removed = match ours {
+                Ok(true) => control.remove_claim().await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(stream = %control, error = error.chain(), "the tag of a deleted object stays");
+            }
+        }
+        self.known().remove(&object.uid().unwrap_or_default());
+        Action::await_change()
+    }
+}
+
+/// The time for objects whose stream was not read; that of AWS counts for all else.
+#[expect(clippy::disallowed_methods, reason = "conditions have the time of day")]
+fn service_time() -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
