@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use keda_stream_scaler::controller::definition;
+
 use crate::support::manifests::{copy, documents, files, helm, kustomize, only, root, tools};
 use crate::support::process::{Ended, run, run_in};
 
@@ -17,8 +19,14 @@ fn comparable(objects: Vec<Value>) -> BTreeMap<String, Value> {
         if object["metadata"]["annotations"].get("helm.sh/hook").is_some() {
             continue;
         }
-        let labels = object["metadata"]["labels"].as_object_mut().unwrap();
-        labels.retain(|name, _| name != "helm.sh/chart" && name != "app.kubernetes.io/managed-by");
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        if metadata["name"] == "kinesisstreams.keda-stream-scaler.io" {
+            metadata.retain(|name, _| name == "name");
+        }
+        let labels = metadata.get_mut("labels").and_then(Value::as_object_mut);
+        labels.into_iter().for_each(|labels| {
+            labels.retain(|name, _| name != "helm.sh/chart" && name != "app.kubernetes.io/managed-by");
+        });
         for rule in object.pointer_mut("/spec/ingress").and_then(Value::as_array_mut).into_iter().flatten() {
             let peers = rule["from"].as_array_mut().unwrap();
             peers.retain(|peer| peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] != "test");
@@ -37,12 +45,14 @@ fn comparable(objects: Vec<Value>) -> BTreeMap<String, Value> {
 #[test]
 fn the_base_and_its_components_are_what_the_chart_renders() {
     let (connections, tls) = ("../components/connections", "../components/tls");
+    let controller = "../components/controller";
     let existing = "connections.existingSecret=keda-stream-scaler-connections";
-    let cases: [(&[&str], &[&str]); 4] = [
+    let cases: [(&[&str], &[&str]); 5] = [
         (&[], &[]),
         (&[connections], &[existing]),
         (&[tls], &["tls.enabled=true"]),
         (&[connections, tls], &[existing, "tls.enabled=true"]),
+        (&[connections, controller], &[existing, "controller.enabled=true"]),
     ];
     for (components, settings) in cases {
         let folder = copy();
@@ -56,6 +66,24 @@ fn the_base_and_its_components_are_what_the_chart_renders() {
         for (name, object) in &chart {
             assert_eq!(&base[name], object, "{name} with {components:?}");
         }
+    }
+}
+
+#[test]
+fn the_definition_of_kinesis_streams_is_that_of_the_program() {
+    let definition = serde_json::to_string_pretty(&definition().unwrap()).unwrap() + "\n";
+    for path in ["k8s/components/controller/kinesisstreams.json", "k8s/chart/files/kinesisstreams.json"]
+        .map(|path| root().join(path))
+    {
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::write(&path, &definition).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == definition,
+            "{} is stale: run UPDATE_GENERATED=1 cargo test --test it manifests",
+            path.display()
+        );
     }
 }
 

@@ -39,6 +39,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- mergeOverwrite (dict) .Values.commonLabels .Values.podLabels $selector | toYaml }}
 {{- end }}
 
+{{- define "scaler.controllerSelectorLabels" -}}
+{{ include "scaler.identity" . }}
+app.kubernetes.io/component: controller
+{{- end }}
+
+{{- define "scaler.controllerLabels" -}}
+{{- $common := include "scaler.commonLabels" . | fromYaml }}
+{{- $selector := include "scaler.controllerSelectorLabels" . | fromYaml }}
+{{- mergeOverwrite $common .Values.commonLabels $selector | toYaml }}
+{{- end }}
+
 {{- define "scaler.testLabels" -}}
 {{- $common := include "scaler.commonLabels" . | fromYaml }}
 {{- $identity := include "scaler.identity" . | fromYaml }}

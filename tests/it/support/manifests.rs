@@ -66,11 +66,13 @@ pub fn documents(text: &str) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// The one object of that kind that is no part of a test.
+/// The one object of the scaler of that kind that is no part of a test.
 pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
-    let mut found = objects
-        .iter()
-        .filter(|object| object["kind"] == kind && object["metadata"]["annotations"]["helm.sh/hook"].is_null());
+    let of_controller = |object: &Value| object["metadata"]["labels"]["app.kubernetes.io/component"] == "controller";
+    let mut found = objects.iter().filter(|object| {
+        let test = !object["metadata"]["annotations"]["helm.sh/hook"].is_null();
+        object["kind"] == kind && !test && !of_controller(object)
+    });
     let object = found.next().unwrap_or_else(|| panic!("a {kind}"));
     assert!(found.next().is_none(), "one {kind}");
     object
