@@ -69,9 +69,10 @@ image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
 test-image: ## Build the image without a daemon, look into it, and run it without any privilege (as root; Debian)
 	cargo test --locked --test image -- --nocapture
 
-test-hpa: $(KAFKA_LIBS)/.pom ## A real API server and HPA without KEDA, without containers: one minute, once they are built
+test-hpa: $(KAFKA_LIBS)/.pom ## A real API server and HPA without KEDA, without containers: five minutes, once they are built
 	tests/services/kubernetes/fetch.sh $(KUBERNETES) control-plane
 	cargo test --locked --test kubernetes -- hpa
+	cargo test --locked --test kubernetes -- controller
 
 test-kubernetes: test-kubernetes-short ## A real HPA and KEDA without containers: loads of half an hour in all, results in target/kubernetes
 	cargo test --locked --test kubernetes -- load
@@ -80,6 +81,7 @@ test-kubernetes: test-kubernetes-short ## A real HPA and KEDA without containers
 test-kubernetes-short: $(KAFKA_LIBS)/.pom ## Of these only what must hold between the scaler, KEDA and the HPA
 	tests/services/kubernetes/fetch.sh $(KUBERNETES)
 	cargo test --locked --test kubernetes -- proofs
+	cargo test --locked --test kubernetes -- shards
 
 release-files: ## Everything that a release consists of but the image, in target/release-files
 	release/files.sh target/release-files

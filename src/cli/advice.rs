@@ -21,6 +21,10 @@ pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'
             "writeUtilization counts shards, and with Value the HPA looks for pods and fails; leave metricType out"
                 .to_owned(),
         )),
+        (Policy::WriteUtilization(_), _) if text.scaling.min_replicas == 0 => Some((
+            "minReplicaCount",
+            "a stream cannot have 0 shards, which is KEDA's default: set minReplicaCount: 1".to_owned(),
+        )),
         _ => None,
     }
 }
@@ -45,8 +49,18 @@ pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
             ];
             all.into_iter().flatten().collect()
         }
-        Policy::Age(_) | Policy::Lag(_) | Policy::ShardCount(_) | Policy::WriteUtilization(_) => Vec::new(),
+        Policy::WriteUtilization(_) => shards_beyond(&text.scaling).into_iter().collect(),
+        Policy::Age(_) | Policy::Lag(_) | Policy::ShardCount(_) => Vec::new(),
     }
+}
+
+/// KEDA's default for `maxReplicaCount`.
+const MOST_REPLICAS: u64 = 100;
+
+fn shards_beyond(scaling: &Scaling) -> Option<String> {
+    (scaling.max_replicas == MOST_REPLICAS).then(|| {
+        "maxReplicaCount is 100, as without a line: a stream with more shards would be lowered to it; set it to maxShards".to_owned()
+    })
 }
 
 /// The soonest that more consumers can be requested after arrivals jump, against the objective.

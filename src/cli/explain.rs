@@ -19,7 +19,7 @@ use crate::scaling::{Decision, decide};
 use crate::source::Sources;
 use crate::telemetry::{LogFormat, Metrics, init_log};
 use crate::tenancy::Connections;
-use crate::trigger::{Trigger, metric_name};
+use crate::trigger::{Policy, Trigger, metric_name};
 
 /// A reading by hand may take longer than KEDA would wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -145,7 +145,7 @@ fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
             source: trigger.source.to_string(),
             rows: Rows::of(sample),
             steps_in_words: decision.steps.iter().map(ToString::to_string).collect(),
-            replicas: WantedReplicas::new(text, &decision),
+            replicas: WantedReplicas::new(text, trigger, &decision),
             advice: contradiction(text, trigger)
                 .map(|(_, advice)| advice)
                 .into_iter()
@@ -157,7 +157,8 @@ fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
 }
 
 impl WantedReplicas {
-    fn new(text: &TriggerText, decision: &Decision) -> Self {
+    fn new(text: &TriggerText, trigger: &Trigger, decision: &Decision) -> Self {
+        let noun = if matches!(trigger.policy, Policy::WriteUtilization(_)) { "shard" } else { "replica" };
         if text.metric_type == "Value" {
             let in_words = "with metricType Value the HPA multiplies the ready replicas by value / target".to_owned();
             return Self { wanted: decision.replicas(), in_words };
@@ -167,12 +168,12 @@ impl WantedReplicas {
         let in_words = if !decision.active {
             "not active: KEDA goes to minReplicaCount, or to zero after the cool-down".to_owned()
         } else if wanted > most {
-            format!("the HPA wants {wanted} replicas, maxReplicaCount allows {most}")
+            format!("the HPA wants {wanted} {noun}s, maxReplicaCount allows {most}")
         } else {
             let (least, most) = kept(decision);
             let wanted = wanted.max(1);
             let kept = if least < most { format!("; from {least} to {most} it stays as it is") } else { String::new() };
-            format!("the HPA wants {wanted} {}{kept}", if wanted == 1 { "replica" } else { "replicas" })
+            format!("the HPA wants {wanted} {noun}{}{kept}", if wanted == 1 { "" } else { "s" })
         };
         Self { wanted: wanted.min(most), in_words }
     }

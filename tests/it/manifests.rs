@@ -23,10 +23,9 @@ fn comparable(objects: Vec<Value>) -> BTreeMap<String, Value> {
         if metadata["name"] == "kinesisstreams.keda-stream-scaler.io" {
             metadata.retain(|name, _| name == "name");
         }
-        let labels = metadata.get_mut("labels").and_then(Value::as_object_mut);
-        labels.into_iter().for_each(|labels| {
+        if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
             labels.retain(|name, _| name != "helm.sh/chart" && name != "app.kubernetes.io/managed-by");
-        });
+        }
         for rule in object.pointer_mut("/spec/ingress").and_then(Value::as_array_mut).into_iter().flatten() {
             let peers = rule["from"].as_array_mut().unwrap();
             peers.retain(|peer| peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] != "test");

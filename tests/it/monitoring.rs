@@ -14,8 +14,13 @@ const RULES: &str = "k8s/monitoring/rules.yaml";
 const DASHBOARD: &str = "k8s/monitoring/dashboard.json";
 const DOCS: &str = "docs/observability.md";
 
-/// What others expose: kube-state-metrics; and what is there only with TLS.
-const ELSEWHERE: [&str; 3] = [
+/// What others expose: kube-state-metrics, and the controller; and what is there only with TLS.
+const ELSEWHERE: [&str; 8] = [
+    "stream_scaler_kinesis_stream_calls_left",
+    "stream_scaler_kinesis_stream_open_shards",
+    "stream_scaler_kinesis_stream_reason",
+    "stream_scaler_kinesis_stream_target_shards",
+    "stream_scaler_kinesis_stream_wanted_shards",
     "kube_horizontalpodautoscaler_status_current_replicas",
     "kube_horizontalpodautoscaler_spec_max_replicas",
     "stream_scaler_tls_certificate_expires_timestamp_seconds",

@@ -1,14 +1,16 @@
 //! `resize`: writes from a scripted `CloudWatch`, shards of a real local Kinesis.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use aws_smithy_types::Blob;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{Instant, sleep};
 
 use crate::support::aws_services::aws_services;
 use crate::support::kafka::unique;
-use crate::support::process::{Ended, run_in};
+use crate::support::process::{BINARY, Ended, run_in};
 use crate::support::scripted_aws::{Behaviour, ScriptedAws};
 use crate::support::written_stream::{SHARD, WrittenStream};
 
@@ -223,4 +225,26 @@ async fn what_aws_refuses_is_an_error_and_what_the_account_has_no_room_for_is_no
         assert!(stderr.contains("could not set the shards of stream orders to 7"), "{stderr}");
         assert_eq!(scripted.0.calls("UpdateShardCount"), 1, "{behaviour:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_minute_it_looks_again_until_a_signal_ends_it() {
+    let scripted = Scripted::new(4, 3.9).await;
+    let endpoint = scripted.0.endpoint();
+    let arguments = "resize --stream orders --region us-east-1 --max 64 --apply --every 1m --output json";
+    let mut command = tokio::process::Command::new(BINARY);
+    command.args(arguments.split(' ')).env_clear().stdout(Stdio::piped()).kill_on_drop(true);
+    let variables = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", &*endpoint)];
+    let mut child = command.envs(variables).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    assert_eq!((&first["target"], &first["applied"]), (&7.into(), &true.into()), "{first:#}");
+    let second: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    assert_eq!(second["open"], 7, "{second:#}");
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let Ended { code, stderr, .. } =
+        run_in(&[], &["resize", "--stream", "orders", "--region", "eu-west-1", "--max", "4", "--every", "59s"]).await;
+    assert!(code == Some(1) && stderr.contains("--every must be 1m at least"), "{stderr}");
 }

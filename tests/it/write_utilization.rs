@@ -4,6 +4,7 @@ use keda_stream_scaler::keda::proto::ScaledObjectRef;
 use serde_json::{Value, json};
 use tonic::Code;
 
+use crate::aws_rights::told_rights;
 use crate::support::explain::{explain, failure};
 use crate::support::process::Serving;
 use crate::support::scripted_aws::{Behaviour, ScriptedAws};
@@ -135,4 +136,23 @@ async fn keda_is_answered_from_memory_and_one_reading_serves_every_policy() {
     let error = client.get_metrics(metrics_of(&wrong, "")).await.unwrap_err();
     assert_ne!(error.code(), Code::Ok);
     assert!(error.message().contains("nowhere"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_in_the_docs_are_those_that_are_used_and_an_error_names_the_one_that_is_missing() {
+    for right in told_rights("aws-kinesis-stream", "writeUtilization") {
+        let operation = right.split(':').nth(1).unwrap();
+        let aws = ScriptedAws::start().await;
+        aws.create_stream("orders", 4, aws.now());
+        let endpoint = aws.endpoint();
+        let environment =
+            [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", &*endpoint)];
+        let explained = explain(&environment, &no_rules(), &metadata("orders", &[])).await;
+        assert_eq!(explained["outcome"], "valued", "{explained:#}");
+        assert!(aws.calls(operation) > 0, "{operation}");
+        aws.on(operation).does(Behaviour::AccessDenied);
+        let explained = explain(&environment, &no_rules(), &metadata("orders", &[])).await;
+        let (code, message) = failure(&explained);
+        assert!(code == "FAILED_PRECONDITION" && message.contains("AccessDenied"), "{operation}: {code} {message}");
+    }
 }

@@ -21,13 +21,13 @@ const CLAIM: &str = "keda-stream-scaler/resized-by";
 const RULES: &str = "resize: [{namespaces: [shop], streams: ['*'], maxShards: 64}]";
 
 /// Everything that a test needs; each uses streams of its own.
-struct Scene {
-    cluster: Cluster,
-    aws: ScriptedAws,
+pub struct Scene {
+    pub cluster: Cluster,
+    pub aws: ScriptedAws,
 }
 
 pub async fn run(filter: &str) -> bool {
-    let scene = Scene::start().await;
+    let scene = Scene::start(Cluster::start_api().await).await;
     let mut controller = scene.controller("first");
     let mut held = true;
     macro_rules! check {
@@ -62,8 +62,8 @@ pub async fn run(filter: &str) -> bool {
 }
 
 impl Scene {
-    async fn start() -> Self {
-        let cluster = Cluster::start_api().await;
+    /// With the definition, the rights that are shipped, and two namespaces.
+    pub async fn start(cluster: Cluster) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let program = env!("CARGO_BIN_EXE_keda-stream-scaler");
         let definition = Command::new(program).args(["schema", "--crd"]).output().unwrap();
@@ -90,7 +90,7 @@ impl Scene {
     }
 
     /// A replica as the shipped service account.
-    fn controller(&self, name: &str) -> Process {
+    pub fn controller(&self, name: &str) -> Process {
         let directory = &self.cluster.directory;
         let kubeconfig = fs::read_to_string(directory.join("kubeconfig")).unwrap();
         let account = "as: system:serviceaccount:keda:keda-stream-scaler-controller, client-certificate:";
@@ -113,7 +113,7 @@ impl Scene {
     }
 
     /// A stream of four shards that is three days old, and its object.
-    async fn stream(&self, name: &str, more: Value) {
+    pub async fn stream(&self, name: &str, more: Value) {
         self.aws.create_stream(name, 4, self.aws.now() - 3 * 86_400_000);
         self.aws.written(name, |_| Some([0.0, 60_000.0, 0.0]));
         self.object("shop", name, name, more).await;
@@ -124,7 +124,7 @@ impl Scene {
         self.api().create(&format!("{GROUP}/namespaces/{namespace}/kinesisstreams"), object).await;
     }
 
-    async fn find(&self, namespace: &str, name: &str) -> Value {
+    pub async fn find(&self, namespace: &str, name: &str) -> Value {
         let path = format!("{GROUP}/namespaces/{namespace}/kinesisstreams/{name}");
         self.api().find(&path).await.unwrap_or_default()
     }

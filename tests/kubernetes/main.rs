@@ -7,6 +7,7 @@
 //! - `hpa`: what must hold between the scaler and the HPA; builds and starts the control plane without KEDA
 //! - `proofs [FILTER]`: what must hold between the scaler, KEDA and the HPA
 //! - `load [NAME]`: KEDA's own Kafka trigger and ours side by side under the same load; writes `target/kubernetes/NAME.{csv,svg}`
+//! - `shards`: KEDA and the HPA scale a `KinesisStream` by what is written to it
 //! - `walkthrough`: real KCL workers scaled by `shardCount`, `age` and `catchUp` in turn
 //! - `consumer …`: the process of a pod; the other commands start it
 #![allow(
@@ -35,6 +36,7 @@ mod records;
 mod runner;
 mod scaler;
 mod scenario;
+mod shards;
 mod walkthrough;
 
 #[allow(dead_code, reason = "shared with the other tests, which use the rest")]
@@ -64,13 +66,16 @@ async fn main() -> ExitCode {
         ["proofs", filter] => proofs::run(filter).await,
         ["load"] => loads::run("").await,
         ["load", name] => loads::run(name).await,
+        ["shards"] => shards::run().await,
         ["walkthrough"] => walkthrough::run().await,
         ["consumer", bootstrap_servers, topic, rate, processed] => {
             consumer::run(bootstrap_servers, topic, rate, processed).await;
             true
         }
         _ => {
-            println!("usage: kubernetes controller [FILTER] | hpa | proofs [FILTER] | load [NAME] | walkthrough");
+            println!(
+                "usage: kubernetes controller [FILTER] | hpa | proofs [FILTER] | load [NAME] | shards | walkthrough"
+            );
             false
         }
     };

@@ -17,15 +17,23 @@ pub struct Scaler {
     http: String,
     name: String,
     directory: PathBuf,
+    /// Variables of its environment, as `NAME=VALUE`.
+    environment: Vec<String>,
     process: Option<Process>,
 }
 
 impl Scaler {
     /// Starts it and waits until it is ready.
     pub async fn start(directory: &Path, name: &str) -> Self {
+        Self::start_in(directory, name, &[]).await
+    }
+
+    /// The same, with these variables too.
+    pub async fn start_in(directory: &Path, name: &str, environment: &[String]) -> Self {
         let [grpc, http] = free_ports().map(|port| format!("127.0.0.1:{port}"));
         let (name, directory) = (name.to_owned(), directory.to_owned());
-        let mut scaler = Self { address: grpc, http, name, directory, process: None };
+        let environment = environment.to_vec();
+        let mut scaler = Self { address: grpc, http, name, directory, environment, process: None };
         scaler.restart().await;
         scaler
     }
@@ -47,7 +55,8 @@ impl Scaler {
             self.http,
             connections.display(),
         );
-        let command: Vec<_> = command.split(' ').map(str::to_owned).collect();
+        let command = command.split(' ').map(str::to_owned);
+        let command: Vec<_> = ["env".to_owned()].into_iter().chain(self.environment.clone()).chain(command).collect();
         let mut process = Process::start(&self.directory, &self.name, &command);
         eventually("the scaler listens", Duration::from_secs(20), async || {
             process.assert_running();

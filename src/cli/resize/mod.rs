@@ -19,6 +19,7 @@ use super::{Verdict, output};
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --rehearse 336h
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply
+  keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply --every 1m --output json
 
 It reads the writes of two days from CloudWatch and the shards from Kinesis. Rights: cloudwatch:GetMetricData, kinesis:ListShards,
 kinesis:DescribeStreamSummary, kinesis:DescribeLimits, kinesis:UpdateShardCount with --apply, and those of scaleOn: age with --consumer.
@@ -55,6 +56,9 @@ pub(super) struct Arguments {
     /// Show what days of writes would have come to, beside a fixed count and on-demand, and call nothing: 3 to 15 days
     #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "apply")]
     rehearse: Option<Duration>,
+    /// Look again each time that this has passed, until SIGTERM or Ctrl-C: from 1m
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "rehearse")]
+    every: Option<Duration>,
     /// How to write the result
     #[arg(short, long, value_enum, default_value = "text")]
     output: Format,
@@ -70,7 +74,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     }
     match arguments.rehearse {
         Some(span) => show(&rehearsal::run(arguments, span)?, arguments.output)?,
-        None => show(&once::run(arguments)?, arguments.output)?,
+        None => match arguments.every {
+            Some(every) => once::repeat(arguments, every)?,
+            None => show(&once::run(arguments)?, arguments.output)?,
+        },
     }
     Ok(Verdict::Good)
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
 
+use super::super::output::{self, Format};
 use super::Arguments;
 use super::readers::consumers;
 use crate::lag::SourceErrorKind;
@@ -16,6 +19,9 @@ use crate::scaling::write_utilization::{WriteStep, shards_needed};
 use crate::source::aws::{StreamAccount, StreamControl};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
+
+/// The shortest distance of two looks.
+const SHORTEST_EVERY: Duration = Duration::from_secs(60);
 
 /// What was read, decided and done.
 #[derive(Serialize)]
@@ -47,6 +53,36 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Resized> {
     let (bounds, control) = (bounds(arguments)?, control(arguments)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(look(&control, &bounds, arguments))
+}
+
+/// Looks again and again until a signal comes; never between the decision and the end of a call. In text only what differs from the look
+/// before is printed; in JSON each look is a line.
+pub(super) fn repeat(arguments: &Arguments, every: Duration) -> anyhow::Result<()> {
+    ensure!(every >= SHORTEST_EVERY, "--every must be 1m at least: CloudWatch has a point per minute");
+    let (bounds, control) = (bounds(arguments)?, control(arguments)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut looks, mut shown) = (interval(every), String::new());
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = looks.tick() => {}
+            }
+            match (look(&control, &bounds, arguments).await, arguments.output) {
+                (Err(error), _) => output::failure(&error),
+                (Ok(resized), Format::Json) => output::data(&format!("{}\n", serde_json::to_string(&resized)?))?,
+                (Ok(resized), Format::Text) => {
+                    let text = resized.to_string();
+                    if text != shown {
+                        output::data(&text)?;
+                        shown = text;
+                    }
+                }
+            }
+        }
+    })
 }
 
 pub(super) fn bounds(arguments: &Arguments) -> anyhow::Result<Bounds> {

@@ -17,6 +17,7 @@ pub use rights::{Place, Resource, Right, policy, right_to_assume, rights_for, ri
 use crate::lag::streams::{Position, Row, RowsOf, Shard, ShardId, ShardState, leases_of};
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::aws::clients::Aws;
+use crate::source::aws::cloudwatch::{self, MINUTE, Span, last_minute};
 use crate::source::aws::failure::{Failure, FailureKind, chain};
 use crate::source::aws::listing::list;
 use crate::source::aws::service::Address;
@@ -24,6 +25,8 @@ use crate::source::aws::{dynamodb_streams, kinesis, tables};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, KinesisStream, SourceRef, StreamName};
 
+/// What is written is looked up for so many minutes.
+const LAST_MINUTES: usize = 15;
 /// Who answers no plain request in this time is out of reach.
 const CLOCK_WITHIN: Duration = Duration::from_secs(4);
 
@@ -219,6 +222,7 @@ impl Calls<'_> {
                 let (shard, iterator) = self.iterator.take().ok_or(CallError::NotMade { lacks: "a shard iterator" })?;
                 self.read(&stream, &shard, iterator).await
             }
+            ("GetMetricData", StreamName::Kinesis(name)) => self.writes(name).await,
             (_, _) => {
                 let application = application.ok_or(CallError::NotMade { lacks: "an application" })?;
                 self.checkpoints(application).await
@@ -262,6 +266,14 @@ impl Calls<'_> {
     async fn retention(&self, stream: &KinesisStream) -> Result<String, Failure> {
         let summary = kinesis::summary(&self.aws, stream).await?;
         Ok(format!("records are kept for {} h", summary.retention.as_secs() / 3600))
+    }
+
+    async fn writes(&self, stream: &KinesisStream) -> Result<String, Failure> {
+        let span = Span { end: last_minute(self.aws.now()), points: LAST_MINUTES, period: MINUTE };
+        let points = cloudwatch::points(&self.aws, std::slice::from_ref(stream), span).await?.pop();
+        let points = points.unwrap_or_else(|| Err(Failure::new(FailureKind::Other, "no points")))?;
+        let written = points.iter().filter(|point| point.is_some()).count();
+        Ok(format!("written in {written} of the last {LAST_MINUTES} minutes"))
     }
 
     async fn table(&mut self, right: &Right, table: &str) -> Result<String, CallError> {

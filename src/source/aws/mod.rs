@@ -10,7 +10,7 @@ mod budget;
 mod checkpoints;
 pub(crate) mod clients;
 mod clock;
-mod cloudwatch;
+pub(crate) mod cloudwatch;
 mod control;
 pub(crate) mod credentials;
 pub(crate) mod dynamodb_streams;

@@ -88,5 +88,5 @@ fn the_index_names_every_example_with_its_sources_and_policies() {
     assert_eq!(index.matches("\n| [").count(), files("k8s/examples", ".yaml").len(), "a row for each file");
     combinations.sort();
     combinations.dedup();
-    assert_eq!(combinations.len(), 10, "each source with each policy that it has: {combinations:?}");
+    assert_eq!(combinations.len(), 11, "each source with each policy that it has: {combinations:?}");
 }

@@ -1,4 +1,4 @@
-"""schemas.py CRDS VERSION,... FILES: holds manifests against the schemas of these versions of Kubernetes, and against CRDs.
+"""schemas.py CRDS,... VERSION,... FILES: holds manifests against the schemas of these versions of Kubernetes, and against CRDs.
 
 What no schema knows is an error, unknown fields too. Prints every problem with its object; exit code 1 if there is one.
 """
@@ -28,17 +28,17 @@ def strict(schema):
     return closed
 
 
-def schemas_of(folder):
+def schemas_of(folders):
     """The schema of each version and kind."""
     schemas = {}
-    for path in sorted(Path(folder).glob("*.yaml")):
+    for path in sorted(path for folder in folders for end in ("yaml", "json") for path in Path(folder).glob(f"*.{end}")):
         for crd in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader):
             if not crd or crd.get("kind") != "CustomResourceDefinition":
                 continue
             spec = crd["spec"]
             for version in spec["versions"]:
                 schema = strict(version["schema"]["openAPIV3Schema"])
-                schema["properties"]["metadata"] = {"type": "object"}
+                schema["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {"type": "object"}}
                 schemas[f"{spec['group']}/{version['name']}", spec["names"]["kind"]] = schema
     return schemas
 
@@ -60,7 +60,7 @@ def problems(manifest, schemas, kubernetes):
 
 def main():
     _, crds, versions, *files = sys.argv
-    schemas = schemas_of(crds)
+    schemas = schemas_of(crds.split(","))
     bad = False
     for file in files:
         manifests = [manifest for manifest in yaml.load_all(Path(file).read_text(), Loader=yaml.CSafeLoader) if manifest]
