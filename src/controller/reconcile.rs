@@ -19,6 +19,8 @@ use crate::trigger::WriteUtilizationPolicy;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// and this often while it is being changed.
 const LOOK_WHILE_UPDATING: Duration = Duration::from_secs(10);
+/// A call that failed is made again after this time.
+const CALL_AGAIN_AFTER: Duration = Duration::from_secs(300);
 /// Its summary is read anew after this time, and before each call.
 const SUMMARY_KEPT_FOR: Duration = Duration::from_secs(300);
 
@@ -181,7 +183,7 @@ impl Look<'_> {
                 let reason = if limit { "Budget" } else { reason_of(error.kind()) };
                 status.why = Some(reason.to_owned());
                 status.set(Said::new("AtTarget", "False", reason, error.chain()), now);
-                Ok(LOOK_EVERY)
+                Ok(CALL_AGAIN_AFTER)
             }
         }
     }

@@ -40,13 +40,17 @@ impl KinesisStreamStatus {
         }
     }
 
-    /// Sets a condition; its time is that of the last change of its status. A message that tells only other numbers than before stays.
+    /// Sets a condition; its time is that of the last change of its status. A message with other numbers than before, such as an age, is no
+    /// reason to write the object; a time until which something waits is.
     pub(super) fn set(&mut self, said: Said, now: Timestamp) {
         let Said { kind, status, reason, message } = said;
         let before = self.conditions.iter().position(|known| known.kind == kind);
         let since = before.and_then(|index| self.conditions.get(index)).filter(|known| known.status == status);
+        let timed = matches!(reason, "Budget" | "Resting" | "ChangedElsewhere");
         let message = since
-            .filter(|known| known.reason == reason && without_digits(&known.message) == without_digits(&message))
+            .filter(|known| {
+                known.reason == reason && !timed && without_digits(&known.message) == without_digits(&message)
+            })
             .map_or(message, |known| known.message.clone());
         let condition = Condition {
             kind: kind.to_owned(),
@@ -61,8 +65,15 @@ impl KinesisStreamStatus {
         }
     }
 
-    /// Adds an entry, the newest first.
+    /// Adds an entry, the newest first. A call that fails again takes the place of the one before.
     pub(super) fn add(&mut self, entry: ActionEntry) {
+        let again = |known: &ActionEntry| {
+            entry.outcome != "called"
+                && (&known.outcome, known.from, known.to) == (&entry.outcome, entry.from, entry.to)
+        };
+        if self.actions.first().is_some_and(again) {
+            self.actions.remove(0);
+        }
         self.actions.insert(0, entry);
         self.actions.truncate(MOST_ACTIONS);
     }

@@ -142,8 +142,7 @@ impl Worker {
         let age = |object: &KinesisStream| (object.meta().creation_timestamp.as_ref().map(|at| at.0), object.uid());
         let rival = self.objects.state().into_iter().find(|other| {
             other.uid() != object.uid()
-                && (&other.spec.stream_name, &other.spec.aws_region)
-                    == (&object.spec.stream_name, &object.spec.aws_region)
+                && other.spec.stream_name == object.spec.stream_name
                 && age(other) < age(object)
                 && Subject::of(other, &self.settings.rules).is_ok_and(|other| other.identity == subject.identity)
         });

@@ -61,6 +61,41 @@ pub async fn run(filter: &str) -> bool {
     held
 }
 
+/// What 500 objects cost that change nothing: printed, and asserted only where a limit is a promise.
+pub async fn figures() -> bool {
+    const OBJECTS: usize = 500;
+    let scene = Scene::start(Cluster::start_api().await).await;
+    for number in 0..OBJECTS {
+        scene.stream(&format!("stream-{number}"), json!({})).await;
+    }
+    let controller = scene.controller("first");
+    let begun = Instant::now();
+    let all = async || scene.api().find(&format!("{GROUP}/kinesisstreams")).await.unwrap()["items"].clone();
+    eventually("all are at their target", Duration::from_secs(900), async || {
+        let objects = all().await;
+        let there = objects.as_array().unwrap().iter().filter(|object| object["status"]["why"] == "AtTarget").count();
+        if there == OBJECTS { Ok(()) } else { Err(format!("{there} of {OBJECTS}")) }
+    })
+    .await;
+    println!("{OBJECTS} objects are at their target after {:.0} s", begun.elapsed().as_secs_f64());
+    sleep(Duration::from_secs(20)).await;
+    let operations = ["ListShards", "DescribeStreamSummary", "ListTagsForStream", "GetMetricData", "UpdateShardCount"];
+    let counted = || operations.map(|operation| scene.aws.calls(operation));
+    let (before, calls) = (all().await, counted());
+    const MINUTES: u64 = 5;
+    sleep(Duration::from_secs(60 * MINUTES)).await;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let versions = |objects: &Value| objects.as_array().unwrap().iter().map(version).collect::<Vec<_>>();
+    assert_eq!(versions(&all().await), versions(&before), "no object is written while nothing changes");
+    for ((operation, before), after) in operations.into_iter().zip(calls).zip(counted()) {
+        println!("{operation}: {} calls per minute", (after - before) / usize::try_from(MINUTES).unwrap());
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", controller.id().unwrap())).unwrap();
+    println!("{}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap());
+    println!("{}", status.lines().find(|line| line.starts_with("RssAnon")).unwrap());
+    true
+}
+
 impl Scene {
     /// With the definition, the rights that are shipped, and two namespaces.
     pub async fn start(cluster: Cluster) -> Self {

@@ -60,6 +60,7 @@ async fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let passed = match arguments[..] {
         ["controller"] => controller::run("").await,
+        ["controller", "figures"] => controller::figures().await,
         ["controller", filter] => controller::run(filter).await,
         ["hpa"] => hpa::run().await,
         ["proofs"] => proofs::run("").await,

@@ -34,6 +34,11 @@ impl Process {
         Command::new("kill").args([&format!("-{signal}"), pid.trim()]).status().unwrap().success()
     }
 
+    /// The process id of the command; `None` before it has one.
+    pub fn id(&self) -> Option<u32> {
+        fs::read_to_string(&self.pid).ok()?.trim().parse().ok()
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

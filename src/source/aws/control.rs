@@ -116,7 +116,7 @@ impl StreamControl {
     /// When the tags are not readable.
     pub async fn claim(&self) -> Result<Option<String>, SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisListTagsForStream);
-        let call = self.account.aws.call(TurnWait::Reading, scope, |clients| {
+        let call = self.account.aws.call(TurnWait::Background, scope, |clients| {
             let (name, arn) = named(&self.stream);
             clients.kinesis.list_tags_for_stream().set_stream_name(name).set_stream_arn(arn).send()
         });
@@ -130,7 +130,7 @@ impl StreamControl {
     /// When the service refuses it, or does not answer.
     pub async fn set_claim(&self, owner: &str) -> Result<(), SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisAddTagsToStream);
-        let call = self.account.aws.call(TurnWait::Reading, scope, |clients| {
+        let call = self.account.aws.call(TurnWait::Background, scope, |clients| {
             let (name, arn) = named(&self.stream);
             clients.kinesis.add_tags_to_stream().set_stream_name(name).set_stream_arn(arn).tags(CLAIM, owner).send()
         });
@@ -143,7 +143,7 @@ impl StreamControl {
     /// When the service refuses it, or does not answer.
     pub async fn remove_claim(&self) -> Result<(), SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisRemoveTagsFromStream);
-        let call = self.account.aws.call(TurnWait::Reading, scope, |clients| {
+        let call = self.account.aws.call(TurnWait::Background, scope, |clients| {
             let (name, arn) = named(&self.stream);
             clients.kinesis.remove_tags_from_stream().set_stream_name(name).set_stream_arn(arn).tag_keys(CLAIM).send()
         });
@@ -178,8 +178,11 @@ impl StreamControl {
     /// When the account's limits are not readable.
     pub async fn free_shards(&self) -> Result<u32, SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisDescribeLimits);
-        let limits =
-            self.account.aws.call(TurnWait::Reading, scope, |clients| clients.kinesis.describe_limits().send()).await;
+        let limits = self
+            .account
+            .aws
+            .call(TurnWait::Background, scope, |clients| clients.kinesis.describe_limits().send())
+            .await;
         let limits = limits.map_err(|failure| failure.into_error("could not read the account's limits".to_owned()))?;
         Ok(u32::try_from(limits.shard_limit.saturating_sub(limits.open_shard_count)).unwrap_or(0))
     }
