@@ -16,12 +16,11 @@ pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'
             "metricType",
             "catchUp counts replicas, and with Value the HPA would multiply them; leave metricType out".to_owned(),
         )),
-        (Policy::WriteUtilization(_), "Value") => Some((
+        (_, "Value") if text.scaling.of_stream => Some((
             "metricType",
-            "writeUtilization counts shards, and with Value the HPA looks for pods and fails; leave metricType out"
-                .to_owned(),
+            "a stream has no pods, and with Value the HPA looks for them and fails; leave metricType out".to_owned(),
         )),
-        (Policy::WriteUtilization(_), _) if text.scaling.min_replicas == 0 => Some((
+        _ if text.scaling.of_stream && text.scaling.min_replicas == 0 => Some((
             "minReplicaCount",
             "a stream cannot have 0 shards, which is KEDA's default: set minReplicaCount: 1".to_owned(),
         )),
@@ -49,7 +48,7 @@ pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
             ];
             all.into_iter().flatten().collect()
         }
-        Policy::WriteUtilization(_) => shards_beyond(&text.scaling).into_iter().collect(),
+        Policy::WriteUtilization(_) => of_shards(&text.scaling).into_iter().collect(),
         Policy::Age(_) | Policy::Lag(_) | Policy::ShardCount(_) => Vec::new(),
     }
 }
@@ -57,7 +56,10 @@ pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
 /// KEDA's default for `maxReplicaCount`.
 const MOST_REPLICAS: u64 = 100;
 
-fn shards_beyond(scaling: &Scaling) -> Option<String> {
+fn of_shards(scaling: &Scaling) -> Option<String> {
+    if !scaling.of_stream {
+        return Some("writeUtilization counts shards: scaleTargetRef is to be a KinesisStream".to_owned());
+    }
     (scaling.max_replicas == MOST_REPLICAS).then(|| {
         "maxReplicaCount is 100, as without a line: a stream with more shards would be lowered to it; set it to maxShards".to_owned()
     })

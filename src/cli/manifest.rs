@@ -36,6 +36,8 @@ pub(super) struct TriggerText {
 /// How KEDA and the HPA of an object are set up, where the object says so.
 #[derive(Clone, Default)]
 pub(super) struct Scaling {
+    /// Whether `scaleTargetRef` is a KinesisStream: replicas are shards then.
+    pub(super) of_stream: bool,
     /// `minReplicaCount`; KEDA's default is 0.
     pub(super) min_replicas: u64,
     /// `maxReplicaCount`; KEDA's default is 100.
@@ -89,6 +91,8 @@ struct ObjectMetadata {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
+    #[serde(default)]
+    scale_target_ref: ScaleTarget,
     min_replica_count: Option<u64>,
     max_replica_count: Option<u64>,
     polling_interval: Option<u64>,
@@ -96,6 +100,12 @@ struct Spec {
     advanced: Advanced,
     #[serde(default)]
     triggers: Vec<TriggerEntry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ScaleTarget {
+    kind: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -223,6 +233,7 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
             trigger.name.clone_from(&name);
             let Behavior { scale_up, scale_down } = spec.advanced.horizontal_pod_autoscaler_config.behavior.clone();
             trigger.scaling = Scaling {
+                of_stream: spec.scale_target_ref.kind.as_deref() == Some("KinesisStream"),
                 min_replicas: spec.min_replica_count.unwrap_or(0),
                 max_replicas: spec.max_replica_count.unwrap_or(100),
                 polling_interval: spec.polling_interval.unwrap_or(30),

@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::aws_rights::told_rights;
 use crate::support::explain::{explain, failure};
-use crate::support::process::Serving;
+use crate::support::process::{Ended, Serving, run};
 use crate::support::scripted_aws::{Behaviour, ScriptedAws};
 use crate::support::server::metrics_of;
 use crate::support::written_stream::WrittenStream;
@@ -154,5 +154,35 @@ async fn the_rights_in_the_docs_are_those_that_are_used_and_an_error_names_the_o
         let explained = explain(&environment, &no_rules(), &metadata("orders", &[])).await;
         let (code, message) = failure(&explained);
         assert!(code == "FAILED_PRECONDITION" && message.contains("AccessDenied"), "{operation}: {code} {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_scaled_object_of_a_stream_is_checked_for_what_a_stream_cannot_be() {
+    let checked = async |target: &str, spec: &str, metric_type: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let trigger = "{scalerAddress: \"s:1\", source: aws-kinesis-stream, streamName: orders, awsRegion: eu-west-1, scaleOn: writeUtilization}";
+        let text = format!(
+            "kind: ScaledObject\nmetadata: {{name: orders}}\nspec:\n  scaleTargetRef: {{kind: {target}, name: orders}}\n{spec}\n  \
+             triggers:\n    - type: external\n{metric_type}\n      metadata: {trigger}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let Ended { code, stdout, stderr } = run(&["validate", file.path().to_str().unwrap()]).await;
+        (code, format!("{stdout}{stderr}"))
+    };
+    let bounds = "  minReplicaCount: 1\n  maxReplicaCount: 64";
+    let (code, said) = checked("KinesisStream", bounds, "").await;
+    assert!(
+        code == Some(0) && said.contains("good, metric s0-aws-kinesis-orders-write-utilization with target 1"),
+        "{said}"
+    );
+    for (target, spec, metric_type, code, expected) in [
+        ("KinesisStream", "  maxReplicaCount: 64", "", 1, "minReplicaCount: a stream cannot have 0 shards"),
+        ("KinesisStream", bounds, "      metricType: Value", 1, "metricType: a stream has no pods"),
+        ("KinesisStream", "  minReplicaCount: 1", "", 0, "maxReplicaCount is 100, as without a line"),
+        ("Deployment", bounds, "", 0, "scaleTargetRef is to be a KinesisStream"),
+    ] {
+        let (ended, said) = checked(target, spec, metric_type).await;
+        assert!(ended == Some(code) && said.contains(expected), "{expected}: {ended:?} {said}");
     }
 }
