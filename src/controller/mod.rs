@@ -1,6 +1,6 @@
 //! `controller`: `KinesisStream` objects, whose shards are set through `/scale` and kept with at most the calls that are left.
 //!
-//! Two replicas may run; a lease lets one of them work. An object is looked at each minute, and at once when it changes. Its status holds
+//! Two replicas may run; a lease lets one of them work. An object is reconciled each minute, and at once when it changes. Its status holds
 //! what was called; all else is read again, so that a restart changes nothing.
 
 mod kinesis_stream;
@@ -80,7 +80,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
         settings.series.show(None);
         tracing::warn!(identity = settings.identity, "has lost the lease and waits");
     }
-    // the manager lets go of the lease when nobody watches it any more
+    // the manager lets go of the lease when its channel is closed
     drop(held);
     drop(tokio::time::timeout(Duration::from_secs(GRACE_SECONDS), manager).await);
     Ok(())

@@ -1,12 +1,12 @@
-//! One look at one object: its stream, the plan, and at most one call.
+//! Reconciles one object: reads its stream, plans, and makes at most one call.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::kinesis_stream::{ActionEntry, Claim, KinesisStream, KinesisStreamStatus};
 use super::readers;
-use super::status::Said;
-use super::subject::{Refused, Subject, reason_of};
+use super::status::NewCondition;
+use super::subject::{NotReady, Subject, reason_of};
 use crate::lag::streams::{StreamState, Timestamp};
 use crate::lag::{SourceError, SourceErrorKind, Writes};
 use crate::resize::{Bounds, Calls, Consumers, Plan, Reason, Situation, Stream};
@@ -15,7 +15,7 @@ use crate::source::Sources;
 use crate::source::aws::{StreamControl, StreamReading};
 use crate::trigger::WriteUtilizationPolicy;
 
-/// A stream is looked at this often,
+/// A stream is read this often,
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// and this often while it is being changed.
 const LOOK_WHILE_UPDATING: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const CALL_AGAIN_AFTER: Duration = Duration::from_secs(300);
 const SUMMARY_KEPT_FOR: Duration = Duration::from_secs(300);
 
 /// What came of a look.
-pub(super) struct Looked {
+pub(super) struct Outcome {
     pub(super) status: KinesisStreamStatus,
     /// The next look.
     pub(super) after: Duration,
@@ -33,8 +33,8 @@ pub(super) struct Looked {
     pub(super) adopt: Option<u32>,
 }
 
-/// What an object is looked at with.
-pub(super) struct Look<'a> {
+/// What is needed to reconcile an object.
+pub(super) struct StreamCheck<'a> {
     pub(super) object: &'a KinesisStream,
     pub(super) subject: &'a Subject,
     pub(super) control: &'a Arc<StreamControl>,
@@ -44,33 +44,33 @@ pub(super) struct Look<'a> {
 }
 
 /// The status of an object that does not get as far as its stream.
-pub(super) fn refused(object: &KinesisStream, refused: Refused, now: Timestamp) -> Looked {
+pub(super) fn without_stream(object: &KinesisStream, refused: NotReady, now: Timestamp) -> Outcome {
     let mut status = KinesisStreamStatus::of(object);
     not_ready(&mut status, refused.reason, refused.message, now);
-    Looked { status, after: LOOK_EVERY, adopt: None }
+    Outcome { status, after: LOOK_EVERY, adopt: None }
 }
 
 fn not_ready(status: &mut KinesisStreamStatus, reason: &'static str, message: String, now: Timestamp) {
     status.why = Some(reason.to_owned());
-    status.set(Said::new("Ready", "False", reason, message), now);
-    status.set(Said::new("AtTarget", "Unknown", "NotReady", "the stream was not read"), now);
+    status.set(NewCondition::new("Ready", "False", reason, message), now);
+    status.set(NewCondition::new("AtTarget", "Unknown", "NotReady", "the stream was not read"), now);
 }
 
-impl Look<'_> {
-    pub(super) async fn look(&self, now: Timestamp) -> Looked {
+impl StreamCheck<'_> {
+    pub(super) async fn check(&self, now: Timestamp) -> Outcome {
         let mut status = KinesisStreamStatus::of(self.object);
         let outcome = self.judged(&mut status).await;
         let (after, adopt) = match outcome {
             Ok(outcome) => outcome,
-            Err(Refused { reason, message }) => {
+            Err(NotReady { reason, message }) => {
                 not_ready(&mut status, reason, message, now);
                 (LOOK_EVERY, None)
             }
         };
-        Looked { status, after, adopt }
+        Outcome { status, after, adopt }
     }
 
-    async fn judged(&self, status: &mut KinesisStreamStatus) -> Result<(Duration, Option<u32>), Refused> {
+    async fn judged(&self, status: &mut KinesisStreamStatus) -> Result<(Duration, Option<u32>), NotReady> {
         let mut reading = self.control.read(SUMMARY_KEPT_FOR).await.map_err(|error| unreadable(&error))?;
         if self.object.spec.shards.is_some_and(|wanted| wanted != reading.capacity.open) {
             // what may lead to a call begins with what is true now
@@ -78,7 +78,7 @@ impl Look<'_> {
         }
         if reading.state == StreamState::OnDemand {
             let message = "the stream is on demand: AWS sizes it; switch it to provisioned, or delete this object";
-            return Err(Refused { reason: "NotApplicable", message: message.to_owned() });
+            return Err(NotReady { reason: "NotApplicable", message: message.to_owned() });
         }
         if status.reason("Ready") != Some("Read") {
             self.check_claim().await?;
@@ -86,11 +86,11 @@ impl Look<'_> {
         let (now, open) = (reading.at, reading.capacity.open);
         status.shards = Some(open);
         status.add_seen(reading.capacity.changes.as_deref().unwrap_or_default());
-        status.set(Said::new("Ready", "True", "Read", "the stream can be read and resized"), now);
+        status.set(NewCondition::new("Ready", "True", "Read", "the stream can be read and resized"), now);
         let updating = reading.state == StreamState::Updating;
         let (is, message) =
             if updating { ("True", "a change is under way") } else { ("False", "no change is under way") };
-        status.set(Said::new("Resizing", is, if updating { "Updating" } else { "Active" }, message), now);
+        status.set(NewCondition::new("Resizing", is, if updating { "Updating" } else { "Active" }, message), now);
         let Some(wanted) = self.object.spec.shards else {
             status.why = Some("Adopting".to_owned());
             return Ok((LOOK_WHILE_UPDATING, Some(open)));
@@ -134,17 +134,20 @@ impl Look<'_> {
         status: &mut KinesisStreamStatus,
         plan: Plan,
         reading: &StreamReading,
-    ) -> Result<Duration, Refused> {
+    ) -> Result<Duration, NotReady> {
         let (open, now) = (reading.capacity.open, reading.at);
         let (target, limited_by) = match plan {
             Plan::Nothing => {
                 (status.target, status.why) = (Some(open), Some("AtTarget".to_owned()));
-                status.set(Said::new("AtTarget", "True", "AtTarget", "the stream has the shards that are wanted"), now);
+                status.set(
+                    NewCondition::new("AtTarget", "True", "AtTarget", "the stream has the shards that are wanted"),
+                    now,
+                );
                 return Ok(LOOK_EVERY);
             }
             Plan::Wait(reason) => {
                 (status.target, status.why) = (Some(open), Some(reason.name().to_owned()));
-                status.set(Said::new("AtTarget", "False", reason.name(), reason.to_string()), now);
+                status.set(NewCondition::new("AtTarget", "False", reason.name(), reason.to_string()), now);
                 return Ok(LOOK_EVERY);
             }
             Plan::Call { target, limited_by } => (target, limited_by),
@@ -154,7 +157,7 @@ impl Look<'_> {
         if self.object.spec.dry_run {
             status.why = Some("DryRun".to_owned());
             let message = format!("UpdateShardCount would be called with {target}: {why}");
-            status.set(Said::new("AtTarget", "False", "DryRun", message), now);
+            status.set(NewCondition::new("AtTarget", "False", "DryRun", message), now);
             return Ok(LOOK_EVERY);
         }
         self.make_claim().await?;
@@ -172,8 +175,10 @@ impl Look<'_> {
                 status.add(entry("called"));
                 status.calls_left = status.calls_left.map(|left| left.saturating_sub(1));
                 status.why = Some("Updating".to_owned());
-                status.set(Said::new("Resizing", "True", "Updating", format!("to {target} shards: {why}")), now);
-                status.set(Said::new("AtTarget", "False", "Updating", format!("to {target} shards: {why}")), now);
+                status
+                    .set(NewCondition::new("Resizing", "True", "Updating", format!("to {target} shards: {why}")), now);
+                status
+                    .set(NewCondition::new("AtTarget", "False", "Updating", format!("to {target} shards: {why}")), now);
                 Ok(LOOK_WHILE_UPDATING)
             }
             Err(error) => {
@@ -182,7 +187,7 @@ impl Look<'_> {
                 status.add(entry(if limit { "refused" } else { "failed" }));
                 let reason = if limit { "Budget" } else { reason_of(error.kind()) };
                 status.why = Some(reason.to_owned());
-                status.set(Said::new("AtTarget", "False", reason, error.chain()), now);
+                status.set(NewCondition::new("AtTarget", "False", reason, error.chain()), now);
                 Ok(CALL_AGAIN_AFTER)
             }
         }
@@ -200,20 +205,20 @@ impl Look<'_> {
         }
     }
 
-    async fn check_claim(&self) -> Result<bool, Refused> {
+    async fn check_claim(&self) -> Result<bool, NotReady> {
         if self.object.spec.claim == Claim::None {
             return Ok(true);
         }
         match self.control.claim().await.map_err(|error| unreadable(&error))? {
             Some(other) if other != self.owner => {
                 let message = format!("the stream's tag says that {other} resizes it; delete that object, or the tag");
-                Err(Refused { reason: "Conflict", message })
+                Err(NotReady { reason: "Conflict", message })
             }
             known => Ok(known.is_some()),
         }
     }
 
-    async fn make_claim(&self) -> Result<(), Refused> {
+    async fn make_claim(&self) -> Result<(), NotReady> {
         if !self.check_claim().await? {
             self.control.set_claim(&self.owner).await.map_err(|error| unreadable(&error))?;
         }
@@ -221,8 +226,8 @@ impl Look<'_> {
     }
 }
 
-fn unreadable(error: &SourceError) -> Refused {
-    Refused { reason: reason_of(error.kind()), message: error.chain() }
+fn unreadable(error: &SourceError) -> NotReady {
+    NotReady { reason: reason_of(error.kind()), message: error.chain() }
 }
 
 fn calls(status: &KinesisStreamStatus, reading: &StreamReading) -> Calls {

@@ -11,14 +11,14 @@ const MOST_ACTIONS: usize = 20;
 const SAME_CHANGE: Duration = Duration::from_secs(300);
 
 /// A condition before it is compared with the one before.
-pub(super) struct Said {
+pub(super) struct NewCondition {
     pub(super) kind: &'static str,
     pub(super) status: &'static str,
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
-impl Said {
+impl NewCondition {
     pub(super) fn new(
         kind: &'static str,
         status: &'static str,
@@ -42,8 +42,8 @@ impl KinesisStreamStatus {
 
     /// Sets a condition; its time is that of the last change of its status. A message with other numbers than before, such as an age, is no
     /// reason to write the object; a time until which something waits is.
-    pub(super) fn set(&mut self, said: Said, now: Timestamp) {
-        let Said { kind, status, reason, message } = said;
+    pub(super) fn set(&mut self, said: NewCondition, now: Timestamp) {
+        let NewCondition { kind, status, reason, message } = said;
         let before = self.conditions.iter().position(|known| known.kind == kind);
         let since = before.and_then(|index| self.conditions.get(index)).filter(|known| known.status == status);
         let timed = matches!(reason, "Budget" | "Resting" | "ChangedElsewhere");

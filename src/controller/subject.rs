@@ -19,14 +19,14 @@ pub(super) struct Subject {
 }
 
 /// Why an object does not get as far as its stream: the reason of its condition, and the words.
-pub(super) struct Refused {
+pub(super) struct NotReady {
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
 impl Subject {
     /// Of an object that the operator lets resize its stream.
-    pub(super) fn of(object: &KinesisStream, rules: &ConnectionsHandle) -> Result<Self, Refused> {
+    pub(super) fn of(object: &KinesisStream, rules: &ConnectionsHandle) -> Result<Self, NotReady> {
         let (spec, namespace) = (&object.spec, object.metadata.namespace.as_deref().unwrap_or_default());
         let mut problems = Vec::new();
         let stream = trigger(spec, [("scaleOn", "writeUtilization")]);
@@ -51,17 +51,18 @@ impl Subject {
             }
         };
         let (Some(source), Some(max_consumer_age), true) = (source, max_consumer_age, problems.is_empty()) else {
-            return Err(Refused { reason: "Invalid", message: problems.join("; ") });
+            return Err(NotReady { reason: "Invalid", message: problems.join("; ") });
         };
         may_resize(spec, namespace, rules)?;
         let identity = rules.identity(namespace, &SourceRef::Writes(source.clone()));
-        let identity = identity.map_err(|error| Refused { reason: reason_of(error.kind()), message: error.chain() })?;
+        let identity =
+            identity.map_err(|error| NotReady { reason: reason_of(error.kind()), message: error.chain() })?;
         Ok(Self { source, identity, applications, max_consumer_age })
     }
 }
 
 /// The operator's rules of the connections file.
-fn may_resize(spec: &KinesisStreamSpec, namespace: &str, rules: &ConnectionsHandle) -> Result<(), Refused> {
+fn may_resize(spec: &KinesisStreamSpec, namespace: &str, rules: &ConnectionsHandle) -> Result<(), NotReady> {
     let (stream, max) = (&spec.stream_name, spec.max_shards);
     let message = match rules.max_shards(namespace, stream) {
         None => {
@@ -70,7 +71,7 @@ fn may_resize(spec: &KinesisStreamSpec, namespace: &str, rules: &ConnectionsHand
         Some(most) if max > most => format!("maxShards is {max}, and the connections file allows {most}"),
         Some(_) => return Ok(()),
     };
-    Err(Refused { reason: "Denied", message })
+    Err(NotReady { reason: "Denied", message })
 }
 
 /// The reason of a condition for an error.

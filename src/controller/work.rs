@@ -17,18 +17,18 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::kinesis_stream::{Claim, FINALIZER, KinesisStream};
-use super::reconcile::{Look, Looked, refused};
-use super::subject::{Refused, Subject};
+use super::reconcile::{Outcome, StreamCheck, without_stream};
+use super::subject::{NotReady, Subject};
 use crate::lag::streams::Timestamp;
 use crate::source::aws::{StreamAccount, StreamControl};
 use crate::trigger::AwsIdentity;
 
 /// The name of ours in events and as the manager of fields.
 const NAME: &str = "keda-stream-scaler";
-/// After an error of the API server an object is looked at again after this time.
+/// After an error of the API server an object is reconciled again after this time.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Why an object could not be looked at, or its status not be written.
+/// Why an object could not be reconciled, or its status not be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("could not write the object: {0}")]
@@ -73,9 +73,9 @@ pub(super) async fn work(settings: &Settings) -> anyhow::Result<()> {
     settings.series.show(Some(worker.objects.clone()));
     let looks = controller.run(reconcile, |_, _: &Failure, _| Action::requeue(AGAIN), Arc::new(worker));
     looks
-        .for_each(|looked| async move {
-            if let Err(error) = looked {
-                tracing::warn!(error = %error, "an object could not be looked at");
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::warn!(error = %error, "an object could not be reconciled");
             }
         })
         .await;
@@ -121,23 +121,23 @@ impl Worker {
             // a status that was written here is no reason to look
             return Ok(Action::requeue(next - now));
         }
-        let looked = match self.subject(object) {
-            Err(why) => refused(object, why, service_time()),
+        let outcome = match self.subject(object) {
+            Err(why) => without_stream(object, why, service_time()),
             Ok(subject) => {
                 let control = self.control(&uid, &subject);
                 let (owner, sampler) = (self.owner(object), &self.settings.sampler);
-                Look { object, subject: &subject, control: &control, sampler, owner }.look(service_time()).await
+                StreamCheck { object, subject: &subject, control: &control, sampler, owner }.check(service_time()).await
             }
         };
         if let Some(known) = self.known().get_mut(&uid) {
-            (known.generation, known.next) = (generation, Instant::now() + looked.after);
+            (known.generation, known.next) = (generation, Instant::now() + outcome.after);
         }
-        self.write(api, object, &looked).await?;
-        Ok(Action::requeue(looked.after))
+        self.write(api, object, &outcome).await?;
+        Ok(Action::requeue(outcome.after))
     }
 
     /// The object's stream, unless another object of this cluster has it.
-    fn subject(&self, object: &KinesisStream) -> Result<Subject, Refused> {
+    fn subject(&self, object: &KinesisStream) -> Result<Subject, NotReady> {
         let subject = Subject::of(object, &self.settings.rules)?;
         let age = |object: &KinesisStream| (object.meta().creation_timestamp.as_ref().map(|at| at.0), object.uid());
         let rival = self.objects.state().into_iter().find(|other| {
@@ -151,7 +151,7 @@ impl Worker {
             Some(other) => {
                 let (namespace, name) = (other.namespace().unwrap_or_default(), other.name_any());
                 let message = format!("the older object {namespace}/{name} resizes the stream; delete one of the two");
-                Err(Refused { reason: "Conflict", message })
+                Err(NotReady { reason: "Conflict", message })
             }
         }
     }
@@ -173,20 +173,20 @@ impl Worker {
     }
 
     /// Writes what differs, and nothing where nothing does.
-    async fn write(&self, api: &Api<KinesisStream>, object: &KinesisStream, looked: &Looked) -> Result<(), Failure> {
+    async fn write(&self, api: &Api<KinesisStream>, object: &KinesisStream, outcome: &Outcome) -> Result<(), Failure> {
         let (name, parameters) = (object.name_any(), PatchParams::default());
         let before = object.status.clone().unwrap_or_default();
         let mut version = object.resource_version();
-        if before != looked.status {
-            let status = Patch::Merge(json!({"status": looked.status}));
+        if before != outcome.status {
+            let status = Patch::Merge(json!({"status": outcome.status}));
             version = api.patch_status(&name, &parameters, &status).await?.resource_version();
         }
-        if let Some(shards) = looked.adopt {
+        if let Some(shards) = outcome.adopt {
             // another hand may have set it meanwhile
             let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"shards": shards}});
             api.patch(&name, &parameters, &Patch::Merge(patch)).await?;
         }
-        let newest = looked.status.actions.first();
+        let newest = outcome.status.actions.first();
         if newest != before.actions.first()
             && let Some(action) = newest.filter(|action| action.by == "controller")
         {
@@ -195,8 +195,8 @@ impl Worker {
             self.publish(object, type_, "Resize", note).await;
         }
         for kind in ["Ready", "AtTarget"] {
-            let (old, new) = (before.reason(kind), looked.status.reason(kind));
-            let condition = looked.status.conditions.iter().find(|condition| condition.kind == kind);
+            let (old, new) = (before.reason(kind), outcome.status.reason(kind));
+            let condition = outcome.status.conditions.iter().find(|condition| condition.kind == kind);
             if let (true, Some(condition)) = (old != new, condition) {
                 let type_ = if condition.status == "True" { EventType::Normal } else { EventType::Warning };
                 self.publish(object, type_, &condition.reason, condition.message.clone()).await;

@@ -17,7 +17,7 @@ use super::round::{Arrival, Gate, Round};
 use super::service::Service;
 use super::stream::Stream;
 use super::turns::ReaderId;
-use super::written::Written;
+use super::write_metrics::WriteMetrics;
 use crate::lag::streams::{ShardState, StreamCapacity, StreamState};
 use crate::lag::{Observation, Report, ShardsObservation, SourceError, SourceErrorKind, WritesObservation};
 use crate::source::shared::Registry;
@@ -35,14 +35,14 @@ pub(crate) struct Account<S> {
     readers: Registry<ApplicationSource, Reader>,
     next_reader: AtomicU64,
     room: Arc<Semaphore>,
-    written: Written<S>,
+    written: WriteMetrics<S>,
 }
 
 impl<S: Service> Account<S> {
     pub(crate) fn new(service: S) -> Self {
         let service = Arc::new(service);
         Self {
-            written: Written::new(service.clone()),
+            written: WriteMetrics::new(service.clone()),
             service,
             streams: Registry::default(),
             tables: Registry::default(),

@@ -105,7 +105,7 @@ pub(super) struct Reading<'a, S> {
 
 /// What the application has written.
 #[derive(Default)]
-struct Written {
+struct WriteMetrics {
     leases: Vec<Lease>,
     workers: Vec<Worker>,
 }
@@ -150,7 +150,7 @@ impl<S: Service> Reading<'_, S> {
             Some(written) if written.leases.is_empty() => Checkpoints::None,
             Some(_) => Checkpoints::Some,
         };
-        let Written { leases, workers } = written.unwrap_or_default();
+        let WriteMetrics { leases, workers } = written.unwrap_or_default();
         let seen = self.progress.seen(self.service.now(), checkpoints);
         let mut shards = self.shards(&described).await?;
         let retention = described.description.as_ref().map(|description| description.retention);
@@ -219,7 +219,7 @@ impl<S: Service> Reading<'_, S> {
         failure.into_error(attempt)
     }
 
-    fn written(&self, rows: &[Row], described: &Described) -> Result<Written, SourceError> {
+    fn written(&self, rows: &[Row], described: &Described) -> Result<WriteMetrics, SourceError> {
         let of = match &self.source.stream.stream {
             StreamName::Kinesis(stream) => RowsOf::Kinesis {
                 stream: stream.name(),
@@ -237,7 +237,7 @@ impl<S: Service> Reading<'_, S> {
             };
             SourceError::new(kind, self.not_written()).because(error).remedy(remedy)
         })?;
-        Ok(Written { leases, workers: workers_of(rows, layout) })
+        Ok(WriteMetrics { leases, workers: workers_of(rows, layout) })
     }
 
     /// The stream that has the name now, and its shards.

@@ -14,7 +14,7 @@ use super::failure::{Failure, FailureKind};
 use super::kinesis::{self, Summary, named};
 use super::listing::list;
 use super::service::Address;
-use super::written::Written;
+use super::write_metrics::WriteMetrics;
 use crate::lag::streams::{StreamCapacity, StreamState, Timestamp};
 use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
@@ -24,7 +24,7 @@ use crate::trigger::{AwsIdentity, KinesisStream};
 #[derive(Clone)]
 pub struct StreamAccount {
     aws: Arc<Aws>,
-    written: Arc<Written<Aws>>,
+    written: Arc<WriteMetrics<Aws>>,
 }
 
 /// A stream, called as one identity.
@@ -40,7 +40,7 @@ impl StreamAccount {
     #[must_use]
     pub fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
         let aws = Arc::new(Aws::new(identity, metrics));
-        Self { written: Arc::new(Written::new(aws.clone())), aws }
+        Self { written: Arc::new(WriteMetrics::new(aws.clone())), aws }
     }
 
     /// One of its streams.

@@ -27,7 +27,7 @@ pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 mod turns;
-mod written;
+mod write_metrics;
 
 use std::sync::Arc;
 

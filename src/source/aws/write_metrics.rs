@@ -24,7 +24,7 @@ const BY_THE_MINUTE: Duration = Duration::from_secs(2 * 3600);
 const LATE: Duration = Duration::from_secs(5 * 60);
 
 /// What is written to the streams of one account.
-pub(crate) struct Written<S> {
+pub(crate) struct WriteMetrics<S> {
     service: Arc<S>,
     histories: Registry<KinesisStream, Mutex<Option<History>>>,
 }
@@ -36,7 +36,7 @@ struct History {
     points: Vec<Option<Minute>>,
 }
 
-impl<S: Service> Written<S> {
+impl<S: Service> WriteMetrics<S> {
     pub(crate) fn new(service: Arc<S>) -> Self {
         Self { service, histories: Registry::default() }
     }
