@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// Where operators find metrics and probes (HTTP)
     #[arg(long, env = "STREAM_SCALER_HTTP_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
     http_addr: SocketAddr,
-    /// The connections file: identities, and which streams may be resized for whom
+    /// The connections file: identities, and which streams each namespace may have resized
     #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
     connections: Option<PathBuf>,
     /// The namespace of the lease by which one of several replicas works

@@ -19,9 +19,9 @@ use crate::trigger::WriteUtilizationPolicy;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// and this often while it is being changed.
 const LOOK_WHILE_UPDATING: Duration = Duration::from_secs(10);
-/// A call that failed is made again after this time.
+/// A failed call is retried after this time.
 const CALL_AGAIN_AFTER: Duration = Duration::from_secs(300);
-/// Its summary is read anew after this time, and before each call.
+/// The summary is read again after this time, and before each call.
 const SUMMARY_KEPT_FOR: Duration = Duration::from_secs(300);
 
 /// What came of a look.

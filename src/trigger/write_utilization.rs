@@ -22,7 +22,7 @@ pub struct WriteUtilizationPolicy {
     pub look_ahead: Duration,
 }
 
-/// The writes to a Kinesis stream, and who asks for them.
+/// The writes to a Kinesis stream, and the account through which they are read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WritesSource {
     /// The stream.

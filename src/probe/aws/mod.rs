@@ -25,7 +25,7 @@ use crate::source::aws::{dynamodb_streams, kinesis, tables};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, KinesisStream, SourceRef, StreamName};
 
-/// What is written is looked up for so many minutes.
+/// The check reads the writes of this many minutes.
 const LAST_MINUTES: usize = 15;
 /// Who answers no plain request in this time is out of reach.
 const CLOCK_WITHIN: Duration = Duration::from_secs(4);

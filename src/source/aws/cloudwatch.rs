@@ -20,7 +20,7 @@ use crate::trigger::KinesisStream;
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// The metrics of one stream.
 const METRICS: usize = Counted::ALL.len();
-/// What one call may ask for.
+/// AWS's limits per call.
 const MOST_METRICS: usize = 500;
 const MOST_POINTS: usize = 100_800;
 /// A minute is read when it ended this long ago.

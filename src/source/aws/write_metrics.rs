@@ -1,4 +1,4 @@
-//! What is written to the streams of an account: minutes anew each time, and the two days before them once per hour.
+//! What is written to the streams of an account: the minutes with each reading, and the two days before them once per hour.
 //!
 //! All streams that are due are read together. `CloudWatch` bills each metric of each call, whatever its points: a day of minutes and hours of
 //! one stream is 4,392 metrics.
@@ -16,7 +16,7 @@ use crate::lag::{COARSE, LONG, Minute, Writes};
 use crate::source::shared::Registry;
 use crate::trigger::KinesisStream;
 
-/// The minutes begin at a full hour: the history before them is read anew when the next one has begun.
+/// The minutes begin at a full hour: the history before them is read again when the next hour has begun.
 const HOUR: Duration = Duration::from_secs(3600);
 /// At least so much is read by the minute; with the begun hour, as many streams fit into a call as by its limit of metrics.
 const BY_THE_MINUTE: Duration = Duration::from_secs(2 * 3600);

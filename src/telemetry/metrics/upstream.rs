@@ -44,7 +44,7 @@ pub enum UpstreamApi {
     KinesisListTagsForStream,
     /// Kinesis: that this scaler resizes a stream.
     KinesisAddTagsToStream,
-    /// Kinesis: that nobody resizes a stream.
+    /// Kinesis: that this scaler no longer resizes a stream.
     KinesisRemoveTagsFromStream,
     /// CloudWatch: what is written to streams.
     CloudWatchGetMetricData,

@@ -50,7 +50,7 @@ pub const KEYS: &[Key] = &[
         Form("duration, 2s (writeUtilization: 60s) to 10m", DURATION),
         Depends("10s; 60s for writeUtilization"),
         Everyone,
-        "How often the source is read while somebody asks",
+        "How often the source is read while a trigger uses it",
     ),
     key(
         "maxStaleness",
