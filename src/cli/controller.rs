@@ -50,7 +50,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let rules = connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default();
     let controlled = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let client = kube::Client::try_default().await.context("could not find the API server")?;
+        let client = kube::Client::try_default()
+            .await
+            .context("could not find the API server; set KUBECONFIG, or run it in a pod with its service account")?;
         let http = TcpListener::bind(http_addr).await.with_context(|| format!("listening for HTTP on {http_addr}"))?;
         // a name of its own where none is given: the port is taken by this process
         let identity = identity.unwrap_or_else(|| format!("controller-{}", std::process::id()));
