@@ -14,6 +14,7 @@ use crate::controller::{self, KinesisStreamSeries};
 use crate::limits::Limits;
 use crate::sampler::Sampler;
 use crate::source::Sources;
+use crate::source::aws::LedgerTable;
 use crate::telemetry::{LogFilter, Metrics};
 use crate::tenancy::Connections;
 
@@ -31,6 +32,8 @@ pub struct ControllerSettings {
     pub connections_file: Option<PathBuf>,
     /// What is logged, to be changed by operators.
     pub log: Option<LogFilter>,
+    /// Keeps each change of a stream.
+    pub ledger: Option<LedgerTable>,
 }
 
 /// Works, and serves operators on `http`, until `shutdown` ends.
@@ -63,6 +66,7 @@ pub async fn run_controller(
         sampler,
         upstream: metrics.upstream.clone(),
         series,
+        ledger: settings.ledger,
     };
     tokio::select! {
         ended = controller::run(controlled, shutdown) => ended?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::manifest::{Scaling, TriggerText, UpPolicy};
+use super::manifest::{Fallback, Scaling, TriggerText, UpPolicy};
 use crate::trigger::{CatchUpPolicy, Decimal, Policy, Trigger};
 
 /// Kubernetes' own defaults.
@@ -24,8 +24,22 @@ pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'
             "minReplicaCount",
             "a stream cannot have 0 shards, which is KEDA's default: set minReplicaCount: 1".to_owned(),
         )),
+        _ if text.scaling.of_stream => text.scaling.fallback.as_ref().and_then(fallback_of_stream),
         _ => None,
     }
+}
+
+/// KEDA's other ways keep a count that is open already.
+fn fallback_of_stream(fallback: &Fallback) -> Option<(&'static str, String)> {
+    let lowers = matches!(fallback.behavior.as_deref(), None | Some("static" | "currentReplicasIfLower"));
+    lowers.then(|| {
+        let replicas = fallback.replicas;
+        let message = format!(
+            "would set the stream to {replicas} shards when the scaler does not answer, however many are open: remove it, which keeps them, \
+             or set behavior: currentReplicasIfHigher"
+        );
+        ("fallback", message)
+    })
 }
 
 /// What could be set better.

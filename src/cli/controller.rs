@@ -10,8 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Verdict;
 use crate::app::{self, COMMIT, ControllerSettings, VERSION};
+use crate::source::aws::LedgerTable;
 use crate::telemetry::{LogFormat, init_log};
 use crate::tenancy::Connections;
+use crate::trigger::TABLE_WORDS;
 
 /// The arguments of `controller`.
 #[derive(Debug, Args)]
@@ -35,6 +37,10 @@ pub(super) struct Arguments {
     /// The name of this replica in the lease
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
+    /// A DynamoDB table in the account and region of each stream that gets an item per change of its shards: partition key streamName,
+    /// sort key scalingDatetime, time to live expiresAt (14 days)
+    #[arg(long, env = "STREAM_SCALER_LEDGER_TABLE", value_name = "TABLE", value_parser = ledger_table)]
+    ledger_table: Option<LedgerTable>,
     /// What to log: a level, or levels by module
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -43,8 +49,12 @@ pub(super) struct Arguments {
     log_format: LogFormat,
 }
 
+fn ledger_table(name: &str) -> Result<LedgerTable, String> {
+    LedgerTable::parse(name).ok_or_else(|| format!("a DynamoDB table is named by {TABLE_WORDS}"))
+}
+
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
-    let Arguments { http_addr, connections, namespace, identity, log, log_format } = arguments;
+    let Arguments { http_addr, connections, namespace, identity, ledger_table, log, log_format } = arguments;
     let runtime = app::runtime(1)?;
     let log = init_log(&log, log_format, None).map_err(anyhow::Error::msg)?;
     let rules = connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default();
@@ -70,6 +80,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
             connections: rules,
             connections_file: connections,
             log: Some(log),
+            ledger: ledger_table,
         };
         app::run_controller(settings, http, shutdown).await
     });

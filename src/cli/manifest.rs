@@ -46,6 +46,8 @@ pub(super) struct Scaling {
     pub(super) polling_interval: u64,
     /// `useCachedMetrics` of the trigger.
     pub(super) use_cached_metrics: bool,
+    /// What KEDA sets when the scaler does not answer.
+    pub(super) fallback: Option<Fallback>,
     /// `behavior.scaleDown.stabilizationWindowSeconds`
     pub(super) down_window: Option<u64>,
     /// `behavior.scaleUp.stabilizationWindowSeconds`
@@ -66,6 +68,13 @@ pub(super) struct UpPolicy {
     pub(super) period_seconds: u64,
 }
 
+/// `fallback`
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Fallback {
+    pub(super) replicas: u64,
+    pub(super) behavior: Option<String>,
+}
+
 /// Who answers a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TriggerKind {
@@ -82,10 +91,21 @@ struct Document {
     spec: Option<Spec>,
 }
 
-#[derive(Deserialize)]
-struct ObjectMetadata {
+/// The names of an object.
+#[derive(Default, Deserialize)]
+pub(super) struct ObjectMetadata {
     name: Option<String>,
     namespace: Option<String>,
+}
+
+impl ObjectMetadata {
+    /// Its namespace and name.
+    pub(super) fn names(self) -> (String, String) {
+        (
+            self.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+            self.name.unwrap_or_else(|| "unnamed".to_owned()),
+        )
+    }
 }
 
 #[derive(Deserialize)]
@@ -96,6 +116,7 @@ struct Spec {
     min_replica_count: Option<u64>,
     max_replica_count: Option<u64>,
     polling_interval: Option<u64>,
+    fallback: Option<Fallback>,
     #[serde(default)]
     advanced: Advanced,
     #[serde(default)]
@@ -223,9 +244,7 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
         if kind != "ScaledObject" && kind != "ScaledJob" {
             continue;
         }
-        let (name, namespace) = document.metadata.map_or((None, None), |about| (about.name, about.namespace));
-        let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        let name = name.unwrap_or_else(|| "unnamed".to_owned());
+        let (namespace, name) = document.metadata.unwrap_or_default().names();
         let object = format!("{kind} {namespace}/{name}");
         let Some(spec) = document.spec else { continue };
         for (index, entry) in spec.triggers.into_iter().enumerate() {
@@ -237,6 +256,7 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
                 min_replicas: spec.min_replica_count.unwrap_or(0),
                 max_replicas: spec.max_replica_count.unwrap_or(100),
                 polling_interval: spec.polling_interval.unwrap_or(30),
+                fallback: spec.fallback.clone(),
                 down_window: scale_down.stabilization_window_seconds,
                 up_window: scale_up.stabilization_window_seconds,
                 up_tolerance: scale_up.tolerance.map(Scalar::text),

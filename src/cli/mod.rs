@@ -13,6 +13,7 @@ mod replay;
 mod resize;
 mod schema;
 mod serve;
+mod stream_text;
 mod validate;
 
 use std::path::Path;

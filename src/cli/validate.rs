@@ -1,8 +1,9 @@
-//! `validate`: every problem of every trigger, with its line. Asks no source.
+//! `validate`: every problem of every trigger and KinesisStream, with its line. Reads no source.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use super::Verdict;
 use super::advice::{advice, contradiction, promise};
 use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
+use super::stream_text;
 use crate::scaling::counted;
 use crate::trigger::{About, Problem, Trigger, metric_name, metric_target};
 
@@ -19,9 +21,9 @@ use crate::trigger::{About, Problem, Trigger, metric_name, metric_target};
   keda-stream-scaler validate scaledobject.yaml
   kustomize build . | keda-stream-scaler validate -o json -
 
-Exit code 0: every trigger is good; 1: some are not; 2: wrong usage.")]
+Exit code 0: everything is good; 1: something is not; 2: wrong usage.")]
 pub(super) struct Arguments {
-    /// Files with ScaledObjects or ScaledJobs; - is stdin
+    /// Files with ScaledObjects, ScaledJobs or KinesisStreams; - is stdin
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// How to write the result
@@ -34,7 +36,9 @@ pub(super) struct Arguments {
 pub(super) struct Checked {
     file: String,
     object: String,
-    trigger: usize,
+    /// The index of the trigger; `None` for an object without triggers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metric_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,8 +61,17 @@ pub(super) struct Located {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    let triggers = manifest::read_all(&arguments.files)?;
-    let checked: Vec<_> = triggers.iter().map(|(file, trigger)| check(&file.display().to_string(), trigger)).collect();
+    let mut checked = Vec::new();
+    for file in &arguments.files {
+        let (text, shown) = (manifest::read_text(file)?, file.display().to_string());
+        let triggers = manifest::parse(&text).with_context(|| format!("in {shown}"))?;
+        let streams = stream_text::parse(&text).with_context(|| format!("in {shown}"))?;
+        checked.extend(triggers.iter().map(|trigger| check(&shown, trigger)));
+        for stream in streams {
+            checked.push(Checked { problems: stream.problems()?, ..Checked::of(&shown, &stream.object) });
+        }
+    }
+    ensure!(!checked.is_empty(), "there is no ScaledObject, ScaledJob or KinesisStream in what was given");
     match arguments.output {
         Format::Json => output::json(&checked)?,
         Format::Text => output::data(&text(&checked))?,
@@ -67,19 +80,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     Ok(if good { Verdict::Good } else { Verdict::Bad })
 }
 
+impl Checked {
+    /// Nothing was found yet.
+    fn of(file: &str, object: &str) -> Self {
+        let (file, object) = (file.to_owned(), object.to_owned());
+        let (problems, advice) = (Vec::new(), Vec::new());
+        Self {
+            file,
+            object,
+            trigger: None,
+            metric_name: None,
+            target: None,
+            skipped: None,
+            problems,
+            advice,
+            promise: None,
+        }
+    }
+}
+
 /// What is wrong with a trigger, and what could be better.
 pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
-    let mut checked = Checked {
-        file: file.to_owned(),
-        object: text.object.clone(),
-        trigger: text.index,
-        metric_name: None,
-        target: None,
-        skipped: None,
-        problems: Vec::new(),
-        advice: Vec::new(),
-        promise: None,
-    };
+    let mut checked = Checked { trigger: Some(text.index), ..Checked::of(file, &text.object) };
     if let TriggerKind::BuiltIn(name) = &text.kind {
         checked.skipped = Some(format!("KEDA's own trigger {name}"));
         return checked;
@@ -127,21 +149,17 @@ pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
 fn text(all: &[Checked]) -> String {
     let mut text = String::new();
     for checked in all {
-        let Checked { file, object, trigger, .. } = checked;
-        // writing to a string cannot fail
-        let _ = match (&checked.skipped, &checked.metric_name, checked.target) {
-            (Some(why), ..) => writeln!(text, "{file}: {object}, trigger {trigger}: skipped, {why}"),
-            (None, Some(name), Some(target)) if checked.problems.is_empty() => {
-                writeln!(text, "{file}: {object}, trigger {trigger}: good, metric {name} with target {target}")
-            }
-            _ if checked.problems.is_empty() => {
-                writeln!(text, "{file}: {object}, trigger {trigger}: good as far as the file tells")
-            }
-            _ => {
-                let problems = counted(checked.problems.len(), "problem");
-                writeln!(text, "{file}: {object}, trigger {trigger}: {problems}")
-            }
+        let (file, good) = (&checked.file, checked.problems.is_empty());
+        let trigger = checked.trigger.map_or_else(String::new, |index| format!(", trigger {index}"));
+        let verdict = match (&checked.skipped, &checked.metric_name, checked.target) {
+            (Some(why), ..) => format!("skipped, {why}"),
+            _ if !good => counted(checked.problems.len(), "problem"),
+            (None, Some(name), Some(target)) => format!("good, metric {name} with target {target}"),
+            _ if checked.trigger.is_none() => "good".to_owned(),
+            _ => "good as far as the file tells".to_owned(),
         };
+        // writing to a string cannot fail
+        let _ = writeln!(text, "{file}: {}{trigger}: {verdict}", checked.object);
         for problem in &checked.problems {
             let _ = writeln!(text, "{file}:{}: {}: {}", problem.line, problem.key, problem.message);
         }

@@ -12,7 +12,7 @@ pub(super) const FINALIZER: &str = "keda-stream-scaler.io/claim";
 /// No pod has it. The HPA only wants a selector that is not empty.
 pub(super) const SELECTOR_KEY: &str = "keda-stream-scaler.io/kinesis-stream";
 
-/// Which stream it is, and between which counts it may be resized.
+/// The stream, the bounds of its shard count, and the consumers that a lower count waits for.
 #[expect(clippy::duplicated_attributes, reason = "each column has a name and a type")]
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(

@@ -21,6 +21,7 @@ pub use self::kinesis_stream::{KinesisStream, KinesisStreamSpec, KinesisStreamSt
 pub use self::series::KinesisStreamSeries;
 use self::work::work;
 use crate::sampler::Sampler;
+use crate::source::aws::LedgerTable;
 use crate::source::{ConnectionsHandle, Sources};
 use crate::telemetry::UpstreamMetrics;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub upstream: UpstreamMetrics,
     /// Shows the objects.
     pub series: KinesisStreamSeries,
+    /// Keeps each change of a stream.
+    pub ledger: Option<LedgerTable>,
 }
 
 /// Works while this replica holds the lease, until `shutdown` ends.

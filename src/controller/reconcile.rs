@@ -12,7 +12,7 @@ use crate::lag::{SourceError, SourceErrorKind, Writes};
 use crate::resize::{Bounds, Calls, Consumers, Plan, Reason, Situation, Stream};
 use crate::sampler::Sampler;
 use crate::source::Sources;
-use crate::source::aws::{StreamControl, StreamReading};
+use crate::source::aws::{ShardChange, StreamControl, StreamReading};
 use crate::trigger::WriteUtilizationPolicy;
 
 /// A stream is read this often,
@@ -110,7 +110,8 @@ impl StreamCheck<'_> {
         let policy = WriteUtilizationPolicy::default();
         let plan = |writes: &Writes, free, all| {
             let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
-            let consumers = Consumers { all, max_age: self.subject.max_consumer_age, retention: reading.retention };
+            let consumers =
+                Consumers { all, max_age: self.subject.named.max_consumer_age, retention: reading.retention };
             Situation { stream: &stream, bounds: &bounds, calls, consumers: &consumers, writes, policy: &policy }
                 .plan(wanted)
         };
@@ -122,7 +123,8 @@ impl StreamCheck<'_> {
             // what else a lower count waits for needs no more calls
             Plan::Call { .. } => {
                 let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
-                let all = readers::consumers(self.control, self.sampler, namespace, &self.subject.applications).await?;
+                let all =
+                    readers::consumers(self.control, self.sampler, namespace, &self.subject.named.applications).await?;
                 Ok(plan(&self.control.writes().await?, None, all))
             }
             other => Ok(other),
@@ -169,9 +171,8 @@ impl StreamCheck<'_> {
             by: "controller".to_owned(),
             outcome: outcome.to_owned(),
         };
-        match self.call(target).await {
+        match self.control.resize(&ShardChange { at: now, from: open, to: target, why: why.clone() }).await {
             Ok(()) => {
-                tracing::info!(stream = %self.control, from = open, to = target, why, "resized");
                 status.add(entry("called"));
                 status.calls_left = status.calls_left.map(|left| left.saturating_sub(1));
                 status.why = Some("Updating".to_owned());
@@ -190,18 +191,6 @@ impl StreamCheck<'_> {
                 status.set(NewCondition::new("AtTarget", "False", reason, error.chain()), now);
                 Ok(CALL_AGAIN_AFTER)
             }
-        }
-    }
-
-    /// A call whose answer was lost is looked up in the stream, and not repeated.
-    async fn call(&self, target: u32) -> Result<(), SourceError> {
-        match self.control.update_shard_count(target).await {
-            Err(error) if matches!(error.kind(), SourceErrorKind::TimedOut | SourceErrorKind::Unreachable) => {
-                let reading = self.control.read(Duration::ZERO).await?;
-                let took_effect = reading.state == StreamState::Updating || reading.capacity.open == target;
-                if took_effect { Ok(()) } else { Err(error) }
-            }
-            other => other,
         }
     }
 

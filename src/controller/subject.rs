@@ -11,8 +11,14 @@ use crate::trigger::{AwsIdentity, SourceRef, Trigger, WritesSource, parse_durati
 /// The stream of an object, and its consumers.
 #[derive(Clone)]
 pub(super) struct Subject {
-    pub(super) source: WritesSource,
+    pub(super) named: Named,
     pub(super) identity: AwsIdentity,
+}
+
+/// What a spec names.
+#[derive(Clone)]
+pub(super) struct Named {
+    pub(super) source: WritesSource,
     /// Each with its name.
     pub(super) applications: Vec<(String, Trigger)>,
     pub(super) max_consumer_age: Duration,
@@ -24,10 +30,9 @@ pub(super) struct NotReady {
     pub(super) message: String,
 }
 
-impl Subject {
-    /// Of an object that the operator lets resize its stream.
-    pub(super) fn of(object: &KinesisStream, rules: &ConnectionsHandle) -> Result<Self, NotReady> {
-        let (spec, namespace) = (&object.spec, object.metadata.namespace.as_deref().unwrap_or_default());
+impl Named {
+    /// Reads a spec by the rules of triggers; all that is wrong with it otherwise.
+    pub(super) fn of(spec: &KinesisStreamSpec) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let stream = trigger(spec, [("scaleOn", "writeUtilization")]);
         let mut applications = Vec::new();
@@ -35,6 +40,8 @@ impl Subject {
             let keys = consumer.iter().map(|(key, value)| (key.as_str(), value.as_str()));
             match trigger(spec, keys.chain([("scaleOn", "age")])) {
                 Ok(trigger) => applications.push((name(consumer), trigger)),
+                // what the stream itself lacks is said of it
+                Err(_) if stream.is_err() => {}
                 Err(error) => problems.push(format!("consumer {}: {error}", name(consumer))),
             }
         }
@@ -50,14 +57,32 @@ impl Subject {
                 None
             }
         };
-        let (Some(source), Some(max_consumer_age), true) = (source, max_consumer_age, problems.is_empty()) else {
-            return Err(NotReady { reason: "Invalid", message: problems.join("; ") });
-        };
+        match (source, max_consumer_age) {
+            (Some(source), Some(max_consumer_age)) if problems.is_empty() => {
+                Ok(Self { source, applications, max_consumer_age })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+impl KinesisStreamSpec {
+    /// What is wrong with it, beyond what its schema says.
+    pub fn problems(&self) -> Vec<String> {
+        Named::of(self).err().unwrap_or_default()
+    }
+}
+
+impl Subject {
+    /// Of an object that the operator lets resize its stream.
+    pub(super) fn of(object: &KinesisStream, rules: &ConnectionsHandle) -> Result<Self, NotReady> {
+        let (spec, namespace) = (&object.spec, object.metadata.namespace.as_deref().unwrap_or_default());
+        let named = Named::of(spec).map_err(|problems| NotReady { reason: "Invalid", message: problems.join("; ") })?;
         may_resize(spec, namespace, rules)?;
-        let identity = rules.identity(namespace, &SourceRef::Writes(source.clone()));
+        let identity = rules.identity(namespace, &SourceRef::Writes(named.source.clone()));
         let identity =
             identity.map_err(|error| NotReady { reason: reason_of(error.kind()), message: error.chain() })?;
-        Ok(Self { source, identity, applications, max_consumer_age })
+        Ok(Self { named, identity })
     }
 }
 

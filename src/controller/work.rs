@@ -163,10 +163,11 @@ impl Worker {
         }
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let identity = subject.identity.clone();
-        let account = accounts
-            .entry(identity.clone())
-            .or_insert_with(|| StreamAccount::new(identity.clone(), self.settings.upstream.clone()));
-        let control = Arc::new(account.stream(subject.source.stream.clone()));
+        let account = accounts.entry(identity.clone()).or_insert_with(|| {
+            let Settings { upstream, ledger, .. } = &self.settings;
+            StreamAccount::new(identity.clone(), upstream.clone(), ledger.clone())
+        });
+        let control = Arc::new(account.stream(subject.named.source.stream.clone()));
         let entry = Known { identity, control: control.clone(), generation: None, next: Instant::now() };
         known.insert(uid.to_owned(), entry);
         control

@@ -108,7 +108,7 @@ pub(super) fn table<'a>(metadata: &Metadata<'a>, key: &str, region: Option<&str>
 }
 
 /// What the name of a table is made of, in words.
-pub(super) const TABLE_WORDS: &str = "3 to 255 letters, digits, dots, hyphens and underscores";
+pub const TABLE_WORDS: &str = "3 to 255 letters, digits, dots, hyphens and underscores";
 
 /// The name at the end of an ARN; of any other text the whole.
 pub(super) fn last_name(text: &str) -> &str {
@@ -122,7 +122,8 @@ fn is_stream(text: &str) -> bool {
     (1..=LONGEST_STREAM).contains(&text.len()) && is_plain(text)
 }
 
-pub(super) fn is_table(text: &str) -> bool {
+/// Whether DynamoDB has tables of such a name.
+pub fn is_table(text: &str) -> bool {
     (SHORTEST_TABLE..=LONGEST_TABLE).contains(&text.len()) && is_plain(text)
 }
 

@@ -128,17 +128,23 @@ pub fn find(name: &str) -> Option<&'static Key> {
 /// No longer name is compared with those that are known: that takes time by its length, and none is half as long.
 const LONGEST_COMPARED: usize = 80;
 
+/// How far a wrong name is from a known one; `None` where it is too far to be meant.
+fn distance(name: &str, known: &str) -> Option<usize> {
+    let far = (name.len() <= LONGEST_COMPARED)
+        .then(|| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()));
+    far.filter(|far| *far <= 1 + known.len() / 4)
+}
+
+/// Whether a wrong name may mean a known one.
+#[must_use]
+pub fn is_near(name: &str, known: &str) -> bool {
+    distance(name, known).is_some()
+}
+
 /// The known key whose name is nearest to a wrong one, if any is near that could have this value.
 #[must_use]
 pub(super) fn nearest(name: &str, value: &str) -> Option<&'static str> {
-    if name.len() > LONGEST_COMPARED {
-        return None;
-    }
-    let lower = name.to_lowercase();
-    let near = |key: &'static Key| {
-        let far = strsim::damerau_levenshtein(&lower, &key.name.to_lowercase());
-        (far <= 1 + key.name.len() / 4).then_some((far, key))
-    };
+    let near = |key: &'static Key| distance(name, key.name).map(|far| (far, key));
     let mut near: Vec<_> = KEYS.iter().filter(|key| key.owner != Owner::Connection).filter_map(near).collect();
     near.sort_by_key(|(far, _)| *far);
     near.into_iter().map(|(_, key)| key).find(|key| key.values.allow(value)).map(|key| key.name)

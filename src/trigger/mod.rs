@@ -41,7 +41,7 @@ use std::time::Duration;
 
 pub use self::aws::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName, StreamSource};
 pub use self::aws_access::{AwsAccess, AwsIdentity};
-pub use self::aws_names::KinesisStream;
+pub use self::aws_names::{KinesisStream, TABLE_WORDS, is_table};
 pub use self::catch_up::{Activation, CatchUpPolicy};
 pub use self::checkpoint_store::{CheckpointStore, RowFilter, RowSelection, ShardKey, StoreLayout, WithoutCheckpoint};
 use self::dialect::AwsDialect;

@@ -3,7 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_smithy_types::Blob;
+use keda_stream_scaler::lag::streams::Timestamp;
+use keda_stream_scaler::source::aws::{LedgerTable, ShardChange, StreamAccount, StreamControl};
+use keda_stream_scaler::telemetry::UpstreamMetrics;
+use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{Instant, sleep};
@@ -95,6 +102,60 @@ async fn a_lower_count_waits_for_a_named_application_until_it_has_read() {
     }
     stream.wait_until_active().await;
     assert_eq!(stream.summary().await.1, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_written_to_the_ledger_whose_failure_stops_none() {
+    let stream = WrittenStream::new(2, 1.0).await;
+    let (dynamodb, table) = (aws_services().clients().await.dynamodb, unique("ledger"));
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let text = |name: &str| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap()
+    };
+    let create = dynamodb.create_table().table_name(&table).billing_mode(BillingMode::PayPerRequest);
+    let create = create.key_schema(key("streamName", KeyType::Hash)).key_schema(key("scalingDatetime", KeyType::Range));
+    let create = create.attribute_definitions(text("streamName")).attribute_definitions(text("scalingDatetime"));
+    create.send().await.unwrap();
+
+    let at = Timestamp::parse("2026-01-02T03:04:05Z").unwrap();
+    let resize = async |table: &str, from, to| {
+        let control = control(&stream.name, LedgerTable::parse(table)).await;
+        let change = ShardChange { at, from, to, why: "3 shards are wanted".to_owned() };
+        control.resize(&change).await.unwrap();
+        stream.wait_until_active().await;
+    };
+    resize(&table, 2, 3).await;
+    resize("no-such-table", 3, 4).await;
+    assert_eq!(stream.summary().await.1, 4);
+    let items = dynamodb.scan().table_name(&table).send().await.unwrap().items.unwrap();
+    let expected = [
+        ("streamName", AttributeValue::S(stream.name.clone())),
+        ("scalingDatetime", AttributeValue::S("2026-01-02T03:04:05Z".to_owned())),
+        ("shardCount", AttributeValue::N("2".to_owned())),
+        ("targetShardCount", AttributeValue::N("3".to_owned())),
+        ("scalingType", AttributeValue::S("UNIFORM_SCALING".to_owned())),
+        ("why", AttributeValue::S("3 shards are wanted".to_owned())),
+        // fourteen days later
+        ("expiresAt", AttributeValue::N("1768532645".to_owned())),
+    ];
+    assert_eq!(items, [expected.map(|(name, value)| (name.to_owned(), value)).into()]);
+}
+
+/// The stream at the local servers.
+async fn control(stream: &str, ledger: Option<LedgerTable>) -> StreamControl {
+    let metadata = [
+        ("source", "aws-kinesis-stream"),
+        ("scaleOn", "writeUtilization"),
+        ("streamName", stream),
+        ("awsRegion", "us-east-1"),
+        ("awsEndpoint", &aws_services().endpoint().await.address),
+        ("awsAccessKeyID", "test"),
+        ("awsSecretAccessKey", "test"),
+    ];
+    let trigger = Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
+    let SourceRef::Writes(source) = trigger.source else { panic!("{:?}", trigger.source) };
+    let identity = source.access.without_connection().unwrap();
+    StreamAccount::new(identity, UpstreamMetrics::default(), ledger).stream(source.stream)
 }
 
 #[tokio::test(flavor = "multi_thread")]

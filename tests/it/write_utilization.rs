@@ -171,6 +171,7 @@ async fn a_scaled_object_of_a_stream_is_checked_for_what_a_stream_cannot_be() {
         (code, format!("{stdout}{stderr}"))
     };
     let bounds = "  minReplicaCount: 1\n  maxReplicaCount: 64";
+    let fails = "{failureThreshold: 3, replicas: 4}";
     let (code, said) = checked("KinesisStream", bounds, "").await;
     assert!(
         code == Some(0) && said.contains("good, metric s0-aws-kinesis-orders-write-utilization with target 1"),
@@ -181,8 +182,60 @@ async fn a_scaled_object_of_a_stream_is_checked_for_what_a_stream_cannot_be() {
         ("KinesisStream", bounds, "      metricType: Value", 1, "metricType: a stream has no pods"),
         ("KinesisStream", "  minReplicaCount: 1", "", 0, "maxReplicaCount is 100, as without a line"),
         ("Deployment", bounds, "", 0, "scaleTargetRef is to be a KinesisStream"),
+        (
+            "KinesisStream",
+            &format!("{bounds}\n  fallback: {fails}"),
+            "",
+            1,
+            "fallback: would set the stream to 4 shards",
+        ),
+        (
+            "KinesisStream",
+            &format!("{bounds}\n  fallback: {{failureThreshold: 3, replicas: 4, behavior: currentReplicasIfHigher}}"),
+            "",
+            0,
+            "good",
+        ),
     ] {
         let (ended, said) = checked(target, spec, metric_type).await;
         assert!(ended == Some(code) && said.contains(expected), "{expected}: {ended:?} {said}");
     }
+}
+
+#[tokio::test]
+async fn a_kinesis_stream_is_checked_as_the_api_server_and_the_controller_do() {
+    let checked = async |spec: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!(
+            "kind: KinesisStream\nmetadata: {{name: orders, namespace: shop}}\nspec:\n  {}\n",
+            spec.replace("; ", "\n  ")
+        );
+        std::fs::write(&file, text).unwrap();
+        let path = file.path().to_str().unwrap();
+        let Ended { code, stdout, stderr } = run(&["validate", path]).await;
+        (code, format!("{stdout}{stderr}").replace(path, "F"))
+    };
+    let good = "streamName: orders; awsRegion: eu-west-1; maxShards: 64";
+    let (code, said) = checked(&format!("{good}; consumers: [{{applicationName: order-service}}]")).await;
+    assert_eq!((code, &*said), (Some(0), "F: KinesisStream shop/orders: good\n"));
+    for (spec, expected) in [
+        ("streamName: orders; awsRegion: eu-west-1", "F:1: maxShards: is required"),
+        ("streamName: orders; maxShards: 64", "F:1: spec: awsRegion: is required"),
+        ("awsRegion: eu-west-1; maxShards: 64", "F:1: streamName: is required"),
+        (&format!("{good}; minShards: 65"), "F:7: minShards: must not be more than maxShards, which is 64"),
+        (&format!("{good}; minShards: 0"), "F:7: minShards: must be a whole number from 1 to 10000"),
+        (&format!("{good}; shards: \"four\""), "F:7: shards: must be a whole number from 1 to 10000"),
+        (&format!("{good}; callsPerDay: 2.5"), "F:7: callsPerDay: must be a whole number from 1 to 1000"),
+        (&format!("{good}; maxShard: 64"), "F:7: maxShard: is not a known field, did you mean maxShards?"),
+        (&format!("{good}; claim: label"), "F:7: claim: must be one of tag, none"),
+        (&format!("{good}; dryRun: \"yes\""), "F:7: dryRun: must be true or false"),
+        (&format!("{good}; maxConsumerAge: soon"), "maxConsumerAge: \"soon\" must be a duration such as 5m"),
+        (&format!("{good}; consumers: [{{applicationNme: a}}]"), "did you mean applicationName?"),
+        (&format!("{good}; consumers: a"), "F:7: consumers: must be a list of objects"),
+    ] {
+        let (code, said) = checked(spec).await;
+        assert!(code == Some(1) && said.contains(expected), "{expected}: {code:?} {said}");
+    }
+    let (_, said) = checked("maxShards: 0; minShards: x").await;
+    assert!(said.starts_with("F: KinesisStream shop/orders: 3 problems\n"), "all at once: {said}");
 }

@@ -12,11 +12,9 @@ use tokio::time::interval;
 use super::super::output::{self, Format};
 use super::Arguments;
 use super::readers::consumers;
-use crate::lag::SourceErrorKind;
-use crate::lag::streams::StreamState;
 use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
 use crate::scaling::write_utilization::{WriteStep, shards_needed};
-use crate::source::aws::{StreamAccount, StreamControl};
+use crate::source::aws::{ShardChange, StreamAccount, StreamControl, StreamReading};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
@@ -97,7 +95,7 @@ pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
         bail!("--stream must be a Kinesis stream")
     };
     let identity = source.access.without_connection().context("--region is required")?;
-    Ok(StreamAccount::new(identity, UpstreamMetrics::default()).stream(source.stream))
+    Ok(StreamAccount::new(identity, UpstreamMetrics::default(), None).stream(source.stream))
 }
 
 /// A trigger on the stream that the arguments name, whose metadata has its own rules for names and regions.
@@ -136,7 +134,7 @@ async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -
         Plan::Call { .. } => plan(None, consumers(control, arguments).await?),
         other => other,
     };
-    let action = act(control, plan, arguments.apply).await?;
+    let action = act(control, &reading, plan, arguments.apply).await?;
     Ok(Resized {
         stream: control.to_string(),
         open: reading.capacity.open,
@@ -148,31 +146,19 @@ async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -
     })
 }
 
-async fn act(control: &StreamControl, plan: Plan, apply: bool) -> anyhow::Result<Action> {
+async fn act(control: &StreamControl, reading: &StreamReading, plan: Plan, apply: bool) -> anyhow::Result<Action> {
     Ok(match plan {
         Plan::Nothing => Action::Nothing,
         Plan::Wait(reason) => Action::Wait { reason: reason.name(), message: reason.to_string() },
         Plan::Call { target, limited_by } => {
             if apply {
-                call(control, target).await?;
+                let why = limited_by.as_ref().map_or_else(String::new, ToString::to_string);
+                control.resize(&ShardChange { at: reading.at, from: reading.capacity.open, to: target, why }).await?;
             }
             let reason = limited_by.as_ref().map(crate::resize::Reason::name);
             Action::Call { target, applied: apply, reason, message: limited_by.map(|reason| reason.to_string()) }
         }
     })
-}
-
-/// A call whose answer was lost is looked up in the stream, and not repeated.
-async fn call(control: &StreamControl, target: u32) -> anyhow::Result<()> {
-    match control.update_shard_count(target).await {
-        Err(error) if matches!(error.kind(), SourceErrorKind::TimedOut | SourceErrorKind::Unreachable) => {
-            let reading = control.read(Duration::ZERO).await.context(error.chain())?;
-            let took_effect = reading.state == StreamState::Updating || reading.capacity.open == target;
-            ensure!(took_effect, "{}", error.chain());
-            Ok(())
-        }
-        other => Ok(other?),
-    }
 }
 
 impl fmt::Display for Resized {

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, slice};
 
-use aws_sdk_kinesis::types::ScalingType;
 use tokio::time::Instant;
 
 use super::budget::Scope;
@@ -12,6 +11,7 @@ use super::clients::{Aws, TurnWait};
 use super::cloudwatch;
 use super::failure::{Failure, FailureKind};
 use super::kinesis::{self, Summary, named};
+use super::ledger::LedgerTable;
 use super::listing::list;
 use super::service::Address;
 use super::write_metrics::WriteMetrics;
@@ -23,24 +23,26 @@ use crate::trigger::{AwsIdentity, KinesisStream};
 /// The streams of one account and region, called as one identity and within its budgets.
 #[derive(Clone)]
 pub struct StreamAccount {
-    aws: Arc<Aws>,
+    pub(super) aws: Arc<Aws>,
     written: Arc<WriteMetrics<Aws>>,
+    /// The table that keeps each change, in the same account and region.
+    pub(super) ledger: Option<LedgerTable>,
 }
 
 /// A stream, called as one identity.
 pub struct StreamControl {
-    account: StreamAccount,
-    stream: KinesisStream,
+    pub(super) account: StreamAccount,
+    pub(super) stream: KinesisStream,
     /// The newest summary, and when it was read.
     summary: Mutex<Option<(Instant, Summary)>>,
 }
 
 impl StreamAccount {
-    /// An account; nothing is called yet.
+    /// An account; nothing is called yet. Each change of a stream is written to `ledger` where one is named.
     #[must_use]
-    pub fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
+    pub fn new(identity: AwsIdentity, metrics: UpstreamMetrics, ledger: Option<LedgerTable>) -> Self {
         let aws = Arc::new(Aws::new(identity, metrics));
-        Self { written: Arc::new(WriteMetrics::new(aws.clone())), aws }
+        Self { written: Arc::new(WriteMetrics::new(aws.clone())), aws, ledger }
     }
 
     /// One of its streams.
@@ -185,24 +187,6 @@ impl StreamControl {
             .await;
         let limits = limits.map_err(|failure| failure.into_error("could not read the account's limits".to_owned()))?;
         Ok(u32::try_from(limits.shard_limit.saturating_sub(limits.open_shard_count)).unwrap_or(0))
-    }
-
-    /// Calls `UpdateShardCount`
-    /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html>): at most ten times a day and stream. The target is
-    /// absolute, so that a call whose answer was lost may be looked up in the stream.
-    ///
-    /// # Errors
-    /// When the service refuses it, or does not answer.
-    pub async fn update_shard_count(&self, target: u32) -> Result<(), SourceError> {
-        let scope = Scope::of(UpstreamApi::KinesisUpdateShardCount, self.stream.as_given());
-        let updated = self.account.aws.call(TurnWait::Reading, scope, |clients| {
-            let (name, arn) = named(&self.stream);
-            let target = i32::try_from(target).unwrap_or(i32::MAX);
-            let request = clients.kinesis.update_shard_count().set_stream_name(name).set_stream_arn(arn);
-            request.target_shard_count(target).scaling_type(ScalingType::UniformScaling).send()
-        });
-        let attempt = || format!("could not set the shards of stream {} to {target}", self.stream);
-        updated.await.map(|_| ()).map_err(|failure| failure.into_error(attempt()))
     }
 
     async fn capacity(&self) -> Result<StreamCapacity, Failure> {

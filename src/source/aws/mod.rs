@@ -16,10 +16,12 @@ pub(crate) mod credentials;
 pub(crate) mod dynamodb_streams;
 pub(crate) mod failure;
 pub(crate) mod kinesis;
+mod ledger;
 pub(crate) mod listing;
 mod look;
 mod page;
 mod prober;
+mod resharding;
 mod round;
 pub(crate) mod service;
 mod stream;
@@ -32,6 +34,8 @@ mod write_metrics;
 use std::sync::Arc;
 
 pub use self::control::{StreamAccount, StreamControl, StreamReading};
+pub use self::ledger::LedgerTable;
+pub use self::resharding::ShardChange;
 
 use self::account::Account;
 use self::clients::Aws;

@@ -58,6 +58,8 @@ pub enum UpstreamApi {
     DynamoDbScan,
     /// DynamoDB: a page of one application's rows in a checkpoint table.
     DynamoDbQuery,
+    /// DynamoDB: an item of the ledger of resized streams.
+    DynamoDbPutItem,
     /// DynamoDB Streams: a page of the shards of a stream.
     StreamsDescribeStream,
     /// DynamoDB Streams: where to read a shard.
@@ -178,6 +180,7 @@ impl UpstreamApi {
             Self::DynamoDbDescribeTable => "dynamodb.DescribeTable",
             Self::DynamoDbScan => "dynamodb.Scan",
             Self::DynamoDbQuery => "dynamodb.Query",
+            Self::DynamoDbPutItem => "dynamodb.PutItem",
             Self::StreamsDescribeStream => "dynamodbstreams.DescribeStream",
             Self::StreamsGetShardIterator => "dynamodbstreams.GetShardIterator",
             Self::StreamsGetRecords => "dynamodbstreams.GetRecords",

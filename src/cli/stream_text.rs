@@ -1,0 +1,107 @@
+//! KinesisStreams as people write them, checked as the API server and the controller check them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+
+use super::manifest::ObjectMetadata;
+use super::validate::Located;
+use crate::controller::{KinesisStreamSpec, definition};
+use crate::trigger::keys::is_near;
+
+/// The spec of one object.
+pub(super) struct StreamText {
+    /// `KinesisStream shop/orders`
+    pub(super) object: String,
+    /// The line where the object begins.
+    line: u64,
+    /// Each field with its line.
+    fields: BTreeMap<String, Spanned<Value>>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    kind: Option<Spanned<String>>,
+    metadata: Option<ObjectMetadata>,
+    spec: Option<BTreeMap<String, Spanned<Value>>>,
+}
+
+/// All KinesisStreams of a text.
+pub(super) fn parse(text: &str) -> anyhow::Result<Vec<StreamText>> {
+    let documents: Vec<Option<Document>> = serde_saphyr::from_multiple(text)?;
+    let streams = documents.into_iter().flatten().filter_map(|document| {
+        let kind = document.kind.filter(|kind| kind.value == "KinesisStream")?;
+        let (namespace, name) = document.metadata.unwrap_or_default().names();
+        Some(StreamText {
+            object: format!("KinesisStream {namespace}/{name}"),
+            line: kind.referenced.line(),
+            fields: document.spec.unwrap_or_default(),
+        })
+    });
+    Ok(streams.collect())
+}
+
+impl StreamText {
+    /// What is wrong with the object, all at once.
+    pub(super) fn problems(&self) -> anyhow::Result<Vec<Located>> {
+        let definition = definition()?;
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let wrong = |(name, value): (&String, &Spanned<Value>)| {
+            let message = match schema["properties"].get(name) {
+                None => Some(unknown(name, &schema["properties"])),
+                Some(rule) => wrong_value(rule, &value.value),
+            };
+            message.map(|message| self.located(name, message))
+        };
+        let mut problems: Vec<_> = self.fields.iter().filter_map(wrong).collect();
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let missing = required.filter(|name| !self.fields.contains_key(*name));
+        problems.extend(missing.map(|name| self.located(name, "is required".to_owned())));
+        if problems.is_empty() {
+            let values = self.fields.iter().map(|(name, value)| (name.clone(), value.value.clone()));
+            let spec: KinesisStreamSpec = serde_json::from_value(Value::Object(values.collect()))?;
+            if spec.min_shards > spec.max_shards {
+                let message = format!("must not be more than maxShards, which is {}", spec.max_shards);
+                problems.push(self.located("minShards", message));
+            }
+            problems.extend(spec.problems().into_iter().map(|message| self.located("spec", message)));
+        }
+        Ok(problems)
+    }
+
+    fn located(&self, field: &str, message: String) -> Located {
+        let line = self.fields.get(field).map_or(self.line, |value| value.referenced.line());
+        Located { line, key: field.to_owned(), message }
+    }
+}
+
+fn unknown(name: &str, known: &Value) -> String {
+    let near = known.as_object().into_iter().flatten().map(|(known, _)| known).find(|known| is_near(name, known));
+    let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
+    format!("is not a known field{hint}")
+}
+
+/// What a field must be, where it is not.
+fn wrong_value(rule: &Value, value: &Value) -> Option<String> {
+    let allowed = rule["enum"].as_array();
+    let (good, message) = match (rule["type"].as_str()?, allowed) {
+        (_, Some(allowed)) => {
+            let words: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+            (allowed.contains(value), format!("must be one of {}", words.join(", ")))
+        }
+        ("integer", _) => {
+            let (least, most) = (rule["minimum"].as_f64()?, rule["maximum"].as_f64()?);
+            let number = value.as_i64().is_some() && value.as_f64().is_some_and(|it| (least..=most).contains(&it));
+            (number, format!("must be a whole number from {least} to {most}"))
+        }
+        ("boolean", _) => (value.is_boolean(), "must be true or false".to_owned()),
+        ("array", _) => {
+            let objects = value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+            (objects, "must be a list of objects".to_owned())
+        }
+        _ => (value.is_string(), "must be a text, in quotes where it looks like a number".to_owned()),
+    };
+    (!good).then_some(message)
+}
