@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::average::count;
 use super::partition::SAME;
-use super::rebalance::Rebalances;
+use super::rebalance::{Before, Rebalances};
 use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
 use crate::lag::Moment;
@@ -128,7 +128,7 @@ impl AgeFlow {
 
     fn begin(reading: AgeReading, now: Moment) -> Self {
         let mut rebalances = Rebalances::default();
-        let owners = rebalances.owners(None, reading.owners.clone(), now);
+        let owners = rebalances.owners(Before::None, reading.owners.clone(), now);
         let demands = assumed(&owners, reading.rows.len());
         let shards = reading.rows.into_iter().zip(demands);
         let shards: Vec<_> = shards.map(|((place, age), demand)| ShardFlow::new(place, age, demand, now)).collect();
@@ -142,7 +142,9 @@ impl AgeFlow {
         let period = self.flow.known_period().unwrap_or_else(|| now.since(self.flow.at()).as_secs_f64());
         let mut next = self.clone();
         let places = self.places(&reading.rows);
-        next.owners = next.rebalances.owners(places.then_some(&self.owners), reading.owners.clone(), now);
+        let known = reading.rows.iter().enumerate().map(|(index, (place, _))| self.shard(index, place).is_some());
+        let before = Before::new(&self.owners, self.shards.len(), known);
+        next.owners = next.rebalances.owners(before, reading.owners.clone(), now);
         let demands = assumed(&next.owners, reading.rows.len());
         next.shards = reading
             .rows

@@ -207,3 +207,56 @@ fn a_worker_that_renews_nothing_for_a_minute_is_gone() {
     assert_eq!(course.read(&shards(2)).owners().count(), 0, "the lease still names it");
     assert_eq!(course.read(&shards(3)).owners().count(), 1);
 }
+
+/// Where its workers have read a parent, KCL has no owner for the children for some seconds.
+#[test]
+fn a_reshard_takes_no_consumer_away() {
+    for throughput in [None, Some(3.0)] {
+        let read_by = |number, owner| report(number, unread(5), Some((owner, 1, throughput)));
+        let finished = |number| report(number, Backlog::Finished, None);
+        let child = |number| report(number, unread(1), None);
+        let mut course = Course::new(application_source(KINESIS));
+        let mut count = |shards| course.read(&application(shards)).owners().count();
+        for _ in 0..2 {
+            assert_eq!(count(vec![read_by(0, "a"), read_by(1, "b")]), 2);
+        }
+        assert_eq!(count(vec![finished(0), read_by(1, "b"), child(2), child(3)]), 2, "one parent is read");
+        assert_eq!(count(vec![finished(0), finished(1), child(2), child(3), child(4), child(5)]), 2, "and the other");
+        assert_eq!(count(vec![child(2), child(3), child(4), child(5)]), 2, "rows of parents are gone");
+        assert_eq!(count(vec![read_by(2, "a"), child(3), read_by(4, "a"), child(5)]), 2, "b is slower");
+        assert_eq!(count(vec![read_by(2, "a"), read_by(3, "b"), read_by(4, "a"), read_by(5, "b")]), 2);
+        // workers that have stopped left their own shards
+        assert_eq!(count(vec![child(2), child(3), child(4), child(5)]), 0);
+    }
+    let mut course = Course::new(application_source(KINESIS));
+    let mut count = |shards| course.read(&application(shards)).owners().count();
+    assert_eq!(count(vec![report(0, unread(5), Some(("a", 1, None)))]), 1);
+    for seconds in (0..60).step_by(10) {
+        assert_eq!(count(vec![report(1, unread(1), None), report(2, unread(1), None)]), 1, "{seconds}");
+    }
+    assert_eq!(count(vec![report(1, unread(1), None), report(2, unread(1), None)]), 0, "no worker has come");
+}
+
+#[test]
+fn new_shards_take_over_what_arrives_in_those_that_they_replace() {
+    // 10 s between readings, 3 kB/s in each of two shards, whose workers keep up
+    let read_by = |number, owner| report(number, unread(1), Some((owner, 1, Some(3.0))));
+    let child = |number| report(number, unread(1), None);
+    let arrivals = |flow: &Flow| {
+        let Flow::Throughput(flow) = flow else { panic!("throughput") };
+        let each: Vec<_> = flow.flow().partitions().iter().map(|one| (one.arrivals() * 10.0).round() / 10.0).collect();
+        each
+    };
+    let mut course = Course::new(application_source(KINESIS));
+    let mut read = |shards| arrivals(course.read(&application(shards)));
+    for _ in 0..10 {
+        read(vec![read_by(0, "a"), read_by(1, "b")]);
+    }
+    assert_eq!(read(vec![read_by(0, "a"), read_by(1, "b")]), [3.0, 3.0]);
+    assert_eq!(read(vec![read_by(1, "b"), child(2), child(3)]), [3.0, 1.5, 1.5], "of one that was split");
+    assert_eq!(read(vec![child(4)]), [6.0], "of all, which were merged");
+    let both = vec![report(4, unread(1), Some(("a", 1, Some(6.0)))), child(5), child(6)];
+    assert_eq!(read(both)[1..], [0.0, 0.0], "new ones may be there before the others are read");
+    let shared: f64 = read(vec![child(5), child(6)]).iter().sum();
+    assert!((5.5..6.5).contains(&shared), "and then take over: {shared}");
+}

@@ -7,7 +7,7 @@ use super::average::{Average, share_of};
 use super::capacity::{Capacity, Circumstances, Worker};
 use super::commits::{Commits, Move};
 use super::partition::{ARRIVALS, PartitionFlow, SAME};
-use super::rebalance::Rebalances;
+use super::rebalance::{Before, Rebalances};
 use super::ring::Ring;
 use super::staleness::Staleness;
 use super::{OffsetRow, Owners};
@@ -75,7 +75,7 @@ impl OffsetFlow {
         Self {
             at: now,
             partitions: reading.rows.into_iter().map(|row| PartitionFlow::new(row, now)).collect(),
-            owners: rebalances.owners(None, reading.owners, now),
+            owners: rebalances.owners(Before::None, reading.owners, now),
             rebalances,
             period: Average::default(),
             arrived: None,
@@ -93,7 +93,7 @@ impl OffsetFlow {
     fn with(&self, reading: OffsetReading, now: Moment) -> Self {
         let elapsed = now.since(self.at).as_secs_f64();
         let pasts = self.pasts(&reading.rows);
-        let before = (self.partitions.len() == pasts.len()).then_some(&self.owners);
+        let before = Before::new(&self.owners, self.partitions.len(), pasts.iter().map(Option::is_some));
         let mut rebalances = self.rebalances;
         let owners = rebalances.owners(before, reading.owners, now);
         let share = share_of(elapsed, ARRIVALS);

@@ -144,6 +144,16 @@ impl Owners {
         }
     }
 
+    /// The same with the consumers of `others` besides, which own nothing.
+    pub(super) fn joined_by(mut self, others: &Self) -> Self {
+        for name in &others.names {
+            if !self.names.contains(name) {
+                self.names.push(name.clone());
+            }
+        }
+        self
+    }
+
     /// The same with places that no consumer owns counted to those that own the fewest.
     pub(super) fn with_all_owned(mut self) -> Self {
         let Work::Places(of) = &mut self.work else { return self };

@@ -6,6 +6,8 @@ use crate::lag::Moment;
 
 /// Each partition's arrivals are averaged over this many seconds: they give its share of all arrivals.
 pub(super) const ARRIVALS: f64 = 60.0;
+/// The weight in it of the first value that a source reports: after a reshard that is a share of what arrived before.
+const FIRST: f64 = 0.2;
 /// Rounding of positions that are not whole numbers.
 pub(super) const SAME: f64 = 1e-6;
 /// Less than a record is none.
@@ -85,12 +87,17 @@ pub struct PartitionFlow {
 impl PartitionFlow {
     pub(super) fn new(row: OffsetRow, now: Moment) -> Self {
         let position = row.committed.unwrap_or(row.end - row.backlog);
+        let arrivals = match row.arrivals {
+            Arrivals::Reported(arrivals) => Average::begun(arrivals, FIRST),
+            Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
+            Arrivals::OfEnds | Arrivals::Unweighed { .. } => Average::default(),
+        };
         Self {
             place: row.place,
             backlog: row.backlog.max(0.0),
             end: row.end,
             position,
-            arrivals: Average::default(),
+            arrivals,
             moved_at: now,
             stuck: false,
             by: row.arrivals,
@@ -110,7 +117,9 @@ impl PartitionFlow {
         let position = row.committed.unwrap_or(self.position);
         let arrivals = match row.arrivals {
             Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
-            _ => self.arrivals.weighed(arrived, share),
+            Arrivals::OfEnds | Arrivals::Reported(_) => self.arrivals.weighed(arrived, share),
+            // what is unknown is not zero
+            Arrivals::Unweighed { .. } => self.arrivals,
         };
         Self {
             position,

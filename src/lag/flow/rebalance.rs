@@ -1,7 +1,8 @@
 //! A rebalance is a state of the group, not a load on its consumers.
 //!
 //! Between the two phases of a cooperative rebalance, and with KIP-848 until a member has revoked what it is to give up, partitions that
-//! move have no owner. Until every partition has one again, the owners from before the rebalance count.
+//! move have no owner. After a reshard no worker of KCL owns the new shards for some seconds. Until every partition has an owner again,
+//! the owners from before count.
 
 use std::time::Duration;
 
@@ -17,34 +18,86 @@ const PAUSE_UNKNOWN: f64 = 5.0;
 /// The rebalances of a group: whether one goes on, and how long they stop the work.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Rebalances {
-    /// Since when some partitions have no owner although the group has consumers.
-    unowned_since: Option<Moment>,
+    unowned: Unowned,
     /// When the rebalance was complete after which no partition has progressed yet.
     paused_since: Option<Moment>,
     /// Seconds from a complete rebalance to the first progress after it.
     pause: Option<f64>,
 }
 
+/// Which partitions wait for an owner, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+enum Unowned {
+    #[default]
+    None,
+    /// Some, although the group has consumers.
+    Some { since: Moment },
+    /// All of them, because all are new.
+    All { since: Moment },
+}
+
+/// The owners that counted until a reading.
+#[derive(Clone, Copy)]
+pub(super) enum Before<'a> {
+    /// There was no reading.
+    None,
+    /// Of the same partitions.
+    Same(&'a Owners),
+    /// Of other partitions, some of which are still there.
+    Some(&'a Owners),
+    /// Of other partitions, none of which is still there.
+    Other(&'a Owners),
+}
+
+impl<'a> Before<'a> {
+    /// Of the partitions of the reading before, where `places` are those of the new one and each says whether it was there.
+    pub(super) fn new(owners: &'a Owners, partitions: usize, places: impl ExactSizeIterator<Item = bool>) -> Self {
+        let (now, known) = (places.len(), places.filter(|known| *known).count());
+        match known {
+            0 => Self::Other(owners),
+            _ if (now, known) == (partitions, partitions) => Self::Same(owners),
+            _ => Self::Some(owners),
+        }
+    }
+}
+
+impl Unowned {
+    const fn since(self) -> Option<Moment> {
+        match self {
+            Self::None => None,
+            Self::Some { since } | Self::All { since } => Some(since),
+        }
+    }
+
+    fn after(self, before: Before<'_>, read: &Owners, now: Moment) -> Self {
+        let since = self.since().unwrap_or(now);
+        match (self, before) {
+            _ if read.leave_some() => Self::Some { since },
+            _ if read.count() > 0 => Self::None,
+            (Self::All { .. }, _) | (_, Before::Other(_)) | (Self::Some { .. }, Before::Some(_)) => Self::All { since },
+            // the consumers have left
+            _ => Self::None,
+        }
+    }
+}
+
 impl Rebalances {
-    /// The owners that count after a reading that shows `read`, where those of `before` counted until now.
-    pub(super) fn owners(&mut self, before: Option<&Owners>, read: Owners, now: Moment) -> Owners {
-        if !read.leave_some() {
-            self.unowned_since = None;
+    /// The owners that count after a reading that shows `read`.
+    pub(super) fn owners(&mut self, before: Before<'_>, read: Owners, now: Moment) -> Owners {
+        self.unowned = self.unowned.after(before, &read, now);
+        if !self.ongoing(now) {
             return read;
         }
-        let since = *self.unowned_since.get_or_insert(now);
-        if now.since(since) >= LONGEST {
-            return read;
-        }
-        match before.filter(|owners| owners.count() > 0) {
-            Some(owners) => owners.clone(),
-            None => read.with_all_owned(),
+        match before {
+            Before::Same(owners) if owners.count() > 0 => owners.clone(),
+            Before::None | Before::Same(_) => read.with_all_owned(),
+            Before::Some(owners) | Before::Other(owners) => read.joined_by(owners).with_all_owned(),
         }
     }
 
     /// Whether partitions are being moved from one consumer to another.
     pub(super) fn ongoing(&self, now: Moment) -> bool {
-        self.unowned_since.is_some_and(|since| now.since(since) < LONGEST)
+        self.unowned.since().is_some_and(|since| now.since(since) < LONGEST)
     }
 
     /// Partitions have other owners.

@@ -5,7 +5,7 @@
 
 use super::partition::SAME;
 use super::staleness::Staleness;
-use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, count};
 use crate::lag::Moment;
 
 /// Ages are exact to this many seconds.
@@ -116,12 +116,15 @@ impl ThroughputFlow {
             staleness.add(now, &mut moved.map(|(row, _)| row.age).collect::<Vec<_>>());
         }
         let times = Times { elapsed, period, error: staleness.least().map_or(period, |least| least.min(period)), now };
-        let shards: Vec<_> = reading
+        let mut shards: Vec<_> = reading
             .rows
             .iter()
             .zip(pasts)
             .map(|(row, past)| past.map_or_else(|| ShardDensity::new(row, now), |past| past.with(row, &times)))
             .collect();
+        if let Some(past) = past {
+            past.hand_over(&mut shards);
+        }
         let age = reading.rows.iter().map(|row| row.age).fold(0.0, f64::max);
         let late = late(&shards, &reading.rows, &times);
         let rows = shards.iter().zip(&reading.rows).map(|(shard, row)| shard.row(row.age, now)).collect();
@@ -146,6 +149,17 @@ impl ThroughputFlow {
     #[must_use]
     pub const fn late(&self) -> f64 {
         self.late
+    }
+
+    /// After a reshard the shards of which nothing was read yet share what arrived in those that they replace, until theirs is measured.
+    fn hand_over(&self, shards: &mut [ShardDensity]) {
+        let replaced = self.shards.iter().filter(|past| !shards.iter().any(|shard| shard.place == past.place));
+        let arrived: f64 = replaced.map(ShardDensity::mean).sum();
+        let unread: Vec<_> = shards.iter_mut().filter(|shard| shard.mean() <= 0.0).collect();
+        let share = arrived / count(unread.len());
+        for shard in unread.into_iter().filter(|_| arrived > 0.0) {
+            shard.density = Some(Density { newest: share, mean: share });
+        }
     }
 
     fn shard(&self, index: usize, place: &Place) -> Option<&ShardDensity> {

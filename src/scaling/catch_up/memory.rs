@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Rule;
 use super::arrivals::Arrivals;
 use super::caution::Caution;
 use super::counts::{fewer, useful_from};
 use super::reaction::Reaction;
+use super::{Rule, Unit};
 use crate::lag::Moment;
 use crate::lag::flow::DOUBLINGS;
 
@@ -20,6 +20,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(300);
 /// What the law remembers for one policy on one source. Advanced once for each reading, never by a question.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Memory {
+    /// What arrivals are counted in.
+    unit: Option<Unit>,
     pub(super) arrivals: Arrivals,
     pub(super) reaction: Reaction,
     pub(super) caution: Caution,
@@ -41,6 +43,16 @@ struct Probe {
 }
 
 impl Memory {
+    /// What is remembered for a flow that counts in `unit`: an application may show throughput only after a while, and rates in another unit
+    /// say nothing.
+    pub(super) fn counted_in(&self, unit: Unit) -> Self {
+        if self.unit == Some(unit) {
+            return self.clone();
+        }
+        let (reaction, caution) = (self.reaction, self.caution.clone());
+        Self { unit: Some(unit), reaction, caution, ..Self::default() }
+    }
+
     /// At this count and these arrivals the consumers' shares were too uneven.
     pub(super) const fn uneven_at(&mut self, consumers: usize, arrivals: f64, now: Moment) {
         self.floor = Some(Floor { consumers, arrivals, since: now });

@@ -54,12 +54,12 @@ pub enum Unknown {
 pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory, Result<Decision, Unknown>) {
     let objective = Objective::of(policy);
     let active = active(policy.activation, flow);
-    let mut memory = memory.clone();
     let (known, late, unit) = match flow {
         Flow::Offsets(flow) => (flow, 0.0, Unit::Records),
         Flow::Throughput(flow) => (flow.flow(), flow.late(), Unit::Kilobytes),
         Flow::Ages(flow) => (flow.flow(), 0.0, Unit::Demand),
     };
+    let mut memory = memory.counted_in(unit);
     let mut law = law::Law::new(known, late, objective, unit, &mut memory);
     if let Flow::Ages(flow) = flow {
         law = law.of_ages(flow);

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::lag::flow::{AgeFlow, AgeReading, Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use crate::lag::flow::{
+    AgeFlow, AgeReading, Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow,
+    ThroughputReading, ThroughputRow,
+};
 use crate::lag::{Moment, PartitionId};
 use crate::trigger::Decimal;
 
@@ -444,6 +447,32 @@ fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
     }
     // (1 + 150 / 300) / 0.5 for each of two is six, and eight is the next count that helps
     assert_eq!(last.expect("a decision").value.ceil(), 8);
+}
+
+/// A KCL that has just started shows no throughput: its first readings are ages, as shares of consumers.
+#[test]
+fn what_was_counted_in_another_unit_is_forgotten() {
+    let place = |number| Place::Partition("t".into(), PartitionId(number));
+    let (policy, mut memory, owners) = (CatchUpPolicy::default(), Memory::default(), Owners::even(1, 2));
+    let mut last = None;
+    let mut judge = |flow: &Flow| {
+        let (new, decision) = advance(&policy, &memory, flow);
+        (memory, last) = (new, decision.ok());
+    };
+    let mut ages = None;
+    for step in 0..3_u32 {
+        let reading = AgeReading { rows: vec![(place(0), 1.0), (place(1), 1.0)], owners: owners.clone() };
+        ages = Some(AgeFlow::fold(ages.as_ref(), reading, at(step * EVERY)));
+        judge(&Flow::Ages(ages.clone().expect("a flow")));
+    }
+    let mut kilobytes = None;
+    for step in 3..9_u32 {
+        let row = |number| ThroughputRow { place: place(number), age: 1.0, kilobytes_per_second: 3.0 };
+        let reading = ThroughputReading { rows: vec![row(0), row(1)], owners: owners.clone() };
+        kilobytes = Some(ThroughputFlow::fold(kilobytes.as_ref(), reading, at(step * EVERY)));
+        judge(&Flow::Throughput(kilobytes.clone().expect("a flow")));
+    }
+    assert!(memory.arrivals.level() < 7.0, "two shards of 3 kB/s: {:?} {last:?}", memory.arrivals);
 }
 
 mod generated {

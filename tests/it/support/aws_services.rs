@@ -9,12 +9,14 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -45,6 +47,9 @@ pub struct AwsServices {
 pub struct Endpoint {
     pub address: String,
     pub requests: Requests,
+    /// By how many seconds answers are dated later than they are.
+    #[allow(dead_code, reason = "for tests/kubernetes")]
+    later: Arc<AtomicI64>,
 }
 
 /// How many requests were sent, by operation.
@@ -116,15 +121,15 @@ impl AwsServices {
 
     /// One address for both servers, as `awsEndpoint` wants it; it ends with the test's runtime.
     pub async fn endpoint(&self) -> Endpoint {
-        let requests = Requests::default();
+        let (requests, later) = (Requests::default(), Arc::<AtomicI64>::default());
         // the servers close connections that were idle for half a minute, and a request that is sent just then is lost
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        let servers = (self.kinesis.clone(), self.dynamodb.clone(), http, requests.clone());
+        let servers = (self.kinesis.clone(), self.dynamodb.clone(), http, requests.clone(), later.clone());
         let router = Router::new().fallback(forward).with_state(servers);
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Endpoint { address: format!("http://{address}"), requests }
+        Endpoint { address: format!("http://{address}"), requests, later }
     }
 
     pub async fn clients(&self) -> Clients {
@@ -223,6 +228,14 @@ impl Consumer {
     }
 }
 
+impl Endpoint {
+    /// From now on answers are dated this number of seconds later than they are.
+    #[allow(dead_code, reason = "for tests/kubernetes")]
+    pub fn skew_clock(&self, seconds: i64) {
+        self.later.store(seconds, Ordering::Relaxed);
+    }
+}
+
 impl Requests {
     /// The requests of one operation, such as `GetRecords`.
     pub fn count(&self, operation: &str) -> usize {
@@ -256,10 +269,10 @@ pub fn run_directory() -> PathBuf {
     directory
 }
 
-type Servers = (String, String, reqwest::Client, Requests);
+type Servers = (String, String, reqwest::Client, Requests, Arc<AtomicI64>);
 
 async fn forward(
-    State((kinesis, dynamodb, http, requests)): State<Servers>,
+    State((kinesis, dynamodb, http, requests, later)): State<Servers>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<axum::body::Body> {
@@ -276,9 +289,14 @@ async fn forward(
     let answer = request.send().await.unwrap();
     let mut response = Response::builder().status(answer.status().as_u16());
     for (name, value) in answer.headers() {
-        if name != "content-length" && name != "transfer-encoding" {
+        if name != "content-length" && name != "transfer-encoding" && name != "date" {
             response = response.header(name.as_str(), value.as_bytes());
         }
+    }
+    if let Some(date) = answer.headers().get("date") {
+        let date = DateTime::from_str(date.to_str().unwrap(), Format::HttpDate).unwrap().secs();
+        let later = DateTime::from_secs(date + later.load(Ordering::Relaxed));
+        response = response.header("date", later.fmt(Format::HttpDate).unwrap());
     }
     response.body(axum::body::Body::from(answer.bytes().await.unwrap())).unwrap()
 }

@@ -202,7 +202,7 @@ impl Records for Truth {
             let key = format!("key-{}", self.put.len());
             let at = Instant::now();
             let request = self.clients.kinesis.put_record().stream_name(&self.stream).partition_key(key);
-            let answer = request.data(Blob::new("a record")).send().await.unwrap();
+            let answer = request.data(Blob::new([b'x'; 1000])).send().await.unwrap();
             self.put.push((answer.sequence_number, at, Instant::now()));
         }
     }
