@@ -9,7 +9,7 @@ use super::status::NewCondition;
 use super::subject::{NotReady, Subject, reason_of};
 use crate::lag::streams::{StreamState, Timestamp};
 use crate::lag::{SourceError, SourceErrorKind, Writes};
-use crate::resize::{Bounds, Calls, Consumers, Plan, Reason, Situation, Stream};
+use crate::resize::{Bounds, Calls, Consumers, Plan, Reason, Situation, Stream, shards};
 use crate::sampler::Sampler;
 use crate::source::Sources;
 use crate::source::aws::{ShardChange, StreamControl, StreamReading};
@@ -225,6 +225,6 @@ fn calls(status: &KinesisStreamStatus, reading: &StreamReading) -> Calls {
 }
 
 fn why(wanted: Option<u32>, limited_by: Option<&Reason>) -> String {
-    let wanted = wanted.map_or_else(String::new, |wanted| format!("{wanted} shards are wanted"));
+    let wanted = wanted.map_or_else(String::new, |wanted| format!("{} requested", shards(wanted)));
     limited_by.map_or_else(|| wanted.clone(), |reason| format!("{wanted}; {reason}"))
 }

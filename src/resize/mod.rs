@@ -18,6 +18,7 @@ use self::calls::By;
 pub use self::calls::Calls;
 pub use self::consumers::{Consumer, Consumers, Progress, Unready};
 pub use self::reason::Reason;
+pub(crate) use self::reason::shards;
 use crate::lag::Writes;
 use crate::lag::streams::{StreamCapacity, StreamState};
 use crate::trigger::WriteUtilizationPolicy;

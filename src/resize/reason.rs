@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Unready;
 use crate::lag::streams::Timestamp;
+use crate::scaling::counted;
 
 /// What keeps a stream from the count that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,13 +89,18 @@ impl Reason {
     }
 }
 
+/// `1 shard`, `4 shards`
+pub(crate) fn shards(count: u32) -> String {
+    counted(count as usize, "shard")
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotApplicable => f.write_str("the stream is on demand: AWS sizes it"),
             Self::Updating => f.write_str("the stream is being changed"),
-            Self::AboveMax { wanted, max } => write!(f, "{wanted} shards are wanted, and maxShards is {max}"),
-            Self::BelowMin { wanted, min } => write!(f, "{wanted} shards are wanted, and minShards is {min}"),
+            Self::AboveMax { wanted, max } => write!(f, "{} requested, and maxShards is {max}", shards(*wanted)),
+            Self::BelowMin { wanted, min } => write!(f, "{} requested, and minShards is {min}", shards(*wanted)),
             Self::Step => f.write_str("one call at most doubles and at least halves the count: more calls follow"),
             Self::Budget { until } => {
                 write!(f, "the calls of 24 hours are used or reserved; the next is free at {until}")
@@ -121,9 +127,13 @@ impl fmt::Display for Reason {
                     write!(f, "a lower count waits, because it is unknown how far {application} is: {why}")
                 }
             },
-            Self::BelowUse { least } => write!(f, "what is written now needs {least} shards"),
+            Self::BelowUse { least } => write!(f, "what is written now needs {}", shards(*least)),
             Self::RecentPeak { least } => {
-                write!(f, "the last lower count was soon undone, and the peak of the last hours needs {least} shards")
+                write!(
+                    f,
+                    "the last lower count was soon undone, and the peak of the last hours needs {}",
+                    shards(*least)
+                )
             }
             Self::AccountQuota => f.write_str("the account's quota of shards is used up"),
         }

@@ -126,6 +126,11 @@ impl Scene {
 
     /// A replica as the shipped service account.
     pub fn controller(&self, name: &str) -> Process {
+        self.controller_with(name, &format!("AWS_ENDPOINT_URL={}", self.aws.endpoint()), "")
+    }
+
+    /// The same with these variables and arguments.
+    pub fn controller_with(&self, name: &str, variables: &str, arguments: &str) -> Process {
         let directory = &self.cluster.directory;
         let kubeconfig = fs::read_to_string(directory.join("kubeconfig")).unwrap();
         let account = "as: system:serviceaccount:keda:keda-stream-scaler-controller, client-certificate:";
@@ -133,10 +138,9 @@ impl Scene {
         fs::write(directory.join("resize.yaml"), RULES).unwrap();
         let [port] = free_ports::<1>();
         let command = format!(
-            "env KUBECONFIG={0}/kubeconfig-controller AWS_ENDPOINT_URL={1} AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b {2} controller \
-             --http-addr 127.0.0.1:{port} --namespace keda --identity {name} --connections {0}/resize.yaml",
+            "env KUBECONFIG={0}/kubeconfig-controller {variables} AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b {1} controller \
+             --http-addr 127.0.0.1:{port} --namespace keda --identity {name} --connections {0}/resize.yaml {arguments}",
             directory.display(),
-            self.aws.endpoint(),
             env!("CARGO_BIN_EXE_keda-stream-scaler"),
         );
         let command: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
@@ -154,7 +158,7 @@ impl Scene {
         self.object("shop", name, name, more).await;
     }
 
-    async fn object(&self, namespace: &str, name: &str, stream: &str, more: Value) {
+    pub async fn object(&self, namespace: &str, name: &str, stream: &str, more: Value) {
         let object = object(name, stream, more);
         self.api().create(&format!("{GROUP}/namespaces/{namespace}/kinesisstreams"), object).await;
     }
@@ -165,7 +169,7 @@ impl Scene {
     }
 
     /// Waits until a condition has this status and reason.
-    async fn wait(&self, namespace: &str, name: &str, kind: &str, expected: &str) -> Value {
+    pub async fn wait(&self, namespace: &str, name: &str, kind: &str, expected: &str) -> Value {
         let what = format!("{namespace}/{name} is {kind} {expected}");
         eventually(&what, SOON, async || {
             let object = self.find(namespace, name).await;
@@ -177,7 +181,7 @@ impl Scene {
         .await
     }
 
-    async fn scale(&self, name: &str, shards: u32) {
+    pub async fn scale(&self, name: &str, shards: u32) {
         let path = format!("{GROUP}/namespaces/shop/kinesisstreams/{name}/scale");
         self.api().patch(&path, &json!({"spec": {"replicas": shards}})).await;
     }

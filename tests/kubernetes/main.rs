@@ -7,6 +7,7 @@
 //! - `hpa`: what must hold between the scaler and the HPA; builds and starts the control plane without KEDA
 //! - `proofs [FILTER]`: what must hold between the scaler, KEDA and the HPA
 //! - `load [NAME]`: KEDA's own Kafka trigger and ours side by side under the same load; writes `target/kubernetes/NAME.{csv,svg}`
+//! - `readers`: real KCL workers read a stream that the controller resizes; builds and starts the API server alone
 //! - `shards`: KEDA and the HPA scale a `KinesisStream` by what is written to it
 //! - `walkthrough`: real KCL workers scaled by `shardCount`, `age` and `catchUp` in turn
 //! - `consumer …`: the process of a pod; the other commands start it
@@ -32,11 +33,13 @@ mod loads;
 mod picture;
 mod process;
 mod proofs;
+mod readers;
 mod records;
 mod runner;
 mod scaler;
 mod scenario;
 mod shards;
+mod truth;
 mod walkthrough;
 
 #[allow(dead_code, reason = "shared with the other tests, which use the rest")]
@@ -67,6 +70,7 @@ async fn main() -> ExitCode {
         ["proofs", filter] => proofs::run(filter).await,
         ["load"] => loads::run("").await,
         ["load", name] => loads::run(name).await,
+        ["readers"] => readers::run().await,
         ["shards"] => shards::run().await,
         ["walkthrough"] => walkthrough::run().await,
         ["consumer", bootstrap_servers, topic, rate, processed] => {
@@ -75,7 +79,7 @@ async fn main() -> ExitCode {
         }
         _ => {
             println!(
-                "usage: kubernetes controller [FILTER] | hpa | proofs [FILTER] | load [NAME] | shards | walkthrough"
+                "usage: kubernetes controller [FILTER] | hpa | proofs [FILTER] | load [NAME] | readers | shards | walkthrough"
             );
             false
         }

@@ -17,6 +17,8 @@ const SHARD: f64 = 60_000.0;
 /// The scaler reads each minute, a minute that ended a minute ago; KEDA and the HPA ask every few seconds.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(150);
 
+const SCALED_OBJECTS: &str = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects";
+
 pub async fn run() -> bool {
     let scene = Scene::start(Cluster::start().await).await;
     let environment = [
@@ -29,22 +31,23 @@ pub async fn run() -> bool {
     let begun = Instant::now();
     let report = |what: &str| println!("{what} ({:.0} s)", begun.elapsed().as_secs_f64());
 
-    scene.aws.create_stream("orders", 4, scene.aws.now() - 3 * 86_400_000);
-    scene.aws.written("orders", |_| Some([0.0, 2.0 * SHARD, 0.0]));
-    for object in example(&scaler) {
-        let collection = match object["kind"].as_str().unwrap() {
-            "KinesisStream" => "/apis/keda-stream-scaler.io/v1alpha1/namespaces/shop/kinesisstreams",
-            _ => "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects",
-        };
-        scene.cluster.api.create(collection, object).await;
+    for stream in ["orders", "events"] {
+        scene.aws.create_stream(stream, 8, scene.aws.now() - 3 * 86_400_000);
     }
-    let read = async || if scene.aws.calls("GetMetricData") >= 2 { Ok(()) } else { Err("not yet".to_owned()) };
-    eventually("the writes are read", FOLLOWS_WITHIN, read).await;
-    sleep(Duration::from_secs(15)).await;
-    scene.shows("4 shards are right for 2", 4, "AtTarget").await;
-    report("half of four shards is used: nothing is called");
-    assert_eq!(scene.aws.calls("UpdateShardCount"), 0);
+    scene.aws.written("orders", |_| Some([0.0, 2.0 * SHARD, 0.0]));
+    scene.apply(&example(&scaler)).await;
+    let mut events = example(&scaler);
+    for object in &mut events {
+        rename(object, "events", "events-shards");
+    }
+    // active on one night of the year, and this is not it
+    events[1]["spec"]["triggers"] = json!([cron("0 3 29 2 *", "1 3 29 2 *", 1)]);
+    events[1]["spec"]["minReplicaCount"] = 0.into();
+    events[1]["spec"]["cooldownPeriod"] = 5.into();
+    scene.apply(&events).await;
 
+    scene.shows("2 of 8 shards are filled", 4, "AtTarget").await;
+    report("2 of 8 shards are filled: 8 -> 4");
     scene.aws.written("orders", |_| Some([0.0, 4.8 * SHARD, 0.0]));
     scene.shows("8 shards", 8, "AtTarget").await;
     report("4.8 shards are filled: 4 -> 8");
@@ -60,15 +63,54 @@ pub async fn run() -> bool {
     assert_eq!(status["wanted"], 4, "{status:#}");
     report("1 shard is filled: 4 are wanted, and the count rests");
 
+    let triggers = scene.scaled_object("orders-shards").await["spec"]["triggers"].clone();
+    let with_cron = [triggers.as_array().unwrap().clone(), vec![cron("0 0 * * *", "59 23 * * *", 24)]].concat();
+    scene.set_triggers("orders-shards", &json!(with_cron)).await;
+    scene.shows("24 shards for an event", 24, "AtTarget").await;
+    report("a cron trigger beside it wants 24: 16 -> 24");
+    scene.set_triggers("orders-shards", &triggers).await;
+    let status = scene.shows("the event is over", 24, "Resting").await;
+    assert_eq!(status["wanted"], 4, "{status:#}");
+
+    let refused = || async {
+        let events = scene.cluster.api.find("/api/v1/namespaces/shop/events").await.unwrap();
+        let events = events["items"].as_array().unwrap();
+        let failed = events.iter().find(|event| event["reason"] == "KEDAScaleTargetDeactivationFailed");
+        failed.map(|event| event["message"].clone()).ok_or_else(|| format!("{events:#?}"))
+    };
+    let message = eventually("KEDA wants zero shards", FOLLOWS_WITHIN, refused).await;
+    let object = scene.find("shop", "events").await;
+    // an inactive cron trigger is worth 1 to the HPA
+    assert!(object["spec"]["shards"].as_u64() >= Some(1), "{message} {object:#}");
+    report(&format!("zero is refused: {message}"));
+
     scaler.kill();
     sleep(Duration::from_secs(30)).await;
     let object = scene.find("shop", "orders").await;
-    assert_eq!((&object["spec"]["shards"], &object["status"]["shards"]), (&4.into(), &16.into()), "{object:#}");
+    assert_eq!((&object["spec"]["shards"], &object["status"]["shards"]), (&4.into(), &24.into()), "{object:#}");
     report("without a scaler the wish stays as it is");
     true
 }
 
 impl Scene {
+    async fn apply(&self, objects: &[Value]) {
+        for object in objects {
+            let collection = match object["kind"].as_str().unwrap() {
+                "KinesisStream" => "/apis/keda-stream-scaler.io/v1alpha1/namespaces/shop/kinesisstreams",
+                _ => SCALED_OBJECTS,
+            };
+            self.cluster.api.create(collection, object).await;
+        }
+    }
+
+    async fn scaled_object(&self, name: &str) -> Value {
+        self.cluster.api.find(&format!("{SCALED_OBJECTS}/{name}")).await.unwrap()
+    }
+
+    async fn set_triggers(&self, name: &str, triggers: &Value) {
+        self.cluster.api.patch(&format!("{SCALED_OBJECTS}/{name}"), &json!({"spec": {"triggers": triggers}})).await;
+    }
+
     /// Waits for this number of open shards and this reason; the status then.
     async fn shows(&self, what: &str, shards: u32, why: &str) -> Value {
         eventually(what, FOLLOWS_WITHIN, async || {
@@ -102,4 +144,19 @@ fn example(scaler: &Scaler) -> Vec<Value> {
             object
         })
         .collect()
+}
+
+fn rename(object: &mut Value, stream: &str, scaled_object: &str) {
+    if object["kind"] == "ScaledObject" {
+        object["metadata"]["name"] = scaled_object.into();
+        object["spec"]["scaleTargetRef"]["name"] = stream.into();
+    } else {
+        object["metadata"]["name"] = stream.into();
+        object["spec"]["streamName"] = stream.into();
+    }
+}
+
+fn cron(start: &str, end: &str, replicas: u32) -> Value {
+    let metadata = json!({"timezone": "Etc/UTC", "start": start, "end": end, "desiredReplicas": replicas.to_string()});
+    json!({"type": "cron", "metadata": metadata})
 }
