@@ -211,7 +211,6 @@ impl Served {
             max_connection_age: Duration::from_secs(300),
             partition_metrics: false,
             log: None,
-            metrics_export: None,
         };
         let end = CancellationToken::new();
         let scaler = tokio::spawn(app::run(settings, Listeners { grpc, http }, end.clone().cancelled_owned()));

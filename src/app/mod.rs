@@ -26,7 +26,7 @@ use crate::keda::{self, CallerLimits};
 use crate::limits::Limits;
 use crate::sampler::{Sampler, Shares, Witness};
 use crate::source::Sources;
-use crate::telemetry::{LogFilter, Metrics, MetricsExport};
+use crate::telemetry::{LogFilter, Metrics};
 use crate::tenancy::Connections;
 use crate::tls::{self, Tls};
 
@@ -56,8 +56,6 @@ pub struct Settings {
     pub partition_metrics: bool,
     /// What is logged, to be changed by operators.
     pub log: Option<LogFilter>,
-    /// Where metrics are sent, if they are.
-    pub metrics_export: Option<MetricsExport>,
 }
 
 impl Settings {
@@ -79,9 +77,6 @@ pub struct Recording {
     /// All files together are no larger: the oldest go.
     pub most_bytes: u64,
 }
-
-/// A collector that takes longer does not get the last metrics.
-const LAST_METRICS: Duration = Duration::from_secs(3);
 
 /// The runtime of the service. Answers come from memory: one thread gives tens of thousands a second, and more threads wake each
 /// other for a part of every answer.
@@ -126,10 +121,6 @@ pub async fn run(
     metrics.add(admin::LiveSeries::new(sampler.clone(), settings.partition_metrics));
     let drain = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    if let Some(export) = settings.metrics_export.clone() {
-        let exported = export.run(metrics.clone());
-        tasks.spawn(async move { match exported.await {} });
-    }
     let readiness = admin::Readiness::new(drain.clone());
     let connections = settings.limits.http_connections;
     let (log, http) = (settings.log, listeners.http.into_std().context("could not hand over the HTTP port")?);
@@ -167,9 +158,6 @@ pub async fn run(
         ended.context("the gRPC server panicked")?.context("the gRPC server ended")?;
     } else {
         tracing::warn!("the drain deadline is over; open connections are cut");
-    }
-    if let Some(export) = settings.metrics_export {
-        export.end(metrics, LAST_METRICS).await;
     }
     tracing::info!("ended");
     Ok(())

@@ -4,10 +4,10 @@ mod limits;
 mod log;
 mod metrics;
 mod one_line;
-mod otlp;
 mod spans;
 mod supervised;
 mod tls_metrics;
+mod traces;
 
 pub use limits::{Limit, LimitMetrics};
 pub use log::{LogFilter, LogFormat, init as init_log};
@@ -15,7 +15,7 @@ pub use metrics::{
     Call, Exposition, Metrics, RpcCode, RpcMethod, RpcMetrics, SamplerMetrics, UpstreamApi, UpstreamCall,
     UpstreamMetrics, UpstreamOutcome,
 };
-pub use otlp::{MetricsExport, Traces};
 pub use spans::round as round_span;
 pub use supervised::{panic_text, payload_text, supervised};
 pub use tls_metrics::TlsMetrics;
+pub use traces::Traces;

@@ -35,7 +35,6 @@ mod logs;
 mod manifests;
 mod manual;
 mod metrics;
-mod metrics_export;
 mod migrate;
 mod monitoring;
 mod outage_rounds;

@@ -19,7 +19,7 @@ use self::observability::Observability;
 use self::tls::TlsArguments;
 use super::Verdict;
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
-use crate::telemetry::{LogFormat, MetricsExport, Traces, init_log};
+use crate::telemetry::{LogFormat, Traces, init_log};
 use crate::tenancy::Connections;
 
 /// A collector that takes longer does not get the last spans.
@@ -95,10 +95,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         observability,
     } = arguments;
     let runtime = app::runtime(usize::from(worker_threads))?;
-    let (traces, metrics_export) = {
+    let traces = {
         let _on = runtime.enter();
-        let traces = Traces::from_environment().map_err(anyhow::Error::msg)?;
-        (traces, MetricsExport::from_environment().map_err(anyhow::Error::msg)?)
+        Traces::from_environment().map_err(anyhow::Error::msg)?
     };
     let log = init_log(&log, log_format, traces.as_ref()).map_err(anyhow::Error::msg)?;
     let settings = Settings {
@@ -111,7 +110,6 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         max_connection_age: Duration::from_secs(max_connection_age_seconds),
         partition_metrics: observability.partition_metrics,
         log: Some(log),
-        metrics_export,
     };
     let served = runtime.block_on(async {
         let served = serve(settings, grpc_addr, http_addr).await?;

@@ -1,0 +1,114 @@
+//! Spans to a collector over OTLP: where OpenTelemetry's own variables name an endpoint, and only there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{env, fmt};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::spans::TARGET;
+
+const NAME: &str = "keda-stream-scaler";
+
+/// What sends spans to a collector, in the background.
+#[derive(Debug)]
+pub struct Traces(SdkTracerProvider);
+
+impl Traces {
+    /// As the environment says; `None` where it names no endpoint, or forbids them. Needs a runtime, on which the exporter connects.
+    ///
+    /// # Errors
+    /// When the environment does not describe an exporter.
+    pub fn from_environment() -> Result<Option<Self>, String> {
+        let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"].map(variable);
+        let disabled = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
+        if disabled || named == [None, None] {
+            return Ok(None);
+        }
+        let exporter = opentelemetry_otlp::SpanExporter::builder().build();
+        let exporter = exporter.map_err(|error| format!("start of traces as OTEL_EXPORTER_OTLP_… say: {error}"))?;
+        let exporter = LoggedExporter { exporter, failing: AtomicBool::new(false) };
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource());
+        Ok(Some(Self(provider.build())))
+    }
+
+    /// Makes spans of what the process does.
+    pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer(NAME));
+        // where in the code a span began, and on which thread, does not help who operates this
+        let layer = layer.with_location(false).with_threads(false).with_target(false);
+        layer.with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE))
+    }
+
+    /// Sends what is left; gives up after `deadline`. Not for a thread of the runtime, which the exporter needs.
+    pub fn end(self, deadline: Duration) {
+        if let Err(error) = self.0.shutdown_with_timeout(deadline) {
+            tracing::warn!(error = %error, "the last spans were not exported");
+        }
+    }
+}
+
+/// A variable; the empty one is absent.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+fn is(name: &str, word: &str) -> bool {
+    variable(name).is_some_and(|value| value.eq_ignore_ascii_case(word))
+}
+
+/// The service that the spans are of; what the environment says comes first.
+fn resource() -> Resource {
+    let named = variable("OTEL_SERVICE_NAME").is_some()
+        || variable("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|attributes| attributes.contains("service.name="));
+    let resource = Resource::builder();
+    if named { resource.build() } else { resource.with_service_name(NAME).build() }
+}
+
+/// An exporter whose first failure is logged, and whose recovery too.
+struct LoggedExporter<E> {
+    exporter: E,
+    failing: AtomicBool,
+}
+
+impl<E: SpanExporter> SpanExporter for LoggedExporter<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let result = self.exporter.export(batch).await;
+        let failed = result.is_err();
+        if self.failing.swap(failed, Ordering::Relaxed) != failed {
+            match &result {
+                Ok(()) => tracing::info!("spans are exported again"),
+                Err(error) => tracing::warn!(error = %error, "spans cannot be exported, and are dropped"),
+            }
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<E> fmt::Debug for LoggedExporter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedExporter").field("failing", &self.failing).finish_non_exhaustive()
+    }
+}
