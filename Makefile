@@ -1,6 +1,6 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint lint-k8s deny advisories test test-long test-image test-hpa test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
+.PHONY: help demo build lint lint-k8s deny advisories test test-core test-long test-image test-hpa test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 # Older releases, by their profiles in tests/services/kafka/pom.xml.
@@ -57,6 +57,9 @@ test: $(KAFKA_LIBS)/.pom $(OLDER_KAFKA_LIBS:%=%/.pom) ## Every test, those again
 	tests/services/promtool/fetch.sh $(PROMTOOL)
 	cargo test --locked --workspace -- $(addprefix --skip ,$(ALONE))
 	cargo test --locked --test it -- --test-threads=1 $(ALONE)
+
+test-core: ## The rules alone: no server, no service, seconds
+	cargo test --locked -p keda-stream-scaler-core
 
 test-long: export STARVATION_MINUTES = 20
 test-long: export OUTAGE_ROUNDS = 2000

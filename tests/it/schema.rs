@@ -66,8 +66,8 @@ fn agree(metadata: &Metadata) -> Result<(), String> {
 /// The metadata of every row of a table of cases, for the sources that it is about.
 fn rows() -> Vec<Metadata> {
     let table = |text: &str| serde_json::from_str::<Vec<Value>>(text).unwrap();
-    let kafka = table(include_str!("../../src/trigger/cases/kafka.json"));
-    let aws = table(include_str!("../../src/trigger/cases/aws.json"));
+    let kafka = table(include_str!("../../core/src/trigger/cases/kafka.json"));
+    let aws = table(include_str!("../../core/src/trigger/cases/aws.json"));
     let kafka_base = json!({"bootstrapServers": "b:9092", "consumerGroup": "g", "topic": "t"});
     let aws_base = json!({"NAME": "test", "awsRegion": "eu-west-1"});
     let of = |source: &str, name: &str, base: &Value, case: &Value| {

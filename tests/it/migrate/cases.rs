@@ -15,10 +15,10 @@ fn rows() -> Vec<(&'static str, HashMap<String, String>)> {
     let aws = json!({"NAME": "test", "awsRegion": "eu-west-1"});
     let mut rows = Vec::new();
     let sources = [
-        ("kafka", "", &kafka, table(include_str!("../../../src/trigger/cases/kafka.json"))),
-        ("apache-kafka", "", &kafka, table(include_str!("../../../src/trigger/cases/kafka.json"))),
-        ("aws-kinesis-stream", "streamName", &aws, table(include_str!("../../../src/trigger/cases/aws.json"))),
-        ("aws-dynamodb-streams", "tableName", &aws, table(include_str!("../../../src/trigger/cases/aws.json"))),
+        ("kafka", "", &kafka, table(include_str!("../../../core/src/trigger/cases/kafka.json"))),
+        ("apache-kafka", "", &kafka, table(include_str!("../../../core/src/trigger/cases/kafka.json"))),
+        ("aws-kinesis-stream", "streamName", &aws, table(include_str!("../../../core/src/trigger/cases/aws.json"))),
+        ("aws-dynamodb-streams", "tableName", &aws, table(include_str!("../../../core/src/trigger/cases/aws.json"))),
     ];
     for (source, name, base, cases) in sources {
         for case in cases.iter().filter(|case| case["connection"].is_null()) {

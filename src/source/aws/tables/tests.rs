@@ -32,7 +32,8 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    serde_json::from_str(include_str!("../../../lag/streams/cases/stores.json")).expect("the cases can be read")
+    serde_json::from_str(include_str!("../../../../core/src/lag/streams/cases/stores.json"))
+        .expect("the cases can be read")
 }
 
 fn typed(value: &Value) -> AttributeValue {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::lag::streams::tests::number;
 use crate::lag::streams::{
     AgeBasis, Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp,
 };
@@ -144,7 +143,7 @@ impl World {
             return SequenceNumber::parse(&(10_u128.pow(20) + u128::from(self.numbered)).to_string()).expect("digits");
         }
         let index: u32 = shard.as_str()["shardId-".len()..].parse().expect("an index");
-        number(index, self.created / 1000, (arrived - 1500) / 1000, self.numbered, 2)
+        super::number(index, self.created / 1000, (arrived - 1500) / 1000, self.numbered)
     }
 
     /// Adds an open shard; its parents are closed by that.

@@ -6,12 +6,24 @@ mod fake;
 mod incarnations;
 mod model;
 mod planted;
+#[allow(dead_code, unreachable_pub, reason = "shared with the scripted AWS, which uses the rest")]
+#[path = "../../../../tests/it/support/scripted_aws/sequence.rs"]
+mod sequence;
 mod sharing;
 mod validity;
 mod writes;
 
+use self::sequence::KinesisNumber;
+use crate::lag::streams::SequenceNumber;
+
 const S: fn(u64) -> Duration = Duration::from_secs;
 const FIRST: &str = "shardId-000000000000";
+
+/// A sequence number of Kinesis; times are seconds since 1970.
+fn number(shard: u32, created_secs: u64, secs: u64, index: u64) -> SequenceNumber {
+    let text = KinesisNumber { created_secs, index, secs, shard }.text();
+    SequenceNumber::parse(&text).expect("digits")
+}
 
 /// Ages, in seconds; the truth takes a round to be read.
 #[track_caller]

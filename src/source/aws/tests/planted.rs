@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::lag::streams::tests::number;
 use crate::lag::streams::{
     Attribute, Position, Row, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp,
 };
@@ -172,7 +171,7 @@ impl Planted {
 
     fn number(&self, shard: u32, record: u64) -> SequenceNumber {
         let number = match self.plan.kind {
-            Kind::Kinesis => number(shard, CREATED / 1000, (Self::arrival(shard, record) - 1500) / 1000, record, 2),
+            Kind::Kinesis => super::number(shard, CREATED / 1000, (Self::arrival(shard, record) - 1500) / 1000, record),
             Kind::DynamoDb => {
                 SequenceNumber::parse(&(100_000_000_000_000_000_000_u128 + u128::from(record)).to_string())
                     .expect("digits")
@@ -247,7 +246,7 @@ impl Service for Arc<Planted> {
             id: self.shard_id(index),
             parents: Vec::new(),
             state: ShardState::Open,
-            first: (self.plan.kind == Kind::Kinesis).then(|| number(index, CREATED / 1000, CREATED / 1000, 0, 2)),
+            first: (self.plan.kind == Kind::Kinesis).then(|| super::number(index, CREATED / 1000, CREATED / 1000, 0)),
         };
         Ok(ShardsPage {
             requested,

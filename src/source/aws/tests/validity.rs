@@ -7,7 +7,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::fake::{Op, Scene};
 use super::{FIRST, S, assert_about};
 use crate::lag::SourceErrorKind;
-use crate::lag::streams::tests::number;
 use crate::lag::streams::{AgeBasis, ShardId};
 use crate::source::aws::failure::FailureKind;
 
@@ -94,7 +93,7 @@ async fn a_merged_shard_that_is_listed_with_its_parents_first_number_contradicts
     scene.world().open("shardId-000000000001", &[]);
     let merged = scene.world().open("shardId-000000000002", &[FIRST, "shardId-000000000001"]);
     // kinesis-local lists the first number of a parent, which has another index and another time of creation
-    let of_parent = number(0, scene.fake.ago(90_000) / 1000, scene.fake.ago(90_000) / 1000, 0, 2);
+    let of_parent = super::number(0, scene.fake.ago(90_000) / 1000, scene.fake.ago(90_000) / 1000, 0);
     scene.world().set_first(&merged, of_parent);
     let (done, unread) = (scene.fake.ago(400), scene.fake.ago(300));
     let checkpoint = scene.world().put(&merged, done, 1);

@@ -17,7 +17,7 @@ mod tests;
 mod words;
 pub mod write_utilization;
 
-pub(crate) use self::words::counted;
+pub use self::words::counted;
 pub use decision::{CapReason, Decision, Quantity, RetentionRisk, Step};
 pub use sample::Sample;
 

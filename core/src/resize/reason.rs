@@ -90,7 +90,7 @@ impl Reason {
 }
 
 /// `1 shard`, `4 shards`
-pub(crate) fn shards(count: u32) -> String {
+pub fn shards(count: u32) -> String {
     counted(count as usize, "shard")
 }
 

@@ -17,7 +17,7 @@ mod sequence_number;
 mod shard;
 mod survey;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod timestamp;
 mod workers;
 

@@ -14,6 +14,8 @@
 //! What arrives and what a consumer can do come from [`crate::lag::flow`], which no trigger changes; what the law remembers of its own
 //! decisions is [`Memory`]. Both advance with each reading and never with a question.
 
+#[cfg(test)]
+mod age_tests;
 mod arrivals;
 mod caution;
 mod counts;

@@ -18,7 +18,7 @@ pub(super) fn shard_id(index: u32) -> ShardId {
 }
 
 /// A number in Kinesis' layout.
-pub(crate) fn number(shard: u32, created_s: u64, arrived_s: u64, count: u64, version: u8) -> SequenceNumber {
+pub(super) fn number(shard: u32, created_s: u64, arrived_s: u64, count: u64, version: u8) -> SequenceNumber {
     let hex = format!("2{created_s:09x}0{count:016x}00{arrived_s:09x}{shard:08x}{version:x}");
     let mut decimal = vec![0_u8];
     for digit in hex.chars() {
