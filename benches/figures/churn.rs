@@ -6,7 +6,7 @@ use std::time::Duration;
 use keda_stream_scaler::admin::LiveSeries;
 use keda_stream_scaler::lag::{Observe, Report, SourceError};
 use keda_stream_scaler::limits::{Bounds, Limits};
-use keda_stream_scaler::sampler::{Asker, Sampler, Shares, Watch};
+use keda_stream_scaler::sampler::{Quotas, Sampler, ScaledObjectKey, Watch};
 use keda_stream_scaler::telemetry::{Exposition, Metrics};
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -43,8 +43,8 @@ pub fn measure(table: &mut Table) {
     runtime().block_on(async {
         let metrics = Metrics::new("0", "none");
         // 3,000 live at a time, all of one namespace
-        let limits = Limits { targets: Bounds { in_all: 10_000, each: 10_000 }, ..Limits::default() };
-        let shares = Shares::new(&limits, &metrics.limits);
+        let limits = Limits { targets: Bounds { total: 10_000, per_owner: 10_000 }, ..Limits::default() };
+        let shares = Quotas::new(&limits, &metrics.limits);
         let sampler = Sampler::within(shares, Forgetful, metrics.sampler.clone(), None);
         metrics.add(LiveSeries::new(sampler.clone(), false));
         let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -57,7 +57,7 @@ pub fn measure(table: &mut Table) {
                 number += 1;
                 let about = scaled_object(number, OBJECTS, "b:9092", &[]);
                 let trigger = Trigger::parse(&about.scaler_metadata).unwrap();
-                let asker = Asker::new("shop", &about.name);
+                let asker = ScaledObjectKey::new("shop", &about.name);
                 if place < WATCHED {
                     watches.push(sampler.watch(asker, &trigger, Duration::from_secs(2)).unwrap());
                 } else {

@@ -8,7 +8,7 @@ use keda_stream_scaler::admin::{Readiness, serve};
 use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClient;
 use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use keda_stream_scaler::limits::Limits;
-use keda_stream_scaler::sampler::{Asker, Sampler};
+use keda_stream_scaler::sampler::{Sampler, ScaledObjectKey};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::net::TcpListener;
@@ -32,7 +32,7 @@ pub fn measure(table: &mut Table) {
         for number in 0..OBJECTS {
             let about = scaled_object(number, GROUPS, "b:9092", &[]);
             let trigger = Trigger::parse(&about.scaler_metadata).unwrap();
-            let asker = Asker { namespace: &about.namespace, name: &about.name };
+            let asker = ScaledObjectKey { namespace: &about.namespace, name: &about.name };
             sampler.ask(asker, &trigger, Duration::from_secs(5)).await.unwrap();
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

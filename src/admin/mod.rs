@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::samples::{Filter, Samples};
 pub use self::series::{LiveSeries, MOST_PARTITIONS, MOST_TRIGGERS};
 use crate::lag::Observe;
-use crate::limits::{Allowance, Bounds, Limit};
+use crate::limits::{Bounds, Limit, Quota};
 use crate::page::{SCRIPT, script};
 use crate::sampler::Sampler;
 use crate::telemetry::{Exposition, LogFilter, Metrics};
@@ -56,8 +56,8 @@ pub async fn serve<O: Observe>(
     readiness: Readiness,
     log: Option<LogFilter>,
 ) -> anyhow::Result<()> {
-    let (in_all, each) = (Limit::HttpConnections, Limit::HttpConnectionsPerAddress);
-    let connections = Allowance::new(connections, in_all, each, &metrics.limits);
+    let (total, each) = (Limit::HttpConnections, Limit::HttpConnectionsPerAddress);
+    let connections = Quota::new(connections, total, each, &metrics.limits);
     let mut router = Router::new()
         .route("/metrics", get(exposition::<O>))
         .route("/livez", get(|| async { "ok\n" }))

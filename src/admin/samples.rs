@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page;
 use crate::lag::Behind;
-use crate::sampler::{AskerView, Judged, PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
+use crate::sampler::{CallerView, Judged, PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
 use crate::scaling::{Quantity, Sample, Step};
 use crate::trigger::{AwsAccess, SourceRef, StreamName};
 
@@ -43,7 +43,7 @@ struct Target {
     error: Option<Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<Reading>,
-    scaled_objects: Vec<Asked>,
+    scaled_objects: Vec<CallerSample>,
     /// How many more ask about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     more_scaled_objects: Option<usize>,
@@ -52,7 +52,7 @@ struct Target {
 /// What KEDA gets for one trigger.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct CallerSample {
     namespace: Arc<str>,
     name: Arc<str>,
     policy: &'static str,
@@ -176,14 +176,14 @@ impl Target {
             age_seconds: sample.map(|(_, age)| age.as_secs_f64()),
             error,
             reading: sample.map(|(sample, _)| Reading::new(sample, rows)),
-            scaled_objects: view.askers.shown.iter().map(|asker| Asked::new(view, asker, rows)).collect(),
+            scaled_objects: view.askers.shown.iter().map(|asker| CallerSample::new(view, asker, rows)).collect(),
             more_scaled_objects: Some(view.askers.more).filter(|more| *more > 0),
         }
     }
 }
 
-impl Asked {
-    fn new(view: &TargetView, asker: &AskerView, steps: bool) -> Self {
+impl CallerSample {
+    fn new(view: &TargetView, asker: &CallerView, steps: bool) -> Self {
         let outcome = match view.judge(asker) {
             Judged::Pending => Outcome::Pending,
             Judged::Failed { error, .. } => Outcome::Failed { kind: error.kind().as_str(), message: error.chain() },

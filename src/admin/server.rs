@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{Allowance, Full, Pass};
+use crate::limits::{Permit, Quota, QuotaExceeded};
 
 /// A request's head has to be complete within this time, and the next one to begin.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -32,12 +32,12 @@ const LAST_ANSWER: Duration = Duration::from_secs(10);
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves `router` for ever.
-pub(super) async fn serve(listener: TcpListener, router: Router, connections: Arc<Allowance>) {
+pub(super) async fn serve(listener: TcpListener, router: Router, connections: Arc<Quota>) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => match connections.take(&from.ip().to_canonical().to_string()) {
+                Ok((stream, from)) => match connections.acquire(&from.ip().to_canonical().to_string()) {
                     Ok(pass) => drop(open.spawn(converse(stream, router.clone().layer(Extension(ConnectInfo(from))), pass))),
                     Err(full) => refuse(stream, &full),
                 },
@@ -51,7 +51,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, connections: Ar
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, _pass: Pass) {
+async fn converse(stream: TcpStream, router: Router, _pass: Permit) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(LARGEST_HEAD);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
@@ -64,7 +64,7 @@ async fn converse(stream: TcpStream, router: Router, _pass: Pass) {
 }
 
 /// Says why, as far as the socket takes it at once.
-fn refuse(stream: TcpStream, full: &Full) {
+fn refuse(stream: TcpStream, full: &QuotaExceeded) {
     let text = format!("{full}; {}\n", full.limit.remedy());
     let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: ";
     let answer = format!("{head}{}\r\n\r\n{text}", text.len());

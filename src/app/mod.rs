@@ -24,7 +24,7 @@ use self::recorder::Recorder;
 use crate::admin;
 use crate::keda::{self, CallerLimits};
 use crate::limits::Limits;
-use crate::sampler::{Sampler, Shares, Witness};
+use crate::sampler::{Quotas, ReadingObserver, Sampler};
 use crate::source::Sources;
 use crate::telemetry::{LogFilter, Metrics};
 use crate::tenancy::Connections;
@@ -114,9 +114,9 @@ pub async fn run(
     let recorder = settings.recording.map(|Recording { directory, most_bytes }| {
         let recorder = Recorder::start(&directory, most_bytes);
         let recorder = recorder.with_context(|| format!("recording into {}", directory.display()))?;
-        anyhow::Ok(Arc::new(recorder) as Arc<dyn Witness>)
+        anyhow::Ok(Arc::new(recorder) as Arc<dyn ReadingObserver>)
     });
-    let shares = Shares::new(&settings.limits, &metrics.limits);
+    let shares = Quotas::new(&settings.limits, &metrics.limits);
     let sampler = Sampler::within(shares, sources, metrics.sampler.clone(), recorder.transpose()?);
     metrics.add(admin::LiveSeries::new(sampler.clone(), settings.partition_metrics));
     let drain = CancellationToken::new();

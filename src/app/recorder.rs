@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::lag::Observation;
 use crate::recording::{Line, Metadata, Reading, VERSION, without_secrets};
-use crate::sampler::Witness;
+use crate::sampler::ReadingObserver;
 use crate::trigger::SourceRef;
 
 /// A file that is larger is gone on with in another one.
@@ -40,17 +40,17 @@ pub(super) struct Recorder {
     /// `None` once it has ended.
     queue: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<()>>,
-    asked: Mutex<Asked>,
+    asked: Mutex<RecordedSources>,
     full: AtomicBool,
 }
 
 /// What was asked, by source: only those are recorded.
-struct Asked {
-    sources: HashMap<u64, AskedSource>,
+struct RecordedSources {
+    sources: HashMap<u64, RecordedSource>,
     tidied: Instant,
 }
 
-struct AskedSource {
+struct RecordedSource {
     metadata: HashSet<Metadata>,
     /// When it was asked about or read last.
     last: Instant,
@@ -99,11 +99,11 @@ impl Recorder {
             failing: false,
         };
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run(&entries))?;
-        let asked = Asked { sources: HashMap::new(), tidied: Instant::now() };
+        let asked = RecordedSources { sources: HashMap::new(), tidied: Instant::now() };
         Ok(Self { queue: Some(queue), thread: Some(thread), asked: Mutex::new(asked), full: AtomicBool::new(false) })
     }
 
-    fn sources(&self) -> MutexGuard<'_, Asked> {
+    fn sources(&self) -> MutexGuard<'_, RecordedSources> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,7 +140,7 @@ impl Drop for Recorder {
     }
 }
 
-impl Witness for Recorder {
+impl ReadingObserver for Recorder {
     fn asked(&self, source: &SourceRef, metadata: &HashMap<String, String>) {
         let (key, kept) = (key(source), without_secrets(metadata));
         let now = Instant::now();
@@ -149,7 +149,7 @@ impl Witness for Recorder {
             asked.tidied = now;
             asked.sources.retain(|key, of| now.duration_since(of.last) < FORGET_AFTER || !self.forgotten(*key));
         }
-        let known = asked.sources.entry(key).or_insert_with(|| AskedSource { metadata: HashSet::new(), last: now });
+        let known = asked.sources.entry(key).or_insert_with(|| RecordedSource { metadata: HashSet::new(), last: now });
         known.last = now;
         if known.metadata.len() < MOST_TRIGGERS && known.metadata.insert(kept.clone()) {
             drop(asked);

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use super::proto::ScaledObjectRef;
 use super::status;
-use crate::limits::{Full, Limit, LimitMetrics};
+use crate::limits::{Limit, LimitMetrics, QuotaExceeded};
 
 /// Kubernetes' own bounds.
 const LONGEST_NAMESPACE: usize = 63;
@@ -36,7 +36,7 @@ impl Acceptance {
         if bytes > self.metadata_bytes {
             self.metrics.refused(Limit::MetadataBytes);
             let owner = Some(format!("{}/{}", about.namespace, about.name));
-            return Err(status::full(&Full { limit: Limit::MetadataBytes, count: bytes, owner }));
+            return Err(status::full(&QuotaExceeded { limit: Limit::MetadataBytes, count: bytes, owner }));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::transport::server::Connected;
 
 use super::CallerLimits;
-use crate::limits::{Allowance, Limit, Pass};
+use crate::limits::{Limit, Permit, Quota};
 use crate::tls;
 
 /// Refused connections are logged this often at most.
@@ -22,31 +22,31 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Gives each connection its permit.
 pub(super) struct Doorkeeper {
-    connections: Arc<Allowance>,
+    connections: Arc<Quota>,
     logged: Option<Instant>,
     refused_since: u64,
 }
 
 /// A connection that is counted until it is dropped.
-pub(super) struct Counted<S> {
+pub(super) struct CountedConnection<S> {
     stream: S,
-    _pass: Pass,
+    _pass: Permit,
 }
 
 impl Doorkeeper {
     pub(super) fn new(callers: &CallerLimits) -> Self {
         let (in_all, each) = (Limit::GrpcConnections, Limit::GrpcConnectionsPerAddress);
-        let connections = Allowance::new(callers.limits.grpc_connections, in_all, each, &callers.metrics);
+        let connections = Quota::new(callers.limits.grpc_connections, in_all, each, &callers.metrics);
         Self { connections, logged: None, refused_since: 0 }
     }
 
     /// Connections that speak plaintext.
-    pub(super) fn plaintext(self, port: TcpListener) -> impl Stream<Item = io::Result<Counted<TcpStream>>> {
+    pub(super) fn plaintext(self, port: TcpListener) -> impl Stream<Item = io::Result<CountedConnection<TcpStream>>> {
         unfold((self, port), |(mut doorkeeper, port)| async move {
             loop {
                 let (stream, peer) = tls::accept(&port).await;
                 if let Some(pass) = doorkeeper.admit(peer) {
-                    return Some((Ok(Counted { stream, _pass: pass }), (doorkeeper, port)));
+                    return Some((Ok(CountedConnection { stream, _pass: pass }), (doorkeeper, port)));
                 }
             }
         })
@@ -56,13 +56,14 @@ impl Doorkeeper {
     pub(super) fn tls(
         mut self,
         listener: tls::Listener,
-    ) -> impl Stream<Item = io::Result<Counted<impl AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static>>> {
+    ) -> impl Stream<Item = io::Result<CountedConnection<impl AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static>>>
+    {
         let admitted = listener.admitted(move |peer| self.admit(peer));
-        admitted.map_ok(|(stream, pass)| Counted { stream, _pass: pass })
+        admitted.map_ok(|(stream, pass)| CountedConnection { stream, _pass: pass })
     }
 
-    fn admit(&mut self, peer: SocketAddr) -> Option<Pass> {
-        let full = match self.connections.take(&peer.ip().to_canonical().to_string()) {
+    fn admit(&mut self, peer: SocketAddr) -> Option<Permit> {
+        let full = match self.connections.acquire(&peer.ip().to_canonical().to_string()) {
             Ok(pass) => return Some(pass),
             Err(full) => full,
         };
@@ -77,13 +78,13 @@ impl Doorkeeper {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedConnection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedConnection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -109,7 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 }
 
-impl<S: Connected> Connected for Counted<S> {
+impl<S: Connected> Connected for CountedConnection<S> {
     type ConnectInfo = S::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {

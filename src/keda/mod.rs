@@ -30,8 +30,8 @@ use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, 
 pub use self::server::{CallerLimits, Limits, ServeError, serve, serve_service};
 pub use self::status::code_of;
 use crate::lag::{Observe, SourceError};
-use crate::limits::{Allowance, Limit};
-use crate::sampler::{Answer, Asker, PATIENCE, Sampler};
+use crate::limits::{Limit, Quota};
+use crate::sampler::{Answer, PATIENCE, Sampler, ScaledObjectKey};
 use crate::scaling::{Decision, Quantity, decide};
 use crate::telemetry::{Call, RpcMethod, RpcMetrics};
 use crate::trigger::{Trigger, metric_name, metric_target};
@@ -44,7 +44,7 @@ pub struct ScalerService<O: Observe> {
     sampler: Sampler<O>,
     metrics: RpcMetrics,
     acceptance: Acceptance,
-    streams: push::Terms,
+    streams: push::StreamLimits,
 }
 
 type StreamOf<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -62,8 +62,8 @@ impl<O: Observe> ScalerService<O> {
     ) -> Self {
         let CallerLimits { limits, metrics: limit_metrics } = callers;
         let acceptance = Acceptance::new(limits.metadata_bytes, limit_metrics);
-        let open = Allowance::new(limits.streams, Limit::Streams, Limit::StreamsPerNamespace, limit_metrics);
-        Self { sampler, metrics, acceptance, streams: push::Terms { drain, lifetime: stream_lifetime, open } }
+        let open = Quota::new(limits.streams, Limit::Streams, Limit::StreamsPerNamespace, limit_metrics);
+        Self { sampler, metrics, acceptance, streams: push::StreamLimits { drain, lifetime: stream_lifetime, open } }
     }
 
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
@@ -84,8 +84,8 @@ fn ended<T>(call: Call, outcome: Result<T, Status>) -> Result<Response<T>, Statu
 }
 
 /// On whose behalf KEDA asks.
-fn asker(about: &ScaledObjectRef) -> Asker<'_> {
-    Asker::new(&about.namespace, &about.name)
+fn asker(about: &ScaledObjectRef) -> ScaledObjectKey<'_> {
+    ScaledObjectKey::new(&about.namespace, &about.name)
 }
 
 fn judge(trigger: &Trigger, answer: &Answer) -> Result<Decision, SourceError> {

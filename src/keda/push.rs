@@ -17,8 +17,8 @@ use tonic::{Code, Status};
 use super::proto::{GetMetricSpecResponse, IsActiveResponse, ScaledObjectRef};
 use super::{StreamOf, asker, judge, status};
 use crate::lag::Observe;
-use crate::limits::{Allowance, Full, Pass};
-use crate::sampler::{Sampler, Standing, Watch};
+use crate::limits::{Permit, Quota, QuotaExceeded};
+use crate::sampler::{Sampler, Watch, WatchState};
 use crate::telemetry::Call;
 use crate::trigger::{SourceRef, Trigger};
 
@@ -33,21 +33,21 @@ const IDLE_AWS: Duration = Duration::from_millis(1500);
 const REPEAT_ACTIVE: Duration = Duration::from_secs(60);
 
 /// When a stream ends.
-pub(super) struct Terms {
+pub(super) struct StreamLimits {
     /// Ends every stream.
     pub(super) drain: CancellationToken,
     /// Ends one that is as old as this, a fifth earlier for some: they must not all come back at once.
     pub(super) lifetime: Duration,
     /// How many there may be, in all and of one namespace.
-    pub(super) open: Arc<Allowance>,
+    pub(super) open: Arc<Quota>,
 }
 
-impl Terms {
+impl StreamLimits {
     /// Room for one more stream of this namespace.
-    pub(super) fn admit(&self, namespace: &str) -> Result<Pass, Status> {
-        self.open.take(namespace).map_err(|full| {
+    pub(super) fn admit(&self, namespace: &str) -> Result<Permit, Status> {
+        self.open.acquire(namespace).map_err(|full| {
             let whose = full.owner.as_ref().map(|owner| format!("namespace {owner}"));
-            status::full(&Full { owner: whose, ..full })
+            status::full(&QuotaExceeded { owner: whose, ..full })
         })
     }
 
@@ -69,14 +69,14 @@ impl Terms {
 pub(super) struct Watched<O: Observe> {
     trigger: Trigger,
     watch: Watch<O>,
-    pass: Pass,
+    pass: Permit,
 }
 
 /// Sends the current specs, which depend on nothing but the metadata, and keeps the stream open.
 pub(super) fn specs(
     current: GetMetricSpecResponse,
-    pass: Pass,
-    terms: &Terms,
+    pass: Permit,
+    terms: &StreamLimits,
     call: Call,
 ) -> StreamOf<GetMetricSpecResponse> {
     stream(terms, pass, call, move |to| async move {
@@ -91,7 +91,7 @@ pub(super) fn specs(
 pub(super) fn watch<O: Observe>(
     sampler: &Sampler<O>,
     about: &ScaledObjectRef,
-    terms: &Terms,
+    terms: &StreamLimits,
 ) -> Result<Watched<O>, Status> {
     let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
     let pass = terms.admit(&about.namespace)?;
@@ -100,15 +100,19 @@ pub(super) fn watch<O: Observe>(
 }
 
 /// Sends the activity of the trigger's source.
-pub(super) fn activity<O: Observe>(watched: Watched<O>, terms: &Terms, call: Call) -> StreamOf<IsActiveResponse> {
+pub(super) fn activity<O: Observe>(
+    watched: Watched<O>,
+    terms: &StreamLimits,
+    call: Call,
+) -> StreamOf<IsActiveResponse> {
     let Watched { trigger, watch, pass } = watched;
     stream(terms, pass, call, move |to| push_activity(trigger, watch, to))
 }
 
 /// Runs `send` until it ends, which tells with which code, its reader is gone, or the terms end it; then the stream ends with OK.
 fn stream<T, F>(
-    terms: &Terms,
-    pass: Pass,
+    terms: &StreamLimits,
+    pass: Permit,
     call: Call,
     send: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F,
 ) -> StreamOf<T>
@@ -145,9 +149,9 @@ async fn push_activity<O: Observe>(
     repeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         match watch.standing() {
-            Standing::Holds => {}
-            Standing::Moved => return Code::Ok,
-            Standing::Refused(error) => {
+            WatchState::Valid => {}
+            WatchState::BackendChanged => return Code::Ok,
+            WatchState::Revoked(error) => {
                 let refused = status::no_reading(&error);
                 let code = refused.code();
                 // the reader may have gone

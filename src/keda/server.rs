@@ -54,7 +54,7 @@ pub struct CallerLimits {
 impl CallerLimits {
     /// Of one connection. Push streams must not take the place of calls: KEDA has one connection for all of its triggers.
     fn calls_at_once(&self) -> u32 {
-        u32::try_from(self.limits.streams.in_all).unwrap_or(u32::MAX).saturating_add(self.limits.calls_per_connection)
+        u32::try_from(self.limits.streams.total).unwrap_or(u32::MAX).saturating_add(self.limits.calls_per_connection)
     }
 }
 

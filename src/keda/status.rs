@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 
 use crate::lag::{SourceError, SourceErrorKind};
-use crate::limits::Full;
+use crate::limits::QuotaExceeded;
 use crate::telemetry::RpcCode;
 use crate::trigger::TriggerError;
 
@@ -21,7 +21,7 @@ pub(super) fn bad_name(what: &str, longest: usize) -> Status {
 }
 
 /// A limit is reached.
-pub(super) fn full(full: &Full) -> Status {
+pub(super) fn full(full: &QuotaExceeded) -> Status {
     Status::resource_exhausted(cut(format!("{full}; {}", full.limit.remedy())))
 }
 

@@ -1,19 +1,19 @@
 //! How much of the scaler callers may take up, in all and each, so that one of them leaves the others served.
 //!
-//! What is taken is held by a [`Pass`] and given back when that is dropped. Nothing that has a pass loses it to a newcomer.
+//! What is taken is held by a [`Permit`] and given back when that is dropped. Nothing that has a pass loses it to a newcomer.
 
-mod allowance;
+mod quota;
 
-pub use self::allowance::{Allowance, Full, Pass};
+pub use self::quota::{Permit, Quota, QuotaExceeded};
 pub use crate::telemetry::{Limit, LimitMetrics};
 
 /// How many there may be in all, and of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// In all.
-    pub in_all: usize,
+    /// Of all owners together.
+    pub total: usize,
     /// Of one namespace, or one address.
-    pub each: usize,
+    pub per_owner: usize,
 }
 
 /// Every limit that an operator can set.
@@ -41,14 +41,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            targets: Bounds { in_all: 10_000, each: 2_000 },
-            clients: Bounds { in_all: 256, each: 64 },
-            streams: Bounds { in_all: 20_000, each: 4_000 },
+            targets: Bounds { total: 10_000, per_owner: 2_000 },
+            clients: Bounds { total: 256, per_owner: 64 },
+            streams: Bounds { total: 20_000, per_owner: 4_000 },
             calls_per_connection: 1_000,
             request_bytes: 64 << 10,
             metadata_bytes: 16 << 10,
-            grpc_connections: Bounds { in_all: 4_096, each: 2_048 },
-            http_connections: Bounds { in_all: 128, each: 32 },
+            grpc_connections: Bounds { total: 4_096, per_owner: 2_048 },
+            http_connections: Bounds { total: 128, per_owner: 32 },
         }
     }
 }

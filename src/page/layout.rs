@@ -12,13 +12,13 @@ pub const SCRIPT: &str = "/live.js";
 
 /// How pages look, and what a browser is to let them do.
 #[derive(Debug)]
-pub struct Look {
+pub struct PageStyle {
     sheet: String,
     /// Nothing but our own script, our own style, and requests to ourselves.
     policy: HeaderValue,
 }
 
-impl Look {
+impl PageStyle {
     /// The common look, and rules of style that come on top.
     #[must_use]
     pub fn with(more: &str) -> Self {
@@ -37,7 +37,7 @@ impl Look {
 #[derive(Debug)]
 pub struct Page {
     /// How it looks.
-    pub look: &'static Look,
+    pub look: &'static PageStyle,
     /// What the answer is.
     pub status: StatusCode,
     /// In the browser's bar.

@@ -6,4 +6,4 @@ mod layout;
 pub mod plot;
 pub mod text;
 
-pub use self::layout::{Look, Page, SCRIPT, script};
+pub use self::layout::{Page, PageStyle, SCRIPT, script};

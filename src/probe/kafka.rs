@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::aws::AwsProbe;
-use super::tls::Terms;
+use super::tls::TlsSettings;
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::trigger::GroupType;
 
@@ -18,7 +18,7 @@ use crate::source::kafka::transport::{
 };
 use crate::source::kafka::{Batched, Fetched, TokenSource, failed, open};
 use crate::telemetry::UpstreamMetrics;
-use crate::tenancy::{OUT_OF_REACH, Reach};
+use crate::tenancy::{AllowedHosts, OUT_OF_REACH};
 use crate::trigger::{AwsIdentity, CertificateVerification, KafkaSecurity, Sasl, Tls};
 
 /// A login takes milliseconds.
@@ -32,7 +32,7 @@ const GROUP_WITHIN: Duration = Duration::from_secs(5);
 pub struct KafkaProbe {
     bootstrap_servers: Vec<String>,
     security: KafkaSecurity,
-    reach: Reach,
+    reach: AllowedHosts,
     metrics: UpstreamMetrics,
 }
 
@@ -52,7 +52,7 @@ pub struct Group {
 }
 
 impl KafkaProbe {
-    pub(super) fn new(bootstrap_servers: &[String], security: &KafkaSecurity, reach: Reach) -> Self {
+    pub(super) fn new(bootstrap_servers: &[String], security: &KafkaSecurity, reach: AllowedHosts) -> Self {
         let bootstrap_servers = bootstrap_servers.to_vec();
         Self { bootstrap_servers, security: security.clone(), reach, metrics: UpstreamMetrics::default() }
     }
@@ -73,8 +73,8 @@ impl KafkaProbe {
 
     /// Whom to trust and what to present, where the connection is encrypted.
     #[must_use]
-    pub fn terms(&self) -> Option<Terms> {
-        Terms::of_kafka(&self.security.tls)
+    pub fn terms(&self) -> Option<TlsSettings> {
+        TlsSettings::of_kafka(&self.security.tls)
     }
 
     /// Whether the brokers' certificates are to be verified.

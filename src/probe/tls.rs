@@ -25,7 +25,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 /// Whom to trust, and what to present.
 #[derive(Clone)]
-pub struct Terms {
+pub struct TlsSettings {
     roots: Arc<RootCertStore>,
     identity: Option<Arc<CertifiedKey>>,
 }
@@ -51,7 +51,7 @@ pub struct Presented {
     pub wants_client_certificate: Option<Vec<String>>,
 }
 
-impl Terms {
+impl TlsSettings {
     /// What a Kafka connection says; nothing where it has no TLS.
     #[must_use]
     pub fn of_kafka(tls: &Tls) -> Option<Self> {
@@ -91,7 +91,7 @@ pub fn first_certificate(pem: &str) -> Option<Certificate> {
 pub async fn handshake(
     stream: TcpStream,
     host: &str,
-    terms: &Terms,
+    terms: &TlsSettings,
     now: SystemTime,
 ) -> Result<Session, HandshakeError> {
     let name = ServerName::try_from(host.to_owned())

@@ -6,17 +6,17 @@
 //! A loop runs for each backend that somebody asks about and ends ten minutes after the last question. Answers come from
 //! memory; only the first reading of a new target is waited for. The sampler knows [`Observe`], never an adapter.
 
-mod askers;
+mod callers;
 mod chart;
 mod grid;
 mod pace;
+mod permits;
+mod reading_observer;
 mod rounds;
 mod rows;
-mod seats;
 mod target;
 mod verdict;
 mod view;
-mod witness;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,19 +26,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use self::askers::WatchId;
-pub use self::askers::{Asker, AskerView, AskersView, MOST_ASKERS};
+use self::callers::WatchId;
+pub use self::callers::{CallerView, CallersView, MOST_CALLERS, ScaledObjectKey};
 pub use self::chart::{Ages, Chart, LONGEST_CHART, Point, Promise, Wanted};
 use self::pace::Interests;
+pub use self::permits::Quotas;
+use self::permits::TargetPermit;
+pub use self::reading_observer::ReadingObserver;
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
-use self::seats::Seat;
-pub use self::seats::Shares;
 pub use self::target::ErrorCounts;
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{Judged, TargetView, ViewState};
-pub use self::witness::Witness;
 use crate::lag::{Moment, Observe, SourceError, SourceErrorKind};
 use crate::limits::{LimitMetrics, Limits};
 use crate::scaling::{RetentionRisk, Sample};
@@ -59,7 +59,7 @@ pub struct Answer {
     pub age: Duration,
 }
 
-/// Shares readings between everybody who asks.
+/// Quotas readings between everybody who asks.
 pub struct Sampler<O: Observe> {
     inner: Arc<Inner<O>>,
 }
@@ -70,8 +70,8 @@ struct Inner<O: Observe> {
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
-    shares: Shares,
-    witness: Option<Arc<dyn Witness>>,
+    shares: Quotas,
+    witness: Option<Arc<dyn ReadingObserver>>,
 }
 
 /// A standing interest in one source, until it is dropped.
@@ -84,18 +84,18 @@ pub struct Watch<O: Observe> {
     max_staleness: Duration,
     namespace: Box<str>,
     backend: O::Backend,
-    _seat: Arc<Seat>,
+    _seat: Arc<TargetPermit>,
 }
 
 /// Whether one who watches may go on.
 #[derive(Clone, Debug)]
-pub enum Standing {
+pub enum WatchState {
     /// As when it began.
-    Holds,
-    /// The source is read by another client now: begin anew.
-    Moved,
-    /// The namespace may not ask any more.
-    Refused(SourceError),
+    Valid,
+    /// The source is read by another client now: start a new watch.
+    BackendChanged,
+    /// The namespace no longer has access.
+    Revoked(SourceError),
 }
 
 // === impl Sampler ===
@@ -109,11 +109,16 @@ impl<O: Observe> Clone for Sampler<O> {
 impl<O: Observe> Sampler<O> {
     /// A sampler that reads through `observer`. Needs a running runtime as soon as it is asked.
     pub fn new(observer: O, metrics: SamplerMetrics) -> Self {
-        Self::within(Shares::new(&Limits::default(), &LimitMetrics::default()), observer, metrics, None)
+        Self::within(Quotas::new(&Limits::default(), &LimitMetrics::default()), observer, metrics, None)
     }
 
     /// The same within other limits, with somebody who sees what is asked and what is read.
-    pub fn within(shares: Shares, observer: O, metrics: SamplerMetrics, witness: Option<Arc<dyn Witness>>) -> Self {
+    pub fn within(
+        shares: Quotas,
+        observer: O,
+        metrics: SamplerMetrics,
+        witness: Option<Arc<dyn ReadingObserver>>,
+    ) -> Self {
         for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
             metrics.expect_outcome(outcome);
         }
@@ -139,7 +144,7 @@ impl<O: Observe> Sampler<O> {
     /// [`SourceErrorKind::Throttled`] where it asks about too much.
     pub async fn ask<'a>(
         &self,
-        asker: impl Into<Asker<'a>>,
+        asker: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         patience: Duration,
     ) -> Result<Answer, SourceError> {
@@ -177,7 +182,7 @@ impl<O: Observe> Sampler<O> {
     /// too much.
     pub fn watch<'a>(
         &self,
-        asker: impl Into<Asker<'a>>,
+        asker: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         interval: Duration,
     ) -> Result<Watch<O>, SourceError> {
@@ -190,11 +195,11 @@ impl<O: Observe> Sampler<O> {
                 interests.follow(policy, now);
             }
         })?;
-        let Joined { backend, of, target, seat } = joined;
+        let Joined { backend, of, target, permit } = joined;
         let news = target.known.subscribe();
         let max_staleness = trigger.pace.max_staleness;
         let (inner, namespace) = (self.inner.clone(), asker.namespace.into());
-        Ok(Watch { inner, of, target, news, id, max_staleness, namespace, backend, _seat: seat })
+        Ok(Watch { inner, of, target, news, id, max_staleness, namespace, backend, _seat: permit })
     }
 
     /// Tells the witness, if there is one, by which metadata a source is asked about.
@@ -242,16 +247,16 @@ impl<O: Observe> Inner<O> {
         let backend = self.observer.admit(namespace, source)?;
         let mut backends = self.backends();
         if let Some(of) = backends.get(&backend).cloned() {
-            let (target, seat) = of.join(namespace, source, &self.shares, note)?;
-            return Ok(Joined { backend, of, target, seat });
+            let (target, permit) = of.join(namespace, source, &self.shares, note)?;
+            return Ok(Joined { backend, of, target, permit });
         }
         let of = Arc::new(BackendLoop::new(self.shares.client()?));
-        let (target, seat) = of.join(namespace, source, &self.shares, note)?;
+        let (target, permit) = of.join(namespace, source, &self.shares, note)?;
         let (inner, to, this) = (self.clone(), backend.clone(), of.clone());
         tokio::spawn(supervised("sampling loop", move || rounds::run(inner.clone(), to.clone(), this.clone())));
         backends.insert(backend.clone(), of.clone());
         self.metrics.set_backends(backends.len());
-        Ok(Joined { backend, of, target, seat })
+        Ok(Joined { backend, of, target, permit })
     }
 
     fn judge(&self, known: &Known, max_staleness: Duration) -> Option<Result<Answer, SourceError>> {
@@ -296,7 +301,7 @@ struct Joined<B> {
     backend: B,
     of: Arc<BackendLoop>,
     target: Arc<Target>,
-    seat: Arc<Seat>,
+    permit: Arc<TargetPermit>,
 }
 
 // === impl Watch ===
@@ -308,11 +313,11 @@ impl<O: Observe> Watch<O> {
     }
 
     /// Whether this may go on, by the rules that hold now.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> WatchState {
         match self.inner.observer.admit(&self.namespace, &self.target.source) {
-            Ok(backend) if backend == self.backend => Standing::Holds,
-            Ok(_) => Standing::Moved,
-            Err(error) => Standing::Refused(error),
+            Ok(backend) if backend == self.backend => WatchState::Valid,
+            Ok(_) => WatchState::BackendChanged,
+            Err(error) => WatchState::Revoked(error),
         }
     }
 

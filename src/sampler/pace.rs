@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::askers::{Askers, WatchId};
-use super::seats::Seats;
+use super::callers::{Callers, WatchId};
+use super::permits::TargetPermits;
 use crate::lag::{FORGET_AFTER, SourceErrorKind};
 use crate::scaling::catch_up::MOST_POLICIES;
 use crate::trigger::CatchUpPolicy;
@@ -25,9 +25,9 @@ pub(super) struct Interests {
     asked: Vec<(Duration, Instant)>,
     watches: HashMap<WatchId, Duration>,
     /// On whose behalf.
-    pub(super) askers: Askers,
+    pub(super) askers: Callers,
     /// Of which namespaces.
-    pub(super) seats: Seats,
+    pub(super) permits: TargetPermits,
     /// When each policy of the catch-up law was asked about last.
     followed: Vec<(CatchUpPolicy, Instant)>,
     /// The shortest interval, as last worked out: every call asks for it.

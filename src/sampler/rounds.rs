@@ -16,10 +16,10 @@ use tracing::Instrument as _;
 use super::Inner;
 use super::grid::Grid;
 use super::pace::Interests;
-use super::seats::{ClientSeats, Seat, Shares};
+use super::permits::{ClientPermits, Quotas, TargetPermit};
 use super::target::{Target, Transition};
 use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
-use crate::limits::Pass;
+use crate::limits::Permit;
 use crate::scaling::RetentionRisk;
 use crate::telemetry::{panic_text, payload_text, round_span};
 use crate::trigger::SourceRef;
@@ -35,18 +35,18 @@ const ROUND_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(super) struct BackendLoop {
     targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
-    seats: ClientSeats,
+    permits: ClientPermits,
     grid: Grid,
     /// Rings when a due time has changed.
     wake: Notify,
-    _place: Pass,
+    _place: Permit,
 }
 
 impl BackendLoop {
-    pub(super) fn new(place: Pass) -> Self {
+    pub(super) fn new(place: Permit) -> Self {
         Self {
             targets: Mutex::default(),
-            seats: ClientSeats::default(),
+            permits: ClientPermits::default(),
             grid: Grid::new(Instant::now(), random()),
             wake: Notify::new(),
             _place: place,
@@ -58,28 +58,28 @@ impl BackendLoop {
     }
 
     /// The target for `source`, made where it is new, with the interest noted before the loop can see it; and the namespace's
-    /// seat there.
+    /// permit there.
     pub(super) fn join(
         &self,
         namespace: &str,
         source: &SourceRef,
-        shares: &Shares,
+        shares: &Quotas,
         note: impl FnOnce(&mut Interests, Instant),
-    ) -> Result<(Arc<Target>, Arc<Seat>), SourceError> {
+    ) -> Result<(Arc<Target>, Arc<TargetPermit>), SourceError> {
         let now = Instant::now();
-        let sit = |target: &Target| target.schedule().interests.seats.sit(namespace, now, &self.seats, shares);
+        let sit = |target: &Target| target.schedule().interests.permits.acquire(namespace, now, &self.permits, shares);
         let mut targets = self.targets();
         if let Some(target) = targets.get(source) {
-            let seat = sit(target)?;
+            let permit = sit(target)?;
             self.note(target, note);
-            return Ok((target.clone(), seat));
+            return Ok((target.clone(), permit));
         }
         let source = Arc::new(source.clone());
         let target = Arc::new(Target::new(source.clone(), now));
-        let seat = sit(&target)?;
+        let permit = sit(&target)?;
         self.note(&target, note);
         targets.insert(source, target.clone());
-        Ok((target, seat))
+        Ok((target, permit))
     }
 
     /// Lets every target go: what led here leads elsewhere now. Those who watch are told to look.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::lag::flow::{Flow, Place};
+use crate::lag::flow::{Flow, Split};
 use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState, Timestamp, Worker};
 use crate::lag::{
     Behind, CommittedOffset, GroupObservation, History, Members, Observation, PartitionId, PartitionObservation,
@@ -140,7 +140,7 @@ impl Rows {
 }
 
 /// What is followed of each partition.
-struct Followed<'a>(HashMap<&'a Place, f64>);
+struct Followed<'a>(HashMap<&'a Split, f64>);
 
 impl<'a> Followed<'a> {
     fn of(sample: &'a Sample) -> Self {
@@ -149,7 +149,7 @@ impl<'a> Followed<'a> {
     }
 
     fn arrivals(&self, topic: &Arc<str>, partition: PartitionId) -> Option<f64> {
-        self.0.get(&Place::Partition(topic.clone(), partition)).copied()
+        self.0.get(&Split::Partition(topic.clone(), partition)).copied()
     }
 }
 

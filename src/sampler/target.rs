@@ -130,7 +130,7 @@ impl Target {
         let now = Instant::now();
         schedule.in_flight = false;
         schedule.interests.askers.forget(now);
-        schedule.interests.seats.forget(now);
+        schedule.interests.permits.forget(now);
         if let Some(interval) = schedule.interests.interval(now) {
             let retry = failing.and_then(|(kind, failing_for)| quick_retry(kind, failing_for, interval));
             schedule.next_due = match retry {

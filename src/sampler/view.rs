@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::askers::{AskerView, AskersView};
+use super::callers::{CallerView, CallersView};
 use super::chart::{Chart, Point};
 use super::target::{ErrorCounts, Target};
 use super::verdict::{Verdict, verdict};
@@ -21,7 +21,7 @@ pub struct TargetView {
     /// What is known of it.
     pub state: ViewState,
     /// Who asks about it.
-    pub askers: AskersView,
+    pub askers: CallersView,
     /// How it went.
     pub chart: Arc<Chart>,
     /// How often readings have failed.
@@ -137,7 +137,7 @@ impl TargetView {
 
     /// What KEDA gets for `asker`, by the rules of the calls themselves.
     #[must_use]
-    pub fn judge(&self, asker: &AskerView) -> Judged {
+    pub fn judge(&self, asker: &CallerView) -> Judged {
         let sample = self.state.sample();
         let decided = sample.map(|(sample, _)| decide(&asker.policy, &self.source, sample));
         let failure = self.state.failure().map(|(error, _)| error);

@@ -5,9 +5,9 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::allowed_hosts::AllowedHosts;
 use super::connections::{Connection, Connections, Destination, bootstrap_servers};
 use super::metadata_rules::Named;
-use super::reach::Reach;
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::trigger::{
     AwsAccess, AwsCredentials, AwsIdentity, ClusterRef, KafkaDialect, KafkaSecurity, RequestedSecurity, SourceRef,
@@ -31,7 +31,7 @@ struct Identity {
 
 /// What a trigger says that leads to a backend.
 enum Origin {
-    Kafka(ClusterRef, Reach),
+    Kafka(ClusterRef, AllowedHosts),
     Aws(AwsAccess),
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Service {
         /// TLS and login.
         security: KafkaSecurity,
         /// Which addresses the client connects to.
-        reach: Reach,
+        reach: AllowedHosts,
     },
     /// AWS.
     Aws(AwsIdentity),
@@ -60,7 +60,7 @@ pub(crate) struct Admission {
 struct Rules {
     connections: Connections,
     /// By how far the client may reach, so that a look takes no copy of what is asked.
-    clusters: HashMap<Reach, HashMap<ClusterRef, Decided>>,
+    clusters: HashMap<AllowedHosts, HashMap<ClusterRef, Decided>>,
     accounts: HashMap<AwsAccess, Decided>,
 }
 
@@ -183,8 +183,8 @@ impl Admission {
                     dialect: KafkaDialect::Kafka,
                     security: RequestedSecurity::default(),
                 };
-                let service = rules.kafka(&cluster, Reach::Anywhere)?;
-                Ok(self.backend(service, title, Origin::Kafka(cluster, Reach::Anywhere)))
+                let service = rules.kafka(&cluster, AllowedHosts::Anywhere)?;
+                Ok(self.backend(service, title, Origin::Kafka(cluster, AllowedHosts::Anywhere)))
             }
             Destination::Aws(identity) => {
                 let access = AwsAccess {
@@ -234,8 +234,8 @@ impl Admission {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let service = match &backend.0.origin {
             Origin::Kafka(cluster, reach) => match rules.check_cluster(None, cluster) {
-                Ok(Reach::Anywhere) => rules.kafka(cluster, *reach),
-                Ok(Reach::OtherHosts) => rules.kafka(cluster, Reach::OtherHosts),
+                Ok(AllowedHosts::Anywhere) => rules.kafka(cluster, *reach),
+                Ok(AllowedHosts::RemoteOnly) => rules.kafka(cluster, AllowedHosts::RemoteOnly),
                 Err(error) => Err(error),
             },
             Origin::Aws(access) => rules.check_account(None, access, &[]).and_then(|()| rules.aws(access)),
@@ -274,11 +274,11 @@ impl Rules {
     }
 
     /// How far the client may reach.
-    fn check_cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Result<Reach, SourceError> {
+    fn check_cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Result<AllowedHosts, SourceError> {
         if let Some(name) = &cluster.connection {
-            return self.check_connection(namespace, name).map(|()| Reach::Anywhere);
+            return self.check_connection(namespace, name).map(|()| AllowedHosts::Anywhere);
         }
-        let mut all = Reach::Anywhere;
+        let mut all = AllowedHosts::Anywhere;
         for server in &cluster.bootstrap_servers {
             let Some(reach) = self.connections.metadata().server(namespace, server) else {
                 let attempt = format!("namespace {} may not name the broker {server}", namespace.unwrap_or("*"));
@@ -327,7 +327,7 @@ impl Rules {
         }
     }
 
-    fn kafka(&self, cluster: &ClusterRef, reach: Reach) -> Result<Service, SourceError> {
+    fn kafka(&self, cluster: &ClusterRef, reach: AllowedHosts) -> Result<Service, SourceError> {
         let Some(name) = &cluster.connection else {
             let bootstrap_servers = cluster.bootstrap_servers.iter().map(ToString::to_string).collect();
             let security = cluster.security.without_connection();

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::allowed_hosts::AllowedHosts;
 use super::metadata_rules::{MetadataRules, Rule};
 use super::pattern::{Pattern, patterns};
-use super::reach::Reach;
 use super::resize_rules::{self, ResizeRules};
 use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
@@ -130,7 +130,7 @@ impl Connections {
     /// For somebody who asks on their own behalf: as without a file, and brokers may be on this machine.
     #[must_use]
     pub fn unrestricted() -> Self {
-        Self { metadata: MetadataRules::default().reaching(Reach::Anywhere), ..Self::default() }
+        Self { metadata: MetadataRules::default().reaching(AllowedHosts::Anywhere), ..Self::default() }
     }
 
     /// Reads the file and the secrets that it names; relative names are relative to the file.

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
+use super::allowed_hosts::AllowedHosts;
 use super::pattern::{Pattern, patterns};
-use super::reach::Reach;
 
 /// The rules, of which any one allows. A namespace without a rule may name nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ struct MetadataRule {
     aws_endpoints: Vec<Pattern>,
     aws_resources: Vec<Pattern>,
     /// Of a broker whose host no pattern writes out.
-    reach: Reach,
+    reach: AllowedHosts,
 }
 
 /// What a trigger names by itself.
@@ -71,17 +71,17 @@ impl MetadataRules {
     }
 
     /// The same for brokers within `reach`.
-    pub(super) fn reaching(mut self, reach: Reach) -> Self {
+    pub(super) fn reaching(mut self, reach: AllowedHosts) -> Self {
         self.0.iter_mut().for_each(|rule| rule.reach = reach);
         self
     }
 
     /// How far a client may reach for `server`, if a trigger of `namespace` may name it. An operator who writes its host out
     /// means that very host, wherever it is.
-    pub(super) fn server(&self, namespace: Option<&str>, server: &str) -> Option<Reach> {
+    pub(super) fn server(&self, namespace: Option<&str>, server: &str) -> Option<AllowedHosts> {
         let reaches = self.of(namespace).flat_map(|rule| {
             let matching = Pattern::of(&rule.bootstrap_servers, server);
-            matching.map(|pattern| if pattern.names_host() { Reach::Anywhere } else { rule.reach })
+            matching.map(|pattern| if pattern.names_host() { AllowedHosts::Anywhere } else { rule.reach })
         });
         reaches.max()
     }
@@ -133,7 +133,7 @@ impl MetadataRule {
             aws_role_arns: patterns(&rule.aws_role_arns),
             aws_endpoints: patterns(&rule.aws_endpoints),
             aws_resources: patterns(&rule.aws_resources),
-            reach: Reach::OtherHosts,
+            reach: AllowedHosts::RemoteOnly,
         }
     }
 }
@@ -165,11 +165,11 @@ mod tests {
     fn only_a_host_that_is_written_out_may_be_this_one() {
         let rules = rules("- {namespaces: ['*'], bootstrapServers: ['*', 'localhost:*', '[::1]:9092', 'b.*']}\n");
         let cases = [
-            ("localhost:9092", Reach::Anywhere),
-            ("[::1]:9092", Reach::Anywhere),
-            ("127.0.0.1:9092", Reach::OtherHosts),
-            ("localhost", Reach::OtherHosts),
-            ("b.example:9092", Reach::OtherHosts),
+            ("localhost:9092", AllowedHosts::Anywhere),
+            ("[::1]:9092", AllowedHosts::Anywhere),
+            ("127.0.0.1:9092", AllowedHosts::RemoteOnly),
+            ("localhost", AllowedHosts::RemoteOnly),
+            ("b.example:9092", AllowedHosts::RemoteOnly),
         ];
         for (server, reach) in cases {
             assert_eq!(rules.server(Some("shop"), server), Some(reach), "{server}");

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Tls;
-use super::refusal::{Refusal, Told};
+use super::refusal::{LogThrottle, Refusal};
 use super::under_way::UnderWay;
 use crate::telemetry::TlsMetrics;
 
@@ -34,7 +34,7 @@ pub struct Listener {
     port: TcpListener,
     tls: Tls,
     metrics: TlsMetrics,
-    told: Told,
+    told: LogThrottle,
 }
 
 /// A port with the handshakes that are under way; each holds the permit of its connection.
@@ -58,7 +58,7 @@ impl Listener {
             metrics.expect_outcome(refusal.word());
         }
         metrics.expect_outcome("ok");
-        Self { port, tls, metrics, told: Told::default() }
+        Self { port, tls, metrics, told: LogThrottle::default() }
     }
 
     /// The connections whose handshake succeeded. Dropping it closes the port and ends the handshakes that are under way.

@@ -48,7 +48,7 @@ pub(super) enum Refusal {
 
 /// Which refusals were told lately.
 #[derive(Default)]
-pub(super) struct Told(HashMap<(Refusal, IpAddr), Since>);
+pub(super) struct LogThrottle(HashMap<(Refusal, IpAddr), Since>);
 
 struct Since {
     told: Instant,
@@ -163,9 +163,9 @@ impl Refusal {
     }
 }
 
-// === impl Told ===
+// === impl LogThrottle ===
 
-impl Told {
+impl LogThrottle {
     /// Logs a refusal, unless the same of the same address was logged lately.
     pub(super) fn tell(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
         if let Some(again) = self.due(refusal, peer.ip()) {
@@ -217,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stays_broken_is_told_of_once_in_ten_minutes_with_the_number_of_its_tries() {
-        let mut told = Told::default();
+        let mut told = LogThrottle::default();
         assert_eq!(told.due(Refusal::NotTls, peer(1)), Some(0));
         for _ in 0..9 {
             advance(Duration::from_secs(60)).await;
@@ -231,7 +231,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_addresses_cannot_fill_memory_or_log() {
-        let mut told = Told::default();
+        let mut told = LogThrottle::default();
         let lines = (0..10_000).filter(|number| told.due(Refusal::NotTls, peer(*number)).is_some()).count();
         assert_eq!((lines, told.0.len()), (MOST_TOLD, MOST_TOLD));
         advance(REPEAT).await;

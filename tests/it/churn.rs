@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::admin::LiveSeries;
 use keda_stream_scaler::lag::{Observe, Report, SourceError, SourceErrorKind};
-use keda_stream_scaler::sampler::{Asker, PATIENCE, Sampler};
+use keda_stream_scaler::sampler::{PATIENCE, Sampler, ScaledObjectKey};
 use keda_stream_scaler::telemetry::{Exposition, Metrics};
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::process::Command;
@@ -85,13 +85,13 @@ impl Day {
     /// A target that is forgotten ten minutes after this question.
     async fn ask(&mut self) {
         let (name, trigger) = self.trigger();
-        let _ = self.sampler.ask(Asker::new("shop", &name), &trigger, PATIENCE).await;
+        let _ = self.sampler.ask(ScaledObjectKey::new("shop", &name), &trigger, PATIENCE).await;
     }
 
     /// A target that goes with its watch.
     async fn watch(&mut self) {
         let (name, trigger) = self.trigger();
-        let watch = self.sampler.watch(Asker::new("shop", &name), &trigger, Duration::from_secs(2)).unwrap();
+        let watch = self.sampler.watch(ScaledObjectKey::new("shop", &name), &trigger, Duration::from_secs(2)).unwrap();
         sleep(Duration::from_millis(5)).await;
         drop(watch);
     }
@@ -119,9 +119,13 @@ impl Day {
             for number in 0..100 {
                 let (name, trigger) = self.trigger();
                 if number % 4 == 0 {
-                    let _ = self.sampler.ask(Asker::new("shop", &name), &trigger, Duration::ZERO).await;
+                    let _ = self.sampler.ask(ScaledObjectKey::new("shop", &name), &trigger, Duration::ZERO).await;
                 } else {
-                    drop(self.sampler.watch(Asker::new("shop", &name), &trigger, Duration::from_secs(2)).unwrap());
+                    drop(
+                        self.sampler
+                            .watch(ScaledObjectKey::new("shop", &name), &trigger, Duration::from_secs(2))
+                            .unwrap(),
+                    );
                 }
             }
             sleep_until(second).await;

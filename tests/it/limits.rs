@@ -46,7 +46,7 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 
 #[tokio::test]
 async fn a_namespace_with_all_its_targets_gets_no_more_and_keeps_those_that_it_has() {
-    let server = Server::limited(limits(|limits| limits.targets.each = 2)).await;
+    let server = Server::limited(limits(|limits| limits.targets.per_owner = 2)).await;
     for group in ["a", "b"] {
         ask(&server, object("shop", group, &[])).await.unwrap();
     }
@@ -74,7 +74,7 @@ async fn a_namespace_with_all_its_targets_gets_no_more_and_keeps_those_that_it_h
 
 #[tokio::test]
 async fn when_all_targets_are_taken_nobody_who_has_one_loses_it() {
-    let server = Server::limited(limits(|limits| limits.targets = Bounds { in_all: 2, each: 2 })).await;
+    let server = Server::limited(limits(|limits| limits.targets = Bounds { total: 2, per_owner: 2 })).await;
     ask(&server, object("shop", "a", &[])).await.unwrap();
     ask(&server, object("bank", "a", &[])).await.unwrap();
     let refused = ask(&server, object("club", "b", &[])).await.unwrap_err();
@@ -86,9 +86,9 @@ async fn when_all_targets_are_taken_nobody_who_has_one_loses_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_not_asked_about_any_more_makes_room() {
-    let limits = limits(|limits| limits.targets.each = 1);
+    let limits = limits(|limits| limits.targets.per_owner = 1);
     let metrics = keda_stream_scaler::telemetry::Metrics::new("0", "none");
-    let shares = keda_stream_scaler::sampler::Shares::new(&limits, &metrics.limits);
+    let shares = keda_stream_scaler::sampler::Quotas::new(&limits, &metrics.limits);
     let sampler = Sampler::within(shares, Scripted::default(), metrics.sampler.clone(), None);
     let trigger =
         |group| keda_stream_scaler::trigger::Trigger::parse(&scaled_object(group, &[]).scaler_metadata).unwrap();
@@ -109,7 +109,7 @@ async fn a_target_that_is_not_asked_about_any_more_makes_room() {
 
 #[tokio::test]
 async fn a_namespace_with_all_its_clients_names_no_more_clusters_and_others_do() {
-    let server = Server::limited(limits(|limits| limits.clients.each = 2)).await;
+    let server = Server::limited(limits(|limits| limits.clients.per_owner = 2)).await;
     let at = |namespace: &str, broker: &str, group: &str| object(namespace, group, &[("bootstrapServers", broker)]);
     for broker in ["b1:9092", "b2:9092"] {
         ask(&server, at("shop", broker, "a")).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_namespace_with_all_its_clients_names_no_more_clusters_and_others_do()
 
 #[tokio::test]
 async fn when_all_clients_are_taken_those_that_there_are_are_asked_on() {
-    let server = Server::limited(limits(|limits| limits.clients = Bounds { in_all: 1, each: 1 })).await;
+    let server = Server::limited(limits(|limits| limits.clients = Bounds { total: 1, per_owner: 1 })).await;
     ask(&server, object("shop", "a", &[])).await.unwrap();
     let refused = ask(&server, object("bank", "a", &[("bootstrapServers", "b2:9092")])).await.unwrap_err();
     assert_full(
@@ -142,7 +142,7 @@ async fn when_all_clients_are_taken_those_that_there_are_are_asked_on() {
 
 #[tokio::test]
 async fn a_namespace_with_all_its_streams_opens_no_more_and_keeps_those_that_it_has() {
-    let server = Server::limited(limits(|limits| limits.streams.each = 2)).await;
+    let server = Server::limited(limits(|limits| limits.streams.per_owner = 2)).await;
     let mut client = server.client().await;
     let mut activity = client.stream_is_active(object("shop", "a", &[])).await.unwrap().into_inner();
     let _specs = client.stream_metric_spec(object("shop", "a", &[])).await.unwrap().into_inner();
@@ -161,7 +161,7 @@ async fn a_namespace_with_all_its_streams_opens_no_more_and_keeps_those_that_it_
 
 #[tokio::test]
 async fn a_stream_that_ended_makes_room_for_another() {
-    let server = Server::limited(limits(|limits| limits.streams = Bounds { in_all: 1, each: 1 })).await;
+    let server = Server::limited(limits(|limits| limits.streams = Bounds { total: 1, per_owner: 1 })).await;
     let mut client = server.client().await;
     let open = client.stream_is_active(object("shop", "a", &[])).await.unwrap().into_inner();
     let refused = client.stream_is_active(object("bank", "b", &[])).await.unwrap_err();
@@ -212,7 +212,7 @@ async fn names_that_kubernetes_would_not_have_are_refused() {
 
 #[tokio::test]
 async fn a_connection_full_of_calls_that_wait_holds_up_no_other_connection() {
-    let limits = limits(|limits| (limits.streams.in_all, limits.calls_per_connection) = (1, 1));
+    let limits = limits(|limits| (limits.streams.total, limits.calls_per_connection) = (1, 1));
     let server = Server::limited(limits).await;
     server.source.set("silent", Script::Silent);
     let mut full = server.client().await;
@@ -236,7 +236,7 @@ async fn a_connection_full_of_calls_that_wait_holds_up_no_other_connection() {
 
 #[tokio::test]
 async fn an_address_with_all_its_grpc_connections_gets_no_more_and_keda_is_answered() {
-    let bounds = Bounds { in_all: 4, each: 2 };
+    let bounds = Bounds { total: 4, per_owner: 2 };
     let server = Server::limited(Limits { grpc_connections: bounds, ..Limits::default() }).await;
     let held = [connect_from(2, server.address).await, connect_from(2, server.address).await];
     let mut refused = connect_from(2, server.address).await;
@@ -274,7 +274,7 @@ async fn operators() -> SocketAddr {
     let metrics = std::sync::Arc::new(keda_stream_scaler::telemetry::Metrics::new("0", "none"));
     let sampler = Sampler::new(Scripted::default(), metrics.sampler.clone());
     let readiness = admin::Readiness::new(CancellationToken::new());
-    tokio::spawn(admin::serve(listener, sampler, metrics, Bounds { in_all: 4, each: 2 }, readiness, None));
+    tokio::spawn(admin::serve(listener, sampler, metrics, Bounds { total: 4, per_owner: 2 }, readiness, None));
     address
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::admin::{LiveSeries, MOST_TRIGGERS};
 use keda_stream_scaler::lag::SourceErrorKind;
-use keda_stream_scaler::sampler::{Asker, PATIENCE, Sampler};
+use keda_stream_scaler::sampler::{PATIENCE, Sampler, ScaledObjectKey};
 use keda_stream_scaler::telemetry::{Exposition, Metrics};
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{advance, sleep};
@@ -33,7 +33,7 @@ impl Scraped {
     }
 
     async fn ask(&self, name: &str, trigger: &Trigger) {
-        let _ = self.sampler.ask(Asker::new("shop", name), trigger, PATIENCE).await;
+        let _ = self.sampler.ask(ScaledObjectKey::new("shop", name), trigger, PATIENCE).await;
     }
 
     fn series(&self) -> BTreeMap<String, f64> {

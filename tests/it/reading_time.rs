@@ -13,7 +13,7 @@ use keda_stream_scaler::lag::{
     ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Observation, Offset, PartitionId,
     PartitionObservation, TopicObservation, Watermarks,
 };
-use keda_stream_scaler::sampler::{Asker, PATIENCE, Sampler};
+use keda_stream_scaler::sampler::{PATIENCE, Sampler, ScaledObjectKey};
 use keda_stream_scaler::telemetry::{Exposition, Metrics};
 use keda_stream_scaler::trigger::Trigger;
 use tokio::time::sleep;
@@ -136,11 +136,11 @@ async fn the_consumers_of_an_old_reading_are_those_that_it_showed() {
     ];
     let trigger = Trigger::parse(&keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
     source.set("app", Script::Reads(two_workers()));
-    sampler.ask(Asker::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
+    sampler.ask(ScaledObjectKey::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
     source.set("app", Script::Silent);
     for _ in 0..10 {
         sleep(S(50)).await;
-        sampler.ask(Asker::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
+        sampler.ask(ScaledObjectKey::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
         let text = metrics.render(Exposition::Text);
         let line = text.lines().find(|line| line.starts_with("stream_scaler_consumers{")).unwrap();
         assert!(line.ends_with(" 2") || line.ends_with(" 2.0"), "{line}");

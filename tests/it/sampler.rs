@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{SourceError, SourceErrorKind};
-use keda_stream_scaler::sampler::{Answer, Asker, Judged, PATIENCE, Sampler, ViewState};
+use keda_stream_scaler::sampler::{Answer, Judged, PATIENCE, Sampler, ScaledObjectKey, ViewState};
 use keda_stream_scaler::scaling::decide;
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
@@ -216,7 +216,7 @@ async fn operators_see_who_asks_what_each_gets_and_how_it_went() {
     let [near, far] = ["10", "100"].map(|threshold| trigger("a", &[("lagThreshold", threshold)]));
     for (name, trigger, lag) in [("orders", &near, 50), ("archive", &far, 70), ("orders", &near, 90)] {
         source.set("a", Script::Lag(lag));
-        sampler.ask(Asker::new("shop", name), trigger, PATIENCE).await.unwrap();
+        sampler.ask(ScaledObjectKey::new("shop", name), trigger, PATIENCE).await.unwrap();
         sleep(S(20)).await;
     }
     let view = sampler.view().remove(0);

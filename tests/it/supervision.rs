@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::{Observation, SourceErrorKind};
 use keda_stream_scaler::limits::{LimitMetrics, Limits};
-use keda_stream_scaler::sampler::{PATIENCE, Sampler, Shares, Witness};
+use keda_stream_scaler::sampler::{PATIENCE, Quotas, ReadingObserver, Sampler};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::{SourceRef, Trigger};
 use tokio::time::{Instant, sleep};
@@ -16,9 +16,9 @@ use crate::support::server::scaled_object;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-fn sampler(witness: Option<Arc<dyn Witness>>) -> (Scripted, Sampler<Scripted>) {
+fn sampler(witness: Option<Arc<dyn ReadingObserver>>) -> (Scripted, Sampler<Scripted>) {
     let source = Scripted::default();
-    let shares = Shares::new(&Limits::default(), &LimitMetrics::default());
+    let shares = Quotas::new(&Limits::default(), &LimitMetrics::default());
     let sampler = Sampler::within(shares, source.clone(), Metrics::new("0", "none").sampler.clone(), witness);
     (source, sampler)
 }
@@ -77,7 +77,7 @@ async fn a_client_that_panics_is_an_error_of_what_it_read() {
 /// Panics at every reading of one group.
 struct Fragile;
 
-impl Witness for Fragile {
+impl ReadingObserver for Fragile {
     fn asked(&self, _source: &SourceRef, _metadata: &HashMap<String, String>) {}
 
     fn read(&self, source: &SourceRef, _observation: &Observation) {

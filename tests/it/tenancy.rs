@@ -10,7 +10,7 @@ use std::time::Duration;
 use keda_stream_scaler::keda::proto::ScaledObjectRef;
 use keda_stream_scaler::lag::{Observation, Observe as _, SourceError, SourceErrorKind};
 use keda_stream_scaler::limits::{Bounds, Limits};
-use keda_stream_scaler::sampler::{Sampler, Witness};
+use keda_stream_scaler::sampler::{ReadingObserver, Sampler};
 use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::{Metrics, UpstreamMetrics};
 use keda_stream_scaler::tenancy::Connections;
@@ -242,7 +242,7 @@ async fn whoever_loses_a_right_is_served_no_longer_and_the_others_are() {
 
 #[tokio::test]
 async fn a_push_stream_whose_client_was_replaced_ends_with_ok_and_what_it_took_is_free() {
-    let server = Server::limited(Limits { targets: Bounds { in_all: 1, each: 1 }, ..Limits::default() }).await;
+    let server = Server::limited(Limits { targets: Bounds { total: 1, per_owner: 1 }, ..Limits::default() }).await;
     server.source.set("a", Script::Lag(7));
     let mut client = server.client().await;
     client.is_active(scaled_object("a", &[])).await.unwrap();
@@ -261,7 +261,7 @@ async fn a_push_stream_whose_client_was_replaced_ends_with_ok_and_what_it_took_i
 #[derive(Default)]
 struct Noted(Mutex<Vec<String>>);
 
-impl Witness for Noted {
+impl ReadingObserver for Noted {
     fn asked(&self, _source: &SourceRef, metadata: &HashMap<String, String>) {
         self.0.lock().unwrap().push(metadata["consumerGroup"].clone());
     }

@@ -10,7 +10,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{Json, Response};
 use axum::routing::get;
-use keda_stream_scaler::page::{self, Look, SCRIPT, script};
+use keda_stream_scaler::page::{self, PageStyle, SCRIPT, script};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ use super::periods::Periods;
 use super::world::World;
 
 /// One look with the scaler's own pages.
-static LOOK: LazyLock<Look> = LazyLock::new(|| Look::with(include_str!("playground.css")));
+static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(include_str!("playground.css")));
 
 /// What the page is about.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use super::parts;
 use crate::page::Page;
 use crate::page::plot::{self, Measure};
 use crate::page::text::{encoded, time, whole};
-use crate::sampler::{AskerView, Judged, TargetView, ViewState};
+use crate::sampler::{CallerView, Judged, TargetView, ViewState};
 
 /// Targets on a page.
 const ON_A_PAGE: usize = 50;
@@ -44,7 +44,7 @@ impl Query {
     fn finds(&self, view: &TargetView) -> bool {
         let wanted = self.q.trim().to_lowercase();
         let contains = |text: &str| text.to_lowercase().contains(&wanted);
-        let asker = |asker: &AskerView| contains(&format!("{}/{}", asker.namespace, asker.name));
+        let asker = |asker: &CallerView| contains(&format!("{}/{}", asker.namespace, asker.name));
         wanted.is_empty() || contains(&view.source.to_string()) || view.askers.shown.iter().any(asker)
     }
 
@@ -181,7 +181,7 @@ fn target(view: &TargetView) -> Markup {
     }
 }
 
-fn cells(asker: &AskerView, judged: &Judged) -> Markup {
+fn cells(asker: &CallerView, judged: &Judged) -> Markup {
     let policy = &*asker.policy;
     let numbers = judged.decision().map_or_else(
         || ["–", "–", "–"].map(str::to_owned),

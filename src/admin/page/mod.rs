@@ -20,9 +20,9 @@ use serde::Deserialize;
 pub(super) use self::names::{id, policy};
 use super::Context;
 use crate::lag::Observe;
-use crate::page::{Look, Page};
+use crate::page::{Page, PageStyle};
 
-static LOOK: LazyLock<Look> = LazyLock::new(|| Look::with(""));
+static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(""));
 
 /// How much of a target's page.
 #[derive(Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ use super::rows;
 use crate::page::Page;
 use crate::page::plot::{Figure, Limit, Line, Measure, Shape};
 use crate::page::text::{encoded, time};
-use crate::sampler::{Ages, AskerView, Judged, LONGEST_CHART, Point, Promise, TargetView};
+use crate::sampler::{Ages, CallerView, Judged, LONGEST_CHART, Point, Promise, TargetView};
 use crate::trigger::Policy;
 
 /// How much of the past is charted.
@@ -21,7 +21,7 @@ const MINUTES: u64 = LONGEST_CHART.as_secs() / 60;
 /// Those who ask by the same policy, and so get the same.
 struct Judges<'a> {
     policy: &'a Arc<Policy>,
-    askers: Vec<&'a AskerView>,
+    askers: Vec<&'a CallerView>,
     judged: Judged,
 }
 

@@ -9,7 +9,7 @@ use crate::admin::page;
 use crate::lag::flow::{Flow, count};
 use crate::lag::streams::{Backlog, Survey};
 use crate::lag::{Behind, Facts, GroupLag, Observation, SourceErrorKind};
-use crate::sampler::{AskerView, ErrorCounts, Judged, Point, TargetView};
+use crate::sampler::{CallerView, ErrorCounts, Judged, Point, TargetView};
 use crate::scaling::Sample;
 use crate::trigger::{Policy, SourceRef};
 
@@ -151,7 +151,7 @@ pub(super) const TRIGGER_GAUGES: [Gauge<TriggerFacts>; 6] = [
 // === impl SourceFacts ===
 
 impl SourceFacts {
-    pub(super) fn of(view: &TargetView, asker: &AskerView) -> Self {
+    pub(super) fn of(view: &TargetView, asker: &CallerView) -> Self {
         Self {
             labels: ObjectLabels {
                 namespace: asker.namespace.clone(),
@@ -177,7 +177,7 @@ impl SourceFacts {
         if let Behind::Records(lag) = &self.facts()?.behind { Some(lag) } else { None }
     }
 
-    pub(super) fn is_of(&self, asker: &AskerView) -> bool {
+    pub(super) fn is_of(&self, asker: &CallerView) -> bool {
         self.labels.namespace == asker.namespace && self.labels.scaled_object == asker.name
     }
 }
@@ -219,7 +219,7 @@ pub(super) const fn number(count: u64) -> f64 {
 // === impl TriggerFacts ===
 
 impl TriggerFacts {
-    pub(super) fn of(view: &TargetView, asker: &AskerView, source: &SourceFacts) -> Self {
+    pub(super) fn of(view: &TargetView, asker: &CallerView, source: &SourceFacts) -> Self {
         let judged = view.judge(asker);
         let decision = if let Judged::Valued(decision) = &judged { Some(decision) } else { None };
         // an age says by how much to multiply, not how many

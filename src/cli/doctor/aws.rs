@@ -10,10 +10,10 @@ use super::report::{Checkup, Finding, Looked, Step, StepName, look, said};
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::network::Address;
 use crate::probe::aws::{
-    AwsProbe, CallError, Calls, Identity, Place, Right, ServiceName, UnknownIdentity, clock_ahead, policy,
+    ArnScope, AwsProbe, CallError, Calls, Identity, Right, ServiceName, UnknownIdentity, clock_ahead, policy,
     right_to_assume, rights_for,
 };
-use crate::probe::tls::{Terms, handshake};
+use crate::probe::tls::{TlsSettings, handshake};
 use crate::trigger::SourceRef;
 
 /// AWS takes a signature for five minutes.
@@ -51,7 +51,7 @@ pub(super) async fn examine(
 }
 
 /// The policy that allows these rights, as a remedy.
-pub(super) fn allow(rights: &[Right], place: &Place) -> String {
+pub(super) fn allow(rights: &[Right], place: &ArnScope) -> String {
     format!("allow it: {}", policy(rights, place))
 }
 
@@ -119,7 +119,7 @@ async fn endpoint(probe: &AwsProbe, service: ServiceName) -> Looked<String> {
     if !encrypted {
         return Ok((Finding { seen: format!("{url}: {}, without TLS", reached.seen), ..reached }, url));
     }
-    let session = handshake(connected.stream, &address.host, &Terms::new(None, None), now()).await;
+    let session = handshake(connected.stream, &address.host, &TlsSettings::new(None, None), now()).await;
     let session = session.map_err(|why| remedy(Finding::failed(why.to_string(), handshake_remedy(&why))))?;
     let finding = presented(&session.presented, true);
     match session.presented.trust {
@@ -150,7 +150,7 @@ async fn clock(url: &str) -> Looked<()> {
 // === identity ===
 
 /// Who asks, and its place in ARNs. For IAM of Amazon MSK, whose brokers have no clock to ask, `with_clock` asks that of STS.
-pub(super) async fn who(checkup: &mut Checkup, probe: &AwsProbe, with_clock: bool) -> anyhow::Result<Option<Place>> {
+pub(super) async fn who(checkup: &mut Checkup, probe: &AwsProbe, with_clock: bool) -> anyhow::Result<Option<ArnScope>> {
     if with_clock
         && let Ok(url) = probe.endpoint(ServiceName::Sts).await
         && checkup.look(StepName::Clock, "", clock(&url)).await?.is_none()
@@ -218,7 +218,7 @@ async fn calls(
     checkup: &mut Checkup,
     mut calls: Calls<'_>,
     rights: &[Right],
-    place: &Place,
+    place: &ArnScope,
     source: &SourceRef,
 ) -> anyhow::Result<bool> {
     let mut all = true;
@@ -240,7 +240,7 @@ async fn calls(
     Ok(all)
 }
 
-fn told_nothing(error: CallError, right: &Right, place: &Place, source: &SourceRef) -> Finding {
+fn told_nothing(error: CallError, right: &Right, place: &ArnScope, source: &SourceRef) -> Finding {
     match error {
         CallError::NotMade { lacks } => Finding::skipped(format!("{lacks} is not known")),
         // the text of KMS names its own action and key

@@ -7,7 +7,7 @@ use super::report::{Finding, Looked, Step, StepName, look};
 use crate::network::{Address, Connected, Duplex, connect};
 use crate::probe::kafka::KafkaProbe;
 use crate::probe::listener::{Listener, ListenerError, Login};
-use crate::probe::tls::{HandshakeError, Presented, Session, Terms, first_certificate, handshake};
+use crate::probe::tls::{HandshakeError, Presented, Session, TlsSettings, first_certificate, handshake};
 
 /// KEDA's and a connection's words for the mechanisms, in Kafka's own.
 const MECHANISMS: [(&str, &str); 5] = [
@@ -35,13 +35,13 @@ fn listed(addresses: &[SocketAddr]) -> String {
 }
 
 /// Asks a broker.
-pub(super) struct Asking<'a> {
+pub(super) struct BrokerCheck<'a> {
     pub(super) probe: &'a KafkaProbe,
-    pub(super) terms: Option<Terms>,
+    pub(super) terms: Option<TlsSettings>,
     pub(super) address: Address,
 }
 
-impl Asking<'_> {
+impl BrokerCheck<'_> {
     /// Every layer up to the login, and whether the way to that is open.
     pub(super) async fn steps(&self) -> (Vec<Step>, bool) {
         let on = self.address.to_string();

@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::aws;
-use super::brokers::{Asking, USUAL_PORT, reach_broker};
+use super::brokers::{BrokerCheck, USUAL_PORT, reach_broker};
 use super::network::{look_up, now, presented};
 use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said};
 use crate::lag::SourceErrorKind;
 use crate::network::Address;
 use crate::probe::aws::rights_on_msk;
 use crate::probe::kafka::{Client, Group, KafkaProbe};
-use crate::probe::tls::{Terms, first_certificate, handshake};
+use crate::probe::tls::{TlsSettings, first_certificate, handshake};
 use crate::source::kafka::transport::{Broker, Topic};
 use crate::trigger::{AbsentTopics, KafkaSource, TopicSelection};
 
@@ -95,9 +95,9 @@ async fn ways(probe: &KafkaProbe) -> (Vec<Step>, bool) {
     (steps, any)
 }
 
-async fn way(probe: &KafkaProbe, terms: Option<Terms>, server: &str) -> (Vec<Step>, bool) {
+async fn way(probe: &KafkaProbe, terms: Option<TlsSettings>, server: &str) -> (Vec<Step>, bool) {
     if let Some(address) = Address::parse(server, USUAL_PORT) {
-        return Asking { probe, terms, address }.steps().await;
+        return BrokerCheck { probe, terms, address }.steps().await;
     }
     let finding = Finding::failed("this is no host and port", "write it as host:port");
     (vec![Step::new(StepName::Resolve, server, finding, Duration::ZERO)], false)
@@ -177,7 +177,7 @@ fn misled(broker: &Broker, address: &Address, finding: Finding) -> Finding {
     Finding { remedy: Some(remedy), ..finding }
 }
 
-async fn found_at(probe: &KafkaProbe, address: &Address, terms: Option<&Terms>) -> Looked<()> {
+async fn found_at(probe: &KafkaProbe, address: &Address, terms: Option<&TlsSettings>) -> Looked<()> {
     let (resolved, addresses) = look_up(address).await?;
     let (reached, connected) = reach_broker(probe, &addresses).await?;
     let Some(terms) = terms else {

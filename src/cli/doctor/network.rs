@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::report::{Finding, Looked};
 use crate::network::{Address, Connected, Unconnected, Unresolved, connect, resolve};
 use crate::probe::Certificate;
-use crate::probe::tls::{Distrust, HandshakeError, Presented, Terms, handshake};
+use crate::probe::tls::{Distrust, HandshakeError, Presented, TlsSettings, handshake};
 
 /// A certificate that ends sooner is about to be forgotten.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -65,7 +65,7 @@ fn listed(failed: &[(SocketAddr, Unconnected)]) -> String {
 /// Whether what listens there speaks TLS, whatever its certificate.
 pub(super) async fn speaks_tls(to: SocketAddr, host: &str) -> bool {
     match connect(&[to]).await {
-        Ok(connected) => handshake(connected.stream, host, &Terms::new(None, None), now()).await.is_ok(),
+        Ok(connected) => handshake(connected.stream, host, &TlsSettings::new(None, None), now()).await.is_ok(),
         Err(_) => false,
     }
 }

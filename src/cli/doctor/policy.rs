@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::manifest::{TriggerKind, TriggerText};
 use crate::cli::output::{self, Format};
-use crate::probe::aws::{AwsProbe, Place, Right, policy, right_to_assume, rights_for, rights_on_msk};
+use crate::probe::aws::{ArnScope, AwsProbe, Right, policy, right_to_assume, rights_for, rights_on_msk};
 use crate::probe::{Probe, admit};
 use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger};
@@ -14,7 +14,7 @@ use crate::trigger::{SourceRef, Trigger};
 const OWN: &str = "the scaler's own identity";
 
 /// Rights by who needs them, and by place.
-type Needed = BTreeMap<(String, [String; 3]), (Place, Vec<Right>)>;
+type Needed = BTreeMap<(String, [String; 3]), (ArnScope, Vec<Right>)>;
 
 pub(super) fn print(texts: &[TriggerText], connections: &Connections, format: Format) -> anyhow::Result<()> {
     let mut needed = Needed::new();

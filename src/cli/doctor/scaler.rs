@@ -18,7 +18,7 @@ use crate::cli::manifest::{TriggerKind, TriggerText};
 use crate::keda::proto::external_scaler_client::ExternalScalerClient;
 use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use crate::network::Address;
-use crate::probe::tls::{Terms, authorities, handshake};
+use crate::probe::tls::{TlsSettings, authorities, handshake};
 use crate::trigger::{ClientIdentity, Secret};
 
 /// KEDA itself gives a call no more than a few seconds.
@@ -106,7 +106,7 @@ async fn channel(
     let Some(connected) = checkup.look(StepName::Connect, &on, reach(&addresses)).await? else { return Ok(None) };
     let to = connected.to;
     if let Some(tls) = tls {
-        let terms = Terms::new(tls.ca.as_deref(), tls.identity.as_ref());
+        let terms = TlsSettings::new(tls.ca.as_deref(), tls.identity.as_ref());
         let shaken = handshake(connected.stream, &address.host, &terms, now());
         let judged = async {
             let session = shaken.await.map_err(|why| Finding::failed(why.to_string(), handshake_remedy(&why)))?;

@@ -13,12 +13,12 @@ pub(super) struct Authentication {
     pub(super) kind: String,
     pub(super) name: String,
     /// What the object holds, where it is in the same text.
-    holds: Option<Holds>,
+    holds: Option<AuthenticationContents>,
 }
 
 /// What a `TriggerAuthentication` holds; no value is ever in it.
 #[derive(Clone)]
-struct Holds {
+struct AuthenticationContents {
     /// Parameter, and where it comes from.
     parameters: Vec<(String, String)>,
     /// `podIdentity`: the role, if one is named, and who KEDA would be.
@@ -56,12 +56,12 @@ impl Authentication {
             let there = kind != "TriggerAuthentication" || about("namespace").is_none_or(|its| its == namespace);
             root.get("kind").and_then(Node::text) == Some(kind.as_str()) && about("name") == Some(&name) && there
         });
-        let holds = object.and_then(|object| object.get("spec")).map(Holds::read);
+        let holds = object.and_then(|object| object.get("spec")).map(AuthenticationContents::read);
         Some(Self { line: entry.key.line, kind, name, holds })
     }
 }
 
-impl Holds {
+impl AuthenticationContents {
     fn read(spec: &Node) -> Self {
         let field = |item: &Node, key: &str| item.get(key).and_then(Node::text).unwrap_or("?").to_owned();
         let secrets = spec.get("secretTargetRef").map_or(&[][..], Node::items).iter();
@@ -113,7 +113,7 @@ impl Need {
     }
 
     /// The parameters of an object that is there.
-    fn known(&mut self, holds: &Holds) {
+    fn known(&mut self, holds: &AuthenticationContents) {
         for (parameter, from) in &holds.parameters {
             self.file(parameter, from);
         }

@@ -16,7 +16,7 @@ use clap::Args;
 use self::built_in::{BuiltIn, ScaleOn};
 use self::connection::{Authentication, Need};
 use self::edit::{Changes, obstacle};
-use self::plan::{MetricType, Plan, Wishes};
+use self::plan::{MetricType, Plan, Requirements};
 use self::report::{Migrated, Outcome, Pair, Report};
 use self::yaml::{Documents, Node};
 use super::manifest::{self, TriggerKind, TriggerText};
@@ -65,7 +65,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let text = manifest::read_text(&arguments.file)?;
-    let wishes = Wishes {
+    let wishes = Requirements {
         scaler_address: &arguments.scaler_address,
         scale_on: arguments.scale_on,
         application_name: arguments.application_name.as_deref(),
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     Ok(if bad { Verdict::Bad } else { Verdict::Good })
 }
 
-fn migrate(file: &Path, text: &str, wishes: &Wishes<'_>) -> anyhow::Result<Report> {
+fn migrate(file: &Path, text: &str, wishes: &Requirements<'_>) -> anyhow::Result<Report> {
     let said = || format!("in {}", file.display());
     let before = manifest::parse(text).with_context(said)?;
     let documents = Documents::read(text).with_context(said)?;
@@ -148,7 +148,7 @@ fn change(
     trigger: &TriggerText,
     node: &Node,
     documents: &Documents,
-    wishes: &Wishes<'_>,
+    wishes: &Requirements<'_>,
     needs: &mut Vec<Need>,
 ) -> Result<Change, String> {
     let authentication = Authentication::of(node, documents, &trigger.namespace);
@@ -163,7 +163,7 @@ fn change(
         return Err(told.join("; "));
     }
     // the built-in's number is that of its own policy
-    let mut built_in = plan::plan(trigger, &Wishes { scale_on: None, ..*wishes }, authentication.as_ref())?;
+    let mut built_in = plan::plan(trigger, &Requirements { scale_on: None, ..*wishes }, authentication.as_ref())?;
     built_in.added.push(("compat", "strict".to_owned()));
     if let Some(need) = plan.need.take() {
         let name = connection::place(needs, need);

@@ -10,7 +10,7 @@ use super::connection::{Authentication, Need};
 use crate::trigger::keys::find;
 
 /// What the new triggers are to be.
-pub(super) struct Wishes<'a> {
+pub(super) struct Requirements<'a> {
     pub(super) scaler_address: &'a str,
     pub(super) scale_on: Option<ScaleOn>,
     pub(super) application_name: Option<&'a str>,
@@ -66,7 +66,7 @@ const OF_SHARD_COUNT: &[&str] = &["shardCount", "activationShardCount"];
 /// Plans the change of a trigger, or says why there can be none.
 pub(super) fn plan(
     text: &TriggerText,
-    wishes: &Wishes<'_>,
+    wishes: &Requirements<'_>,
     authentication: Option<&Authentication>,
 ) -> Result<Plan, String> {
     let Some(built_in) = BuiltIn::of(text) else { return Err("KEDA's trigger has no counterpart".into()) };
@@ -88,7 +88,7 @@ pub(super) fn plan(
 }
 
 impl Plan {
-    fn new(built_in: BuiltIn, wishes: &Wishes<'_>) -> Self {
+    fn new(built_in: BuiltIn, wishes: &Requirements<'_>) -> Self {
         Self {
             dropped: Vec::new(),
             added: vec![("scalerAddress", wishes.scaler_address.to_owned()), ("source", built_in.source().to_owned())],
@@ -157,7 +157,7 @@ impl Draft<'_> {
         }
     }
 
-    fn policy(&mut self, policy: ScaleOn, wishes: &Wishes<'_>) {
+    fn policy(&mut self, policy: ScaleOn, wishes: &Requirements<'_>) {
         let word = match policy {
             ScaleOn::Lag | ScaleOn::ShardCount => return,
             ScaleOn::Age => "age",

@@ -19,7 +19,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::lag::flow::{
-    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow,
+    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Split, ThroughputFlow,
     ThroughputReading, ThroughputRow,
 };
 use crate::lag::{Moment, PartitionId};
@@ -201,12 +201,12 @@ fn columns<'a>(
     second: &str,
     seconds: &'a [f64],
     owners: &[i64],
-) -> anyhow::Result<impl Iterator<Item = (Place, f64, f64)> + 'a> {
+) -> anyhow::Result<impl Iterator<Item = (Split, f64, f64)> + 'a> {
     for (name, column) in [(first, firsts), (second, seconds)] {
         ensure!(column.len() == owners.len(), "{name} has {} values, owner has {}", column.len(), owners.len());
         ensure!(column.iter().all(|value| value.is_finite()), "{name} has a value that is no number");
     }
     let topic: Arc<str> = "partition".into();
-    let places = (0..).map(move |number| Place::Partition(topic.clone(), PartitionId(number)));
+    let places = (0..).map(move |number| Split::Partition(topic.clone(), PartitionId(number)));
     Ok(places.zip(firsts).zip(seconds).map(|((place, first), second)| (place, *first, *second)))
 }

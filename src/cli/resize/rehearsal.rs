@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Arguments;
 use super::once::{bounds, control};
 use crate::lag::Minute;
-use crate::resize::rehearsal::{Row, Way, rehearse};
+use crate::resize::rehearsal::{Row, Sizing, rehearse};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -50,10 +50,10 @@ pub(super) fn run(arguments: &Arguments, span: Duration) -> anyhow::Result<Rehea
 impl Shown {
     fn of(row: &Row) -> Self {
         let way = match row.way {
-            Way::AsItIs(shards) => format!("as it is, {shards} shards"),
-            Way::BestFixed(shards) => format!("the best fixed count, {shards} shards"),
-            Way::Resized => "resized".to_owned(),
-            Way::OnDemand => "on demand".to_owned(),
+            Sizing::AsItIs(shards) => format!("as it is, {shards} shards"),
+            Sizing::BestFixed(shards) => format!("the best fixed count, {shards} shards"),
+            Sizing::Resized => "resized".to_owned(),
+            Sizing::OnDemand => "on demand".to_owned(),
         };
         let Row { throttled_minutes, shard_hours, calls, dollars, .. } = *row;
         Self { way, throttled_minutes, shard_hours, calls, dollars }

@@ -10,27 +10,27 @@ use crate::limits::{Bounds, Limits};
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitArguments {
     /// Sources that are asked about; one counts for each namespace that asks
-    #[arg(long, env = "STREAM_SCALER_MAX_TARGETS", default_value_t = default().targets.in_all, value_name = "COUNT",
+    #[arg(long, env = "STREAM_SCALER_MAX_TARGETS", default_value_t = default().targets.total, value_name = "COUNT",
           value_parser = count(1..=1_000_000))]
     max_targets: usize,
     /// Of those, the share of one namespace
-    #[arg(long, env = "STREAM_SCALER_MAX_TARGETS_PER_NAMESPACE", default_value_t = default().targets.each,
+    #[arg(long, env = "STREAM_SCALER_MAX_TARGETS_PER_NAMESPACE", default_value_t = default().targets.per_owner,
           value_name = "COUNT", value_parser = count(1..=1_000_000))]
     max_targets_per_namespace: usize,
     /// Clusters, accounts and identities that are read side by side
-    #[arg(long, env = "STREAM_SCALER_MAX_CLIENTS", default_value_t = default().clients.in_all, value_name = "COUNT",
+    #[arg(long, env = "STREAM_SCALER_MAX_CLIENTS", default_value_t = default().clients.total, value_name = "COUNT",
           value_parser = count(1..=4096))]
     max_clients: usize,
     /// Of those, the most that one namespace asks about
-    #[arg(long, env = "STREAM_SCALER_MAX_CLIENTS_PER_NAMESPACE", default_value_t = default().clients.each,
+    #[arg(long, env = "STREAM_SCALER_MAX_CLIENTS_PER_NAMESPACE", default_value_t = default().clients.per_owner,
           value_name = "COUNT", value_parser = count(1..=4096))]
     max_clients_per_namespace: usize,
     /// Open push streams; KEDA opens two for a trigger of type external-push
-    #[arg(long, env = "STREAM_SCALER_MAX_STREAMS", default_value_t = default().streams.in_all, value_name = "COUNT",
+    #[arg(long, env = "STREAM_SCALER_MAX_STREAMS", default_value_t = default().streams.total, value_name = "COUNT",
           value_parser = count(1..=1_000_000))]
     max_streams: usize,
     /// Of those, the share of one namespace
-    #[arg(long, env = "STREAM_SCALER_MAX_STREAMS_PER_NAMESPACE", default_value_t = default().streams.each,
+    #[arg(long, env = "STREAM_SCALER_MAX_STREAMS_PER_NAMESPACE", default_value_t = default().streams.per_owner,
           value_name = "COUNT", value_parser = count(1..=1_000_000))]
     max_streams_per_namespace: usize,
     /// Calls at a time on one connection, besides push streams; more wait at the caller
@@ -46,19 +46,19 @@ pub(super) struct LimitArguments {
           value_parser = count(1_024..=1_048_576))]
     max_metadata_bytes: usize,
     /// Open connections to the gRPC port
-    #[arg(long, env = "STREAM_SCALER_MAX_GRPC_CONNECTIONS", default_value_t = default().grpc_connections.in_all,
+    #[arg(long, env = "STREAM_SCALER_MAX_GRPC_CONNECTIONS", default_value_t = default().grpc_connections.total,
           value_name = "COUNT", value_parser = count(2..=100_000))]
     max_grpc_connections: usize,
     /// Of those, the most of one address
-    #[arg(long, env = "STREAM_SCALER_MAX_GRPC_CONNECTIONS_PER_ADDRESS", default_value_t = default().grpc_connections.each,
+    #[arg(long, env = "STREAM_SCALER_MAX_GRPC_CONNECTIONS_PER_ADDRESS", default_value_t = default().grpc_connections.per_owner,
           value_name = "COUNT", value_parser = count(1..=100_000))]
     max_grpc_connections_per_address: usize,
     /// Open connections to the HTTP port
-    #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS", default_value_t = default().http_connections.in_all,
+    #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS", default_value_t = default().http_connections.total,
           value_name = "COUNT", value_parser = count(2..=10_000))]
     max_http_connections: usize,
     /// Of those, the most of one address
-    #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = default().http_connections.each,
+    #[arg(long, env = "STREAM_SCALER_MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = default().http_connections.per_owner,
           value_name = "COUNT", value_parser = count(1..=10_000))]
     max_http_connections_per_address: usize,
 }
@@ -90,14 +90,14 @@ impl From<LimitArguments> for Limits {
             max_http_connections_per_address,
         } = arguments;
         Self {
-            targets: Bounds { in_all: max_targets, each: max_targets_per_namespace },
-            clients: Bounds { in_all: max_clients, each: max_clients_per_namespace },
-            streams: Bounds { in_all: max_streams, each: max_streams_per_namespace },
+            targets: Bounds { total: max_targets, per_owner: max_targets_per_namespace },
+            clients: Bounds { total: max_clients, per_owner: max_clients_per_namespace },
+            streams: Bounds { total: max_streams, per_owner: max_streams_per_namespace },
             calls_per_connection: max_calls_per_connection,
             request_bytes: max_request_bytes,
             metadata_bytes: max_metadata_bytes,
-            grpc_connections: Bounds { in_all: max_grpc_connections, each: max_grpc_connections_per_address },
-            http_connections: Bounds { in_all: max_http_connections, each: max_http_connections_per_address },
+            grpc_connections: Bounds { total: max_grpc_connections, per_owner: max_grpc_connections_per_address },
+            http_connections: Bounds { total: max_http_connections, per_owner: max_http_connections_per_address },
         }
     }
 }

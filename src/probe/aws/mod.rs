@@ -12,7 +12,7 @@ mod rights;
 pub use identity::ServiceName;
 use identity::{Found, endpoint, find};
 pub use leases::{Leases, Writer};
-pub use rights::{Place, Resource, Right, policy, right_to_assume, rights_for, rights_on_msk};
+pub use rights::{ArnScope, Resource, Right, policy, right_to_assume, rights_for, rights_on_msk};
 
 use crate::lag::streams::{Position, Row, RowsOf, Shard, ShardId, ShardState, leases_of};
 use crate::lag::{SourceError, SourceErrorKind};
@@ -154,8 +154,8 @@ impl AwsProbe {
 
     /// The region's place in ARNs, and the account's where the role or `arn` names it.
     #[must_use]
-    pub fn place(&self, arn: Option<&str>) -> Place {
-        let place = Place::of_region(self.region());
+    pub fn place(&self, arn: Option<&str>) -> ArnScope {
+        let place = ArnScope::of_region(self.region());
         match arn.or_else(|| self.role()) {
             Some(arn) => place.in_account_of(arn),
             None => place,

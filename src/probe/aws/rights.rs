@@ -41,7 +41,7 @@ pub enum Resource {
 
 /// Where things are, as their ARNs say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ArnScope {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
     /// The region.
@@ -137,7 +137,7 @@ const fn right(action: &'static str, resource: Resource) -> Right {
 
 /// An IAM policy that allows these rights and nothing else.
 #[must_use]
-pub fn policy(rights: &[Right], place: &Place) -> Value {
+pub fn policy(rights: &[Right], place: &ArnScope) -> Value {
     let mut by_resource: BTreeMap<&Resource, Vec<&str>> = BTreeMap::new();
     for Right { action, resource } in rights {
         let actions = by_resource.entry(resource).or_default();
@@ -151,7 +151,7 @@ pub fn policy(rights: &[Right], place: &Place) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>()})
 }
 
-impl Place {
+impl ArnScope {
     /// A region of an account that is not known.
     #[must_use]
     pub fn of_region(region: &str) -> Self {
@@ -202,20 +202,20 @@ mod tests {
             right(KINESIS_RECORDS, Resource::Stream("orders".into())),
             right(LIST_SHARDS, Resource::Stream("orders".into())),
         ];
-        let place = Place::of_region("cn-north-1").in_account_of("arn:aws-cn:iam::123456789012:role/scaler");
+        let place = ArnScope::of_region("cn-north-1").in_account_of("arn:aws-cn:iam::123456789012:role/scaler");
         let expected = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": ["kinesis:ListShards", "kinesis:GetRecords"],
              "Resource": "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/orders"},
             {"Effect": "Allow", "Action": ["dynamodb:Scan"], "Resource": "arn:aws-cn:dynamodb:cn-north-1:123456789012:table/app"},
         ]});
         assert_eq!(policy(&rights, &place), expected);
-        let unknown = policy(&rights[..1], &Place::of_region("us-gov-west-1"));
+        let unknown = policy(&rights[..1], &ArnScope::of_region("us-gov-west-1"));
         assert_eq!(unknown["Statement"][0]["Resource"], "arn:aws-us-gov:kinesis:us-gov-west-1:*:stream/orders");
     }
 
     #[test]
     fn a_thing_that_is_given_by_its_arn_stands_in_the_policy_with_that() {
-        let place = Place::of_region("eu-west-1");
+        let place = ArnScope::of_region("eu-west-1");
         let table = "arn:aws:dynamodb:eu-west-1:210987654321:table/invoices";
         let cases = [
             (

@@ -19,7 +19,7 @@ use crate::trigger::KinesisStream;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// The metrics of one stream.
-const METRICS: usize = Counted::ALL.len();
+const METRICS: usize = WriteMetric::ALL.len();
 /// AWS's limits per call.
 const MOST_METRICS: usize = 500;
 const MOST_POINTS: usize = 100_800;
@@ -44,7 +44,7 @@ pub(crate) struct Span {
 
 /// What is counted of a stream; each is a metric of its own.
 #[derive(Clone, Copy, Debug)]
-enum Counted {
+enum WriteMetric {
     Bytes,
     Records,
     Throttled,
@@ -76,12 +76,12 @@ pub(crate) fn whole(time: Timestamp, period: Duration) -> Timestamp {
 /// One point per period for each of the streams, `None` where `CloudWatch` has none of any metric; or why those of a stream are unknown.
 pub(crate) async fn points(aws: &Aws, streams: &[KinesisStream], span: Span) -> Result<Vec<Points>, Failure> {
     let queries = streams.iter().enumerate().flat_map(|(index, stream)| {
-        Counted::ALL.map(|counted| query(&counted.id(index), stream, counted.metric(), "Sum", span.period))
+        WriteMetric::ALL.map(|counted| query(&counted.id(index), stream, counted.metric(), "Sum", span.period))
     });
     let mut results = results(aws, &queries.collect::<Vec<_>>(), span).await?;
     let mut of_stream = |index| -> Points {
         let mut points = vec![None; span.points];
-        for counted in Counted::ALL {
+        for counted in WriteMetric::ALL {
             let id = counted.id(index);
             let result = results.remove(&id).ok_or_else(|| unexpected(&format!("no metric {id}")))?;
             counted.add(&mut points, &complete(result)?, span)?;
@@ -189,7 +189,7 @@ impl Span {
     }
 }
 
-impl Counted {
+impl WriteMetric {
     const ALL: [Self; 3] = [Self::Bytes, Self::Records, Self::Throttled];
 
     /// Of the stream at this place in a call.

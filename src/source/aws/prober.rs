@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
-use super::look::{KeptIterator, Look, Looked};
+use super::probe_request::{KeptIterator, ProbeRequest, ProbeResult};
 use super::service::{Address, Service};
 use super::turns::{ReaderId, Request, Turns, per_turn};
 use crate::lag::streams::{Found, Position, Probes, ShardId, Survey, Wanted};
@@ -143,7 +143,7 @@ impl<S: Service> Prober<S> {
             let Ok(_room) = self.room.acquire().await else { return };
             let (service, stream, state) = (&*self.service, &self.address, request.state);
             let position = &request.position;
-            match (Look { service, stream, shard, state, position }).look(iterator).await {
+            match (ProbeRequest { service, stream, shard, state, position }).look(iterator).await {
                 Ok(looked) => self.add(shard, (reader, &request), looked),
                 Err(failure) if failure.is_of_position() => self.with(shard, |known| {
                     known.turns.withdraw(reader);
@@ -175,7 +175,7 @@ impl<S: Service> Prober<S> {
         })
     }
 
-    fn add(&self, shard: &ShardId, of: (ReaderId, &Request), looked: Looked) {
+    fn add(&self, shard: &ShardId, of: (ReaderId, &Request), looked: ProbeResult) {
         let mut state = self.state();
         let State { probes, shards } = &mut *state;
         let (now, at) = (Instant::now(), looked.probe.at);

@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::token::{Fetched, TokenSource};
 use crate::lag::{Report, SourceError, SourceErrorKind};
 use crate::telemetry::{UpstreamMetrics, supervised};
-use crate::tenancy::Reach;
+use crate::tenancy::AllowedHosts;
 use crate::trigger::{KafkaSecurity, SourceRef};
 
 /// The pause before a token that could not be fetched is requested again.
@@ -34,7 +34,7 @@ impl KafkaClient {
     pub fn new<S: AsRef<str>>(
         bootstrap_servers: &[S],
         security: &KafkaSecurity,
-        reach: Reach,
+        reach: AllowedHosts,
         metrics: &UpstreamMetrics,
     ) -> Result<Self, SourceError> {
         let (transport, tokens) = open(bootstrap_servers, security, reach, metrics)?;
@@ -60,7 +60,7 @@ impl KafkaClient {
 pub(crate) fn open<S: AsRef<str>>(
     bootstrap_servers: &[S],
     security: &KafkaSecurity,
-    reach: Reach,
+    reach: AllowedHosts,
     metrics: &UpstreamMetrics,
 ) -> Result<(Batched, Option<TokenSource>), SourceError> {
     let transport = Batched::new(bootstrap_servers, security, reach, metrics)?;

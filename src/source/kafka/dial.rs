@@ -16,7 +16,7 @@ use super::tls::{UnusableTls, client_config};
 use crate::network::server_tls::HandshakeError;
 use crate::network::{Address, Unconnected, Unresolved, connect_to_any, resolve};
 use crate::source::shared::Panicked;
-use crate::tenancy::{OUT_OF_REACH, Reach};
+use crate::tenancy::{AllowedHosts, OUT_OF_REACH};
 use crate::trigger::{KafkaSecurity, Sasl, Tls};
 
 const CLIENT_ID: &str = "keda-stream-scaler";
@@ -27,7 +27,7 @@ const SESSION_USED: (u32, u32) = (4, 5);
 
 /// How brokers of one cluster are connected to.
 pub(super) struct Dialer {
-    reach: Reach,
+    reach: AllowedHosts,
     tls: Option<Arc<ClientConfig>>,
     presents: Presents,
     sasl: Sasl,
@@ -128,7 +128,7 @@ impl DialError {
 }
 
 impl Dialer {
-    pub(super) fn new(security: &KafkaSecurity, reach: Reach) -> Result<Self, UnusableTls> {
+    pub(super) fn new(security: &KafkaSecurity, reach: AllowedHosts) -> Result<Self, UnusableTls> {
         let tls = client_config(&security.tls)?;
         let presents = match &security.tls {
             Tls::On { identity: Some(_), .. } => Presents::ACertificate,

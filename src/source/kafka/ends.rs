@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::job::{Job, JobTopic};
 use super::log_ends::{Ends, SeenLog, TopicEnds};
+use super::pending_reading::{JobTopic, PendingReading};
 use super::topics::{Refused, Topics};
 use super::transport::{
     BrokerId, ByPartition, ClusterTransport, LedPartitions, LogPosition, OffsetRows, RowError, Topic, TopicPartitions,
@@ -29,7 +29,7 @@ const LOOK_UP_SOON: Duration = Duration::from_millis(100);
 
 pub(super) struct EndsReading<'a, T> {
     topics: &'a Topics<T>,
-    open: Vec<Job>,
+    open: Vec<PendingReading>,
     ends: Ends,
     /// One for each request; an old leader may still be answering when its successor is asked.
     answers: SelectAll<BoxStream<'static, (LogPosition, OffsetRows)>>,
@@ -40,7 +40,7 @@ pub(super) struct EndsReading<'a, T> {
 type Asks = BTreeMap<(BrokerId, LogPosition), LedPartitions>;
 
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
-    pub(super) fn new(topics: &'a Topics<T>, open: Vec<Job>) -> Self {
+    pub(super) fn new(topics: &'a Topics<T>, open: Vec<PendingReading>) -> Self {
         let now = Instant::now();
         let mut ends = Ends::default();
         ends.reserve(open.len());

@@ -14,8 +14,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::group_types::Knowledge;
-use super::job::{Job, failed};
 use super::model::ByName;
+use super::pending_reading::{PendingReading, failed};
 use super::topics::Topics;
 use super::transport::{
     ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicPartitions,
@@ -29,7 +29,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 pub(super) struct GroupRows<'a, T> {
     topics: &'a Topics<T>,
     report: &'a Report,
-    ready: UnboundedSender<Job>,
+    ready: UnboundedSender<PendingReading>,
     group_type: GroupType,
     waiting: ByName<Group>,
     /// Groups that turned out to be of the other type.
@@ -38,7 +38,7 @@ pub(super) struct GroupRows<'a, T> {
 
 /// A group that waits for answers.
 struct Group {
-    jobs: Vec<Job>,
+    jobs: Vec<PendingReading>,
     /// Its type was certain before.
     certain: bool,
     progress: Option<Result<Arc<ProgressRows>, RowError>>,
@@ -54,9 +54,9 @@ enum Row {
 /// Reads what is to be known of the groups of these jobs, and passes each job on as soon as it is; those that failed are reported.
 pub(super) async fn read<T: ClusterTransport>(
     topics: &Topics<T>,
-    jobs: Vec<Job>,
+    jobs: Vec<PendingReading>,
     report: &Report,
-    ready: UnboundedSender<Job>,
+    ready: UnboundedSender<PendingReading>,
 ) {
     let rows = |group_type| GroupRows::new(topics, group_type, report, ready.clone());
     let [mut consumers, mut shares] = [GroupType::Consumer, GroupType::Share].map(rows);
@@ -75,11 +75,16 @@ pub(super) async fn read<T: ClusterTransport>(
 }
 
 impl<'a, T: ClusterTransport> GroupRows<'a, T> {
-    fn new(topics: &'a Topics<T>, group_type: GroupType, report: &'a Report, ready: UnboundedSender<Job>) -> Self {
+    fn new(
+        topics: &'a Topics<T>,
+        group_type: GroupType,
+        report: &'a Report,
+        ready: UnboundedSender<PendingReading>,
+    ) -> Self {
         Self { topics, report, ready, group_type, waiting: ByName::default(), others: FuturesUnordered::new() }
     }
 
-    fn add(&mut self, job: Job, certain: bool) {
+    fn add(&mut self, job: PendingReading, certain: bool) {
         match self.waiting.entry(job.group.clone()) {
             Entry::Vacant(new) => drop(new.insert(Group { jobs: vec![job], certain, progress: None, state: None })),
             Entry::Occupied(mut known) => {
@@ -190,7 +195,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
     }
 
     /// The group is of the other type: a mistake of those triggers that name a type.
-    fn hand_over(&mut self, id: &GroupId, jobs: Vec<Job>, found: GroupType) {
+    fn hand_over(&mut self, id: &GroupId, jobs: Vec<PendingReading>, found: GroupType) {
         self.topics.group_types.reported(id, found);
         let (mistaken, other): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.requested_type.is_some());
         for job in mistaken {
@@ -209,7 +214,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         self.others.push(rows.run().boxed());
     }
 
-    fn fail(&self, jobs: &[Job], what: &str, error: &RowError) {
+    fn fail(&self, jobs: &[PendingReading], what: &str, error: &RowError) {
         for job in jobs {
             let attempt = format!("could not read the {what} of group {} for {}", job.group, job.source);
             (self.report)(&job.source, Err(failed(attempt, error)));
@@ -219,7 +224,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
 
 impl Group {
     fn needs_state(&self) -> bool {
-        !self.certain || self.jobs.iter().any(Job::lacks_members)
+        !self.certain || self.jobs.iter().any(PendingReading::lacks_members)
     }
 }
 
@@ -230,7 +235,7 @@ fn any(rows: &ProgressRows) -> bool {
 }
 
 /// What the jobs of one group select, each partition once.
-fn selected(jobs: &[Job]) -> Vec<TopicPartitions> {
+fn selected(jobs: &[PendingReading]) -> Vec<TopicPartitions> {
     let mut topics: Vec<_> = jobs.iter().flat_map(|job| &job.topics).map(|topic| topic.selected.clone()).collect();
     topics.sort_by(|one, other| one.name.cmp(&other.name));
     topics.dedup_by(|other, one| {

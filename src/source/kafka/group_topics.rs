@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::cluster::SourceTopics;
-use super::job::failed;
+use super::pending_reading::failed;
 use super::transport::{
     ClusterTransport, GroupAsk, GroupId, GroupState, PartitionsAsk, Progress, ProgressRows, RowError, TopicName,
     TopicPartitions, TopicsAsk,

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::cluster::SourceTopics;
 use super::group_topics::GroupTopics;
 use super::group_types::GroupTypes;
-use super::job::{Job, JobTopic, failed};
 use super::log_starts::LogStarts;
+use super::pending_reading::{JobTopic, PendingReading, failed};
 use super::topology::Topology;
 use super::transport::{ClusterTransport, RowError, TopicName, TopicPartitions, TopicsAsk};
 use crate::lag::{Report, SourceError, SourceErrorKind};
@@ -60,7 +60,7 @@ impl<T: ClusterTransport> Topics<T> {
     }
 
     /// Reads what is to be known of the topics; sources without are reported.
-    pub(super) async fn plan(&self, sources: Vec<SourceTopics>, report: &Report) -> Vec<Job> {
+    pub(super) async fn plan(&self, sources: Vec<SourceTopics>, report: &Report) -> Vec<PendingReading> {
         let refused = self.refresh(sources.iter().flat_map(|(_, names): &SourceTopics| &**names)).await;
         let mut jobs = Vec::with_capacity(sources.len());
         for (source, names) in sources {
@@ -102,7 +102,7 @@ impl<T: ClusterTransport> Topics<T> {
         kafka: &KafkaSource,
         names: &[TopicName],
         refused: &Refused,
-    ) -> Result<Job, SourceError> {
+    ) -> Result<PendingReading, SourceError> {
         let mut topology = self.topology();
         let now = Instant::now();
         let mut topics = Vec::with_capacity(names.len());
@@ -130,7 +130,7 @@ impl<T: ClusterTransport> Topics<T> {
                 .because(format!("its topics have partitions 0 to {}", most - 1));
             return Err(error.remedy("correct partitionLimitation"));
         }
-        Ok(Job::new(source.clone(), kafka, topics, absent))
+        Ok(PendingReading::new(source.clone(), kafka, topics, absent))
     }
 }
 

@@ -11,7 +11,7 @@ use keda_stream_scaler::source::kafka::transport::{
     Rows, TopicName, TopicPartition, TopicPartitions,
 };
 use keda_stream_scaler::telemetry::UpstreamMetrics;
-use keda_stream_scaler::tenancy::Reach;
+use keda_stream_scaler::tenancy::AllowedHosts;
 use keda_stream_scaler::trigger::{GroupType, KafkaSecurity, Sasl, Tls};
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ pub const OPEN: KafkaSecurity = KafkaSecurity { tls: Tls::Off, sasl: Sasl::None 
 
 pub fn client_of(servers: &str, security: &KafkaSecurity) -> Batched {
     let servers: Vec<_> = servers.split(',').collect();
-    Batched::new(&servers, security, Reach::Anywhere, &UpstreamMetrics::default()).unwrap()
+    Batched::new(&servers, security, AllowedHosts::Anywhere, &UpstreamMetrics::default()).unwrap()
 }
 
 pub fn partition(topic: &str, partition: u32) -> TopicPartition {

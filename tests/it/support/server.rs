@@ -9,7 +9,7 @@ use keda_stream_scaler::keda::proto::external_scaler_client::ExternalScalerClien
 use keda_stream_scaler::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use keda_stream_scaler::keda::{CallerLimits, Limits, ServeError, serve};
 use keda_stream_scaler::limits;
-use keda_stream_scaler::sampler::{Sampler, Shares, Witness};
+use keda_stream_scaler::sampler::{Quotas, ReadingObserver, Sampler};
 use keda_stream_scaler::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -43,16 +43,20 @@ impl Server {
     }
 
     /// With somebody who sees what is asked.
-    pub async fn witnessed(witness: Arc<dyn Witness>) -> Self {
+    pub async fn witnessed(witness: Arc<dyn ReadingObserver>) -> Self {
         Self::with(Duration::from_secs(300), limits::Limits::default(), Some(witness)).await
     }
 
-    async fn with(max_connection_age: Duration, limits: limits::Limits, witness: Option<Arc<dyn Witness>>) -> Self {
+    async fn with(
+        max_connection_age: Duration,
+        limits: limits::Limits,
+        witness: Option<Arc<dyn ReadingObserver>>,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new("0", "none"));
         let source = Scripted::default();
-        let shares = Shares::new(&limits, &metrics.limits);
+        let shares = Quotas::new(&limits, &metrics.limits);
         let sampler = Sampler::within(shares, source.clone(), metrics.sampler.clone(), witness);
         let drain = CancellationToken::new();
         let callers = CallerLimits { limits, metrics: metrics.limits.clone() };

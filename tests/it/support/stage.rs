@@ -14,7 +14,7 @@ use keda_stream_scaler::lag::{
     Offset, PartitionId, PartitionObservation, SourceError, SourceErrorKind, TopicObservation, Watermarks,
 };
 use keda_stream_scaler::limits::Limits;
-use keda_stream_scaler::sampler::{Asker, Sampler};
+use keda_stream_scaler::sampler::{Sampler, ScaledObjectKey};
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::net::TcpListener;
@@ -91,7 +91,7 @@ impl Stage {
     /// Everybody asks.
     pub async fn ask(&self) {
         for (namespace, name, trigger) in &self.asked {
-            drop(self.sampler.ask(Asker::new(namespace, name), trigger, Duration::from_millis(10)).await);
+            drop(self.sampler.ask(ScaledObjectKey::new(namespace, name), trigger, Duration::from_millis(10)).await);
         }
     }
 

@@ -10,7 +10,7 @@ use super::average::count;
 use super::partition::SAME;
 use super::rebalance::{Before, Rebalances};
 use super::staleness::Staleness;
-use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split};
 use crate::lag::Moment;
 
 /// What a consumer does per second, in parts of its capacity: thresholds of half a record are nothing beside it.
@@ -35,7 +35,7 @@ const ASSUMED: f64 = 0.82;
 pub struct AgeReading {
     /// The shards that are being read, in an order that stays, and how many seconds ago the oldest unread record of each arrived; 0
     /// where nothing is unread.
-    pub rows: Vec<(Place, f64)>,
+    pub rows: Vec<(Split, f64)>,
     /// The owner of each, by the same order.
     pub owners: Owners,
 }
@@ -58,7 +58,7 @@ pub struct AgeFlow {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardFlow {
     /// The shard.
-    pub place: Place,
+    pub place: Split,
     /// How many seconds ago its oldest unread record arrived; 0 where nothing is unread.
     pub age: f64,
     /// Whether it is behind, judged when its checkpoint moved last.
@@ -101,7 +101,7 @@ enum Ended {
 }
 
 impl ShardFlow {
-    fn new(place: Place, age: f64, demand: f64, now: Moment) -> Self {
+    fn new(place: Split, age: f64, demand: f64, now: Moment) -> Self {
         let processed_until = now.seconds() - age;
         let (behind, measured) = (false, false);
         Self { place, age, behind, processed_until, demand, measured, window: None, speed: None, done: 0.0 }
@@ -173,11 +173,11 @@ impl AgeFlow {
     }
 
     /// Whether the shards are those of the reading before.
-    fn places(&self, rows: &[(Place, f64)]) -> bool {
+    fn places(&self, rows: &[(Split, f64)]) -> bool {
         self.shards.len() == rows.len() && self.shards.iter().zip(rows).all(|(shard, (place, _))| shard.place == *place)
     }
 
-    fn shard(&self, index: usize, place: &Place) -> Option<&ShardFlow> {
+    fn shard(&self, index: usize, place: &Split) -> Option<&ShardFlow> {
         let same = self.shards.get(index).filter(|past| past.place == *place);
         same.or_else(|| self.shards.iter().find(|past| past.place == *place))
     }

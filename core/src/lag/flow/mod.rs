@@ -23,7 +23,7 @@ pub use ages::{AgeFlow, AgeReading, FULL, ShardFlow};
 pub use average::{Average, blend, count};
 pub use demand::Demand;
 pub use offsets::{OffsetFlow, OffsetReading};
-pub use owners::{Owners, Place};
+pub use owners::{Owners, Split};
 pub use partition::{Arrivals, NOTHING, OffsetRow, PartitionFlow};
 pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, ThroughputFlow,
+    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Owners, Split, ThroughputFlow,
     ThroughputReading, ThroughputRow,
 };
 use crate::lag::streams::{Backlog, ShardReport};
@@ -60,7 +60,7 @@ fn of_group(
         };
         let counted = lag.counted(partition, rules, Compat::Fixed).records();
         OffsetRow {
-            place: Place::Partition(topic.name.clone(), partition.partition),
+            place: Split::Partition(topic.name.clone(), partition.partition),
             end: records(partition.watermarks.end.0),
             committed,
             backlog: records(u64::try_from(counted).unwrap_or(0)),
@@ -104,7 +104,7 @@ fn of_application(
 ) -> Flow {
     let shards: Vec<_> = application.survey.shards.iter().filter_map(|report| Some((report, age(report)?))).collect();
     let owners = Owners::new(shards.iter().map(|(report, _)| owner(report, renewals, now)));
-    let place = |report: &ShardReport| Place::Shard(report.shard.clone());
+    let place = |report: &ShardReport| Split::Shard(report.shard.clone());
     let throughput = |report: &ShardReport| report.lease.as_ref().and_then(|lease| lease.throughput_kbps);
     let weighed = kinesis
         && (matches!(past, Some(Flow::Throughput(_))) || shards.iter().any(|(report, _)| throughput(report).is_some()));

@@ -10,7 +10,7 @@ use crate::lag::streams::ShardId;
 
 /// A partition of a topic, or a shard of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
+pub enum Split {
     /// Of a Kafka topic.
     Partition(Arc<str>, PartitionId),
     /// Of a stream.
@@ -40,7 +40,7 @@ impl Default for Work {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Partition(topic, partition) => write!(f, "{topic}/{partition}"),

@@ -1,6 +1,6 @@
 //! One partition of a source that shows how many records are behind.
 
-use super::Place;
+use super::Split;
 use super::average::Average;
 use crate::lag::Moment;
 
@@ -19,7 +19,7 @@ const NO_ARRIVALS: f64 = 1e-3;
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetRow {
     /// Which.
-    pub place: Place,
+    pub place: Split,
     /// Where the log ends.
     pub end: f64,
     /// How far the consumers are; `None` where nothing is committed.
@@ -68,7 +68,7 @@ impl Arrivals {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionFlow {
     /// Which.
-    pub place: Place,
+    pub place: Split,
     /// What its consumers have not read.
     pub backlog: f64,
     pub(super) end: f64,

@@ -5,7 +5,7 @@
 
 use super::partition::SAME;
 use super::staleness::Staleness;
-use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place, count};
+use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split, count};
 use crate::lag::Moment;
 
 /// Ages are exact to this many seconds.
@@ -22,7 +22,7 @@ const ERROR: f64 = 0.5;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThroughputRow {
     /// The shard.
-    pub place: Place,
+    pub place: Split,
     /// Seconds since the oldest unread record arrived; 0 where nothing is unread.
     pub age: f64,
     /// Kilobytes per second that its consumer reads.
@@ -53,7 +53,7 @@ pub struct ThroughputFlow {
 /// The density of a shard.
 #[derive(Clone, Debug, PartialEq)]
 struct ShardDensity {
-    place: Place,
+    place: Split,
     /// Up to which arrival everything is processed, in seconds since the epoch.
     processed_until: f64,
     /// Kilobytes read in all.
@@ -162,7 +162,7 @@ impl ThroughputFlow {
         }
     }
 
-    fn shard(&self, index: usize, place: &Place) -> Option<&ShardDensity> {
+    fn shard(&self, index: usize, place: &Split) -> Option<&ShardDensity> {
         let same = self.shards.get(index).filter(|past| past.place == *place);
         same.or_else(|| self.shards.iter().find(|past| past.place == *place))
     }

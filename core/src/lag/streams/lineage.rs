@@ -39,7 +39,7 @@ pub enum Position {
 
 /// What an application has to do with a shard now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ReadState {
     /// Nothing any more.
     Finished,
     /// Nothing before this parent is finished.
@@ -110,18 +110,18 @@ impl<'a> Lineage<'a> {
         self.leases.values().copied().filter(unfinished).filter(|lease| !self.shards.contains_key(&lease.shard))
     }
 
-    pub(super) fn standing(&self, shard: &Shard, probes: &Probes) -> Standing {
+    pub(super) fn standing(&self, shard: &Shard, probes: &Probes) -> ReadState {
         let checkpoint = self.lease(&shard.id).map(|lease| &lease.checkpoint);
         let position = match checkpoint {
-            Some(Checkpoint::ShardEnd) => return Standing::Finished,
+            Some(Checkpoint::ShardEnd) => return ReadState::Finished,
             Some(Checkpoint::After(number)) => {
                 let (number, part) = (number.clone(), self.lease(&shard.id).and_then(|lease| lease.sub_sequence));
-                return Standing::Reads(match part {
+                return ReadState::Reads(match part {
                     None => Position::After(number),
                     Some(part) => Position::Within(number, part),
                 });
             }
-            None if self.passed.contains(&shard.id) => return Standing::Finished,
+            None if self.passed.contains(&shard.id) => return ReadState::Finished,
             None => self.unleased(shard),
             Some(Checkpoint::TrimHorizon) => Some(Position::TrimHorizon),
             Some(Checkpoint::Latest) => Some(Position::At(self.seen)),
@@ -131,10 +131,10 @@ impl<'a> Lineage<'a> {
                 Beginning::TrimHorizon | Beginning::Latest { .. } => Position::TrimHorizon,
             }),
         };
-        let Some(position) = position else { return Standing::Finished };
+        let Some(position) = position else { return ReadState::Finished };
         match shard.parents.iter().find(|parent| !self.is_finished(parent, probes)) {
-            Some(parent) => Standing::Waits(parent.clone()),
-            None => Standing::Reads(position),
+            Some(parent) => ReadState::Waits(parent.clone()),
+            None => ReadState::Reads(position),
         }
     }
 
@@ -161,10 +161,10 @@ impl<'a> Lineage<'a> {
         // no shard is its own ancestor; should a store say so, this ends
         self.finished.borrow_mut().insert(&shard.id, true);
         let finished = match self.standing(shard, probes) {
-            Standing::Finished => true,
-            Standing::Waits(_) => false,
+            ReadState::Finished => true,
+            ReadState::Waits(_) => false,
             // all read and not yet marked so, which lasts for as long as no consumer runs
-            Standing::Reads(position) => probes.get(id).is_some_and(|known| known.is_drained(&position, id)),
+            ReadState::Reads(position) => probes.get(id).is_some_and(|known| known.is_drained(&position, id)),
         };
         self.finished.borrow_mut().insert(&shard.id, finished);
         finished

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::lineage::{Lineage, Standing};
+use super::lineage::{Lineage, ReadState};
 use super::{Beginning, Checkpoint, Found, Lease, Position, Probes, Shard, ShardId, ShardState, Timestamp};
 use crate::trigger::{AgeFrom, AgesOf};
 
@@ -183,9 +183,9 @@ impl Survey {
         for shard in shards {
             let lease = lineage.lease(&shard.id);
             let backlog = match lineage.standing(shard, probes) {
-                Standing::Finished => Backlog::Finished,
-                Standing::Waits(on) => Backlog::Waits { on },
-                Standing::Reads(position) => {
+                ReadState::Finished => Backlog::Finished,
+                ReadState::Waits(on) => Backlog::Waits { on },
+                ReadState::Reads(position) => {
                     let estimate = Estimate::new(shard, &position, probes, rules, now);
                     let backlog = estimate.backlog();
                     estimates.push(estimate);

@@ -28,7 +28,7 @@ const SMALLEST: f64 = 1024.0;
 #[derive(Clone, Debug)]
 pub struct Row {
     /// What sizes it.
-    pub way: Way,
+    pub way: Sizing,
     /// Minutes in which records were rejected; not known on demand.
     pub throttled_minutes: Option<f64>,
     /// Shard-hours; none on demand.
@@ -41,7 +41,7 @@ pub struct Row {
 
 /// What sizes a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Sizing {
     /// Its present count, unchanged.
     AsItIs(u32),
     /// A fixed count: as many shards as the busiest minute needs.
@@ -62,8 +62,11 @@ pub fn rehearse(minutes: &[Minute], open: u32, bounds: &Bounds, policy: &WriteUt
     let best = ceil(SKEW * busiest).max(1);
     let first =
         ceil(minutes.first().map_or(0.0, demand) / policy.target_utilization.get()).clamp(bounds.min, bounds.max);
-    let ways =
-        [(Way::AsItIs(open), open, None), (Way::BestFixed(best), best, None), (Way::Resized, first, Some(bounds))];
+    let ways = [
+        (Sizing::AsItIs(open), open, None),
+        (Sizing::BestFixed(best), best, None),
+        (Sizing::Resized, first, Some(bounds)),
+    ];
     let rows = ways.into_iter().map(|(way, first, bounds)| {
         let rules = Rules { bounds, policy, conditions: USUAL };
         let outcome = simulate(first, minutes.len(), counted, &rules, put);
@@ -82,7 +85,7 @@ fn on_demand(minutes: &[Minute]) -> Row {
     let gigabytes: f64 = minutes.iter().map(|minute| minute.bytes.max(SMALLEST * minute.records) / GB).sum();
     let hours = minutes.iter().map(|_| 1.0 / 60.0).sum::<f64>();
     let dollars = ON_DEMAND_HOUR * hours + ON_DEMAND_GB * gigabytes;
-    Row { way: Way::OnDemand, throttled_minutes: None, shard_hours: None, calls: 0, dollars }
+    Row { way: Sizing::OnDemand, throttled_minutes: None, shard_hours: None, calls: 0, dollars }
 }
 
 /// The shards that all records of a minute fill, those that were rejected included.
@@ -123,7 +126,7 @@ mod tests {
     fn a_day_with_a_peak_is_cheaper_resized_than_at_its_best_fixed_count_and_on_demand() {
         let rows = rehearse(&days(6), 20, &BOUNDS, &WriteUtilizationPolicy::default());
         let [as_it_is, fixed, resized, on_demand] = &rows[..] else { panic!("{rows:?}") };
-        assert_eq!((as_it_is.way, fixed.way), (Way::AsItIs(20), Way::BestFixed(12)));
+        assert_eq!((as_it_is.way, fixed.way), (Sizing::AsItIs(20), Sizing::BestFixed(12)));
         assert!((as_it_is.shard_hours.unwrap() - 20.0 * 96.0).abs() < 1.0, "{as_it_is:?}");
         assert!(as_it_is.throttled_minutes == Some(0.0) && fixed.throttled_minutes == Some(0.0), "{rows:?}");
         assert!(resized.throttled_minutes.unwrap() < 5.0 && resized.calls <= 40, "{resized:?}");

@@ -3,7 +3,7 @@
 use super::tests::{EVERY, at};
 use super::*;
 use crate::lag::PartitionId;
-use crate::lag::flow::{AgeFlow, AgeReading, Owners, Place, ThroughputFlow, ThroughputReading, ThroughputRow};
+use crate::lag::flow::{AgeFlow, AgeReading, Owners, Split, ThroughputFlow, ThroughputReading, ThroughputRow};
 
 #[test]
 fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
@@ -12,7 +12,7 @@ fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
         let now = at(step * EVERY);
         // half as fast as the stream: in ten seconds the age grows by five
         let age = 100.0 + 5.0 * f64::from(step);
-        let rows = (0..8).map(|number| (Place::Partition("t".into(), PartitionId(number)), age));
+        let rows = (0..8).map(|number| (Split::Partition("t".into(), PartitionId(number)), age));
         let reading = AgeReading { rows: rows.collect(), owners: Owners::even(2, 8) };
         let next = AgeFlow::fold(flow.as_ref(), reading, now);
         let (new, decision) = advance(&policy, &memory, &Flow::Ages(next.clone()));
@@ -25,7 +25,7 @@ fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
 /// A KCL that has just started shows no throughput: its first readings are ages, as shares of consumers.
 #[test]
 fn what_was_counted_in_another_unit_is_forgotten() {
-    let place = |number| Place::Partition("t".into(), PartitionId(number));
+    let place = |number| Split::Partition("t".into(), PartitionId(number));
     let (policy, mut memory, owners) = (CatchUpPolicy::default(), Memory::default(), Owners::even(1, 2));
     let mut last = None;
     let mut judge = |flow: &Flow| {

@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::needs::{Load, Needs};
 use super::objective::Objective;
 use super::size::{consumers_for, size};
-use super::{CapacityFrom, CatchUpStep, Judgement, Rule, Unit, Unknown, evidence};
+use super::{CapacityFrom, CatchUpStep, Evaluation, Rule, Unit, Unknown, evidence};
 use crate::lag::flow::{AgeFlow, Demand, FULL, OffsetFlow, PartitionFlow, count};
 
 /// Nearly all of a consumer's capacity: such a partition is too much for it in company.
@@ -110,13 +110,13 @@ impl<'a> Law<'a> {
     }
 
     /// The consumers that are wanted.
-    pub(super) fn judge(mut self, active: bool) -> Result<Judgement, Unknown> {
+    pub(super) fn judge(mut self, active: bool) -> Result<Evaluation, Unknown> {
         let demands = self.flow.demands();
         let judgement = if self.now == 0 {
             self.no_consumers(&demands.unwrap_or_default(), active)?
         } else {
             match (demands, self.capacity) {
-                (None, _) => Judgement::new(self.now, Rule::FirstReading),
+                (None, _) => Evaluation::new(self.now, Rule::FirstReading),
                 (Some(demands), None) => self.capacity_unknown(&demands),
                 (Some(demands), Some((capacity, from))) => {
                     let judgement = self.capacity_known(&demands, capacity, from);
@@ -125,27 +125,30 @@ impl<'a> Law<'a> {
             }
         };
         self.memory.reaction.request(judgement.consumers, self.flow.at());
-        Ok(Judgement { steps: self.steps, ..judgement })
+        Ok(Evaluation { steps: self.steps, ..judgement })
     }
 
-    fn no_consumers(&self, demands: &[Demand], active: bool) -> Result<Judgement, Unknown> {
+    fn no_consumers(&self, demands: &[Demand], active: bool) -> Result<Evaluation, Unknown> {
         let Some((capacity, _)) = self.capacity else {
             // a consumer that the group does not know: how many there are is unknown
             if self.flow.progressed_at() > self.flow.stable_since() {
                 return Err(Unknown::Consumers);
             }
-            return Ok(Judgement::new(usize::from(active), if active { Rule::NoConsumers } else { Rule::NothingToDo }));
+            return Ok(Evaluation::new(
+                usize::from(active),
+                if active { Rule::NoConsumers } else { Rule::NothingToDo },
+            ));
         };
         if !active {
-            return Ok(Judgement::new(0, Rule::NothingToDo));
+            return Ok(Evaluation::new(0, Rule::NothingToDo));
         }
         let level = self.memory.arrivals.level() * self.share(demands);
         let needs = Needs::new(Load::all(demands, level, 1.0), Vec::new(), capacity, self.drain());
         let needed = needs.falling(self.objective.utilization, self.flow.pause());
-        Ok(Judgement::new(self.size(&needed, capacity).max(1), Rule::NoConsumers))
+        Ok(Evaluation::new(self.size(&needed, capacity).max(1), Rule::NoConsumers))
     }
 
-    fn capacity_unknown(&mut self, demands: &[Demand]) -> Judgement {
+    fn capacity_unknown(&mut self, demands: &[Demand]) -> Evaluation {
         // the fastest consumer shows the least that one can do: the size errs upwards
         let fastest = self.flow.best_rate();
         let (needs, believed) = self.needs(demands, fastest.unwrap_or(f64::INFINITY));
@@ -155,19 +158,19 @@ impl<'a> Law<'a> {
             < PROGRESS_SECONDS + self.flow.commit_interval();
         if backlog <= tolerated * needs.arrivals() || !moving {
             let (wanted, rule) = self.memory.probe(self.flow.quiet_for(), self.now, self.places);
-            return Judgement::new(wanted, rule);
+            return Evaluation::new(wanted, rule);
         }
         self.memory.caution.forget();
         let most = self.places.unwrap_or(usize::MAX);
         let Some(capacity) = fastest else {
-            return Judgement::new((2 * self.now).min(most), Rule::ColdStart);
+            return Evaluation::new((2 * self.now).min(most), Rule::ColdStart);
         };
         self.explain(&needs, believed, CapacityFrom::Fastest);
         let needed = needs.rising(self.objective.utilization, self.reaction);
-        Judgement::new(self.size(&needed, capacity).max(self.now).min(most), Rule::ColdStart)
+        Evaluation::new(self.size(&needed, capacity).max(self.now).min(most), Rule::ColdStart)
     }
 
-    fn capacity_known(&mut self, demands: &[Demand], capacity: f64, from: CapacityFrom) -> Judgement {
+    fn capacity_known(&mut self, demands: &[Demand], capacity: f64, from: CapacityFrom) -> Evaluation {
         let (needs, believed) = self.needs(demands, capacity);
         self.explain(&needs, believed, from);
         let hard = needs.rising(self.objective.overload(), self.reaction);
@@ -199,7 +202,7 @@ impl<'a> Law<'a> {
     }
 
     /// Ages do not show what fewer consumers could do: where no shard was behind for long enough, fewer are tried.
-    fn probed(&self, judgement: Judgement) -> Judgement {
+    fn probed(&self, judgement: Evaluation) -> Evaluation {
         let Some((calm_for, places)) = self.calm_for.zip(self.places) else { return judgement };
         let (now, pause, period) = (self.now, self.flow.pause(), self.flow.period());
         if judgement.consumers != now || now <= 1 {
@@ -216,7 +219,7 @@ impl<'a> Law<'a> {
         if calm_for.as_secs_f64() <= pays.max(self.reaction + 3.0 * period) {
             return judgement;
         }
-        Judgement::new(tried, Rule::Probing)
+        Evaluation::new(tried, Rule::Probing)
     }
 
     fn explain(&mut self, needs: &Needs, believed: Believed, from: CapacityFrom) {
@@ -260,22 +263,22 @@ impl<'a> Law<'a> {
         if count(full) >= SAVES * count(eased) { eased } else { full }
     }
 
-    fn too_few(&mut self, needs: &Needs, capacity: f64) -> Judgement {
+    fn too_few(&mut self, needs: &Needs, capacity: f64) -> Evaluation {
         // a crash loop or a storm of rebalances is not a lack of consumers
         if self.flow.still() {
-            return Judgement::new(self.now, Rule::NoProgress);
+            return Evaluation::new(self.now, Rule::NoProgress);
         }
         let wanted = self.size(&needs.rising(self.objective.utilization, self.reaction), capacity);
-        if wanted > self.now { Judgement::new(wanted, Rule::TooFew) } else { self.uneven(needs, capacity) }
+        if wanted > self.now { Evaluation::new(wanted, Rule::TooFew) } else { self.uneven(needs, capacity) }
     }
 
     /// There are enough consumers in all, and one of them has too much: one useful step when its records will wait too long, and where
     /// others can take partitions from it.
-    fn uneven(&mut self, needs: &Needs, capacity: f64) -> Judgement {
+    fn uneven(&mut self, needs: &Needs, capacity: f64) -> Evaluation {
         // one queue is as even as can be
         let next = self.places.map_or(self.now, |places| useful_from(places, self.now + 1));
         if next <= self.now {
-            return Judgement::new(self.now, Rule::AsManyAsHelp);
+            return Evaluation::new(self.now, Rule::AsManyAsHelp);
         }
         let max_age = self.objective.max_age;
         let fixable = |load: &Load| load.backlog < HOPE * max_age * (HOPELESS * capacity - load.arrivals);
@@ -287,23 +290,23 @@ impl<'a> Law<'a> {
         };
         let mut consumers = backlogs.iter().zip(&arrivals).zip(&busy);
         if !consumers.any(|(load, busy)| late(load) && *busy >= 2.0) {
-            return Judgement::new(self.now, Rule::HotPartition);
+            return Evaluation::new(self.now, Rule::HotPartition);
         }
         // a backlog passes, a rate stays
         if arrivals.iter().any(|arrivals| *arrivals > self.objective.overload() * capacity) {
             self.memory.uneven_at(self.now, needs.arrivals(), self.flow.at());
         }
-        Judgement::new(next, Rule::Uneven)
+        Evaluation::new(next, Rule::Uneven)
     }
 
-    fn enough(&mut self, needs: &Needs, hard: &[f64], capacity: f64) -> Judgement {
+    fn enough(&mut self, needs: &Needs, hard: &[f64], capacity: f64) -> Evaluation {
         let at = self.flow.at();
         // the HPA waits that long by itself
         let unimportant =
             (self.flow.period() + self.flow.pause()).max(self.objective.stabilization) + UNDERWAY / capacity;
         if needs.drained_in(hard) > unimportant {
             self.memory.caution.remember(self.now, at);
-            return Judgement::new(self.now, Rule::Draining);
+            return Evaluation::new(self.now, Rule::Draining);
         }
         let wanted = self.size(&needs.falling(self.objective.utilization, self.flow.pause()), capacity);
         let (wanted, rule) = match self.memory.floor(needs.arrivals(), self.places.unwrap_or_default(), at) {
@@ -312,12 +315,12 @@ impl<'a> Law<'a> {
         };
         if wanted >= self.now {
             self.memory.caution.remember(self.now, at);
-            return Judgement::new(self.now, rule);
+            return Evaluation::new(self.now, rule);
         }
         match self.memory.caution.down(wanted, self.now, self.flow.pause(), self.objective.stabilization, at) {
-            Verdict::Down(consumers) => Judgement::new(consumers, rule),
+            Verdict::Down(consumers) => Evaluation::new(consumers, rule),
             Verdict::Hold { seconds } => {
-                Judgement { held: Some((wanted, seconds)), ..Judgement::new(self.now, Rule::Holding) }
+                Evaluation { held: Some((wanted, seconds)), ..Evaluation::new(self.now, Rule::Holding) }
             }
         }
     }

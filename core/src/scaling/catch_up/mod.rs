@@ -70,7 +70,13 @@ pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory,
     (memory, judgement.map(|judgement| decision(policy, objective, flow, judgement, active)))
 }
 
-fn decision(policy: &CatchUpPolicy, objective: Objective, flow: &Flow, judgement: Judgement, active: bool) -> Decision {
+fn decision(
+    policy: &CatchUpPolicy,
+    objective: Objective,
+    flow: &Flow,
+    judgement: Evaluation,
+    active: bool,
+) -> Decision {
     let (now, share) = (flow.owners().count(), flow.owners().share());
     let places = if share { usize::MAX } else { flow.places() };
     let wanted = judgement.consumers;
@@ -117,7 +123,7 @@ fn active(activation: Activation, flow: &Flow) -> bool {
 }
 
 /// A number of consumers, and why.
-struct Judgement {
+struct Evaluation {
     consumers: usize,
     rule: Rule,
     /// The numbers that decided.
@@ -126,7 +132,7 @@ struct Judgement {
     held: Option<(usize, f64)>,
 }
 
-impl Judgement {
+impl Evaluation {
     const fn new(consumers: usize, rule: Rule) -> Self {
         Self { consumers, rule, steps: Vec::new(), held: None }
     }

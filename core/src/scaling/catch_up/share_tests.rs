@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::lag::flow::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use crate::lag::flow::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split};
 use crate::lag::{Moment, PartitionId};
 use crate::trigger::Decimal;
 
@@ -40,7 +40,7 @@ impl Queue {
                 *done += part * (end - *done);
             }
             let rows = (0..).zip(self.end.iter().zip(&self.done)).map(|(number, (end, done))| OffsetRow {
-                place: Place::Partition("jobs".into(), PartitionId(number)),
+                place: Split::Partition("jobs".into(), PartitionId(number)),
                 end: *end,
                 committed: Some(*done),
                 backlog: end - done,

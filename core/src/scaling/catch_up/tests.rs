@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::lag::flow::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Place};
+use crate::lag::flow::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split};
 use crate::lag::{Moment, PartitionId};
 use crate::trigger::Decimal;
 
@@ -43,7 +43,7 @@ impl Group {
     fn read(&mut self) -> &mut Self {
         let topic: Arc<str> = "orders".into();
         let rows = (0..).zip(self.end.iter().zip(&self.committed)).map(|(number, (end, committed))| OffsetRow {
-            place: Place::Partition(topic.clone(), PartitionId(number)),
+            place: Split::Partition(topic.clone(), PartitionId(number)),
             end: *end,
             committed: Some(*committed),
             backlog: end - committed,

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Asking;
+use super::ClusterClient;
 use super::answers::in_order_of;
 use super::coordinators::{Answers, OfGroup, Question};
 use super::row_error::row_error;
@@ -23,7 +23,7 @@ impl Question for Committed {
     const API: UpstreamApi = UpstreamApi::KafkaOffsetFetch;
 
     async fn ask(
-        asking: &Asking,
+        asking: &ClusterClient,
         connection: &LoggedIn,
         asked: &[GroupAsk],
         until: Instant,

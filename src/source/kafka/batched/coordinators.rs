@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
-use super::Asking;
+use super::ClusterClient;
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{FindCoordinator, Row};
@@ -41,7 +41,7 @@ pub(super) trait Question: Send + Sync + 'static {
 
     /// Asks a coordinator.
     fn ask(
-        asking: &Asking,
+        asking: &ClusterClient,
         connection: &LoggedIn,
         asked: &[Self::Of],
         until: Instant,
@@ -58,20 +58,20 @@ pub(super) trait OfGroup: Send + Sync + 'static {
 
 /// One for each that was asked about, in their order; `None` where there is none.
 pub(super) type Answers<V> = Vec<Option<Result<V, RowError>>>;
-type Asked<Q> = Vec<<Q as Question>::Of>;
+type Keys<Q> = Vec<<Q as Question>::Of>;
 
 /// One round of a question.
 struct Round<Q: Question> {
-    asking: Arc<Asking>,
+    asking: Arc<ClusterClient>,
     until: Instant,
     rows: UnboundedSender<(GroupId, Result<Q::Answer, RowError>)>,
 }
 
 /// Queries every group until all have answered, the deadline passes or the receiver is dropped.
 pub(super) async fn ask<Q: Question>(
-    asking: Arc<Asking>,
+    asking: Arc<ClusterClient>,
     _question: Q,
-    asked: Asked<Q>,
+    asked: Keys<Q>,
     until: Instant,
     rows: UnboundedSender<(GroupId, Result<Q::Answer, RowError>)>,
 ) {
@@ -90,8 +90,8 @@ impl<Q: Question> Round<Q> {
     }
 
     /// The groups whose coordinators are known, and the others.
-    fn known(&self, asked: Asked<Q>) -> (HashMap<BrokerId, Asked<Q>>, Asked<Q>) {
-        let (mut known, mut unknown) = (HashMap::<_, Asked<Q>>::new(), Vec::new());
+    fn known(&self, asked: Keys<Q>) -> (HashMap<BrokerId, Keys<Q>>, Keys<Q>) {
+        let (mut known, mut unknown) = (HashMap::<_, Keys<Q>>::new(), Vec::new());
         let coordinators = self.asking.coordinators();
         for of in asked {
             match coordinators.get(of.group()) {
@@ -103,7 +103,7 @@ impl<Q: Question> Round<Q> {
     }
 
     /// Finds the coordinators of groups and asks them. Groups without one are asked about again after the pause, or have an error.
-    async fn look_up(&self, asked: Asked<Q>, pause: Duration) {
+    async fn look_up(&self, asked: Keys<Q>, pause: Duration) {
         if asked.is_empty() {
             return;
         }
@@ -142,7 +142,7 @@ impl<Q: Question> Round<Q> {
     }
 
     /// Asks about groups once more, after the pause.
-    async fn again(&self, asked: Asked<Q>, pause: Duration) {
+    async fn again(&self, asked: Keys<Q>, pause: Duration) {
         if !asked.is_empty() {
             sleep(pause).await;
             Box::pin(self.look_up(asked, LONGEST_PAUSE.min(2 * pause))).await;
@@ -154,7 +154,7 @@ impl<Q: Question> Round<Q> {
     }
 
     /// Asks each coordinator about its groups.
-    async fn each(&self, known: HashMap<BrokerId, Asked<Q>>, pause: Duration) {
+    async fn each(&self, known: HashMap<BrokerId, Keys<Q>>, pause: Duration) {
         let chunks = known
             .into_iter()
             .flat_map(|(broker, asked)| chunks::<Q>(asked).into_iter().map(move |chunk| (broker, chunk)));
@@ -162,7 +162,7 @@ impl<Q: Question> Round<Q> {
         while asking.next().await.is_some() {}
     }
 
-    async fn chunk(&self, broker: BrokerId, asked: Asked<Q>, pause: Duration) {
+    async fn chunk(&self, broker: BrokerId, asked: Keys<Q>, pause: Duration) {
         let answers = async {
             let connection = self.asking.connection(broker, Q::API, self.until).await?;
             Q::ask(&self.asking, &connection, &asked, self.until).await
@@ -197,9 +197,9 @@ impl<Q: Question> Round<Q> {
     }
 }
 
-/// Asked in as many requests as their answers need.
-fn chunks<Q: Question>(asked: Asked<Q>) -> Vec<Asked<Q>> {
-    let mut chunks: Vec<Asked<Q>> = Vec::new();
+/// Keys in as many requests as their answers need.
+fn chunks<Q: Question>(asked: Keys<Q>) -> Vec<Keys<Q>> {
+    let mut chunks: Vec<Keys<Q>> = Vec::new();
     let mut rows = 0;
     for of in asked {
         let weight = of.weight();
@@ -218,7 +218,11 @@ fn chunks<Q: Question>(asked: Asked<Q>) -> Vec<Asked<Q>> {
 }
 
 /// Asks any broker for coordinators.
-async fn find(asking: &Asking, groups: &[GroupId], until: Instant) -> Result<Vec<(GroupId, Row<Broker>)>, RowError> {
+async fn find(
+    asking: &ClusterClient,
+    groups: &[GroupId],
+    until: Instant,
+) -> Result<Vec<(GroupId, Row<Broker>)>, RowError> {
     let connection = asking.any(None, UpstreamApi::KafkaFindCoordinator, until).await?;
     let batches =
         connection.version::<FindCoordinator<'_>>().is_ok_and(|version| version >= FindCoordinator::BATCHES_FROM);

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Asking;
+use super::ClusterClient;
 use super::answers::in_order_of;
 use super::coordinators::{Answers, OfGroup, Question};
 use super::row_error::row_error;
@@ -35,7 +35,7 @@ impl Question for Described {
 
     /// A broker reports a group of one protocol as not found in the others.
     async fn ask(
-        asking: &Asking,
+        asking: &ClusterClient,
         connection: &LoggedIn,
         asked: &[GroupId],
         until: Instant,

@@ -31,7 +31,7 @@ use super::transport::{
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::network::Address;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
-use crate::tenancy::Reach;
+use crate::tenancy::AllowedHosts;
 use crate::trigger::{GroupType, KafkaSecurity, Sasl};
 
 /// Requests that are under way at once over a connection to a broker that takes each for one group only.
@@ -39,10 +39,10 @@ const AT_ONCE: usize = 50;
 
 /// One cluster, asked with one identity. Its methods must be called within a Tokio runtime.
 #[derive(Clone, Debug)]
-pub struct Batched(Arc<Asking>);
+pub struct Batched(Arc<ClusterClient>);
 
 /// What is known of the cluster, and how it is asked.
-struct Asking {
+struct ClusterClient {
     brokers: Brokers,
     /// The coordinators of groups, as last heard of.
     coordinators: Mutex<ByName<BrokerId>>,
@@ -57,7 +57,7 @@ impl Batched {
     pub fn new<S: AsRef<str>>(
         bootstrap_servers: &[S],
         security: &KafkaSecurity,
-        reach: Reach,
+        reach: AllowedHosts,
         metrics: &UpstreamMetrics,
     ) -> Result<Self, SourceError> {
         let refused = |cause: String| {
@@ -72,7 +72,7 @@ impl Batched {
         let bootstrap = bootstrap.collect::<Result<_, _>>().map_err(refused)?;
         let dialer = Dialer::new(security, reach).map_err(|error| refused(error.to_string()))?;
         let brokers = Brokers::new(bootstrap, dialer);
-        Ok(Self(Arc::new(Asking { brokers, coordinators: Mutex::default(), metrics: metrics.clone() })))
+        Ok(Self(Arc::new(ClusterClient { brokers, coordinators: Mutex::default(), metrics: metrics.clone() })))
     }
 
     /// Gives the token for connections that are made from now on.
@@ -106,7 +106,7 @@ impl Batched {
     }
 }
 
-impl Asking {
+impl ClusterClient {
     fn coordinators(&self) -> MutexGuard<'_, ByName<BrokerId>> {
         self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,7 +200,7 @@ impl ClusterTransport for Batched {
     }
 }
 
-impl fmt::Debug for Asking {
+impl fmt::Debug for ClusterClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asking").field("coordinators", &self.coordinators().len()).finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::Asking;
+use super::ClusterClient;
 use super::row_error::row_error;
 use crate::source::kafka::protocol::{Isolation, ListOffsets, OffsetAt, Row};
 use crate::source::kafka::transport::{
@@ -18,7 +18,7 @@ const MAX_PARTITIONS: usize = 10_000;
 
 /// Reads chunk after chunk: a broker answers one request of a connection after the other.
 pub(super) async fn read(
-    asking: Arc<Asking>,
+    asking: Arc<ClusterClient>,
     leader: BrokerId,
     asked: LedPartitions,
     at: LogPosition,
@@ -32,7 +32,13 @@ pub(super) async fn read(
     }
 }
 
-async fn once(asking: &Asking, leader: BrokerId, asked: LedPartitions, at: LogPosition, until: Instant) -> OffsetRows {
+async fn once(
+    asking: &ClusterClient,
+    leader: BrokerId,
+    asked: LedPartitions,
+    at: LogPosition,
+    until: Instant,
+) -> OffsetRows {
     let answer = async {
         let connection = asking.connection(leader, UpstreamApi::KafkaListOffsets, until).await?;
         let (at, isolation) = match at {

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Asking;
+use super::ClusterClient;
 use super::answers::in_order_of;
 use super::committed::{missing, rows};
 use super::coordinators::{Answers, OfGroup as _, Question};
@@ -22,7 +22,7 @@ impl Question for ShareGroups {
     const API: UpstreamApi = UpstreamApi::KafkaDescribeShareGroupOffsets;
 
     async fn ask(
-        asking: &Asking,
+        asking: &ClusterClient,
         connection: &LoggedIn,
         asked: &[GroupAsk],
         until: Instant,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use tokio::time::{Instant, sleep};
 
-use super::Asking;
+use super::ClusterClient;
 use super::row_error::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{Metadata, MetadataAnswer};
@@ -19,12 +19,12 @@ const MAX_NAMES: usize = 500;
 const ALONE_FOR: Duration = Duration::from_millis(250);
 
 /// The brokers.
-pub(super) async fn brokers(asking: &Asking, until: Instant) -> Result<Vec<Broker>, RowError> {
+pub(super) async fn brokers(asking: &ClusterClient, until: Instant) -> Result<Vec<Broker>, RowError> {
     metadata(asking, Some(&[]), until).await.map(|answer| answer.brokers)
 }
 
 /// Topics, each once.
-pub(super) async fn read(asking: &Asking, ask: TopicsAsk, until: Instant) -> Result<TopicRows, RowError> {
+pub(super) async fn read(asking: &ClusterClient, ask: TopicsAsk, until: Instant) -> Result<TopicRows, RowError> {
     let mut names = match ask {
         TopicsAsk::Named(names) => names,
         TopicsAsk::All => {
@@ -49,7 +49,11 @@ pub(super) async fn read(asking: &Asking, ask: TopicsAsk, until: Instant) -> Res
 }
 
 /// Asks one broker, and another one where that does not answer soon. The first answer counts.
-async fn metadata(asking: &Asking, topics: Option<&[TopicName]>, until: Instant) -> Result<MetadataAnswer, RowError> {
+async fn metadata(
+    asking: &ClusterClient,
+    topics: Option<&[TopicName]>,
+    until: Instant,
+) -> Result<MetadataAnswer, RowError> {
     let first = asking.any(None, UpstreamApi::KafkaMetadata, until).await?;
     let ask = async |connection: &LoggedIn| {
         asking.ask(connection, UpstreamApi::KafkaMetadata, &Metadata { topics }, until).await

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::PartitionId;
 use keda_stream_scaler::lag::flow::{
-    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Place, ThroughputFlow,
+    AgeFlow, AgeReading, Arrivals, Flow, OffsetFlow, OffsetReading, OffsetRow, Split, ThroughputFlow,
     ThroughputReading, ThroughputRow, count,
 };
 use keda_stream_scaler::scaling::Decision;
@@ -139,9 +139,9 @@ impl Policy for Law {
     }
 }
 
-fn places() -> impl Iterator<Item = Place> {
+fn places() -> impl Iterator<Item = Split> {
     let topic: Arc<str> = "orders".into();
-    (0..).map(move |number| Place::Partition(topic.clone(), PartitionId(number)))
+    (0..).map(move |number| Split::Partition(topic.clone(), PartitionId(number)))
 }
 
 fn offsets(past: Option<&OffsetFlow>, view: &View<'_>) -> Flow {

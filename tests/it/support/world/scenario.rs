@@ -182,7 +182,7 @@ pub fn even(partitions: usize) -> Vec<f64> {
     weighted(&vec![1.0; partitions])
 }
 
-/// Shares in proportion to these.
+/// Quotas in proportion to these.
 pub fn weighted(weights: &[f64]) -> Vec<f64> {
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()

@@ -1,6 +1,6 @@
 //! Who asks about a target: shown to operators, and never a part of any answer.
 //!
-//! On the way of every call, so one who is known costs a hash and a look through at most [`MOST_ASKERS`] of them, and allocates
+//! On the way of every call, so one who is known costs a hash and a look through at most [`MOST_CALLERS`] of them, and allocates
 //! nothing.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::lag::FORGET_AFTER;
 use crate::trigger::{MetricName, Policy, Trigger};
 
 /// So many askers of a target are told by name; of the others, how many.
-pub const MOST_ASKERS: usize = 32;
+pub const MOST_CALLERS: usize = 32;
 
 /// So many more are counted.
 const MOST_COUNTED: usize = 1000;
@@ -28,7 +28,7 @@ pub(super) struct WatchId(pub(super) u64);
 
 /// A `ScaledObject` on whose behalf a source is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Asker<'a> {
+pub struct ScaledObjectKey<'a> {
     /// Its namespace: what the source's rules admit.
     pub namespace: &'a str,
     /// Its name; without one it is not told to operators.
@@ -37,7 +37,7 @@ pub struct Asker<'a> {
 
 /// Everybody who asks about one target.
 #[derive(Debug, Default)]
-pub(super) struct Askers {
+pub(super) struct Callers {
     hasher: RandomState,
     /// The hashes of `known`, in its order.
     hashes: Vec<u64>,
@@ -50,12 +50,12 @@ pub(super) struct Askers {
 struct Known {
     namespace: Arc<str>,
     name: Arc<str>,
-    triggers: Vec<Asking>,
+    triggers: Vec<CallerTrigger>,
     watches: Vec<WatchId>,
 }
 
 #[derive(Debug)]
-struct Asking {
+struct CallerTrigger {
     policy: Arc<Policy>,
     metric: MetricName,
     max_staleness: Duration,
@@ -64,16 +64,16 @@ struct Asking {
 
 /// Who asks about a target, for operators.
 #[derive(Clone, Debug, Default)]
-pub struct AskersView {
-    /// Up to [`MOST_ASKERS`] objects with their triggers, ordered by namespace and name.
-    pub shown: Vec<AskerView>,
+pub struct CallersView {
+    /// Up to [`MOST_CALLERS`] objects with their triggers, ordered by namespace and name.
+    pub shown: Vec<CallerView>,
     /// How many more objects there are; 1,000 stands for any greater number.
     pub more: usize,
 }
 
 /// One trigger that asks.
 #[derive(Clone, Debug)]
-pub struct AskerView {
+pub struct CallerView {
     /// The namespace of its object.
     pub namespace: Arc<str>,
     /// The name of its object.
@@ -88,7 +88,7 @@ pub struct AskerView {
     pub asked_ago: Duration,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> ScaledObjectKey<'a> {
     /// The object `name` in `namespace`.
     #[must_use]
     pub const fn new(namespace: &'a str, name: &'a str) -> Self {
@@ -97,21 +97,21 @@ impl<'a> Asker<'a> {
 }
 
 /// Somebody in a namespace who need not be told to operators.
-impl<'a> From<&'a str> for Asker<'a> {
+impl<'a> From<&'a str> for ScaledObjectKey<'a> {
     fn from(namespace: &'a str) -> Self {
         Self { namespace, name: "" }
     }
 }
 
-impl Askers {
-    pub(super) fn ask(&mut self, asker: Asker<'_>, trigger: &Trigger, now: Instant) {
+impl Callers {
+    pub(super) fn ask(&mut self, asker: ScaledObjectKey<'_>, trigger: &Trigger, now: Instant) {
         if let Some(known) = self.known(asker, now) {
             known.ask(trigger, now);
         }
     }
 
     /// One who asks once, and is there until the watch ends.
-    pub(super) fn watch(&mut self, asker: Asker<'_>, trigger: &Trigger, id: WatchId, now: Instant) {
+    pub(super) fn watch(&mut self, asker: ScaledObjectKey<'_>, trigger: &Trigger, id: WatchId, now: Instant) {
         if let Some(known) = self.known(asker, now) {
             known.ask(trigger, now);
             known.watches.push(id);
@@ -151,9 +151,9 @@ impl Askers {
         policies
     }
 
-    pub(super) fn view(&self, now: Instant) -> AskersView {
+    pub(super) fn view(&self, now: Instant) -> CallersView {
         let triggers = self.known.iter().flat_map(|known| known.triggers.iter().map(move |trigger| (known, trigger)));
-        let shown = triggers.map(|(known, trigger)| AskerView {
+        let shown = triggers.map(|(known, trigger)| CallerView {
             namespace: known.namespace.clone(),
             name: known.name.clone(),
             policy: trigger.policy.clone(),
@@ -163,11 +163,11 @@ impl Askers {
         });
         let mut shown: Vec<_> = shown.collect();
         shown.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
-        AskersView { shown, more: self.beyond.len() }
+        CallersView { shown, more: self.beyond.len() }
     }
 
     /// The one who asks, where there is room.
-    fn known(&mut self, asker: Asker<'_>, now: Instant) -> Option<&mut Known> {
+    fn known(&mut self, asker: ScaledObjectKey<'_>, now: Instant) -> Option<&mut Known> {
         if asker.name.is_empty() {
             return None;
         }
@@ -177,7 +177,7 @@ impl Askers {
         if let Some(place) = place {
             return self.known.get_mut(place);
         }
-        if self.known.len() >= MOST_ASKERS {
+        if self.known.len() >= MOST_CALLERS {
             if self.beyond.len() < MOST_COUNTED || self.beyond.contains_key(&hash) {
                 self.beyond.insert(hash, now);
             }
@@ -196,13 +196,13 @@ impl Askers {
 }
 
 impl Known {
-    fn is(&self, asker: Asker<'_>) -> bool {
+    fn is(&self, asker: ScaledObjectKey<'_>) -> bool {
         *self.namespace == *asker.namespace && *self.name == *asker.name
     }
 
     fn ask(&mut self, trigger: &Trigger, asked: Instant) {
         let max_staleness = trigger.pace.max_staleness;
-        let same = |known: &&mut Asking| *known.policy == trigger.policy && known.metric == trigger.metric;
+        let same = |known: &&mut CallerTrigger| *known.policy == trigger.policy && known.metric == trigger.metric;
         if let Some(known) = self.triggers.iter_mut().find(same) {
             (known.asked, known.max_staleness) = (asked, max_staleness);
             return;
@@ -214,7 +214,7 @@ impl Known {
             }
         }
         let (policy, metric) = (Arc::new(trigger.policy.clone()), trigger.metric.clone());
-        self.triggers.push(Asking { policy, metric, max_staleness, asked });
+        self.triggers.push(CallerTrigger { policy, metric, max_staleness, asked });
     }
 }
 
@@ -233,35 +233,35 @@ mod tests {
         Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap()
     }
 
-    fn names(askers: &Askers) -> Vec<String> {
+    fn names(askers: &Callers) -> Vec<String> {
         let view = askers.view(Instant::now());
         view.shown.iter().map(|asker| format!("{}/{}", asker.namespace, asker.name)).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_object_is_told_once_with_every_policy_that_it_asks_by() {
-        let mut askers = Askers::default();
+        let mut askers = Callers::default();
         for (namespace, name) in [("shop", "orders"), ("bank", "orders"), ("shop", "orders")] {
-            askers.ask(Asker::new(namespace, name), &trigger("10"), Instant::now());
+            askers.ask(ScaledObjectKey::new(namespace, name), &trigger("10"), Instant::now());
         }
         assert_eq!(names(&askers), ["bank/orders", "shop/orders"]);
-        askers.ask(Asker::new("shop", "orders"), &trigger("20"), Instant::now());
+        askers.ask(ScaledObjectKey::new("shop", "orders"), &trigger("20"), Instant::now());
         assert_eq!((askers.view(Instant::now()).shown.len(), askers.policies().len()), (3, 2));
         for threshold in ["30", "40", "50", "60"] {
-            askers.ask(Asker::new("bank", "orders"), &trigger(threshold), Instant::now());
+            askers.ask(ScaledObjectKey::new("bank", "orders"), &trigger(threshold), Instant::now());
         }
         assert_eq!(names(&askers).iter().filter(|name| *name == "bank/orders").count(), MOST_TRIGGERS);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_metric_is_told_by_the_name_that_its_trigger_gives_it() {
-        let mut askers = Askers::default();
+        let mut askers = Callers::default();
         for topics in ["b,a", "a,b", "b,a"] {
             let metadata =
                 [("source", "apache-kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", topics)];
             let named =
                 Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
-            askers.ask(Asker::new("shop", "orders"), &named, Instant::now());
+            askers.ask(ScaledObjectKey::new("shop", "orders"), &named, Instant::now());
         }
         let metrics = askers.view(Instant::now()).shown.into_iter().map(|asker| asker.metric.to_string());
         assert_eq!(metrics.collect::<Vec<_>>(), ["kafka-b,a", "kafka-a,b"]);
@@ -269,28 +269,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_beyond_the_bound_are_counted_and_come_in_when_there_is_room() {
-        let mut askers = Askers::default();
-        for number in 0..MOST_ASKERS + 3 {
+        let mut askers = Callers::default();
+        for number in 0..MOST_CALLERS + 3 {
             for _ in 0..2 {
-                askers.ask(Asker::new("shop", &format!("o{number}")), &trigger("10"), Instant::now());
+                askers.ask(ScaledObjectKey::new("shop", &format!("o{number}")), &trigger("10"), Instant::now());
             }
         }
         let view = askers.view(Instant::now());
-        assert_eq!((view.shown.len(), view.more), (MOST_ASKERS, 3));
+        assert_eq!((view.shown.len(), view.more), (MOST_CALLERS, 3));
         tokio::time::advance(FORGET_AFTER).await;
         askers.forget(Instant::now());
-        askers.ask(Asker::new("shop", "o34"), &trigger("10"), Instant::now());
+        askers.ask(ScaledObjectKey::new("shop", "o34"), &trigger("10"), Instant::now());
         assert_eq!((names(&askers), askers.view(Instant::now()).more), (vec!["shop/o34".to_owned()], 0));
         for number in 0..2 * MOST_COUNTED {
-            askers.ask(Asker::new("shop", &number.to_string()), &trigger("10"), Instant::now());
+            askers.ask(ScaledObjectKey::new("shop", &number.to_string()), &trigger("10"), Instant::now());
         }
         assert_eq!(askers.view(Instant::now()).more, MOST_COUNTED);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_who_watches_is_there_until_the_watch_ends() {
-        let mut askers = Askers::default();
-        askers.watch(Asker::new("shop", "orders"), &trigger("10"), WatchId(1), Instant::now());
+        let mut askers = Callers::default();
+        askers.watch(ScaledObjectKey::new("shop", "orders"), &trigger("10"), WatchId(1), Instant::now());
         tokio::time::advance(FORGET_AFTER * 2).await;
         askers.forget(Instant::now());
         assert_eq!(names(&askers), ["shop/orders"]);
@@ -301,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_without_a_name_is_nobody_to_tell() {
-        let mut askers = Askers::default();
+        let mut askers = Callers::default();
         askers.ask("shop".into(), &trigger("10"), Instant::now());
         assert!(names(&askers).is_empty());
     }

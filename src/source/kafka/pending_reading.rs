@@ -23,7 +23,7 @@ pub(super) struct JobTopic {
 }
 
 /// One source of a round whose topics are known.
-pub(super) struct Job {
+pub(super) struct PendingReading {
     pub(super) source: Arc<SourceRef>,
     pub(super) group: GroupId,
     pub(super) requested_type: Option<GroupType>,
@@ -38,7 +38,7 @@ pub(super) struct Job {
     owners: ByTopic<MemberIndex>,
 }
 
-impl Job {
+impl PendingReading {
     pub(super) fn new(
         source: Arc<SourceRef>,
         kafka: &KafkaSource,
@@ -249,14 +249,14 @@ mod tests {
     use crate::source::kafka::transport::{ByPartition, LeaderEpoch};
     use crate::trigger::Trigger;
 
-    fn job() -> Job {
+    fn job() -> PendingReading {
         let metadata = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
         let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let source = Trigger::parse(&metadata).expect("a good trigger").source;
         let SourceRef::Kafka(kafka) = &source else { panic!("a Kafka source") };
         let selected = TopicPartitions { name: "t".into(), id: None, partitions: [PartitionId(0)].into() };
         let topic = JobTopic { selected, partition_count: 1 };
-        Job::new(Arc::new(source.clone()), kafka, vec![topic], Vec::new())
+        PendingReading::new(Arc::new(source.clone()), kafka, vec![topic], Vec::new())
     }
 
     fn at(offset: u64, epoch: Option<u32>) -> OffsetAndEpoch {

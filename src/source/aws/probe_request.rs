@@ -24,7 +24,7 @@ pub(super) struct KeptIterator {
 }
 
 /// What a look found, and where it can be continued if that is nothing.
-pub(super) struct Looked {
+pub(super) struct ProbeResult {
     pub(super) probe: Probe,
     pub(super) iterator: Option<KeptIterator>,
 }
@@ -40,7 +40,7 @@ impl KeptIterator {
 }
 
 /// One shard of one stream, and the position that is looked behind.
-pub(super) struct Look<'a, S> {
+pub(super) struct ProbeRequest<'a, S> {
     pub(super) service: &'a S,
     pub(super) stream: &'a Address,
     pub(super) shard: &'a ShardId,
@@ -49,9 +49,9 @@ pub(super) struct Look<'a, S> {
     pub(super) position: &'a Position,
 }
 
-impl<S: Service> Look<'_, S> {
+impl<S: Service> ProbeRequest<'_, S> {
     /// Looks for the first record behind the position. None is between there and `kept`.
-    pub(super) async fn look(&self, kept: Option<KeptIterator>) -> Result<Looked, Failure> {
+    pub(super) async fn look(&self, kept: Option<KeptIterator>) -> Result<ProbeResult, Failure> {
         if let Some(kept) = kept {
             match self.follow(kept.text, kept.pages).await {
                 Err(failure) if matches!(failure.kind, FailureKind::ExpiredIterator | FailureKind::Trimmed) => {}
@@ -65,12 +65,12 @@ impl<S: Service> Look<'_, S> {
         }
     }
 
-    async fn look_from(&self, begin: &Position) -> Result<Looked, Failure> {
+    async fn look_from(&self, begin: &Position) -> Result<ProbeResult, Failure> {
         let iterator = self.service.iterator(self.stream, self.shard, begin).await?;
         self.follow(iterator, 0).await
     }
 
-    async fn follow(&self, mut text: String, mut pages: usize) -> Result<Looked, Failure> {
+    async fn follow(&self, mut text: String, mut pages: usize) -> Result<ProbeResult, Failure> {
         // the record of the checkpoint itself may be the first one
         let limit = if matches!(self.position, Position::Within(..)) { 2 } else { 1 };
         let mut read = 0;
@@ -116,10 +116,10 @@ impl<S: Service> Look<'_, S> {
         record.number.as_ref() == Some(number) && record.user_records <= part.saturating_add(1)
     }
 
-    fn looked(&self, at: Timestamp, found: Found, next: Option<(String, usize)>) -> Looked {
+    fn looked(&self, at: Timestamp, found: Found, next: Option<(String, usize)>) -> ProbeResult {
         let position = self.position.clone();
         let kept = |(text, pages)| KeptIterator { position: self.position.clone(), text, made: Instant::now(), pages };
-        Looked { probe: Probe { position, at, found }, iterator: next.map(kept) }
+        ProbeResult { probe: Probe { position, at, found }, iterator: next.map(kept) }
     }
 }
 

@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Which addresses a client connects to; the greater reach is the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reach {
+pub enum AllowedHosts {
     /// None of the scaler's own machine or link: no loopback, no link-local address such as 169.254.169.254, where clouds have
     /// credentials, and none that stands for many.
-    OtherHosts,
+    RemoteOnly,
     /// All.
     Anywhere,
 }
 
-impl Reach {
+impl AllowedHosts {
     /// Whether a client connects to this address.
     #[must_use]
     pub fn includes(self, address: IpAddr) -> bool {
