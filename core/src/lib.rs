@@ -3,7 +3,7 @@
 //! - [`trigger`]: metadata to a [`trigger::Trigger`]: source, policy, pace.
 //! - [`lag`]: what a reading shows, what follows from several, and the facts that every view shares.
 //! - [`scaling`]: from a sample to a [`scaling::Decision`] and its steps; the laws.
-//! - [`resize`]: from the shards that are wanted to the next call of `UpdateShardCount`.
+//! - [`resize`]: from the requested shards to the next call of `UpdateShardCount`.
 //! - [`recording`]: the format of recorded readings.
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! What arrives: steps and a spike, over and over, and the producer that sends it.
+//! The arrivals: a repeating course of steps and a spike, and the producer that sends it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use super::TOPIC;
 
-/// Seconds of a cluster, and records in each of them: quiet, a step up, half way down, a spike, quiet.
+/// The course, as seconds of a cluster with records per second: quiet, a step up, half way down, a spike, quiet.
 const COURSE: [(u64, u32); 5] = [(100, 60), (450, 240), (150, 120), (30, 480), (120, 60)];
 
-/// How often the producer sends what is due.
+/// The interval at which the producer sends the records that are due.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// Which rate when.
+/// The arrival rate over time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Course {
     speed: u8,
@@ -27,12 +27,12 @@ impl Course {
         Self { speed }
     }
 
-    /// After this time it begins anew.
+    /// Returns the period after which the course repeats.
     pub(super) fn cycle(self) -> Duration {
         COURSE.iter().map(|(seconds, _)| Duration::from_secs(*seconds)).sum::<Duration>() / u32::from(self.speed)
     }
 
-    /// Records a second.
+    /// Returns the arrival rate in records per second.
     pub(super) fn rate(self, since_begin: Duration) -> u32 {
         let mut left =
             (since_begin * u32::from(self.speed)).as_secs() % (self.cycle() * u32::from(self.speed)).as_secs();
@@ -46,7 +46,7 @@ impl Course {
     }
 }
 
-/// Sends records until it is dropped.
+/// A producer that sends records until it is dropped.
 pub(super) struct Arrivals {
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -66,7 +66,7 @@ impl Arrivals {
 impl Drop for Arrivals {
     fn drop(&mut self) {
         drop(self.end.take());
-        // one that panicked has said so on stderr
+        // a thread that panicked has reported it on stderr
         drop(self.thread.take().map(JoinHandle::join));
     }
 }
@@ -81,12 +81,12 @@ fn produce(producer: &BaseProducer, course: Course, ended: &Receiver<()>) {
         while owed >= 1.0 {
             owed -= 1.0;
             sent += 1;
-            // the key spreads them over the partitions; a queue that is full is a broker that is gone
+            // the key spreads records over the partitions; a full queue means that the broker is gone
             drop(producer.send(BaseRecord::to(TOPIC).key(&sent.to_string()).payload("an order")));
         }
         producer.poll(Duration::ZERO);
     }
-    // what is still in the queue belongs to a broker that is about to end
+    // what is still in the queue belongs to a broker that is about to stop
     producer.purge(PurgeConfig::default().queue().inflight());
 }
 

@@ -1,4 +1,4 @@
-//! KEDA's side: asks the scaler over gRPC as KEDA does.
+//! KEDA's side: calls the scaler over gRPC as KEDA does.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub(super) struct Keda {
     client: ExternalScalerClient<Channel>,
 }
 
-/// What KEDA hands on to the HPA.
+/// The metric that KEDA passes to the HPA.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Metric {
     pub(super) value: f64,
@@ -33,7 +33,7 @@ impl Keda {
         Ok(Self { about, client: ExternalScalerClient::new(channel) })
     }
 
-    /// In KEDA's order: the specs, the value, the activity. With a least of one replica the activity changes nothing.
+    /// Calls in KEDA's order: the specs, the value, the activity. With `minReplicaCount` 1 the activity changes nothing.
     pub(super) async fn ask(&mut self) -> Result<Metric, Status> {
         let about = self.about.clone();
         let specs = self.client.get_metric_spec(about.clone()).await?.into_inner().metric_specs;

@@ -1,4 +1,4 @@
-//! The demo: two worlds that differ in what their trigger says, side by side, with everything around a scaler in one process.
+//! The demo: two worlds with different triggers, side by side, with everything around a scaler in one process.
 //!
 //! ```text
 //! producer ─▶ broker: one topic ◀─ consumers of group by-lag ◀── HPA ◀── KEDA ◀─┐
@@ -7,8 +7,8 @@
 //!                  └──────────── committed and end offsets, members ───────────────────────┘
 //! ```
 //!
-//! Consumers and the scaler are real; the HPA is its rules, and its periods are shortened. What is counted up is the truth from the
-//! broker, not what the scaler believes.
+//! Consumers and the scaler are real; the HPA is simulated by its rules, and its periods are shortened. All totals come from the
+//! broker's own data, not from what the scaler measures.
 
 #![forbid(unsafe_code)]
 
@@ -45,14 +45,14 @@ use self::page::Page;
 use self::periods::Periods;
 use self::world::World;
 
-/// Of the ScaledObjects.
+/// The namespace of the ScaledObjects.
 const NAMESPACE: &str = "playground";
 const TOPIC: &str = "orders";
 const PARTITIONS: usize = 48;
-/// `maxReplicaCount`: twice as many as the arrivals ever need.
+/// The `maxReplicaCount`: twice as many as the arrivals ever need.
 const MOST_REPLICAS: u32 = 24;
 
-/// How often the truth is looked at.
+/// The interval between measurements at the broker.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Show a lag threshold and catch-up side by side: broker, consumers, scaler and KEDA's side in one process
@@ -66,13 +66,13 @@ const LOOK: Duration = Duration::from_millis(250);
 Ctrl-C ends it. Exit code 0: it ended so, or after its time; 1: it failed; 2: wrong usage."
 )]
 struct Arguments {
-    /// End by itself after this time, such as 30s or 5m
+    /// Stop after this time, such as 30s or 5m
     #[arg(long = "for", value_name = "DURATION", value_parser = cli::duration)]
     run_for: Option<Duration>,
     /// How many times shorter than in a cluster the periods of KEDA, the HPA and the workload are
     #[arg(long, default_value = "5", value_parser = ["1", "2", "4", "5"])]
     speed: String,
-    /// The lagThreshold of the world that scales by lag [default: what a consumer does in 20 s of a cluster]
+    /// The lagThreshold of the world that scales by lag [default: the records that a consumer handles in 20 s of a cluster]
     #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
     lag_threshold: Option<u32>,
     /// Where the page is served; port 0 picks a free one
@@ -84,7 +84,7 @@ struct Arguments {
     /// Where the scaler's own pages are (HTTP); port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     http_addr: SocketAddr,
-    /// What of the scaler's own work to log, to stderr
+    /// Log filter of the scaler's own work, to stderr
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "error", value_name = "FILTER")]
     log: String,
 }
@@ -107,7 +107,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     runtime.block_on(served.end())?;
     outcome?;
     output::data(&table::summary(&show))?;
-    // its threads end, and consumers leave their groups while there is a broker
+    // its threads stop, and consumers leave their groups while the broker still runs
     drop(show.arrivals);
     show.worlds.iter().for_each(World::end);
     drop(show.broker);
@@ -115,7 +115,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::data("ended\n")
 }
 
-/// Everything that is not the scaler.
+/// All parts of the demo except the scaler.
 struct Show {
     arrivals: Arrivals,
     worlds: Arc<[World; 2]>,
@@ -125,7 +125,7 @@ struct Show {
     periods: Periods,
 }
 
-/// What listens.
+/// The addresses that the demo serves.
 struct Served {
     grpc: SocketAddr,
     http: SocketAddr,
@@ -151,7 +151,7 @@ impl Show {
         Ok((Self { arrivals, worlds, broker, begun: Instant::now(), course, periods }, served))
     }
 
-    /// Until it is over.
+    /// Runs the demo until its time is over or Ctrl-C is pressed.
     async fn play(&self, run_for: Option<Duration>, served: &Served) -> anyhow::Result<()> {
         output::data(&table::introduction(self, served))?;
         let over = async {
@@ -171,7 +171,7 @@ impl Show {
         }
     }
 
-    /// Counts, for ever.
+    /// Measures both worlds forever.
     async fn look(&self) {
         let groups = self.worlds.each_ref().map(|world| world.plan.name);
         let mut looks = interval(LOOK);
@@ -223,6 +223,6 @@ impl Served {
     async fn end(self) -> anyhow::Result<()> {
         self.pages.abort();
         self.end.cancel();
-        self.scaler.await.context("the scaler broke off")?
+        self.scaler.await.context("the scaler panicked")?
     }
 }

@@ -1,34 +1,34 @@
-//! What takes how long in a cluster, and how much shorter it is made for a show.
+//! The periods of a cluster, and how much shorter the demo makes them.
 
 use std::time::Duration;
 
 use keda_stream_scaler::scaling::hpa::{DOWNSCALE_STABILIZATION, SYNC_PERIOD};
 
-/// In a cluster a replica may have the work of so many seconds before it. With less the HPA goes to its limit for every step, with
-/// more the lag that this accepts is too old.
+/// The seconds of work that a replica may have as lag, in a cluster. With less the HPA scales to its limit at every step, with more
+/// the lag that the threshold accepts is too old.
 const LAG_THRESHOLD_SECONDS: u32 = 20;
 
-/// What a consumer works on one record.
+/// The time that a consumer needs for one record.
 pub(super) const WORK: Duration = Duration::from_millis(25);
-/// What that makes in a second.
+/// The resulting throughput of a consumer, in records per second.
 pub(super) const RECORDS_A_SECOND: u32 = 40;
 
-/// Periods of a cluster, all of them divided by the same number. With more than 5 the scaler's own least `pollInterval` would be longer
+/// Periods of a cluster, all divided by the same number. With more than 5 the scaler's own minimum `pollInterval` would be longer
 /// than its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Periods {
     pub(super) speed: u8,
-    /// The HPA looks so often.
+    /// The interval at which the HPA reads the metric.
     pub(super) sync: Duration,
-    /// The HPA goes down to the highest recommendation of so long.
+    /// The HPA's scale-down stabilization window.
     pub(super) down_window: Duration,
-    /// From a replica's creation to its consumer's first request.
+    /// The time from a replica's creation to its consumer's first request.
     pub(super) pod_start: Duration,
-    /// The scaler reads so often.
+    /// The interval at which the scaler reads the source.
     pub(super) poll: Duration,
-    /// `maxAge`: no record is to wait longer.
+    /// The objective `maxAge`: no record may wait longer.
     pub(super) objective: Duration,
-    /// How often consumers commit.
+    /// The interval at which consumers commit.
     pub(super) commit: Duration,
 }
 

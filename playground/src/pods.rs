@@ -1,4 +1,4 @@
-//! The replicas of a workload: each a real consumer of limited speed, on a thread of its own.
+//! The replicas of a workload: each is a real consumer of limited speed, on a thread of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::TOPIC;
 use super::periods::{Periods, WORK};
 
-/// How soon a consumer sees that it is to end.
+/// The interval at which a consumer checks whether it should stop.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// Replicas of one group, and threads that are about to end.
+/// The replicas of one group, and the threads that are about to stop.
 pub(super) struct Pods {
     servers: String,
     group: &'static str,
@@ -26,7 +26,7 @@ pub(super) struct Pods {
 }
 
 struct Pod {
-    /// Its end is the end of the consumer.
+    /// Dropping this sender stops the consumer.
     _end: Sender<()>,
     ready: Arc<AtomicBool>,
 }
@@ -36,7 +36,7 @@ impl Pods {
         Self { servers: servers.to_owned(), group, periods, running: Vec::new(), threads: Vec::new() }
     }
 
-    /// What an HPA sees of them.
+    /// Returns the replicas as an HPA counts them.
     pub(super) fn replicas(&self) -> Replicas {
         let count = |pods: usize| u32::try_from(pods).unwrap_or(u32::MAX);
         let all = count(self.running.len());
@@ -44,7 +44,7 @@ impl Pods {
         Replicas { spec: all, status: all, ready: count(ready) }
     }
 
-    /// Starts or stops as many as it takes; the youngest go first.
+    /// Starts or stops replicas to reach this number; the newest stop first.
     pub(super) fn scale(&mut self, replicas: u32) -> anyhow::Result<()> {
         let wanted = usize::try_from(replicas)?;
         self.running.truncate(wanted);
@@ -54,7 +54,7 @@ impl Pods {
             let ready = Arc::new(AtomicBool::new(false));
             let (config, delay, tell) = (self.config(), self.periods.pod_start, ready.clone());
             let thread = thread::Builder::new().name(self.group.into()).spawn(move || {
-                // a container is pulled, started, and connects
+                // the delay stands for pulling and starting a container, and connecting
                 if ended.recv_timeout(delay) == Err(RecvTimeoutError::Timeout)
                     && let Ok(consumer) = config.create::<BaseConsumer>()
                     && consumer.subscribe(&[TOPIC]).is_ok()
@@ -69,11 +69,11 @@ impl Pods {
         Ok(())
     }
 
-    /// Stops all of them, and waits until they have left their group.
+    /// Stops all replicas, and waits until they have left their group.
     pub(super) fn end(&mut self) {
         self.running.clear();
         for thread in self.threads.drain(..) {
-            // one that panicked has said so on stderr
+            // a thread that panicked has reported it on stderr
             drop(thread.join());
         }
     }
@@ -90,7 +90,7 @@ impl Pods {
             .set("session.timeout.ms", "9000")
             .set("heartbeat.interval.ms", "600")
             .set("fetch.wait.max.ms", "250")
-            // a consumer takes no more of a partition than it can handle soon, so that none waits for the others
+            // a small fetch, so that a consumer handles a partition's records soon and no other partition waits
             .set("fetch.message.max.bytes", "1024")
             .set("queued.min.messages", "10")
             .set("fetch.queue.backoff.ms", "100");

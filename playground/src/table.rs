@@ -1,4 +1,4 @@
-//! What the terminal shows.
+//! The terminal output.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::tally::Tally;
 use super::world::Plan;
 use super::{NAMESPACE, Served, Show, TOPIC};
 
-/// How far apart the rows are.
+/// The interval between rows.
 const ROW: Duration = Duration::from_secs(5);
-/// The heading is repeated after so many rows.
+/// The number of rows after which the heading is repeated.
 const ROWS: usize = 20;
 
-/// Where to look, what is shown, and how to ask for the same by hand.
+/// Describes the addresses, the demo, and how to send the same request by hand.
 pub(super) fn introduction(show: &Show, served: &Served) -> String {
     let Served { grpc, http, page, .. } = served;
     let Periods { speed, sync, down_window, pod_start, poll, objective, commit, .. } = show.periods;
@@ -32,7 +32,7 @@ pub(super) fn introduction(show: &Show, served: &Served) -> String {
         metadata.join(",")
     );
     format!(
-        "Look at http://{page}/ for both worlds as they go; the table below tells the same.
+        "Open http://{page}/ to watch both worlds; the table below shows the same.
 
 The same records for two groups, again and again after {cycle}; a consumer handles {RECORDS_A_SECOND} a second.
 {lag}
@@ -61,7 +61,7 @@ The scaler's own pages are at http://{http}/. Ask it yourself; Ctrl-C ends it.
     )
 }
 
-/// Rows, for ever.
+/// Prints rows forever.
 pub(super) async fn show(show: &Show) -> anyhow::Result<()> {
     let mut ticks = interval(ROW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,7 +103,7 @@ fn heading() -> String {
     )
 }
 
-/// One world: what is, and what has been counted up.
+/// Formats one world: its current state and its totals.
 fn cells(text: &mut String, tally: &Tally) {
     let Tally { over_objective, consumer_time, scale_events, now, .. } = tally;
     let (behind, age, replicas) = (now.behind, whole(now.age), now.replicas);
@@ -112,7 +112,7 @@ fn cells(text: &mut String, tally: &Tally) {
     let _ = write!(text, " │ {behind:>7} {age:>6} {replicas:>9} {over:>7} {paid:>6} {scale_events:>5}");
 }
 
-/// The end of it.
+/// Formats the totals at the end.
 pub(super) fn summary(show: &Show) -> String {
     let objective = seconds(show.periods.objective);
     let mut text = format!(

@@ -1,33 +1,33 @@
-//! What is counted up for a world, and its course over the last cycles.
+//! The totals of a world, and its course over the last cycles.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// How far back the course goes.
+/// The length of the course.
 pub(super) const COURSE: Duration = Duration::from_secs(360);
-/// How far apart its points are.
+/// The interval between its points.
 pub(super) const STEP: Duration = Duration::from_secs(1);
 
-/// One world's numbers.
+/// The totals of one world.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tally {
-    /// How long the oldest unread record was older than the objective.
+    /// The time during which the oldest unread record was older than the objective.
     #[serde(serialize_with = "seconds")]
     pub(super) over_objective: Duration,
-    /// How long each replica was there, all together.
+    /// The sum of the lifetimes of all replicas.
     #[serde(serialize_with = "seconds")]
     pub(super) consumer_time: Duration,
-    /// How often the number of replicas was changed.
+    /// The number of changes of the replica count.
     pub(super) scale_events: u32,
-    /// The greatest age there was.
+    /// The greatest age of an unread record.
     #[serde(serialize_with = "seconds")]
     pub(super) worst_age: Duration,
     #[serde(serialize_with = "seconds")]
     pub(super) watched: Duration,
-    /// The newest.
+    /// The newest point of the course.
     pub(super) now: Point,
     #[serde(skip)]
     pub(super) course: VecDeque<Point>,
@@ -35,27 +35,27 @@ pub(super) struct Tally {
     until_point: Duration,
 }
 
-/// A world at one time.
+/// The state of a world at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Point {
-    /// Since the begin.
+    /// The time since the start.
     #[serde(serialize_with = "seconds")]
     pub(super) at: Duration,
-    /// Records that ever came.
+    /// The number of records that ever arrived.
     pub(super) arrived: u64,
-    /// Records that wait.
+    /// The number of unread records.
     pub(super) behind: u64,
-    /// How old the oldest of them is.
+    /// The age of the oldest unread record.
     #[serde(serialize_with = "seconds")]
     pub(super) age: Duration,
     pub(super) replicas: u32,
-    /// Those that have started.
+    /// The number of replicas that have started.
     pub(super) ready: u32,
 }
 
 impl Tally {
-    /// For `lasted` it has been so.
+    /// Adds a state that has lasted for `lasted`.
     pub(super) fn count(&mut self, lasted: Duration, objective: Duration, point: Point) {
         self.watched += lasted;
         self.consumer_time += lasted * point.replicas;

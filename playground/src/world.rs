@@ -1,4 +1,4 @@
-//! One world: a `ScaledObject`, its HPA, and the workload that this scales.
+//! One world: a `ScaledObject`, its HPA, and the workload that it scales.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,22 +16,22 @@ use super::pods::Pods;
 use super::tally::{Point, Tally};
 use super::{MOST_REPLICAS, TOPIC};
 
-/// With which each world begins.
+/// The number of replicas with which each world starts.
 const FIRST_REPLICAS: u32 = 2;
 
-/// What makes a world differ from the other.
+/// The difference of a world from the other one.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// Also the name of the group and of the `ScaledObject`.
+    /// The name of the world, its group and its `ScaledObject`.
     pub(super) name: &'static str,
-    /// As people say it.
+    /// The name for people.
     pub(super) title: &'static str,
     pub(super) metadata: BTreeMap<&'static str, String>,
-    /// What of it the other has not.
+    /// The metadata that only this world has.
     pub(super) own: Vec<(&'static str, String)>,
 }
 
-/// A world, and what is known of it.
+/// A world and its current state.
 pub(super) struct World {
     pub(super) plan: Plan,
     periods: Periods,
@@ -39,11 +39,11 @@ pub(super) struct World {
     state: Mutex<State>,
 }
 
-/// What people are shown.
+/// The state that is shown to people.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) tally: Tally,
-    /// What KEDA got last, or the error.
+    /// The last metric that KEDA got, or the error.
     pub(super) metric: Option<Result<Metric, String>>,
 }
 
@@ -58,7 +58,7 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// KEDA and the HPA, for ever.
+    /// Runs KEDA and the HPA forever.
     pub(super) async fn scale(&self, scaler: SocketAddr) -> anyhow::Result<()> {
         let mut keda = Keda::new(scaler, self.plan.name, &self.plan.metadata)?;
         let mut hpa = None;
@@ -70,7 +70,7 @@ impl World {
             let asked = keda.ask().await;
             let metric = asked.as_ref().ok().copied();
             let now = Moment::after_epoch(begun.elapsed());
-            // the first answer tells the target
+            // the first answer contains the target
             if let (None, Some(Metric { target, .. })) = (&hpa, metric) {
                 hpa = Some(HorizontalPodAutoscaler::new(self.rules(target)));
             }
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// The truth, from the broker, counted for the time that has `lasted`.
+    /// Adds the exact state, from the broker, for the time that has `lasted`.
     pub(super) fn count(&self, broker: &Broker, at: Duration, lasted: Duration) {
         let Unread { records: behind, age } = broker.unread(self.plan.name, TOPIC, Instant::now());
         let Replicas { spec: replicas, ready, .. } = self.pods().replicas();
@@ -104,7 +104,7 @@ impl World {
         self.tell(|state| state.tally.count(lasted, self.periods.objective, point));
     }
 
-    /// All consumers leave, and their threads end.
+    /// Stops all consumers, and waits for their threads.
     pub(super) fn end(&self) {
         self.pods().end();
     }
@@ -118,7 +118,7 @@ impl World {
     }
 }
 
-/// Both worlds, on one topic: the same records for each.
+/// Returns the plans of both worlds on one topic, so that each gets the same records.
 pub(super) fn plans(servers: &str, lag_threshold: u32, periods: Periods) -> [Plan; 2] {
     let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
     let base = |name: &'static str| {
@@ -140,7 +140,7 @@ pub(super) fn plans(servers: &str, lag_threshold: u32, periods: Periods) -> [Pla
     let by_catch_up = [
         ("scaleOn", "catchUp".to_owned()),
         ("maxAge", seconds(periods.objective)),
-        // what the lag threshold is tuned to, so that neither has to find out
+        // the lag threshold is tuned to this value, so that neither world has to measure it
         ("capacityPerConsumer", RECORDS_A_SECOND.to_string()),
         ("scaleDownStabilizationWindow", seconds(periods.down_window)),
     ];

@@ -1,7 +1,7 @@
-//! `/log`: what is logged, changed while the process runs.
+//! `/log`: shows and changes the log filter while the process runs.
 //!
-//! Only for callers on this machine, as `kubectl port-forward` makes them: whoever else reaches the port must not be able to fill a
-//! disk or to silence an alarm.
+//! Only callers on this machine have access, as `kubectl port-forward` connects them: anyone else who reaches the port must not be
+//! able to fill a disk or silence an alarm.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use axum::routing::get;
 
 use crate::telemetry::LogFilter;
 
-/// A filter is a line.
+/// The largest filter in bytes; a filter is one line.
 const LONGEST_FILTER: usize = 4096;
 
 pub(super) fn routes(filter: LogFilter) -> Router {
@@ -33,7 +33,7 @@ async fn from_this_machine(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: 
     (StatusCode::FORBIDDEN, what).into_response()
 }
 
-/// A listener for both families sees IPv4 callers as mapped addresses.
+/// Returns whether the peer is on this machine. A listener for both families sees IPv4 callers as mapped addresses.
 fn is_local(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }

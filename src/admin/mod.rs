@@ -1,6 +1,6 @@
-//! HTTP for operators: metrics, probes, and what is known of each target, as JSON and as a page.
+//! HTTP for operators: metrics, probes, and the state of each target, as JSON and as a page.
 //!
-//! Trouble of a source never fails a probe: a restart would only lose what is remembered.
+//! A source failure never fails a probe: a restart would only lose what the process remembers.
 
 mod log;
 mod page;
@@ -26,12 +26,12 @@ use crate::page::{SCRIPT, script};
 use crate::sampler::Sampler;
 use crate::telemetry::{Exposition, LogFilter, Metrics};
 
-/// Ready from the start, until the drain begins.
+/// The readiness of the process: ready from the start until the drain begins.
 #[derive(Clone, Debug)]
 pub struct Readiness(CancellationToken);
 
 impl Readiness {
-    /// Ready until `drain` is cancelled.
+    /// Creates a readiness that lasts until `drain` is cancelled.
     #[must_use]
     pub const fn new(drain: CancellationToken) -> Self {
         Self(drain)
@@ -44,10 +44,10 @@ struct Context<O: Observe> {
     readiness: Readiness,
 }
 
-/// Serves within these bounds of connections on `listener` for ever; `/log` only where there is a `log` to change.
+/// Serves on `listener` forever, within these connection limits. `/log` exists only if `log` is given.
 ///
 /// # Errors
-/// None.
+/// This function never returns an error.
 pub async fn serve<O: Observe>(
     listener: TcpListener,
     sampler: Sampler<O>,
@@ -78,7 +78,7 @@ async fn exposition<O: Observe>(State(context): State<Arc<Context<O>>>, headers:
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accepted.into_iter().any(|accepted| accepted.contains("application/openmetrics-text"));
     let exposition = if open { Exposition::OpenMetrics } else { Exposition::Text };
-    // thousands of series take their time, and answers to KEDA must not wait for them
+    // rendering thousands of series takes time, and answers to KEDA must not wait for it
     match tokio::task::spawn_blocking(move || context.metrics.render(exposition)).await {
         Ok(text) => ([(header::CONTENT_TYPE, exposition.media_type())], text).into_response(),
         Err(error) => {

@@ -1,4 +1,4 @@
-//! `/samples`: what is known of each target, as JSON.
+//! `/samples`: the state of each target, as JSON.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::sampler::{CallerView, Judged, PartitionRow, Rows, ShardRow, TargetVie
 use crate::scaling::{Quantity, Sample, Step};
 use crate::trigger::{AwsAccess, SourceRef, StreamName};
 
-/// Which targets to show.
+/// Selects which targets to show.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Filter {
     /// Only targets whose description contains this text; these are shown with their partitions and every step of the decisions.
@@ -23,7 +23,7 @@ impl Filter {
     }
 }
 
-/// Every target.
+/// The response: all selected targets.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Samples {
@@ -44,12 +44,12 @@ struct Target {
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<Reading>,
     scaled_objects: Vec<CallerSample>,
-    /// How many more ask about it.
+    /// The number of further ScaledObjects that query the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     more_scaled_objects: Option<usize>,
 }
 
-/// What KEDA gets for one trigger.
+/// The result for one trigger, as KEDA gets it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CallerSample {
@@ -79,7 +79,7 @@ enum Outcome {
     },
 }
 
-/// What is observed, by the names of its parameters.
+/// The observed source, under the names of its parameters.
 #[derive(Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Subject {
@@ -112,16 +112,16 @@ struct Failure {
     failing_for_seconds: f64,
 }
 
-/// Sums, and rows where they are asked for.
+/// A reading: totals, and rows if the request selected them.
 #[derive(Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Reading {
     Group {
         partitions: usize,
-        /// Over all partitions that have a valid commit; none are known where none has.
+        /// The total over all partitions with a valid commit; absent if no partition has one.
         records_behind: Option<u64>,
         lost_records: u64,
-        /// Partitions without a valid commit.
+        /// The number of partitions without a valid commit.
         without_commit: u64,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         partition_rows: Vec<PartitionRow>,
@@ -132,12 +132,12 @@ enum Reading {
     },
     Writes {
         open: u32,
-        /// The shards that the writes of the last minutes fill.
+        /// The number of shards that the writes of the last minutes fill.
         filled: f64,
     },
     Application {
         shards: usize,
-        /// Of the oldest unread record, at most.
+        /// The age of the oldest unread record, as an upper bound.
         oldest_unread_seconds: f64,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         shard_rows: Vec<ShardRow>,

@@ -1,4 +1,4 @@
-//! The connections of operators: so many in all and of each address, and none for longer than it needs.
+//! The HTTP connections of operators: limited in total and per address, each with a limited lifetime.
 
 use std::io::Write as _;
 use std::pin::pin;
@@ -16,22 +16,22 @@ use tokio::time::{sleep, timeout};
 
 use crate::limits::{Permit, Quota, QuotaExceeded};
 
-/// A request's head has to be complete within this time, and the next one to begin.
+/// The time within which the head of a request must be complete, and the next request must begin.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
-/// Address and headers together; a longer head is answered with 431.
+/// The limit in bytes for address and headers together; a longer head gets status 431.
 const LARGEST_HEAD: usize = 16 << 10;
 
-/// Then a connection ends after the answer that is under way.
+/// The maximum lifetime of a connection; it ends after the response in progress.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(300);
 
-/// Whoever has not read an answer by then is cut off.
+/// A connection whose client has not read the last response within this time is closed.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 
-/// When the system has no more sockets.
+/// The pause before the next accept when the system has no more sockets.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
-/// Serves `router` for ever.
+/// Serves `router` on `listener` forever.
 pub(super) async fn serve(listener: TcpListener, router: Router, connections: Arc<Quota>) {
     let mut open = JoinSet::new();
     loop {
@@ -55,7 +55,7 @@ async fn converse(stream: TcpStream, router: Router, _pass: Permit) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(LARGEST_HEAD);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    // how a connection ends is its caller's concern
+    // how a connection ends matters only to its caller
     tokio::select! {
         _ = connection.as_mut() => return,
         () = sleep(LONGEST_CONNECTION) => connection.as_mut().graceful_shutdown(),
@@ -63,7 +63,7 @@ async fn converse(stream: TcpStream, router: Router, _pass: Permit) {
     let _ = timeout(LAST_ANSWER, connection).await;
 }
 
-/// Says why, as far as the socket takes it at once.
+/// Sends the reason, as far as the socket accepts it without waiting.
 fn refuse(stream: TcpStream, full: &QuotaExceeded) {
     let text = format!("{full}; {}\n", full.limit.remedy());
     let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: ";

@@ -1,4 +1,4 @@
-//! Builds the controller of Kinesis streams, and ends it.
+//! Builds, runs and stops the controller of Kinesis streams.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,28 +18,28 @@ use crate::source::aws::LedgerTable;
 use crate::telemetry::{LogFilter, Metrics};
 use crate::tenancy::Connections;
 
-/// How the controller runs.
+/// The settings of the controller.
 pub struct ControllerSettings {
-    /// Where the objects are.
+    /// The client of the API server that has the objects.
     pub client: kube::Client,
     /// The namespace of the lease.
     pub namespace: String,
-    /// The name of this replica.
+    /// The name of this replica in the lease.
     pub identity: String,
-    /// What the operator allows, read before the port opens.
+    /// The connections file, read before the port opens.
     pub connections: Connections,
-    /// The file that it came from, to be watched.
+    /// The path of the connections file, which is watched for changes.
     pub connections_file: Option<PathBuf>,
-    /// What is logged, to be changed by operators.
+    /// The log filter, which operators can change.
     pub log: Option<LogFilter>,
-    /// Keeps each change of a stream.
+    /// The table that records each change of a stream.
     pub ledger: Option<LedgerTable>,
 }
 
-/// Works, and serves operators on `http`, until `shutdown` ends.
+/// Runs the controller, and serves operators on `http`, until `shutdown` completes.
 ///
 /// # Errors
-/// When the lease cannot be read or written, or a task ends by itself.
+/// Fails if the lease cannot be read or written, or if a task ends by itself.
 pub async fn run_controller(
     settings: ControllerSettings,
     http: TcpListener,

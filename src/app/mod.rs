@@ -1,6 +1,7 @@
-//! Builds the service, watches over its tasks, and drains it.
+//! Builds the service, supervises its tasks, and drains it.
 //!
-//! Decides nothing about the domain. Listeners and the end come from outside, so that a test can run the whole service.
+//! This module contains no domain logic. Listeners and the shutdown signal come from outside, so that a test can run the whole
+//! service.
 
 mod controlling;
 mod own_thread;
@@ -30,36 +31,36 @@ use crate::telemetry::{LogFilter, Metrics};
 use crate::tenancy::Connections;
 use crate::tls::{self, Tls};
 
-/// This build's version.
+/// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit that it was built from, or `unknown` outside a checkout.
+/// The commit of this build, or `unknown` if built outside a checkout.
 pub const COMMIT: &str = env!("STREAM_SCALER_COMMIT");
 
-/// How the service runs.
+/// The settings of the service.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What the operator allows, read before any port opens.
+    /// The connections file, read before any port opens.
     pub connections: Connections,
-    /// The file that it came from, to be watched.
+    /// The path of the connections file, which is watched for changes.
     pub connections_file: Option<PathBuf>,
-    /// TLS on the gRPC port, read before it opens; without it plaintext.
+    /// TLS on the gRPC port, read before it opens; plaintext if absent.
     pub tls: Option<Tls>,
-    /// Where readings are recorded, if they are.
+    /// Where readings are recorded, if recording is enabled.
     pub recording: Option<Recording>,
-    /// How much callers may take up.
+    /// The limits for callers.
     pub limits: Limits,
-    /// How long open calls may take after the end was asked for.
+    /// The time that open calls have after the shutdown signal.
     pub drain_deadline: Duration,
-    /// The age at which connections are asked to end.
+    /// The age at which the server sends GOAWAY on a connection.
     pub max_connection_age: Duration,
     /// Whether each partition and shard has series of its own.
     pub partition_metrics: bool,
-    /// What is logged, to be changed by operators.
+    /// The log filter, which operators can change.
     pub log: Option<LogFilter>,
 }
 
 impl Settings {
-    /// Who is let in on the gRPC port, for people.
+    /// Describes TLS on the gRPC port, for people.
     pub fn tls_in_words(&self) -> &'static str {
         match self.tls.as_ref().map(|tls| tls.files().client_ca.is_some()) {
             None => "off",
@@ -69,20 +70,20 @@ impl Settings {
     }
 }
 
-/// Where readings are recorded.
+/// Where readings are recorded, and how much space they may use.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// The directory; it is made where it is not.
+    /// The directory; it is created if it does not exist.
     pub directory: PathBuf,
-    /// All files together are no larger: the oldest go.
+    /// The maximum size of all files together in bytes; the oldest files are deleted first.
     pub most_bytes: u64,
 }
 
-/// The runtime of the service. Answers come from memory: one thread gives tens of thousands a second, and more threads wake each
-/// other for a part of every answer.
+/// Creates the runtime of the service. Answers come from memory: one thread serves tens of thousands per second, and more threads
+/// wake each other for a part of every answer.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// Fails if the system cannot start a thread.
 pub fn runtime(worker_threads: usize) -> std::io::Result<Runtime> {
     match worker_threads {
         1 => Builder::new_current_thread().enable_all().build(),
@@ -90,19 +91,19 @@ pub fn runtime(worker_threads: usize) -> std::io::Result<Runtime> {
     }
 }
 
-/// Where the service listens.
+/// The listeners of the service.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For KEDA: gRPC.
+    /// The gRPC listener for KEDA.
     pub grpc: TcpListener,
-    /// For operators: HTTP.
+    /// The HTTP listener for operators.
     pub http: TcpListener,
 }
 
-/// Serves until `shutdown` ends, then drains.
+/// Serves until `shutdown` completes, then drains.
 ///
 /// # Errors
-/// When a server or another task ends by itself.
+/// Fails if a server or another task ends by itself.
 pub async fn run(
     settings: Settings,
     listeners: Listeners,
@@ -125,7 +126,7 @@ pub async fn run(
     let connections = settings.limits.http_connections;
     let (log, http) = (settings.log, listeners.http.into_std().context("could not hand over the HTTP port")?);
     let (shown, counted) = (sampler.clone(), metrics.clone());
-    // pages and metrics of thousands of targets take their time, and KEDA's answers must not wait for them
+    // rendering pages and metrics of thousands of targets takes time, and KEDA's answers must not wait for it
     tasks.spawn(on_own_thread("http", move || async move {
         let http = TcpListener::from_std(http).context("could not listen for HTTP")?;
         admin::serve(http, shown, counted, connections, readiness, log).await
@@ -153,7 +154,7 @@ pub async fn run(
     }
     tracing::info!(deadline_ms = settings.drain_deadline.as_millis(), "draining");
     drain.cancel();
-    // an idle connection may keep the server from ending; that must not keep the process
+    // an idle connection may keep the server from ending; it must not keep the process alive
     if let Ok(ended) = timeout(settings.drain_deadline, grpc).await {
         ended.context("the gRPC server panicked")?.context("the gRPC server ended")?;
     } else {

@@ -1,14 +1,14 @@
-//! A server on a thread of its own: nothing that it does can delay an answer to KEDA.
+//! Runs a server on a thread of its own, so that its work cannot delay an answer to KEDA.
 
 use anyhow::Context as _;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Runs what `serve` makes on a thread with a runtime of its own, and waits for its end; dropping the future ends it.
+/// Runs the future of `serve` on a thread with its own runtime, and waits for its end. Dropping the returned future stops it.
 ///
 /// # Errors
-/// When the system gives no thread, when the server ends with an error, or when it panics.
+/// Fails if the system cannot start a thread, if the server returns an error, or if it panics.
 pub(super) async fn on_own_thread<F>(
     name: &'static str,
     serve: impl FnOnce() -> F + Send + 'static,
@@ -29,13 +29,13 @@ where
                 () = ended.cancelled() => Ok(()),
             }
         });
-        // the end does not wait for what still runs on its blocking threads
+        // the shutdown does not wait for blocking threads that still run
         runtime.shutdown_background();
         served
     };
     thread
         .spawn(move || {
-            // whether the service still waits for it is the service's concern
+            // the service may have stopped waiting; it handles that case itself
             let _ = report.send(run());
         })
         .with_context(|| format!("could not start the thread {name}"))?;
@@ -55,12 +55,12 @@ mod tests {
         let (entered, is_entered) = oneshot::channel();
         let serving = tokio::spawn(on_own_thread("test", move || async move {
             entered.send(()).expect("the test waits");
-            // blocks the thread, as a page that takes long to render
+            // blocks the thread like a page that takes long to render
             assert_eq!(blocked.recv_timeout(Duration::from_secs(60)), Ok(()));
             Ok(())
         }));
         is_entered.await.expect("it begins");
-        // on the one thread of this runtime, while the other one is blocked
+        // runs on the only thread of this runtime, while the other thread is blocked
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

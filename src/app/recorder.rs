@@ -1,7 +1,7 @@
-//! Writes readings to files, for `replay`: bounded in size, on a thread of its own.
+//! Writes readings to files for `replay`, with a bounded size and on a thread of its own.
 //!
-//! A file for each source, begun anew when it is large; of all files the oldest go when they are too large together. What cannot be
-//! written is left out and counted: readings and answers never wait for a disk.
+//! Each source has its own file, which is rotated when it is large; when all files together are too large, the oldest are deleted.
+//! Lines that cannot be written are dropped and counted: readings and answers never wait for a disk.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -21,30 +21,30 @@ use crate::recording::{Line, Metadata, Reading, VERSION, without_secrets};
 use crate::sampler::ReadingObserver;
 use crate::trigger::SourceRef;
 
-/// A file that is larger is gone on with in another one.
+/// Files are rotated at this size in bytes.
 const LARGEST_FILE: u64 = 16 << 20;
-/// Lines that wait for the disk.
+/// The maximum number of lines that wait for the disk.
 const WAITING: usize = 1024;
-/// Different metadata of one source that are written down.
+/// The maximum number of distinct trigger metadata recorded per source.
 const MOST_TRIGGERS: usize = 64;
-/// A source is forgotten this long after it was asked about or read last; the sampler forgets it sooner.
+/// A source is forgotten this long after its last query or reading; the sampler forgets it sooner.
 const FORGET_AFTER: Duration = Duration::from_secs(900);
-/// How often those are looked for.
+/// The interval between checks for sources to forget.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 const ENDING: &str = "jsonl";
-/// The largest number in a file's name that is taken for one of a scaler.
+/// The largest number in a file name that counts as written by a scaler.
 const LARGEST_NUMBER: u64 = u64::MAX / 2;
 
-/// Gives lines to the thread that writes them.
+/// Sends lines to the thread that writes them.
 pub(super) struct Recorder {
-    /// `None` once it has ended.
+    /// The queue to the thread; `None` once the recorder has ended.
     queue: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<()>>,
     asked: Mutex<RecordedSources>,
     full: AtomicBool,
 }
 
-/// What was asked, by source: only those are recorded.
+/// The queried sources with their trigger metadata: only these are recorded.
 struct RecordedSources {
     sources: HashMap<u64, RecordedSource>,
     tidied: Instant,
@@ -52,40 +52,40 @@ struct RecordedSources {
 
 struct RecordedSource {
     metadata: HashSet<Metadata>,
-    /// When it was asked about or read last.
+    /// The time of the last query or reading.
     last: Instant,
 }
 
-/// What the thread is told of a source.
+/// A message to the writer thread.
 enum Entry {
-    /// To be written.
+    /// A line to write to the file of a source.
     Line { source: String, key: u64, line: Line },
-    /// Nothing more comes, unless it is asked about again.
+    /// The source is forgotten: no further line follows unless it is queried again.
     Forgotten { key: u64 },
 }
 
-/// The files of a directory.
+/// Writes the files of one directory.
 struct Writer {
     directory: PathBuf,
     most: u64,
     open: HashMap<u64, Open>,
     triggers: HashMap<u64, BTreeSet<Metadata>>,
-    /// The number of the next file: names are in the order of time.
+    /// The number of the next file: file names sort by time.
     next: u64,
     failing: bool,
 }
 
-/// A file that is gone on with. It is opened for each line: there may be more sources than a process may have open files.
+/// A file that is still appended to. It is opened for each line: there may be more sources than a process may have open files.
 struct Open {
     path: PathBuf,
     written: u64,
 }
 
 impl Recorder {
-    /// Records into `directory`, which is made where it is not, at most `most` bytes in all.
+    /// Starts recording into `directory`, which is created if it does not exist, with at most `most` bytes in total.
     ///
     /// # Errors
-    /// When the directory cannot be made or read.
+    /// Fails if the directory cannot be created or read.
     pub(super) fn start(directory: &Path, most: u64) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let newest = recordings(directory)?.into_iter().filter_map(|path| number(&path)).max();
@@ -120,22 +120,22 @@ impl Recorder {
                     tracing::warn!("the disk is too slow: readings are not recorded");
                 }
             }
-            // the thread has said why it ended
+            // the thread has logged why it ended
             Err(TrySendError::Disconnected(_)) => {}
         }
     }
 
-    /// Whether the thread knows by now that nothing more comes.
+    /// Returns whether the thread has been notified that the source is forgotten.
     fn forgotten(&self, key: u64) -> bool {
         self.queue.as_ref().is_none_or(|queue| queue.try_send(Entry::Forgotten { key }).is_ok())
     }
 }
 
 impl Drop for Recorder {
-    /// Waits until what is in the queue is written.
+    /// Waits until the thread has written the whole queue.
     fn drop(&mut self) {
         self.queue = None;
-        // a thread that panicked has said so on stderr
+        // a thread that panicked has reported it on stderr
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -175,7 +175,7 @@ fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The same for the same source in every process, so that its files go on with each other.
+/// Returns a key that is the same for a source in every process, so that a file can be continued.
 fn key(source: &SourceRef) -> u64 {
     BuildHasherDefault::<DefaultHasher>::new().hash_one(source)
 }
@@ -215,13 +215,13 @@ impl Writer {
         let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
         let written = open.append(line);
         if written.is_err() {
-            // the next line begins another file
+            // the next line starts another file
             self.open.remove(&key);
         }
         written
     }
 
-    /// Begins a file, and makes room for it.
+    /// Starts a file, and deletes old files to make room for it.
     fn begin(&mut self, source: &str, key: u64) -> io::Result<()> {
         self.open.remove(&key);
         self.make_room()?;
@@ -246,7 +246,7 @@ impl Writer {
         }
     }
 
-    /// Deletes the oldest files until one more has room.
+    /// Deletes the oldest files until there is room for one more.
     fn make_room(&mut self) -> io::Result<()> {
         let mut files = recordings(&self.directory)?;
         files.sort_by_key(|path| number(path));
@@ -277,21 +277,21 @@ impl Open {
     }
 }
 
-/// Our files in a directory; others are left alone.
+/// Lists the scaler's files in a directory; other files are ignored.
 fn recordings(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
     paths.filter(|path| path.as_ref().is_ok_and(|path| number(path).is_some())).collect()
 }
 
-/// The number in the name of one of our files.
+/// Returns the number in the name of one of the scaler's files.
 fn number(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(&format!(".{ENDING}"))?;
     let (key, number) = name.split_once('-')?;
-    // a file with a larger number was not made by a scaler
+    // a file with a larger number was not written by a scaler
     (key.len() == 16).then(|| number.parse().ok().filter(|number| *number <= LARGEST_NUMBER))?
 }
 
-/// Another scaler may have deleted a file of a shared directory first.
+/// Ignores a missing file: another scaler may have deleted it first in a shared directory.
 fn unless_gone<T: Default>(outcome: io::Result<T>) -> io::Result<T> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),

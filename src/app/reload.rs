@@ -1,6 +1,7 @@
-//! Reads files again when they have changed: the connections file with the secrets that it names, and those of TLS.
+//! Reloads files when they change: the connections file with the secrets that it names, and the TLS files.
 //!
-//! By content and not by notification: Kubernetes replaces mounted files through links, of which notifications tell little.
+//! Changes are detected by content, not by file notifications: Kubernetes replaces mounted files through symbolic links, for which
+//! notifications are unreliable.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,21 +13,21 @@ use crate::telemetry::TlsMetrics;
 use crate::tenancy::Connections;
 use crate::tls::{self, Expiry, Tls};
 
-/// Kubernetes itself takes up to a minute to bring a changed secret into a pod.
+/// The interval for the connections file. Kubernetes itself takes up to a minute to update a changed secret in a pod.
 const CONNECTIONS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A client whose CA was taken away should not get in for long.
+/// The interval for TLS files: a client whose CA was removed should not stay accepted for long.
 const TLS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something that was read from files.
+/// Content that was read from files and can be read again.
 trait Reload: Send + 'static {
-    /// Why it cannot be read.
+    /// The reason why the files cannot be read.
     type Error: std::fmt::Display + Send;
-    /// What it is, for logs.
+    /// The name of the content, for logs.
     const WHAT: &'static str;
-    /// The file that names it, for logs.
+    /// The path of the main file, for logs.
     fn file(&self) -> &Path;
-    /// Reads it again, and tells whether it is something else than before.
+    /// Reads the files again, and returns whether the content has changed.
     fn reload(&mut self) -> Result<bool, Self::Error>;
 }
 
@@ -38,22 +39,22 @@ struct ConnectionsFile {
 struct TlsFiles {
     tls: Tls,
     metrics: TlsMetrics,
-    /// What was last told of the certificate's end.
+    /// The state of the certificate's expiry that was last logged.
     told: Expiry,
 }
 
-/// Keeps the rules in `handle` those of the file. Runs for ever.
+/// Keeps the rules in `handle` in sync with the file. Runs forever.
 pub(super) async fn connections(path: PathBuf, handle: ConnectionsHandle) -> anyhow::Result<()> {
     watch(ConnectionsFile { path, handle }, CONNECTIONS_INTERVAL).await
 }
 
-/// Keeps certificate, key and client CA those of the files, and tells when the certificate comes near its end. Runs for ever.
+/// Keeps certificate, key and client CA in sync with the files, and logs when the certificate is about to expire. Runs forever.
 pub(super) fn tls(tls: Tls, metrics: TlsMetrics) -> impl Future<Output = anyhow::Result<()>> + Send {
     metrics.set_certificate_end(tls.validity().end());
     watch(TlsFiles { tls, metrics, told: Expiry::Good }, TLS_INTERVAL)
 }
 
-/// A file that became wrong is told once, and what was read before stays in force.
+/// Watches the files. An error is logged once, and the previous content stays in force.
 async fn watch<R: Reload>(mut files: R, every: Duration) -> anyhow::Result<()> {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,19 +127,19 @@ impl TlsFiles {
         self.told = expiry;
         let file = self.file().display();
         match expiry {
-            Expiry::Good => tracing::info!(%file, expires = %validity, "the TLS certificate is good again"),
-            Expiry::Near => tracing::warn!(%file, expires = %validity, "the TLS certificate ends soon: renew it"),
+            Expiry::Good => tracing::info!(%file, expires = %validity, "the TLS certificate is valid again"),
+            Expiry::Near => tracing::warn!(%file, expires = %validity, "the TLS certificate expires soon; renew it"),
             Expiry::Over => {
-                tracing::error!(%file, expires = %validity, "the TLS certificate is over: clients refuse it");
+                tracing::error!(%file, expires = %validity, "the TLS certificate has expired; clients reject it");
             }
             Expiry::NotYetValid => {
-                tracing::error!(%file, expires = %validity, "the TLS certificate is not good yet: clients refuse it");
+                tracing::error!(%file, expires = %validity, "the TLS certificate is not yet valid; clients reject it");
             }
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a certificate ends at a time of day")]
+#[expect(clippy::disallowed_methods, reason = "a certificate expires at a time of day")]
 fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

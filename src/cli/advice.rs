@@ -1,15 +1,15 @@
-//! What the scaler cannot see, and a ScaledObject shows: how its HPA is set up for the trigger's policy.
+//! Advice about settings that only the ScaledObject shows: whether its HPA fits the trigger's policy.
 
 use std::time::Duration;
 
 use super::manifest::{Fallback, Scaling, TriggerText, UpPolicy};
 use crate::trigger::{CatchUpPolicy, Decimal, Policy, Trigger};
 
-/// Kubernetes' own defaults.
+/// Kubernetes' default for `scaleDown.stabilizationWindowSeconds`.
 const DOWN_WINDOW: Duration = Duration::from_secs(300);
 const TOLERANCE: &str = "0.1";
 
-/// Why the HPA will not do with the value what the policy means; the key that it is about, and what to write.
+/// Returns why the HPA would contradict the policy: the key, and what to write instead.
 pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'static str, String)> {
     match (&trigger.policy, text.metric_type.as_str()) {
         (Policy::CatchUp(_), "Value") => Some((
@@ -29,7 +29,7 @@ pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'
     }
 }
 
-/// KEDA's other ways keep a count that is open already.
+/// KEDA's other fallback behaviors keep a count that is already open.
 fn fallback_of_stream(fallback: &Fallback) -> Option<(&'static str, String)> {
     let lowers = matches!(fallback.behavior.as_deref(), None | Some("static" | "currentReplicasIfLower"));
     lowers.then(|| {
@@ -42,7 +42,7 @@ fn fallback_of_stream(fallback: &Fallback) -> Option<(&'static str, String)> {
     })
 }
 
-/// What could be set better.
+/// Returns advice for better settings.
 pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
     match &trigger.policy {
         Policy::Age(_) if text.metric_type != "Value" => {
@@ -79,7 +79,7 @@ fn of_shards(scaling: &Scaling) -> Option<String> {
     })
 }
 
-/// The soonest that more consumers can be requested after arrivals jump, against the objective.
+/// Describes the earliest time at which more consumers can be requested after arrivals jump, compared with the objective.
 pub(super) fn promise(text: &TriggerText, trigger: &Trigger) -> Option<String> {
     let Policy::CatchUp(policy) = &trigger.policy else { return None };
     let cached = if text.scaling.use_cached_metrics { text.scaling.polling_interval } else { 0 };
@@ -98,11 +98,11 @@ pub(super) fn promise(text: &TriggerText, trigger: &Trigger) -> Option<String> {
     })
 }
 
-/// Kubernetes' default `--horizontal-pod-autoscaler-sync-period`.
+/// Kubernetes' default for `--horizontal-pod-autoscaler-sync-period`.
 const HPA_PERIOD: Duration = Duration::from_secs(15);
-/// A longer window only keeps replicas that are no longer needed.
+/// The longest sensible scale-down window in seconds: a longer one only keeps replicas that are no longer needed.
 const LONGEST_WINDOW: u64 = 60;
-/// The least number of readings within the objective.
+/// The minimum number of readings within the objective.
 const READINGS: u32 = 5;
 
 fn deprecated(text: &TriggerText) -> Option<String> {
@@ -127,12 +127,12 @@ fn window(scaling: &Scaling, policy: &CatchUpPolicy) -> Option<String> {
 fn tolerance(scaling: &Scaling, policy: &CatchUpPolicy) -> Option<String> {
     let set = scaling.up_tolerance.as_deref().unwrap_or(TOLERANCE);
     let said = policy.scale_up_tolerance;
-    // what is no number, or as `10%`, Kubernetes judges
+    // Kubernetes itself validates what is not a number, or is written as `10%`
     let set = Decimal::parse(set).filter(|set| *set != said)?;
     Some(format!("the HPA's scaleUp.tolerance is {set}, and scaleUpTolerance says {said}: make them equal"))
 }
 
-/// How the HPA slows a scale-up down.
+/// Returns how the HPA slows down a scale-up.
 fn steps_up(scaling: &Scaling) -> Option<String> {
     let most = scaling.max_replicas;
     let policies = format!("behavior.scaleUp.policies: [{{type: Pods, value: {most}, periodSeconds: 15}}]");
@@ -149,7 +149,7 @@ fn steps_up(scaling: &Scaling) -> Option<String> {
     })
 }
 
-/// The number of steps in which the HPA goes from the fewest to the most replicas, and how long they take.
+/// Returns the number of steps in which the HPA goes from the minimum to the maximum replicas, and how long they take.
 fn steps_to_most(scaling: &Scaling) -> (u32, Duration) {
     let (mut replicas, mut steps, mut time) = (scaling.min_replicas.max(1), 0, Duration::ZERO);
     while replicas < scaling.max_replicas && steps < MOST_STEPS {
@@ -162,14 +162,14 @@ fn steps_to_most(scaling: &Scaling) -> (u32, Duration) {
             None => ((2 * replicas).max(replicas + 4), HPA_PERIOD),
             Some(policies) => policies.iter().map(after).max_by_key(|step| step.0).unwrap_or((replicas, HPA_PERIOD)),
         };
-        // the first step is not held up by those before it
+        // the first step is not delayed by earlier ones
         time += if steps == 0 { HPA_PERIOD } else { period.max(HPA_PERIOD) };
         (replicas, steps) = (next, steps + 1);
     }
     (steps, time)
 }
 
-/// An HPA that never gets there is reported with this number of steps.
+/// The number of steps after which the calculation stops, for an HPA that never reaches the maximum.
 const MOST_STEPS: u32 = 100;
 
 fn readings(scaling: &Scaling, policy: &CatchUpPolicy, poll_interval: Duration) -> Option<String> {

@@ -1,4 +1,4 @@
-//! `completions`: what a shell must know to complete this command.
+//! `completions`: prints the script with which a shell completes this command.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::{Shell, generate};

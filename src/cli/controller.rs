@@ -1,4 +1,4 @@
-//! `controller`: keeps the shards of Kinesis streams at what `/scale` says.
+//! `controller`: keeps the shards of Kinesis streams at the count that `/scale` requests.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
             .await
             .context("could not find the API server; set KUBECONFIG, or run it in a pod with its service account")?;
         let http = TcpListener::bind(http_addr).await.with_context(|| format!("listening for HTTP on {http_addr}"))?;
-        // a name of its own where none is given: the port is taken by this process
+        // the process id is unique where no name is given, because this process holds the port
         let identity = identity.unwrap_or_else(|| format!("controller-{}", std::process::id()));
         tracing::info!(version = VERSION, commit = COMMIT, http_addr = %http.local_addr()?, identity, "listening");
         let shutdown = async move {

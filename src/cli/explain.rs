@@ -1,4 +1,4 @@
-//! `explain`: one reading for each trigger, by the same code as the service, and how the value comes about.
+//! `explain`: reads the source of each trigger once, with the same code as the service, and shows how each value is calculated.
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::telemetry::{LogFormat, Metrics, init_log};
 use crate::tenancy::Connections;
 use crate::trigger::{Policy, Trigger, metric_name};
 
-/// A reading by hand may take longer than KEDA would wait.
+/// The timeout of a reading, longer than the time that KEDA would wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The arguments of `explain`.
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     /// The scaler's connections file
     #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
     connections: Option<PathBuf>,
-    /// What of the scaler's own work to log, to stderr
+    /// Log filter of the scaler's own work, to stderr
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "error", value_name = "FILTER")]
     log: String,
     /// How to write the result
@@ -61,7 +61,7 @@ pub(super) enum Outcome {
     Skipped {
         why: String,
     },
-    /// What KEDA would get as an error.
+    /// The error that KEDA would get.
     Failed {
         code: &'static str,
         message: String,
@@ -72,7 +72,7 @@ pub(super) enum Outcome {
         #[serde(flatten)]
         rows: Rows,
         decision: Decision,
-        /// In the words of the command line.
+        /// The steps of the decision as printed by the command.
         steps_in_words: Vec<String>,
         replicas: WantedReplicas,
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -80,7 +80,7 @@ pub(super) enum Outcome {
     },
 }
 
-/// What KEDA and the HPA make of the value.
+/// The replicas that KEDA and the HPA derive from the value.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WantedReplicas {
@@ -105,7 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     Ok(if failed { Verdict::Bad } else { Verdict::Good })
 }
 
-/// One reading for each trigger, and what comes of it.
+/// Reads the source of each trigger once, and returns the outcomes.
 pub(super) fn outcomes<'a>(
     triggers: impl Iterator<Item = &'a TriggerText>,
     connections: Connections,
@@ -172,19 +172,23 @@ impl WantedReplicas {
         } else {
             let (least, most) = kept(decision);
             let wanted = wanted.max(1);
-            let kept = if least < most { format!("; from {least} to {most} it stays as it is") } else { String::new() };
+            let kept = if least < most {
+                format!("; no change while there are {least} to {most} (HPA tolerance)")
+            } else {
+                String::new()
+            };
             format!("the HPA wants {wanted} {noun}{}{kept}", if wanted == 1 { "" } else { "s" })
         };
         Self { wanted: wanted.min(most), in_words }
     }
 }
 
-/// The counts of replicas that the HPA leaves as they are: within its tolerance, by default a tenth.
+/// Returns the range of replica counts that the HPA leaves unchanged: within its tolerance, 10 % by default.
 fn kept(decision: &Decision) -> (u32, u32) {
     let (value, target) = (decision.value.get(), Target::AverageValue(decision.target.get()));
     let kept = |now: &u32| replicas_for(value, target, Replicas::settled(*now), Tolerance::default()) == *now;
     let wanted = u32::try_from(decision.replicas()).unwrap_or(u32::MAX).max(1);
-    // the tolerance is a tenth, so what is kept lies well within a half and the double
+    // with a tolerance of 10 %, all unchanged counts lie between half and double the wanted count
     let least = (wanted / 2..=wanted).find(kept).unwrap_or(wanted);
     (least.max(1), (wanted..=wanted.saturating_mul(2)).take_while(kept).last().unwrap_or(wanted))
 }

@@ -1,4 +1,4 @@
-//! `man`: the manual, one page for the command and one for each of its subcommands.
+//! `man`: the manual, with one page for the command and one for each of its subcommands.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use super::{Verdict, output};
 
 Exit code 0: the pages were written; 1: they could not be; 2: wrong usage.")]
 pub(super) struct Arguments {
-    /// Write every page into this directory, which is made if need be; without it the first page goes to stdout
+    /// Write every page into this directory, which is created if it does not exist; without it the first page goes to stdout
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    // the long version has lines of its own, which a page's title cannot
+    // the long version has several lines, which a page's title cannot have
     let mut command = super::Arguments::command().version(env!("CARGO_PKG_VERSION"));
     command.build();
     match &arguments.directory {

@@ -1,4 +1,4 @@
-//! ScaledObjects and ScaledJobs as people write them: YAML, several documents in a file, with the line of every key.
+//! ScaledObjects and ScaledJobs as people write them: YAML with several documents per file, with the line of every key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
@@ -10,13 +10,13 @@ use serde_saphyr::Spanned;
 
 use crate::trigger::{About, Problem, Trigger, TriggerError};
 
-/// The namespace of an object that names none.
+/// The namespace of an object without one.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// One trigger of one object.
+/// One trigger of one object, as written in the file.
 #[derive(Clone)]
 pub(super) struct TriggerText {
-    /// `ScaledObject shop/orders`
+    /// The kind, namespace and name, such as `ScaledObject shop/orders`.
     pub(super) object: String,
     pub(super) name: String,
     pub(super) namespace: String,
@@ -24,7 +24,7 @@ pub(super) struct TriggerText {
     pub(super) kind: TriggerKind,
     /// KEDA's `metricType`; `AverageValue` where it is absent.
     pub(super) metric_type: String,
-    /// What the object says of its HPA and of KEDA.
+    /// The settings of the object for its HPA and for KEDA.
     pub(super) scaling: Scaling,
     pub(super) metadata: HashMap<String, String>,
     /// The line of each key of the metadata.
@@ -33,10 +33,10 @@ pub(super) struct TriggerText {
     line: u64,
 }
 
-/// How KEDA and the HPA of an object are set up, where the object says so.
+/// The settings of an object for KEDA and its HPA, where the object has them.
 #[derive(Clone, Default)]
 pub(super) struct Scaling {
-    /// Whether `scaleTargetRef` is a KinesisStream: replicas are shards then.
+    /// Whether `scaleTargetRef` is a KinesisStream, so that replicas are shards.
     pub(super) of_stream: bool,
     /// `minReplicaCount`; KEDA's default is 0.
     pub(super) min_replicas: u64,
@@ -44,9 +44,9 @@ pub(super) struct Scaling {
     pub(super) max_replicas: u64,
     /// `pollingInterval` in seconds; KEDA's default is 30.
     pub(super) polling_interval: u64,
-    /// `useCachedMetrics` of the trigger.
+    /// The trigger's `useCachedMetrics`.
     pub(super) use_cached_metrics: bool,
-    /// What KEDA sets when the scaler does not answer.
+    /// The replicas that KEDA sets when the scaler does not answer.
     pub(super) fallback: Option<Fallback>,
     /// `behavior.scaleDown.stabilizationWindowSeconds`
     pub(super) down_window: Option<u64>,
@@ -58,29 +58,29 @@ pub(super) struct Scaling {
     pub(super) up_policies: Option<Vec<UpPolicy>>,
 }
 
-/// One of `behavior.scaleUp.policies`.
+/// One entry of `behavior.scaleUp.policies`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpPolicy {
-    /// `Pods` or `Percent`
+    /// The type of the policy, `Pods` or `Percent`.
     pub(super) r#type: String,
     pub(super) value: u64,
     pub(super) period_seconds: u64,
 }
 
-/// `fallback`
+/// The `fallback` of a ScaledObject.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Fallback {
     pub(super) replicas: u64,
     pub(super) behavior: Option<String>,
 }
 
-/// Who answers a trigger.
+/// The kind of scaler that serves a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TriggerKind {
-    /// An external scaler.
+    /// An external scaler, such as this one.
     External,
-    /// One of KEDA's own, named here.
+    /// One of KEDA's built-in scalers, by name.
     BuiltIn(String),
 }
 
@@ -91,7 +91,7 @@ struct Document {
     spec: Option<Spec>,
 }
 
-/// The names of an object.
+/// The `metadata` of an object.
 #[derive(Default, Deserialize)]
 pub(super) struct ObjectMetadata {
     name: Option<String>,
@@ -99,7 +99,7 @@ pub(super) struct ObjectMetadata {
 }
 
 impl ObjectMetadata {
-    /// Its namespace and name.
+    /// Returns the namespace and the name.
     pub(super) fn names(self) -> (String, String) {
         (
             self.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
@@ -167,7 +167,7 @@ struct TriggerEntry {
     metadata: BTreeMap<String, Spanned<Scalar>>,
 }
 
-/// Kubernetes refuses metadata that is no text; so do we, but with a sentence.
+/// A metadata value of any scalar type. Kubernetes rejects values that are not text; the command does the same with an error message.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -187,13 +187,14 @@ impl Scalar {
 }
 
 impl TriggerText {
-    /// The line of a key, or of the trigger where the key is not written.
+    /// Returns the line of a key, or of the trigger if the key is not written.
     pub(super) fn line_of(&self, key: &str) -> u64 {
         let written = self.lines.get(key).or_else(|| self.lines.get(&format!("{key}FromEnv")));
         written.copied().unwrap_or(self.line)
     }
 
-    /// The keys whose values KEDA takes from the environment of the workload, each with the variable: no file tells the value.
+    /// Returns the keys whose values KEDA takes from the environment of the workload, each with its variable: the file does not
+    /// contain the value.
     pub(super) fn environment_values(&self) -> BTreeMap<&str, &str> {
         let has = |key: &str| self.metadata.get(key).is_some_and(|value| !value.trim().is_empty());
         let entries = self.metadata.iter().filter_map(|(key, variable)| Some((key.strip_suffix("FromEnv")?, variable)));
@@ -203,10 +204,10 @@ impl TriggerText {
             .collect()
     }
 
-    /// The trigger, where the file tells all of it.
+    /// Parses the trigger, if the file contains all of it.
     ///
     /// # Errors
-    /// All that is wrong, and every value that is only in the environment of the workload.
+    /// Returns every problem, and every value that exists only in the environment of the workload.
     pub(super) fn whole_trigger(&self) -> Result<Trigger, TriggerError> {
         let unknown = self.environment_values().into_iter().map(|(key, variable)| Problem {
             key: key.to_owned(),
@@ -225,7 +226,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<TriggerText>> {
     parse(&read_text(file)?).with_context(|| format!("in {}", file.display()))
 }
 
-/// The text of a file, or of stdin for `-`.
+/// Reads the text of a file, or of stdin for `-`.
 pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
     if file == Path::new("-") {
         let mut text = String::new();
@@ -235,7 +236,7 @@ pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
 }
 
-/// All triggers of a text.
+/// Parses all triggers of a text.
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TriggerText>> {
     let documents: Vec<Option<Document>> = serde_saphyr::from_multiple(text)?;
     let mut triggers = Vec::new();
@@ -300,7 +301,7 @@ fn trigger(object: &str, namespace: &str, index: usize, entry: TriggerEntry) -> 
     })
 }
 
-/// The files of a command, all of them.
+/// Reads all triggers of the given files.
 pub(super) fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, TriggerText)>> {
     let mut all = Vec::new();
     for file in files {

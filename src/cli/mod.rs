@@ -1,4 +1,4 @@
-//! The command line. Data goes to stdout, talk to stderr; exit code 0 is fine, 1 a negative result or failure, 2 wrong usage.
+//! The command line. Data goes to stdout, messages to stderr; exit code 0 is success, 1 a negative result or failure, 2 wrong usage.
 
 mod advice;
 mod completions;
@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::tenancy::Connections;
 use crate::trigger::parse_duration;
 
-/// What `--version` says.
+/// The output of `--version`.
 const RELEASE: &str = concat!(env!("CARGO_PKG_VERSION"), "\ncommit ", env!("STREAM_SCALER_COMMIT"));
 
 /// KEDA external scaler that knows how far stream consumers are behind.
@@ -47,21 +47,21 @@ struct Arguments {
 enum Command {
     /// Serve KEDA's external-scaler contract
     Serve(Box<serve::Arguments>),
-    /// Check the triggers of ScaledObjects, without asking any source
+    /// Check the triggers of ScaledObjects, without reading any source
     Validate(validate::Arguments),
-    /// Read the sources of a ScaledObject's triggers once and say how each value comes about
+    /// Read the sources of a ScaledObject's triggers once and show how each value is calculated
     Explain(explain::Arguments),
     /// Turn KEDA's built-in triggers of a manifest into triggers of this scaler
     Migrate(migrate::Arguments),
     /// Print what a trigger's metadata may be, for editors and tools
     Schema(schema::Arguments),
-    /// Look at everything between a trigger and its value, step by step, and say what to do
+    /// Check everything between a trigger and its value, step by step, and show what to do
     Doctor(Box<doctor::Arguments>),
     /// Run the catch-up policy over samples
     Replay(replay::Arguments),
-    /// Resize a Kinesis stream to what is written to it
+    /// Resize a Kinesis stream to fit its writes
     Resize(resize::Arguments),
-    /// Keep the shards of Kinesis streams at what /scale of their objects says
+    /// Keep the shards of Kinesis streams at the count that /scale of their objects requests
     Controller(controller::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
@@ -69,30 +69,30 @@ enum Command {
     Man(man::Arguments),
 }
 
-/// How a command ended, short of a failure.
+/// The result of a command that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Good,
     Bad,
 }
 
-/// Parses a duration of the command line.
+/// Parses a duration argument.
 ///
 /// # Errors
-/// When `text` is not a duration such as `30s` or `5m`.
+/// Fails if `text` is not a duration such as `30s` or `5m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "must be a duration such as 30s or 5m".to_owned())
 }
 
-/// The connections file; where there is none, whoever runs the command asks on their own behalf.
+/// Reads the connections file; without one, the command uses the identity of the user who runs it.
 fn read_connections(file: Option<&Path>) -> anyhow::Result<Connections> {
     Ok(file.map(Connections::read).transpose()?.unwrap_or_else(Connections::unrestricted))
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command named by the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    // clap itself ends the process with 2 on wrong usage, and with 0 after --help and --version
+    // clap itself ends the process, with 2 on wrong usage and with 0 after --help and --version
     let Arguments { command } = Arguments::parse();
     let outcome = match command {
         Command::Serve(arguments) => serve::run(*arguments),

@@ -1,4 +1,4 @@
-//! `schema`: the table of keys, for machines.
+//! `schema`: prints the table of metadata keys, for machines.
 
 use clap::{Args, ValueEnum};
 
@@ -18,7 +18,7 @@ An editor with a YAML language server checks and completes a manifest that begin
 
 Exit code 0: it was printed; 1: it could not be; 2: wrong usage.")]
 pub(super) struct Arguments {
-    /// For whom
+    /// Format of the schema
     #[arg(long, value_enum, default_value = "json-schema", value_name = "FORMAT")]
     format: SchemaFormat,
     /// The definition of the kind KinesisStream, as kubectl apply takes it

@@ -1,4 +1,4 @@
-//! KinesisStreams as people write them, checked as the API server and the controller check them.
+//! KinesisStreams as people write them, validated as the API server and the controller validate them.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use super::validate::Located;
 use crate::controller::{KinesisStreamSpec, definition};
 use crate::trigger::keys::is_near;
 
-/// The spec of one object.
+/// The spec of one object, as written in the file.
 pub(super) struct StreamText {
-    /// `KinesisStream shop/orders`
+    /// The kind, namespace and name, such as `KinesisStream shop/orders`.
     pub(super) object: String,
     /// The line where the object begins.
     line: u64,
-    /// Each field with its line.
+    /// The fields of the spec, each with its line.
     fields: BTreeMap<String, Spanned<Value>>,
 }
 
@@ -28,7 +28,7 @@ struct Document {
     spec: Option<BTreeMap<String, Spanned<Value>>>,
 }
 
-/// All KinesisStreams of a text.
+/// Parses all KinesisStreams of a text.
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<StreamText>> {
     let documents: Vec<Option<Document>> = serde_saphyr::from_multiple(text)?;
     let streams = documents.into_iter().flatten().filter_map(|document| {
@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<StreamText>> {
 }
 
 impl StreamText {
-    /// What is wrong with the object, all at once.
+    /// Returns everything that is wrong with the object.
     pub(super) fn problems(&self) -> anyhow::Result<Vec<Located>> {
         let definition = definition()?;
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
@@ -83,7 +83,7 @@ fn unknown(name: &str, known: &Value) -> String {
     format!("is not a known field{hint}")
 }
 
-/// What a field must be, where it is not.
+/// Returns what a field must be, if its value is invalid.
 fn wrong_value(rule: &Value, value: &Value) -> Option<String> {
     let allowed = rule["enum"].as_array();
     let (good, message) = match (rule["type"].as_str()?, allowed) {

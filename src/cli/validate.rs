@@ -1,4 +1,4 @@
-//! `validate`: every problem of every trigger and KinesisStream, with its line. Reads no source.
+//! `validate`: reports every problem of every trigger and KinesisStream, with its line. Reads no source.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ pub(super) struct Checked {
     pub(super) problems: Vec<Located>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) advice: Vec<String>,
-    /// What the objective allows at best.
+    /// The best that the objective allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     promise: Option<String>,
 }
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
 }
 
 impl Checked {
-    /// Nothing was found yet.
+    /// Creates a result without problems.
     fn of(file: &str, object: &str) -> Self {
         let (file, object) = (file.to_owned(), object.to_owned());
         let (problems, advice) = (Vec::new(), Vec::new());
@@ -99,7 +99,7 @@ impl Checked {
     }
 }
 
-/// What is wrong with a trigger, and what could be better.
+/// Checks a trigger for problems, and adds advice.
 pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
     let mut checked = Checked { trigger: Some(text.index), ..Checked::of(file, &text.object) };
     if let TriggerKind::BuiltIn(name) = &text.kind {
@@ -156,7 +156,7 @@ fn text(all: &[Checked]) -> String {
             _ if !good => counted(checked.problems.len(), "problem"),
             (None, Some(name), Some(target)) => format!("good, metric {name} with target {target}"),
             _ if checked.trigger.is_none() => "good".to_owned(),
-            _ => "good as far as the file tells".to_owned(),
+            _ => "no problems found; values from the environment were not checked".to_owned(),
         };
         // writing to a string cannot fail
         let _ = writeln!(text, "{file}: {}{trigger}: {verdict}", checked.object);

@@ -1,4 +1,4 @@
-//! The kind KinesisStream: a stream whose shards can be scaled as the replicas of a Deployment are.
+//! The kind KinesisStream: a stream whose shards can be scaled like the replicas of a Deployment.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The name of our finalizer: until it is removed, the tag of a deleted object is still there.
+/// The name of the controller's finalizer: until it is removed, a deleted object keeps its tag on the stream.
 pub(super) const FINALIZER: &str = "keda-stream-scaler.io/claim";
-/// No pod has it. The HPA only wants a selector that is not empty.
+/// The key of the selector. No pod has this label; the HPA only requires a selector that is not empty.
 pub(super) const SELECTOR_KEY: &str = "keda-stream-scaler.io/kinesis-stream";
 
 /// The stream, the bounds of its shard count, and the consumers that a lower count waits for.
@@ -49,11 +49,11 @@ pub struct KinesisStreamSpec {
     pub stream_name: String,
     /// Its AWS region; that of the connection where one is named.
     pub aws_region: Option<String>,
-    /// A named connection of the operator's file, as in a trigger.
+    /// A named connection of the connections file, as in a trigger.
     pub connection: Option<String>,
     /// The role to assume, as in a trigger.
     pub aws_role_arn: Option<String>,
-    /// What the role's owner wants to be named, as in a trigger.
+    /// The external ID that the role's owner requires, as in a trigger.
     pub aws_external_id: Option<String>,
     /// The most shards that the stream may have.
     #[schemars(range(min = 1, max = 10_000))]
@@ -66,7 +66,7 @@ pub struct KinesisStreamSpec {
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
     pub calls_per_day: u32,
-    /// Only say what would be called.
+    /// Only report the calls that would be made, without making them.
     #[serde(default)]
     pub dry_run: bool,
     /// The applications whose consumers a lower count waits for: applicationName, and the other keys of scaleOn: age. Without one, the
@@ -77,44 +77,44 @@ pub struct KinesisStreamSpec {
     /// A lower count waits while one of them is later than this.
     #[serde(default = "five_minutes")]
     pub max_consumer_age: String,
-    /// Whether a tag of the stream says which object resizes it.
+    /// Whether a tag of the stream names the object that resizes it.
     #[serde(default)]
     pub claim: Claim,
-    /// The shards that are wanted, set through /scale; without it, the controller sets it to those that are open.
+    /// The number of shards requested through /scale; without it, the controller sets it to the number of open shards.
     #[schemars(range(min = 1, max = 10_000))]
     pub shards: Option<u32>,
 }
 
-/// Whether a tag of the stream says which object resizes it.
+/// Whether a tag of the stream names the object that resizes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Claim {
-    /// It does.
+    /// A tag of the stream names the object.
     #[default]
     Tag,
-    /// The tags of the stream are managed elsewhere.
+    /// The stream gets no tag, because its tags are managed elsewhere.
     None,
 }
 
-/// What is known of the stream, and what was done.
+/// The state of the stream, and the changes that were made.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KinesisStreamStatus {
-    /// The generation of the object that all this is about.
+    /// The generation of the object that this status describes.
     pub observed_generation: Option<i64>,
-    /// The open shards.
+    /// The number of open shards.
     pub shards: Option<u32>,
     /// A selector for the HPA; no pod has the label.
     pub selector: Option<String>,
-    /// The shards that are wanted.
+    /// The number of shards requested through /scale.
     pub wanted: Option<u32>,
-    /// The count of the call under way, or of the next one.
+    /// The target of the call in progress, or of the next one.
     pub target: Option<u32>,
-    /// Calls that are left within 24 hours.
+    /// The number of calls that are left within 24 hours.
     pub calls_left: Option<u32>,
-    /// The reason that is in force.
+    /// The reason for the current state.
     pub why: Option<String>,
-    /// Ready, Resizing and AtTarget.
+    /// The conditions Ready, Resizing and AtTarget.
     #[serde(default)]
     pub conditions: Vec<Condition>,
     /// The newest 20 changes, the newest first.
@@ -122,18 +122,18 @@ pub struct KinesisStreamStatus {
     pub actions: Vec<ActionEntry>,
 }
 
-/// A condition, as Kubernetes has them.
+/// A condition, with the fields that Kubernetes defines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Ready, Resizing or AtTarget.
+    /// The type: Ready, Resizing or AtTarget.
     #[serde(rename = "type")]
     pub kind: String,
-    /// True, False or Unknown.
+    /// The status: True, False or Unknown.
     pub status: String,
-    /// Why, in a word.
+    /// The reason as one word.
     pub reason: String,
-    /// Why, until when, and what would help.
+    /// The explanation: why, until when, and what would help.
     pub message: String,
     /// When the status changed last.
     pub last_transition_time: String,
@@ -143,17 +143,17 @@ pub struct Condition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionEntry {
-    /// When it was called, or began.
+    /// When the call was made, or the change was first seen.
     pub time: String,
-    /// The shards before.
+    /// The number of shards before.
     pub from: u32,
-    /// The shards that were called for, or that there were after it.
+    /// The number of shards requested by the call, or found after it.
     pub to: u32,
-    /// Why.
+    /// The reason for the change.
     pub why: String,
-    /// `controller`, or `elsewhere` where another hand resized the stream.
+    /// `controller`, or `elsewhere` if someone else resized the stream.
     pub by: String,
-    /// `called`, `refused`, `failed` or `seen`.
+    /// The outcome: `called`, `refused`, `failed` or `seen`.
     pub outcome: String,
 }
 
@@ -169,17 +169,17 @@ fn five_minutes() -> String {
     "5m".to_owned()
 }
 
-/// The definition of the kind, as `kubectl apply` takes it.
+/// Returns the definition of the kind, for `kubectl apply`.
 ///
 /// # Errors
-/// None that its own schema can cause.
+/// Never fails with its own schema.
 pub fn definition() -> serde_json::Result<Value> {
     let mut definition = serde_json::to_value(KinesisStream::crd())?;
     plain_integers(&mut definition);
     Ok(definition)
 }
 
-/// API servers warn of formats that they do not know.
+/// Removes integer formats, because API servers warn about formats that they do not know.
 fn plain_integers(value: &mut Value) {
     match value {
         Value::Object(fields) => {

@@ -1,7 +1,7 @@
-//! `controller`: `KinesisStream` objects, whose shards are set through `/scale` and kept with at most the calls that are left.
+//! `controller`: reconciles `KinesisStream` objects, whose shards are requested through `/scale`, within the calls that are left.
 //!
-//! Two replicas may run; a lease lets one of them work. An object is reconciled each minute, and at once when it changes. Its status holds
-//! what was called; all else is read again, so that a restart changes nothing.
+//! Two replicas may run; a lease lets one of them work. An object is reconciled once per minute, and at once when it changes. Its
+//! status records the calls that were made; all other state is read again, so that a restart changes nothing.
 
 mod kinesis_stream;
 pub mod readers;
@@ -27,36 +27,36 @@ use crate::telemetry::UpstreamMetrics;
 
 /// The name of the lease.
 const LEASE: &str = "keda-stream-scaler-controller";
-/// A lease that is not renewed is free after this time, in seconds,
+/// A lease that is not renewed expires after this time, in seconds,
 const LEASE_SECONDS: u64 = 15;
-/// and the work of its holder ends this long before, in seconds.
+/// and its holder stops working this long before, in seconds.
 const GRACE_SECONDS: u64 = 5;
 
-/// What the controller works with.
+/// The settings of the controller.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where the objects are.
+    /// The client of the API server that has the objects.
     pub client: Client,
     /// The namespace of the lease.
     pub namespace: String,
-    /// The name of this replica.
+    /// The name of this replica in the lease.
     pub identity: String,
-    /// What the operator allows.
+    /// The operator's connections file.
     pub rules: ConnectionsHandle,
-    /// Reads the consumers of streams.
+    /// The sampler that reads the consumers of streams.
     pub sampler: Sampler<Sources>,
-    /// Counts the calls.
+    /// The metrics of calls to AWS.
     pub upstream: UpstreamMetrics,
-    /// Shows the objects.
+    /// The series of the objects.
     pub series: KinesisStreamSeries,
-    /// Keeps each change of a stream.
+    /// The table that records each change of a stream.
     pub ledger: Option<LedgerTable>,
 }
 
-/// Works while this replica holds the lease, until `shutdown` ends.
+/// Works while this replica holds the lease, until `shutdown` completes.
 ///
 /// # Errors
-/// When the API server does not let the lease be read or written.
+/// Fails if the lease cannot be read or written.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let lease = LeaseManagerBuilder::new(settings.client.clone(), LEASE)
         .with_namespace(&settings.namespace)
@@ -77,13 +77,13 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
         tokio::select! {
             () = &mut shutdown => break,
             worked = work(&settings) => worked?,
-            // dropped before the lease's time is over: no call is made after that
+            // dropped before the lease expires: no call is made after that
             lost = held.wait_for(|held| !*held) => drop(lost.context("the lease is no longer renewed")?),
         }
         settings.series.show(None);
         tracing::warn!(identity = settings.identity, "has lost the lease and waits");
     }
-    // the manager lets go of the lease when its channel is closed
+    // the manager releases the lease when its channel is closed
     drop(held);
     drop(tokio::time::timeout(Duration::from_secs(GRACE_SECONDS), manager).await);
     Ok(())

@@ -1,4 +1,4 @@
-//! Who reads a stream, and how far they are: what a lower count waits for.
+//! The readers of a stream and how late they are, which a lower count waits for.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use crate::source::Sources;
 use crate::source::aws::StreamControl;
 use crate::trigger::Trigger;
 
-/// A reading of an application takes no longer.
+/// The timeout of reading an application.
 const READING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The applications of these triggers, which are `scaleOn: age` on the stream; without one, the latest reader by `GetRecords` as one consumer.
+/// Reads the applications of these triggers, which are `scaleOn: age` on the stream; without one, the latest reader by `GetRecords`
+/// as one consumer.
 ///
 /// # Errors
-/// When the age of the latest reader is not readable. What is unknown of an application is unknown of that one only.
+/// Fails if the age of the latest reader cannot be read. A failure of one application affects only that application.
 pub async fn consumers(
     control: &StreamControl,
     sampler: &Sampler<Sources>,

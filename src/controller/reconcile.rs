@@ -15,35 +15,35 @@ use crate::source::Sources;
 use crate::source::aws::{ShardChange, StreamControl, StreamReading};
 use crate::trigger::WriteUtilizationPolicy;
 
-/// A stream is read this often,
+/// The interval between readings of a stream,
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// and this often while it is being changed.
+/// and the interval while it is being changed.
 const LOOK_WHILE_UPDATING: Duration = Duration::from_secs(10);
-/// A failed call is retried after this time.
+/// The pause before a failed call is retried.
 const CALL_AGAIN_AFTER: Duration = Duration::from_secs(300);
-/// The summary is read again after this time, and before each call.
+/// The maximum age of the stream's summary; it is also read again before each call.
 const SUMMARY_KEPT_FOR: Duration = Duration::from_secs(300);
 
-/// What came of a look.
+/// The outcome of one check.
 pub(super) struct Outcome {
     pub(super) status: KinesisStreamStatus,
-    /// The next look.
+    /// The time until the next check.
     pub(super) after: Duration,
-    /// `spec.shards` for an object without it.
+    /// The value to set as `spec.shards` of an object without it.
     pub(super) adopt: Option<u32>,
 }
 
-/// What is needed to reconcile an object.
+/// The parts needed to reconcile one object.
 pub(super) struct StreamCheck<'a> {
     pub(super) object: &'a KinesisStream,
     pub(super) subject: &'a Subject,
     pub(super) control: &'a Arc<StreamControl>,
     pub(super) sampler: &'a Sampler<Sources>,
-    /// How our tag names this object.
+    /// The value of the stream's tag that names this object.
     pub(super) owner: String,
 }
 
-/// The status of an object that does not get as far as its stream.
+/// Returns the status of an object whose stream cannot be checked.
 pub(super) fn without_stream(object: &KinesisStream, refused: NotReady, now: Timestamp) -> Outcome {
     let mut status = KinesisStreamStatus::of(object);
     not_ready(&mut status, refused.reason, refused.message, now);
@@ -73,7 +73,7 @@ impl StreamCheck<'_> {
     async fn judged(&self, status: &mut KinesisStreamStatus) -> Result<(Duration, Option<u32>), NotReady> {
         let mut reading = self.control.read(SUMMARY_KEPT_FOR).await.map_err(|error| unreadable(&error))?;
         if self.object.spec.shards.is_some_and(|wanted| wanted != reading.capacity.open) {
-            // what may lead to a call begins with what is true now
+            // a check that may lead to a call starts from a fresh reading
             reading = self.control.read(Duration::ZERO).await.map_err(|error| unreadable(&error))?;
         }
         if reading.state == StreamState::OnDemand {
@@ -103,7 +103,7 @@ impl StreamCheck<'_> {
         Ok((if updating { LOOK_WHILE_UPDATING } else { after }, None))
     }
 
-    /// A raise needs room in the account; a lower count needs the writes, and waits for readers.
+    /// Plans a change. A higher count needs quota in the account; a lower count needs the writes, and waits for readers.
     async fn plan(&self, wanted: u32, reading: &StreamReading, calls: &Calls) -> Result<Plan, SourceError> {
         let spec = &self.object.spec;
         let bounds = Bounds { min: spec.min_shards, max: spec.max_shards, calls_per_day: spec.calls_per_day };
@@ -120,7 +120,7 @@ impl StreamCheck<'_> {
             Plan::Call { target, .. } if target > reading.capacity.open => {
                 Ok(plan(&unread, Some(self.control.free_shards().await?), Vec::new()))
             }
-            // what else a lower count waits for needs no more calls
+            // the other conditions for a lower count need no more calls
             Plan::Call { .. } => {
                 let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
                 let all =

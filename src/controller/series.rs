@@ -1,4 +1,4 @@
-//! Series of every object, from its status: what a scrape shows is what `kubectl get` shows.
+//! Series of every object, from its status: a scrape shows the same values as `kubectl get`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::kinesis_stream::KinesisStream;
 
-/// The objects that the working replica knows; none in the one that waits.
+/// The objects known to the replica that works; none in the replica that waits.
 #[derive(Clone, Debug, Default)]
 pub struct KinesisStreamSeries(Arc<Mutex<Option<Store<KinesisStream>>>>);
 
-/// A number of an object: its name, its meaning, and where it is.
+/// A number of an object: its name, its help text, and how it is read.
 type Number = (&'static str, &'static str, fn(&KinesisStream) -> Option<u32>);
 
 const NUMBERS: [Number; 4] = [

@@ -1,16 +1,16 @@
-//! What an object shows: written only where it differs from what it showed before.
+//! The status of an object, which is written only when it differs from the previous one.
 
 use std::time::Duration;
 
 use super::kinesis_stream::{ActionEntry, Condition, KinesisStream, KinesisStreamStatus, SELECTOR_KEY};
 use crate::lag::streams::{Change, Timestamp};
 
-/// This many changes are shown.
+/// The maximum number of changes in the status.
 const MOST_ACTIONS: usize = 20;
-/// A change that the stream shows is of a call that was made this long before.
+/// The maximum time between a call and a change of the stream that is attributed to it.
 const SAME_CHANGE: Duration = Duration::from_secs(300);
 
-/// A condition before it is compared with the one before.
+/// A new condition, before it is compared with the previous one.
 pub(super) struct NewCondition {
     pub(super) kind: &'static str,
     pub(super) status: &'static str,
@@ -30,7 +30,7 @@ impl NewCondition {
 }
 
 impl KinesisStreamStatus {
-    /// The status of an object as it is now, with what it showed before.
+    /// Creates the new status of an object from its previous one.
     pub(super) fn of(object: &KinesisStream) -> Self {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         Self {
@@ -40,8 +40,8 @@ impl KinesisStreamStatus {
         }
     }
 
-    /// Sets a condition; its time is that of the last change of its status. A message with other numbers than before, such as an age, is no
-    /// reason to write the object; a time until which something waits is.
+    /// Sets a condition; its time is that of the last change of its status. If only numbers in the message change, such as an age,
+    /// the object is not written; if the time until which it waits changes, it is.
     pub(super) fn set(&mut self, said: NewCondition, now: Timestamp) {
         let NewCondition { kind, status, reason, message } = said;
         let before = self.conditions.iter().position(|known| known.kind == kind);
@@ -65,7 +65,7 @@ impl KinesisStreamStatus {
         }
     }
 
-    /// Adds an entry, the newest first. A call that fails again takes the place of the one before.
+    /// Adds an entry at the front. A call that fails again replaces the previous entry.
     pub(super) fn add(&mut self, entry: ActionEntry) {
         let again = |known: &ActionEntry| {
             entry.outcome != "called"
@@ -78,7 +78,7 @@ impl KinesisStreamStatus {
         self.actions.truncate(MOST_ACTIONS);
     }
 
-    /// Adds the changes of other hands that the stream shows.
+    /// Adds changes of the stream that others made.
     pub(super) fn add_seen(&mut self, shown: &[Change]) {
         for change in shown {
             let known = self.actions.iter().filter_map(|entry| Timestamp::parse(&entry.time));
@@ -100,7 +100,7 @@ impl KinesisStreamStatus {
         self.actions.truncate(MOST_ACTIONS);
     }
 
-    /// The changes that were called for here.
+    /// Returns the changes for which this controller made a call.
     pub(super) fn made(&self) -> Vec<Change> {
         let called = self.actions.iter().rev().filter(|entry| entry.outcome == "called");
         let change = |entry: &ActionEntry| {
@@ -110,13 +110,13 @@ impl KinesisStreamStatus {
         called.filter_map(change).collect()
     }
 
-    /// When the service last refused a call because of its limit.
+    /// Returns when AWS last rejected a call because of its limit.
     pub(super) fn refused(&self) -> Option<Timestamp> {
         let refused = self.actions.iter().find(|entry| entry.outcome == "refused");
         refused.and_then(|entry| Timestamp::parse(&entry.time))
     }
 
-    /// The reason of a condition.
+    /// Returns the reason of a condition.
     pub(super) fn reason(&self, kind: &str) -> Option<&str> {
         let condition = self.conditions.iter().find(|condition| condition.kind == kind);
         condition.map(|condition| condition.reason.as_str())

@@ -1,4 +1,4 @@
-//! What an object names, by the rules of triggers: all that is wrong with it at once.
+//! Resolves what an object names, by the rules of triggers, and reports every problem at once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,23 +15,23 @@ pub(super) struct Subject {
     pub(super) identity: AwsIdentity,
 }
 
-/// What a spec names.
+/// The stream and the applications that a spec names.
 #[derive(Clone)]
 pub(super) struct Named {
     pub(super) source: WritesSource,
-    /// Each with its name.
+    /// The triggers of the applications, each with its name.
     pub(super) applications: Vec<(String, Trigger)>,
     pub(super) max_consumer_age: Duration,
 }
 
-/// Why an object does not get as far as its stream: the reason of its condition, and the words.
+/// Why the stream of an object cannot be checked: the reason and the message of its condition.
 pub(super) struct NotReady {
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
 impl Named {
-    /// Reads a spec by the rules of triggers; all that is wrong with it otherwise.
+    /// Resolves a spec by the rules of triggers, or returns every problem.
     pub(super) fn of(spec: &KinesisStreamSpec) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let stream = trigger(spec, [("scaleOn", "writeUtilization")]);
@@ -40,7 +40,7 @@ impl Named {
             let keys = consumer.iter().map(|(key, value)| (key.as_str(), value.as_str()));
             match trigger(spec, keys.chain([("scaleOn", "age")])) {
                 Ok(trigger) => applications.push((name(consumer), trigger)),
-                // what the stream itself lacks is said of it
+                // a problem of the stream itself is already reported
                 Err(_) if stream.is_err() => {}
                 Err(error) => problems.push(format!("consumer {}: {error}", name(consumer))),
             }
@@ -67,14 +67,14 @@ impl Named {
 }
 
 impl KinesisStreamSpec {
-    /// What is wrong with it, beyond what its schema says.
+    /// Returns every problem that the schema does not detect.
     pub fn problems(&self) -> Vec<String> {
         Named::of(self).err().unwrap_or_default()
     }
 }
 
 impl Subject {
-    /// Of an object that the operator lets resize its stream.
+    /// Resolves an object, if the operator allows it to resize its stream.
     pub(super) fn of(object: &KinesisStream, rules: &ConnectionsHandle) -> Result<Self, NotReady> {
         let (spec, namespace) = (&object.spec, object.metadata.namespace.as_deref().unwrap_or_default());
         let named = Named::of(spec).map_err(|problems| NotReady { reason: "Invalid", message: problems.join("; ") })?;
@@ -86,7 +86,7 @@ impl Subject {
     }
 }
 
-/// The operator's rules of the connections file.
+/// Checks the operator's rules in the connections file.
 fn may_resize(spec: &KinesisStreamSpec, namespace: &str, rules: &ConnectionsHandle) -> Result<(), NotReady> {
     let (stream, max) = (&spec.stream_name, spec.max_shards);
     let message = match rules.max_shards(namespace, stream) {
@@ -99,7 +99,7 @@ fn may_resize(spec: &KinesisStreamSpec, namespace: &str, rules: &ConnectionsHand
     Err(NotReady { reason: "Denied", message })
 }
 
-/// The reason of a condition for an error.
+/// Returns the reason of a condition for an error.
 pub(super) const fn reason_of(kind: SourceErrorKind) -> &'static str {
     match kind {
         SourceErrorKind::Missing => "NotFound",

@@ -1,4 +1,4 @@
-//! The work of the replica that holds the lease.
+//! The work loop of the replica that holds the lease.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,12 +23,12 @@ use crate::lag::streams::Timestamp;
 use crate::source::aws::{StreamAccount, StreamControl};
 use crate::trigger::AwsIdentity;
 
-/// The name of ours in events and as the manager of fields.
+/// The controller's name in events and as a field manager.
 const NAME: &str = "keda-stream-scaler";
-/// After an error of the API server an object is reconciled again after this time.
+/// The pause before an object is reconciled again after an error of the API server.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Why an object could not be reconciled, or its status not be written.
+/// Why an object could not be reconciled, or its status could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("could not write the object: {0}")]
@@ -40,14 +40,14 @@ pub(super) enum Failure {
 struct Worker {
     settings: Settings,
     recorder: Recorder,
-    /// The identity of this cluster in tags.
+    /// The identity of this cluster in tags of streams.
     cluster: String,
     objects: Store<KinesisStream>,
     accounts: Mutex<HashMap<AwsIdentity, StreamAccount>>,
     known: Mutex<HashMap<String, Known>>,
 }
 
-/// What is kept of an object between two looks.
+/// The state that is kept of an object between two checks.
 struct Known {
     identity: AwsIdentity,
     control: Arc<StreamControl>,
@@ -55,7 +55,7 @@ struct Known {
     next: Instant,
 }
 
-/// Looks at all objects until it is dropped.
+/// Reconciles all objects until the future is dropped.
 pub(super) async fn work(settings: &Settings) -> anyhow::Result<()> {
     let client = settings.client.clone();
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -118,7 +118,7 @@ impl Worker {
             .filter(|known| known.generation == generation && known.next > now)
             .map(|known| known.next);
         if let Some(next) = rests {
-            // a status that was written here is no reason to look
+            // a status that the controller itself has written needs no reconciliation
             return Ok(Action::requeue(next - now));
         }
         let outcome = match self.subject(object) {
@@ -136,7 +136,7 @@ impl Worker {
         Ok(Action::requeue(outcome.after))
     }
 
-    /// The object's stream, unless another object of this cluster has it.
+    /// Returns the object's stream, unless another object of this cluster has it.
     fn subject(&self, object: &KinesisStream) -> Result<Subject, NotReady> {
         let subject = Subject::of(object, &self.settings.rules)?;
         let age = |object: &KinesisStream| (object.meta().creation_timestamp.as_ref().map(|at| at.0), object.uid());
@@ -173,7 +173,7 @@ impl Worker {
         control
     }
 
-    /// Writes what differs, and nothing where nothing does.
+    /// Writes the fields that differ, and nothing if none does.
     async fn write(&self, api: &Api<KinesisStream>, object: &KinesisStream, outcome: &Outcome) -> Result<(), Failure> {
         let (name, parameters) = (object.name_any(), PatchParams::default());
         let before = object.status.clone().unwrap_or_default();
@@ -183,7 +183,7 @@ impl Worker {
             version = api.patch_status(&name, &parameters, &status).await?.resource_version();
         }
         if let Some(shards) = outcome.adopt {
-            // another hand may have set it meanwhile
+            // someone else may have set it meanwhile
             let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"shards": shards}});
             api.patch(&name, &parameters, &Patch::Merge(patch)).await?;
         }
@@ -209,13 +209,13 @@ impl Worker {
     async fn publish(&self, object: &KinesisStream, type_: EventType, reason: &str, note: String) {
         let event =
             Event { type_, reason: reason.to_owned(), note: Some(note), action: "Resize".to_owned(), secondary: None };
-        // an event that is not taken stops nothing
+        // an event that is rejected stops nothing
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(error = %error, "an event was not written");
         }
     }
 
-    /// Removes our tag. A stream that cannot be called keeps it, and the object goes.
+    /// Removes the tag of this object. If the stream cannot be called, the tag stays and the object is deleted.
     async fn release(&self, object: &KinesisStream) -> Action {
         if let Ok(subject) = Subject::of(object, &self.settings.rules) {
             let control = self.control(&object.uid().unwrap_or_default(), &subject);
@@ -234,7 +234,7 @@ impl Worker {
     }
 }
 
-/// The time for objects whose stream was not read; that of AWS counts for all else.
+/// Returns this machine's time, for objects whose stream was not read; all others use the time of AWS.
 #[expect(clippy::disallowed_methods, reason = "conditions have the time of day")]
 fn service_time() -> Timestamp {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

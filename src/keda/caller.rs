@@ -1,4 +1,4 @@
-//! What a caller says of itself, before anything is kept of it.
+//! Validates a caller's names and metadata before anything is stored.
 
 use tonic::Status;
 
@@ -6,11 +6,11 @@ use super::proto::ScaledObjectRef;
 use super::status;
 use crate::limits::{Limit, LimitMetrics, QuotaExceeded};
 
-/// Kubernetes' own bounds.
+/// Kubernetes' own limits for names.
 const LONGEST_NAMESPACE: usize = 63;
 const LONGEST_NAME: usize = 253;
 
-/// What is accepted of callers.
+/// The checks on callers' requests.
 #[derive(Clone, Debug)]
 pub(super) struct Acceptance {
     metadata_bytes: usize,
@@ -23,7 +23,7 @@ impl Acceptance {
         Self { metadata_bytes, metrics: metrics.clone() }
     }
 
-    /// Refuses names that are none in Kubernetes, and metadata that is too large to be kept for as long as it is asked about.
+    /// Rejects names that are invalid in Kubernetes, and metadata that is too large to be kept while it is queried.
     pub(super) fn check(&self, about: &ScaledObjectRef) -> Result<(), Status> {
         for (what, name, longest) in
             [("namespace", &about.namespace, LONGEST_NAMESPACE), ("name", &about.name, LONGEST_NAME)]

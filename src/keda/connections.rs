@@ -1,4 +1,4 @@
-//! The connections of the gRPC port: counted in all and by address, whether they speak TLS or not.
+//! The connections of the gRPC port: counted in total and by address, with and without TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,17 +17,17 @@ use super::CallerLimits;
 use crate::limits::{Limit, Permit, Quota};
 use crate::tls;
 
-/// Refused connections are logged this often at most.
+/// The minimum interval between log lines about refused connections.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// Gives each connection its permit.
+/// Issues a permit to each connection.
 pub(super) struct Doorkeeper {
     connections: Arc<Quota>,
     logged: Option<Instant>,
     refused_since: u64,
 }
 
-/// A connection that is counted until it is dropped.
+/// A connection that counts against the limits until it is dropped.
 pub(super) struct CountedConnection<S> {
     stream: S,
     _pass: Permit,
@@ -40,7 +40,7 @@ impl Doorkeeper {
         Self { connections, logged: None, refused_since: 0 }
     }
 
-    /// Connections that speak plaintext.
+    /// Accepts plaintext connections.
     pub(super) fn plaintext(self, port: TcpListener) -> impl Stream<Item = io::Result<CountedConnection<TcpStream>>> {
         unfold((self, port), |(mut doorkeeper, port)| async move {
             loop {
@@ -52,7 +52,7 @@ impl Doorkeeper {
         })
     }
 
-    /// Connections that speak TLS; they are counted from before their handshake.
+    /// Accepts TLS connections; each is counted from before its handshake.
     pub(super) fn tls(
         mut self,
         listener: tls::Listener,

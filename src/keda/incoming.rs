@@ -1,14 +1,14 @@
-//! Where connections come from: a port that speaks plaintext, or one that speaks TLS.
+//! The source of connections: a plaintext port or a TLS port.
 
 use tokio::net::TcpListener;
 
 use crate::tls;
 
-/// The gRPC port.
+/// The gRPC port, with or without TLS.
 pub enum Incoming {
-    /// As it comes.
+    /// Connections are served in plaintext.
     Plaintext(TcpListener),
-    /// Over TLS.
+    /// Connections are served over TLS.
     Tls(tls::Listener),
 }
 

@@ -1,7 +1,7 @@
-//! KEDA's external-scaler contract: RPCs to the domain and back.
+//! KEDA's external-scaler contract: translates RPCs to the domain and back.
 //!
-//! Every RPC is answered from the metadata it carries and from memory. `GetMetrics` and `IsActive` use one sample and one
-//! decision; `GetMetricSpec` reads nothing but the metadata and never fails, because KEDA drops the text of its errors.
+//! Every RPC is answered from its metadata and from memory. `GetMetrics` and `IsActive` use one sample and one decision;
+//! `GetMetricSpec` reads nothing but the metadata and never fails, because KEDA drops the text of its errors.
 
 #[expect(clippy::pedantic, missing_docs, reason = "generated")]
 #[rustfmt::skip]
@@ -36,10 +36,10 @@ use crate::scaling::{Decision, Quantity, decide};
 use crate::telemetry::{Call, RpcMethod, RpcMetrics};
 use crate::trigger::{Trigger, metric_name, metric_target};
 
-/// What is left of a caller's deadline for the way back.
+/// The part of a caller's deadline that is reserved for the response.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Answers the contract's RPCs.
+/// Serves the RPCs of the contract.
 pub struct ScalerService<O: Observe> {
     sampler: Sampler<O>,
     metrics: RpcMetrics,
@@ -52,7 +52,7 @@ type StreamOf<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 // === impl ScalerService ===
 
 impl<O: Observe> ScalerService<O> {
-    /// A service over `sampler`; `drain` ends its streams, each of which lives for `stream_lifetime` at most.
+    /// Creates a service over `sampler`; `drain` ends its streams, each of which lives for `stream_lifetime` at most.
     pub fn new(
         sampler: Sampler<O>,
         metrics: RpcMetrics,
@@ -77,13 +77,13 @@ impl<O: Observe> ScalerService<O> {
     }
 }
 
-/// Counts the end of a call.
+/// Records the end of a call.
 fn ended<T>(call: Call, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
     call.ended(status::names(outcome.as_ref().err().map_or(Code::Ok, Status::code)));
     outcome.map(Response::new)
 }
 
-/// On whose behalf KEDA asks.
+/// Returns the `ScaledObject` on whose behalf KEDA calls.
 fn asker(about: &ScaledObjectRef) -> ScaledObjectKey<'_> {
     ScaledObjectKey::new(&about.namespace, &about.name)
 }
@@ -97,13 +97,13 @@ fn spec_of(about: &ScaledObjectRef) -> GetMetricSpecResponse {
     wire::spec(metric_name(metadata).to_string(), Quantity::from_count(metric_target(metadata).get()))
 }
 
-/// How long the caller can wait for a first reading: its own deadline less what the way back takes.
+/// Returns how long the caller can wait for a first reading: its own deadline minus the reserve for the response.
 fn patience<T>(request: &Request<T>) -> Duration {
     let deadline = request.metadata().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
     deadline.map_or(PATIENCE, |deadline| deadline.saturating_sub(MARGIN).min(PATIENCE))
 }
 
-/// The gRPC specification's `TimeoutValue TimeoutUnit`: at most eight digits and one of `H M S m u n`.
+/// Parses the gRPC specification's `TimeoutValue TimeoutUnit`: at most eight digits and one of `H M S m u n`.
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (value, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let value: u64 = value.parse().ok()?;

@@ -1,8 +1,8 @@
 //! The push streams of triggers of type `external-push`.
 //!
-//! KEDA acts on `true` only, and each one costs it a status write; so: the first value at once, `true` on change, and again
-//! every minute while active, so that a cool-down does not run out. A stream ends with OK on drain and when it is old:
-//! after an OK KEDA's back-off starts afresh, after an error it grows.
+//! KEDA acts on `true` only, and each one costs it a status write. A stream therefore sends the first value at once, `true` on
+//! change, and `true` again every minute while active, so that a cool-down does not run out. A stream ends with OK on drain and at
+//! its maximum age: after an OK KEDA resets its back-off, after an error the back-off grows.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -22,28 +22,28 @@ use crate::sampler::{Sampler, Watch, WatchState};
 use crate::telemetry::Call;
 use crate::trigger::{SourceRef, Trigger};
 
-/// An idle Kafka source is read this often, so that the first record wakes its consumers: one round reads all groups of a cluster with
-/// two requests to each broker.
+/// The interval for an idle Kafka source, so that the first record wakes its consumers: one round reads all groups of a cluster with
+/// two requests per broker.
 const IDLE_KAFKA: Duration = Duration::from_millis(500);
 
-/// The same for streams of AWS, whose calls are limited per shard.
+/// The interval for an idle stream of AWS, whose calls are limited per shard.
 const IDLE_AWS: Duration = Duration::from_millis(1500);
 
-/// While active, `true` is repeated this often; KEDA's default cool-down is five times as long.
+/// The interval at which `true` is repeated while active; KEDA's default cool-down is five times as long.
 const REPEAT_ACTIVE: Duration = Duration::from_secs(60);
 
-/// When a stream ends.
+/// The limits of push streams: when they end, and how many may be open.
 pub(super) struct StreamLimits {
-    /// Ends every stream.
+    /// Ends every stream when cancelled.
     pub(super) drain: CancellationToken,
-    /// Ends one that is as old as this, a fifth earlier for some: they must not all come back at once.
+    /// The maximum age of a stream, up to a fifth less for some, so that callers do not all reconnect at once.
     pub(super) lifetime: Duration,
-    /// How many there may be, in all and of one namespace.
+    /// The number of open streams allowed, in total and per namespace.
     pub(super) open: Arc<Quota>,
 }
 
 impl StreamLimits {
-    /// Room for one more stream of this namespace.
+    /// Acquires a permit for one more stream of this namespace.
     pub(super) fn admit(&self, namespace: &str) -> Result<Permit, Status> {
         self.open.acquire(namespace).map_err(|full| {
             let whose = full.owner.as_ref().map(|owner| format!("namespace {owner}"));
@@ -65,14 +65,14 @@ impl StreamLimits {
     }
 }
 
-/// What the activity of a trigger is pushed from.
+/// The trigger whose activity is pushed, and the watch on its source.
 pub(super) struct Watched<O: Observe> {
     trigger: Trigger,
     watch: Watch<O>,
     pass: Permit,
 }
 
-/// Sends the current specs, which depend on nothing but the metadata, and keeps the stream open.
+/// Sends the current specs, which depend only on the metadata, and keeps the stream open.
 pub(super) fn specs(
     current: GetMetricSpecResponse,
     pass: Permit,
@@ -109,7 +109,7 @@ pub(super) fn activity<O: Observe>(
     stream(terms, pass, call, move |to| push_activity(trigger, watch, to))
 }
 
-/// Runs `send` until it ends, which tells with which code, its reader is gone, or the terms end it; then the stream ends with OK.
+/// Runs `send` until it returns a code, its reader is gone, or the limits end it; in the last case the stream ends with OK.
 fn stream<T, F>(
     terms: &StreamLimits,
     pass: Permit,
@@ -136,7 +136,8 @@ where
     Box::pin(ReceiverStream::new(from))
 }
 
-/// While nothing is known nothing is sent: an unknown is never pushed as idle. One who may not ask any more is told so.
+/// Pushes the activity. Without a reading nothing is sent: an unknown state is never pushed as idle. A caller whose access is revoked
+/// gets an error.
 async fn push_activity<O: Observe>(
     trigger: Trigger,
     mut watch: Watch<O>,
@@ -144,7 +145,7 @@ async fn push_activity<O: Observe>(
 ) -> Code {
     let mut last: Option<bool> = None;
     let mut repeat_at = Instant::now();
-    // a ticker moves its deadline on by itself, also where nothing is known and so nothing is sent
+    // the ticker advances its deadline by itself, also while there is no reading and so nothing is sent
     let mut repeats = interval(REPEAT_ACTIVE);
     repeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -154,7 +155,7 @@ async fn push_activity<O: Observe>(
             WatchState::Revoked(error) => {
                 let refused = status::no_reading(&error);
                 let code = refused.code();
-                // the reader may have gone
+                // the reader may have disconnected
                 let _ = to.send(Err(refused)).await;
                 return code;
             }

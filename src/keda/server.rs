@@ -1,4 +1,4 @@
-//! The gRPC server: the contract, health, reflection, and how connections live and end.
+//! The gRPC server: the contract, health, reflection, and the lifetime of connections.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::limits::LimitMetrics;
 use crate::sampler::Sampler;
 use crate::telemetry::RpcMetrics;
 
-/// For reflection: what the generated code was made from.
+/// The descriptors of the generated code, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!("gen/externalscaler.bin");
 
-/// KEDA sets no keepalive: without the server's a stream over a dead connection would hang for ever.
+/// The keepalive interval. KEDA sets no keepalive: without the server's a stream over a dead connection would hang forever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -30,36 +30,37 @@ pub enum ServeError {
     /// The listener failed.
     #[error("could not serve gRPC")]
     Transport(#[from] tonic::transport::Error),
-    /// The descriptors that were built in cannot be read.
+    /// The built-in descriptors cannot be read.
     #[error("could not serve reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// How long connections and streams live.
+/// The maximum lifetime of connections and streams.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A connection is asked to end at this age, so that callers find new replicas.
+    /// The age at which the server sends GOAWAY on a connection, so that callers find new replicas.
     pub max_connection_age: Duration,
 }
 
-/// How much callers may take up, and who counts what was refused.
+/// The limits for callers, and the metrics of refusals.
 #[derive(Clone, Debug, Default)]
 pub struct CallerLimits {
-    /// How much.
+    /// The limits of connections, streams and metadata.
     pub limits: crate::limits::Limits,
-    /// Who counts.
+    /// The metrics that count refusals.
     pub metrics: LimitMetrics,
 }
 
 impl CallerLimits {
-    /// Of one connection. Push streams must not take the place of calls: KEDA has one connection for all of its triggers.
+    /// Returns the concurrent calls per connection. Push streams must not use up the share of calls: KEDA has one connection for all
+    /// of its triggers.
     fn calls_at_once(&self) -> u32 {
         u32::try_from(self.limits.streams.total).unwrap_or(u32::MAX).saturating_add(self.limits.calls_per_connection)
     }
 }
 
 impl Limits {
-    /// Streams end by themselves, with OK, within this time; then a connection that was asked to end can.
+    /// Returns the time within which streams end by themselves, with OK, so that an old connection can close.
     fn stream_lifetime(self) -> Duration {
         self.max_connection_age
     }
@@ -68,7 +69,7 @@ impl Limits {
 /// Serves the contract on `incoming` until `drain` is cancelled and every call has ended.
 ///
 /// # Errors
-/// When the listener fails.
+/// Fails if the listener fails.
 pub async fn serve<O: Observe>(
     incoming: impl Into<Incoming>,
     sampler: Sampler<O>,
@@ -81,10 +82,10 @@ pub async fn serve<O: Observe>(
     serve_service(incoming, service, limits, callers, drain).await
 }
 
-/// Serves any implementation of the contract as [`serve`] serves the scaler's own; a benchmark compares the two.
+/// Serves any implementation of the contract the way [`serve`] serves the scaler's own; a benchmark compares the two.
 ///
 /// # Errors
-/// When the listener fails.
+/// Fails if the listener fails.
 pub async fn serve_service(
     incoming: impl Into<Incoming>,
     service: impl ExternalScaler,
@@ -101,7 +102,7 @@ pub async fn serve_service(
         let drain = drain.clone();
         async move {
             drain.cancelled().await;
-            // a load balancer that probes must stop sending before the last connection closes
+            // a load balancer that probes health must stop sending before the last connection closes
             for name in HEALTH_SERVICES {
                 health.set_service_status(name, ServingStatus::NotServing).await;
             }
@@ -111,7 +112,7 @@ pub async fn serve_service(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(callers.calls_at_once())
-        // without a grace: with one tonic asks no connection to end, and cuts it and its calls when the grace is over
+        // without a grace period: with one, tonic sends no GOAWAY, and cuts the connection and its calls when the period ends
         .max_connection_age(limits.max_connection_age)
         .add_service(scaler)
         .add_service(health_service)

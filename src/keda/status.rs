@@ -1,4 +1,4 @@
-//! The only place that makes a gRPC status.
+//! The only module that creates a gRPC status.
 
 use tonic::{Code, Status};
 
@@ -7,30 +7,33 @@ use crate::limits::QuotaExceeded;
 use crate::telemetry::RpcCode;
 use crate::trigger::TriggerError;
 
-/// A message travels in a header; a longer one is cut, so that no proxy or client refuses it.
+/// The maximum length of a message in bytes. It travels in a header; a longer one is cut, so that no proxy or client rejects it.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// Bad metadata: every problem in one message, which KEDA shows in the events of the `ScaledObject`.
+/// Reports bad metadata: every problem in one message, which KEDA shows in the events of the `ScaledObject`.
 pub(super) fn bad_metadata(error: &TriggerError) -> Status {
     Status::invalid_argument(cut(error.to_string()))
 }
 
-/// A namespace or a name that Kubernetes would not have.
+/// Reports a namespace or a name that Kubernetes would reject.
 pub(super) fn bad_name(what: &str, longest: usize) -> Status {
-    Status::invalid_argument(format!("{what} is none of Kubernetes: up to {longest} characters without spaces"))
+    Status::invalid_argument(format!(
+        "invalid {what}: not a Kubernetes name (at most {longest} characters, no whitespace)"
+    ))
 }
 
-/// A limit is reached.
+/// Reports that a limit is reached.
 pub(super) fn full(full: &QuotaExceeded) -> Status {
     Status::resource_exhausted(cut(format!("{full}; {}", full.limit.remedy())))
 }
 
-/// No reading: the code tells what kind of trouble it is, the message what to do.
+/// Reports that there is no reading: the code shows the kind of error, the message what to do.
 pub(super) fn no_reading(error: &SourceError) -> Status {
     Status::new(code(error.kind()), cut(error.chain()))
 }
 
-/// The codes of the errors of a source. `Denied` is no `PERMISSION_DENIED`: it is the scaler that was refused, not its caller.
+/// Returns the code for a source's error. `Denied` is not `PERMISSION_DENIED`: the source denied access to the scaler, not the scaler
+/// to its caller.
 fn code(kind: SourceErrorKind) -> Code {
     match kind {
         SourceErrorKind::Missing => Code::NotFound,
@@ -42,7 +45,7 @@ fn code(kind: SourceErrorKind) -> Code {
     }
 }
 
-/// The names of a code.
+/// Returns the names of a code.
 pub(super) const fn names(code: Code) -> RpcCode {
     let (name, label) = match code {
         Code::Ok => ("OK", "OK"),
@@ -66,7 +69,7 @@ pub(super) const fn names(code: Code) -> RpcCode {
     RpcCode { name, label }
 }
 
-/// The code of a failed observation and its name, for the command line.
+/// Returns the name of the code for a failed observation, for the command line.
 #[must_use]
 pub fn code_of(error: &SourceError) -> &'static str {
     names(code(error.kind())).name

@@ -1,7 +1,7 @@
-//! Decisions as KEDA reads them: exactly one spec and one value.
+//! Encodes decisions for KEDA: exactly one spec and one value.
 //!
-//! KEDA from v2.17 on reads the float where it is positive and else the integer; older versions read the integer only. Both are set,
-//! but for a count that a float cannot hold: that is in the integer alone.
+//! KEDA from v2.17 on reads the float if it is positive and otherwise the integer; older versions read only the integer. Both are
+//! set, except for a count that a float cannot represent: that is set in the integer only.
 
 use super::proto::{GetMetricSpecResponse, GetMetricsResponse, MetricSpec, MetricValue};
 use crate::scaling::{Decision, Quantity};
@@ -12,7 +12,7 @@ pub(super) fn spec(metric_name: String, target: Quantity) -> GetMetricSpecRespon
     GetMetricSpecResponse { metric_specs: vec![spec] }
 }
 
-/// Zero is zero in both fields, and an integer never rounds a positive value to 0.
+/// Encodes a value. Zero is zero in both fields, and an integer never rounds a positive value to 0.
 #[expect(deprecated, reason = "KEDA before v2.17 reads no other field")]
 pub(super) fn value(metric_name: String, decision: &Decision) -> GetMetricsResponse {
     let value = decision.value;

@@ -1,40 +1,40 @@
-//! How much of the scaler callers may take up, in all and each, so that one of them leaves the others served.
+//! Limits on the scaler's resources, in total and per caller, so that one caller cannot displace the others.
 //!
-//! What is taken is held by a [`Permit`] and given back when that is dropped. Nothing that has a pass loses it to a newcomer.
+//! A [`Permit`] holds a unit of a resource and releases it when it is dropped. A new caller never takes a permit from another one.
 
 mod quota;
 
 pub use self::quota::{Permit, Quota, QuotaExceeded};
 pub use crate::telemetry::{Limit, LimitMetrics};
 
-/// How many there may be in all, and of one owner.
+/// The maximum number of units in use, in total and per owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of all owners together.
+    /// The maximum of all owners together.
     pub total: usize,
-    /// Of one namespace, or one address.
+    /// The maximum of one namespace, or of one address.
     pub per_owner: usize,
 }
 
 /// Every limit that an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Sources that namespaces ask about; one that two ask about counts for both.
+    /// The number of sources that namespaces request; one that two namespaces request counts for both.
     pub targets: Bounds,
-    /// Clusters, accounts and identities that are read; of a namespace, those that it asks about.
+    /// The number of clusters, accounts and identities that are read; per namespace, those that it requests.
     pub clients: Bounds,
-    /// Open push streams.
+    /// The number of open push streams.
     pub streams: Bounds,
-    /// Calls at a time on one connection, besides push streams. More wait at the caller.
+    /// The number of concurrent calls on one connection, besides push streams. Further calls wait at the caller.
     pub calls_per_connection: u32,
-    /// The size of a request's message.
+    /// The maximum size of a request message, in bytes.
     pub request_bytes: usize,
-    /// The size of one trigger's metadata: keys and values.
+    /// The maximum size of one trigger's metadata, in bytes: keys and values.
     pub metadata_bytes: usize,
-    /// Open connections of KEDA to the gRPC port, with those whose TLS handshake is under way; each address has its share. KEDA
+    /// The number of open connections of KEDA to the gRPC port, including those in a TLS handshake; the owner is the address. KEDA
     /// keeps one connection per pod; before 2.7 it was one per ScaledObject.
     pub grpc_connections: Bounds,
-    /// Open connections for operators; each address has its share.
+    /// The number of open connections to the HTTP port; the owner is the address.
     pub http_connections: Bounds,
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Bounds;
 use crate::telemetry::{Limit, LimitMetrics};
 
-/// How much of one resource may be in use.
+/// The units of one resource that are in use, and their bounds.
 #[derive(Debug)]
 pub struct Quota {
     bounds: Bounds,
@@ -33,9 +33,9 @@ pub struct Permit {
 /// A bound is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaExceeded {
-    /// Which limit is reached.
+    /// The limit that is reached.
     pub limit: Limit,
-    /// How many there are.
+    /// The number of units in use.
     pub count: usize,
     /// The owner, where its own bound is reached.
     pub owner: Option<String>,
@@ -51,10 +51,10 @@ impl Quota {
         Arc::new(Self { bounds, total, per_owner, taken: Mutex::default(), metrics: metrics.clone() })
     }
 
-    /// Takes one for `owner`.
+    /// Acquires one unit for `owner`.
     ///
     /// # Errors
-    /// When a bound is reached.
+    /// Returns an error when a bound is reached.
     pub fn acquire(self: &Arc<Self>, owner: &str) -> Result<Permit, QuotaExceeded> {
         let mut taken = self.taken();
         let (key, of_owner) = taken

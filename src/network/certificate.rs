@@ -1,4 +1,4 @@
-//! What a certificate says, for people.
+//! The contents of a certificate, for display.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,24 +8,24 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Name;
 
-/// The parts of a certificate that explain why it is taken or not.
+/// The parts of a certificate that explain why it is trusted or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whom it names.
+    /// The subject that the certificate names.
     pub subject: String,
-    /// Who signed it.
+    /// The issuer that signed it.
     pub issuer: String,
-    /// Names and addresses that it is good for.
+    /// The names and addresses for which it is valid.
     pub names: Vec<String>,
-    /// The day from which it is good, as `2026-01-31`.
+    /// The first day on which it is valid, as `2026-01-31`.
     pub from: String,
-    /// The day on which it ends.
+    /// The day on which it expires.
     pub until: String,
     ends: SystemTime,
 }
 
 impl Certificate {
-    /// Reads a DER certificate; nothing where it is none.
+    /// Reads a DER certificate; `None` where it cannot be parsed.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let alternatives = certificate.subject_alternative_name().ok().flatten();
@@ -42,14 +42,14 @@ impl Certificate {
         })
     }
 
-    /// How long it is still good; zero where it no longer is.
+    /// Returns the remaining validity; zero after the certificate has expired.
     #[must_use]
     pub fn left(&self, now: SystemTime) -> Duration {
         self.ends.duration_since(now).unwrap_or_default()
     }
 }
 
-/// A distinguished name in DER, as text.
+/// Returns a distinguished name in DER as text.
 pub(crate) fn distinguished_name(der: &[u8]) -> Option<String> {
     X509Name::from_der(der).ok().map(|(_, name)| name.to_string())
 }

@@ -1,4 +1,4 @@
-//! The way to servers: names, connections, TLS.
+//! Connections to servers: name resolution, TCP and TLS.
 
 pub(crate) mod certificate;
 pub(crate) mod server_tls;
@@ -12,41 +12,41 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-/// A resolver that takes longer is down.
+/// The deadline for the answer of the resolver.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
-/// A host that lets a connection wait for longer drops it.
+/// The deadline for a TCP connection; a host that does not answer earlier drops connections.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
-    /// A name, or an address without brackets.
+    /// A name, or an IP address without brackets.
     pub host: String,
-    /// The port.
+    /// The TCP port of the host.
     pub port: u16,
 }
 
 /// A connection, and the addresses of its host.
 #[derive(Debug)]
 pub struct Connected {
-    /// To the first address that answered, in the resolver's order.
+    /// The connection to the first address that answered, in the resolver's order.
     pub stream: TcpStream,
-    /// Its other end.
+    /// The address of the other end.
     pub to: SocketAddr,
-    /// Addresses of the same name that did not.
+    /// The addresses of the same name that did not answer.
     pub failed: Vec<(SocketAddr, Unconnected)>,
 }
 
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
-    /// The resolver said so.
+    /// The resolver returned an error.
     #[error("{0}")]
     Refused(String),
-    /// It said nothing.
+    /// The resolver did not answer.
     #[error("no answer within {} s", RESOLVE_WITHIN.as_secs())]
     Silent,
-    /// It answered with nothing.
+    /// The resolver returned no address.
     #[error("the name has no address")]
     Empty,
 }
@@ -54,19 +54,19 @@ pub enum Unresolved {
 /// Why there is no connection to an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unconnected {
-    /// The host is there, and nothing listens.
+    /// The host is reachable, and no process listens on the port.
     #[error("connection refused")]
     Refused,
-    /// Nobody answers.
+    /// No host answered before the deadline.
     #[error("no answer within {} s", CONNECT_WITHIN.as_secs())]
     Silent,
-    /// This machine has no way there, or another reason.
+    /// The connection failed for another reason, such as a missing route.
     #[error("{0}")]
     Other(String),
 }
 
 impl Address {
-    /// `host:port`, `[::1]:port`, or a host with the `default` port; nothing where the port is none.
+    /// Parses `host:port`, `[::1]:port`, or a host with the `default` port; `None` where the port is invalid.
     #[must_use]
     pub fn parse(text: &str, default: u16) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -91,10 +91,10 @@ impl fmt::Display for Address {
     }
 }
 
-/// The addresses of a name, each once; at least one.
+/// Resolves the addresses of a name, each once; at least one.
 ///
 /// # Errors
-/// When the system's resolver has none within four seconds.
+/// Returns an error when the system's resolver returns none within four seconds.
 pub async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Unresolved> {
     let found = timeout(RESOLVE_WITHIN, lookup_host((address.host.as_str(), address.port))).await;
     let found = found.map_err(|_| Unresolved::Silent)?.map_err(|error| Unresolved::Refused(error.to_string()))?;
@@ -107,10 +107,10 @@ pub async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Unresolved> {
     if addresses.is_empty() { Err(Unresolved::Empty) } else { Ok(addresses) }
 }
 
-/// A connection to one of these addresses, all of which are tried at once.
+/// Connects to one of these addresses, all of which are tried concurrently.
 ///
 /// # Errors
-/// When none answers within three seconds: why, for each.
+/// Returns the error of each address when none answers within three seconds.
 pub async fn connect(addresses: &[SocketAddr]) -> Result<Connected, Vec<(SocketAddr, Unconnected)>> {
     let tried = join_all(addresses.iter().map(|address| async { (*address, connect_to(*address).await) })).await;
     let (mut first, mut failed) = (None, Vec::new());
@@ -126,10 +126,10 @@ pub async fn connect(addresses: &[SocketAddr]) -> Result<Connected, Vec<(SocketA
     }
 }
 
-/// A connection to the first of these addresses that answers, all of which are tried at once.
+/// Connects to the first of these addresses that answers, all of which are tried concurrently.
 ///
 /// # Errors
-/// When none answers within three seconds: why one of them does not.
+/// Returns the error of one address when none answers within three seconds.
 pub async fn connect_to_any(addresses: &[SocketAddr]) -> Result<TcpStream, (SocketAddr, Unconnected)> {
     let tries =
         addresses.iter().map(|address| Box::pin(async { connect_to(*address).await.map_err(|why| (*address, why)) }));
@@ -145,7 +145,7 @@ async fn connect_to(address: SocketAddr) -> Result<TcpStream, Unconnected> {
     }
 }
 
-/// A connection to speak over, encrypted or not.
+/// A bidirectional connection, encrypted or not.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}

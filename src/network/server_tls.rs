@@ -1,4 +1,4 @@
-//! TLS with servers: which certificates are trusted, and why there is no encrypted connection.
+//! TLS with servers: which certificates are trusted, and why a handshake fails.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,39 +15,39 @@ use super::certificate::Certificate;
 /// Why a certificate is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// Its time is over.
+    /// The certificate has expired.
     #[error("the certificate expired on {until}")]
     Expired {
-        /// The day on which it ended.
+        /// The day on which it expired.
         until: String,
     },
-    /// Its time has not begun.
+    /// The certificate is not yet valid.
     #[error("the certificate is not valid before {from}")]
     NotYetValid {
-        /// The day on which it begins.
+        /// The first day on which it is valid.
         from: String,
     },
-    /// It is another host's.
+    /// The certificate is valid for other hosts only.
     #[error("the certificate is not valid for {asked}, only for {}", .names.join(", "))]
     WrongName {
-        /// The name that was asked for.
+        /// The requested host name.
         asked: String,
-        /// Those that it is valid for.
+        /// The names for which it is valid.
         names: Vec<String>,
     },
-    /// It is no host's: common names do not count (RFC 9525).
+    /// The certificate names no host: common names do not count (RFC 9525).
     #[error("the certificate is not valid for {asked}: it has no subjectAltName")]
     NoName {
-        /// The name that was asked for.
+        /// The requested host name.
         asked: String,
     },
-    /// No trusted authority has signed it.
+    /// No trusted authority has signed the certificate.
     #[error("the certificate is issued by {issuer}, which is not in ca")]
     UnknownIssuer {
-        /// The authority that has.
+        /// The authority that signed it.
         issuer: String,
     },
-    /// Another reason.
+    /// The certificate is not trusted for another reason.
     #[error("{0}")]
     Other(String),
 }
@@ -55,28 +55,28 @@ pub enum Distrust {
 /// Why there is no encrypted connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// What came was no TLS.
+    /// The answer is not TLS.
     #[error("the answer is not TLS")]
     NotTls,
-    /// The other end said why it does not go on.
-    #[error("the listener broke off: {0}")]
+    /// The other end ended the handshake with an alert.
+    #[error("the listener disconnected: {0}")]
     Alert(String),
-    /// The other end hung up.
+    /// The other end closed the connection.
     #[error("the listener closed the connection during the handshake")]
     Closed,
-    /// The other end said nothing.
+    /// The other end did not answer.
     #[error("no answer to the handshake within {} s", .within.as_secs())]
     Silent {
-        /// How long it was waited for.
+        /// The time for which the client waited.
         within: Duration,
     },
-    /// Its certificate is not trusted.
+    /// The other end's certificate is not trusted.
     #[error(transparent)]
     Distrusted(#[from] Distrust),
-    /// It speaks only versions of TLS that are no longer safe.
+    /// The other end supports only versions of TLS that are no longer secure.
     #[error("the listener has neither TLS 1.2 nor 1.3")]
     TooOld,
-    /// Both ends have nothing in common, or the name is none.
+    /// The two ends have no common TLS parameters, or the host name is invalid.
     #[error("{0}")]
     Other(String),
 }
@@ -92,14 +92,14 @@ pub(crate) struct Verifier {
 #[derive(Debug)]
 enum Trust {
     All,
-    /// Those of no authority are trusted where there is none.
+    /// Trusts certificates of these authorities; with `None`, no certificate.
     Roots(Option<Arc<WebPkiServerVerifier>>),
 }
 
 // === impl Distrust ===
 
 impl Distrust {
-    /// The reason of an error, where that is a certificate which is not trusted.
+    /// Returns the reason, where the error is an untrusted certificate.
     fn of(error: &rustls::Error) -> Option<&Self> {
         match error {
             rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => why.downcast_ref(),
@@ -132,7 +132,7 @@ impl Distrust {
 // === impl HandshakeError ===
 
 impl HandshakeError {
-    /// The reason why a handshake failed.
+    /// Returns the reason why a handshake failed.
     pub(crate) fn of(error: &io::Error) -> Self {
         use rustls::{AlertDescription, Error};
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -153,23 +153,23 @@ impl HandshakeError {
 // === impl Verifier ===
 
 impl Verifier {
-    /// Trusts what these authorities have signed.
+    /// Creates a verifier that trusts certificates of these authorities.
     pub(crate) fn of_roots(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Self {
         let judge = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().ok();
         Self { provider, trust: Trust::Roots(judge), presented: Mutex::default() }
     }
 
-    /// Trusts every certificate.
+    /// Creates a verifier that trusts every certificate.
     pub(crate) fn of_all(provider: Arc<CryptoProvider>) -> Self {
         Self { provider, trust: Trust::All, presented: Mutex::default() }
     }
 
-    /// The last certificate that was presented, and those that it came with.
+    /// Returns the last certificate that was presented, followed by its intermediate certificates.
     pub(crate) fn presented(&self) -> Vec<CertificateDer<'static>> {
         self.presented.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a certificate is trusted for this name.
+    /// Verifies that a certificate is trusted for this name.
     pub(crate) fn judge(
         &self,
         own: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! What every page has around it, and the rules that a browser is to hold it to.
+//! The layout that all pages share, and the content security policy that browsers enforce.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,19 +7,19 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-/// Where [`script`] is to be found.
+/// The address of [`script`].
 pub const SCRIPT: &str = "/live.js";
 
-/// How pages look, and what a browser is to let them do.
+/// The style of pages, and what browsers allow them to do.
 #[derive(Debug)]
 pub struct PageStyle {
     sheet: String,
-    /// Nothing but our own script, our own style, and requests to ourselves.
+    /// The content security policy: only our own script, our own style, and requests to this server.
     policy: HeaderValue,
 }
 
 impl PageStyle {
-    /// The common look, and rules of style that come on top.
+    /// Creates the common style, extended by these style rules.
     #[must_use]
     pub fn with(more: &str) -> Self {
         let sheet = [include_str!("style.css"), more].concat();
@@ -36,22 +36,22 @@ impl PageStyle {
 /// A page, or only the part of it that changes.
 #[derive(Debug)]
 pub struct Page {
-    /// How it looks.
+    /// The style of the page.
     pub look: &'static PageStyle,
-    /// What the answer is.
+    /// The status code of the response.
     pub status: StatusCode,
-    /// In the browser's bar.
+    /// The title in the browser's title bar.
     pub title: String,
-    /// Links to other pages.
+    /// The links to other pages.
     pub links: Markup,
-    /// What a person may be typing into, or has no need to be looked at again.
+    /// Content that is not refreshed, such as inputs a person may be typing into.
     pub still: Markup,
-    /// What is fetched again every few seconds.
+    /// Content that is fetched again every few seconds.
     pub live: Markup,
 }
 
 impl Page {
-    /// The page; of a `fragment` only what changes.
+    /// Renders the page; for a `fragment` only the part that changes.
     #[must_use]
     pub fn answer(self, fragment: bool) -> Response {
         let body = if fragment { self.live.into_string() } else { document(&self).into_string() };
@@ -66,7 +66,7 @@ impl Page {
     }
 }
 
-/// The script that fetches what changes.
+/// Serves the script that refreshes the part that changes.
 pub async fn script() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),

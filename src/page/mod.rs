@@ -1,6 +1,6 @@
-//! What all pages of the project have in common: the document around them, figures, and numbers as people read them.
+//! What all pages of the project share: the document layout, charts, and numbers formatted for people.
 //!
-//! Whatever is given is escaped by the templates. A page loads nothing from elsewhere, works without scripts, and is live with them.
+//! The templates escape all given text. A page loads nothing from other hosts, works without scripts, and refreshes itself with them.
 
 mod layout;
 pub mod plot;

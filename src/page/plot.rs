@@ -1,6 +1,6 @@
-//! Courses as SVG: pure functions from points to a drawing.
+//! Charts as SVG: pure functions from points to a drawing.
 //!
-//! A plot is stretched to whatever room there is: lines keep their width, and what is written stands beside it as HTML.
+//! A plot is stretched to the available width: lines keep their thickness, and labels are HTML beside it.
 
 use std::fmt::Write as _;
 
@@ -8,72 +8,72 @@ use maud::{Markup, html};
 
 use super::text::{short, time};
 
-/// The plot's own units.
+/// The width of a plot, in its own units.
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 100.0;
 
-/// A small plot has no more points than this, and one more at its end.
+/// The maximum number of points of a small plot, without the additional newest point.
 const SMALL_POINTS: usize = 60;
 
-/// One line of a plot: places from 0, the oldest, to 1, now, and numbers; what is no number is a gap.
+/// One line of a plot: positions from 0, the oldest, to 1, now, with their numbers; NaN is a gap.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// What it is the course of.
+    /// The name of the charted value.
     pub name: String,
-    /// How it is drawn, in the style sheet; else by its number.
+    /// The CSS class of the line; without one, its index decides.
     pub class: Option<&'static str>,
-    /// From the oldest to the newest.
+    /// The points, from the oldest to the newest.
     pub points: Vec<(f64, f64)>,
-    /// How it goes from point to point.
+    /// How consecutive points are connected.
     pub shape: Shape,
 }
 
-/// A number that lines are to stay under.
+/// A limit that lines should stay under.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// What it is.
+    /// The name of the limit.
     pub name: &'static str,
-    /// The number.
+    /// The value of the limit.
     pub at: f64,
 }
 
-/// What a figure is about.
+/// The description of a chart.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure<'a> {
-    /// What is seen.
+    /// The title of the chart.
     pub title: &'a str,
-    /// In which unit.
+    /// The unit of the numbers, as shown.
     pub unit: &'a str,
-    /// What the numbers are.
+    /// How numbers are formatted.
     pub measure: Measure,
-    /// How much of the past is shown, in minutes.
+    /// The length of the chart in minutes.
     pub minutes: u64,
-    /// What the lines are to stay under.
+    /// The limit that the lines should stay under.
     pub limit: Option<Limit>,
 }
 
-/// How a line goes from point to point.
+/// How consecutive points of a line are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Straight.
+    /// Straight lines between the points.
     Straight,
-    /// Straight, over a filled area.
+    /// Straight lines, over a filled area.
     Filled,
     /// Each number holds until the next.
     Steps,
 }
 
-/// What the numbers are.
+/// How numbers are formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// A count, or a rate.
     Number,
-    /// A time.
+    /// A time in seconds.
     Seconds,
 }
 
 impl Measure {
-    /// A number as people read it.
+    /// Formats a number for people.
     #[must_use]
     pub fn text(self, number: f64) -> String {
         match self {
@@ -83,7 +83,7 @@ impl Measure {
     }
 }
 
-/// A course of one line, beside a row.
+/// Draws a small chart of one line, beside a row.
 #[must_use]
 pub fn small(points: &[(f64, f64)], label: &str) -> Markup {
     let points = thinned(points, SMALL_POINTS);
@@ -96,7 +96,7 @@ pub fn small(points: &[(f64, f64)], label: &str) -> Markup {
     }
 }
 
-/// A share of the greatest in a column, beside its number.
+/// Draws a number's share of the greatest in its column, as a bar beside it.
 #[must_use]
 pub fn bar(number: f64, greatest: f64) -> Markup {
     let share = if greatest > 0.0 { tenth((number / greatest).clamp(0.0, 1.0) * WIDTH) } else { 0.0 };
@@ -108,7 +108,7 @@ pub fn bar(number: f64, greatest: f64) -> Markup {
 }
 
 impl Figure<'_> {
-    /// With axes, a legend where there is more than one thing to tell apart, and all of it in words.
+    /// Draws the chart with axes, a legend if it has several lines, and a description of its content in words.
     #[must_use]
     pub fn of(&self, lines: &[Line]) -> Markup {
         let Self { title, unit, measure, minutes, limit } = *self;
@@ -158,7 +158,7 @@ impl Figure<'_> {
         }
     }
 
-    /// The grid, the limit, and what lies beyond it.
+    /// Draws the grid, the limit, and the area above the limit.
     fn ground(&self, top: f64) -> Markup {
         let limit = self.limit.map(|limit| place((0.0, limit.at), top).1);
         html! {
@@ -178,12 +178,12 @@ fn class(index: usize, line: &Line) -> String {
     line.class.map_or_else(|| format!("line line-{index}"), |class| format!("line {class}"))
 }
 
-/// A line of the legend as it is drawn.
+/// Draws the legend's sample of a line.
 fn key(class: &str) -> Markup {
     html! { svg.key viewBox="0 0 24 8" aria-hidden="true" { path class=(class) d="M1 4H23" {} } }
 }
 
-/// What the lines show, for those who do not see them.
+/// Describes the lines in words, for people who cannot see them.
 fn in_words(measure: Measure, lines: &[Line]) -> String {
     let mut text = String::new();
     for line in lines {
@@ -211,7 +211,7 @@ fn highest<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> f64 {
     points.map(|(_, number)| *number).filter(|number| number.is_finite()).fold(0.0, f64::max)
 }
 
-/// A number that an axis may end with.
+/// Returns a round number at or above this one, for the end of an axis.
 fn round_above(number: f64, measure: Measure) -> f64 {
     const TIMES: [f64; 13] =
         [2.0, 4.0, 10.0, 20.0, 60.0, 120.0, 240.0, 600.0, 1200.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
@@ -224,11 +224,11 @@ fn round_above(number: f64, measure: Measure) -> f64 {
     let number = (number / unit).max(1.0);
     let power = 10_f64.powf(number.log10().floor());
     let share = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0].into_iter().find(|share| share * power >= number).unwrap_or(10.0);
-    // the half of it is told too, and there is no half of a thing
+    // the axis also labels its half, and half of an item does not exist
     (share * power).max(2.0) * unit
 }
 
-/// The highest of each group of neighbours, and the newest: a peak must not be lost, nor a gap at the end.
+/// Returns the highest of each group of neighbours, and the newest point: neither a peak nor a gap at the end may be lost.
 fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     let group = points.len().div_ceil(most).max(1);
     let mut thin: Vec<_> = points
@@ -251,7 +251,7 @@ fn tenth(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-/// The parts of a line between its gaps.
+/// Returns the parts of a line between its gaps.
 fn parts(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
     points.split(|(_, number)| !number.is_finite()).filter(|part| !part.is_empty())
 }
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_figure_says_in_words_what_it_shows_and_escapes_its_names() {
         let line = |name: &str, points| Line { name: name.into(), class: None, points, shape: Shape::Straight };
-        let about = Figure { title: "Records", unit: "a second", measure: Measure::Number, minutes: 30, limit: None };
+        let about = Figure { title: "Records", unit: "per second", measure: Measure::Number, minutes: 30, limit: None };
         let lines = [line("<script>", vec![(0.0, 4.0), (1.0, 1.0)]), line("b", vec![(1.0, GAP)])];
         let figure = about.of(&lines).into_string();
         assert!(figure.contains("&lt;script&gt;: 1 now, between 1 and 4. b: not known.\""), "{figure}");
@@ -346,7 +346,7 @@ mod tests {
         let about = Figure { title: "Age", unit: "seconds", measure: Measure::Seconds, minutes: 3, limit };
         let line = Line { name: "a".into(), class: Some("by-lag"), points: vec![(1.0, 3.0)], shape: Shape::Straight };
         let figure = about.of(&[line]).into_string();
-        // of an axis up to 20 s
+        // on an axis up to 20 s
         assert!(figure.contains("class=\"late\" d=\"M0 0H900V40H0Z\""), "{figure}");
         assert!(figure.contains("class=\"line by-lag\"") && figure.contains("objective <b>12 s</b>"), "{figure}");
     }

@@ -1,14 +1,14 @@
-//! Numbers and times as people read them, and text as addresses carry it.
+//! Numbers and times formatted for people, and text encoded for addresses.
 
 use std::fmt::Write as _;
 
-/// A whole number in groups of three digits.
+/// Formats a whole number in groups of three digits.
 #[must_use]
 pub fn whole(number: f64) -> String {
     grouped(&format!("{:.0}", number.max(0.0)))
 }
 
-/// Digits in groups of three.
+/// Formats digits in groups of three.
 #[must_use]
 pub fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -21,7 +21,7 @@ pub fn grouped(digits: &str) -> String {
     text
 }
 
-/// Three digits that matter; small counts to the last one.
+/// Formats a number with three significant digits; small counts in full.
 #[must_use]
 pub fn short(number: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
@@ -43,7 +43,7 @@ fn decimals(number: f64) -> String {
     }
 }
 
-/// A time in its two greatest units.
+/// Formats a time in its two greatest units.
 #[must_use]
 pub fn time(seconds: f64) -> String {
     const UNITS: [(f64, &str, f64, &str); 3] =
@@ -67,7 +67,7 @@ pub fn time(seconds: f64) -> String {
     if rest > 0.0 { format!("{text} {rest:.0} {small_unit}") } else { text }
 }
 
-/// `text` as a part of a query.
+/// Encodes `text` as a part of a query string.
 #[must_use]
 pub fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

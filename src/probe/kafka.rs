@@ -1,4 +1,4 @@
-//! A cluster through the client that the readings use: the login, the brokers' own names, topics and groups.
+//! Probes a cluster with the client that readings use: the login, the brokers' advertised addresses, topics and groups.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,14 +21,14 @@ use crate::telemetry::UpstreamMetrics;
 use crate::tenancy::{AllowedHosts, OUT_OF_REACH};
 use crate::trigger::{AwsIdentity, CertificateVerification, KafkaSecurity, Sasl, Tls};
 
-/// A login takes milliseconds.
+/// The deadline for a login, which takes milliseconds.
 const LOGIN_WITHIN: Duration = Duration::from_secs(4);
 const TOKEN_WITHIN: Duration = Duration::from_secs(8);
 const TOPICS_WITHIN: Duration = Duration::from_secs(3);
-/// The first request for a group also finds its coordinator.
+/// The deadline for a group: the first request for one also finds its coordinator.
 const GROUP_WITHIN: Duration = Duration::from_secs(5);
 
-/// One cluster and one identity towards it.
+/// One cluster and one identity for it.
 pub struct KafkaProbe {
     bootstrap_servers: Vec<String>,
     security: KafkaSecurity,
@@ -42,12 +42,12 @@ pub struct Client {
     tokens: Option<TokenSource>,
 }
 
-/// What is known of a group.
+/// A group and its commits.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// As its coordinator describes it.
+    /// The state of the group, as its coordinator describes it.
     pub state: GroupState,
-    /// Partitions with a commit, by topic, as far as the principal may see them.
+    /// The number of partitions with a commit, by topic, as far as the principal may see them.
     pub committed: BTreeMap<TopicName, usize>,
 }
 
@@ -57,33 +57,33 @@ impl KafkaProbe {
         Self { bootstrap_servers, security: security.clone(), reach, metrics: UpstreamMetrics::default() }
     }
 
-    /// The brokers to ask first.
+    /// Returns the bootstrap servers.
     #[must_use]
     pub fn bootstrap_servers(&self) -> &[String] {
         &self.bootstrap_servers
     }
 
-    /// Whether the readings may be taken from one of these addresses.
+    /// Checks whether readings may connect to one of these addresses.
     ///
     /// # Errors
-    /// Why from none of them.
+    /// Returns the reason when readings may connect to none of them.
     pub fn admits(&self, addresses: &[SocketAddr]) -> Result<(), &'static str> {
         if addresses.iter().any(|address| self.reach.includes(address.ip())) { Ok(()) } else { Err(OUT_OF_REACH) }
     }
 
-    /// Whom to trust and what to present, where the connection is encrypted.
+    /// Returns the trusted authorities and the client certificate, where the connection is encrypted.
     #[must_use]
     pub fn terms(&self) -> Option<TlsSettings> {
         TlsSettings::of_kafka(&self.security.tls)
     }
 
-    /// Whether the brokers' certificates are to be verified.
+    /// Whether the client verifies the brokers' certificates.
     #[must_use]
     pub const fn verifies(&self) -> bool {
         matches!(self.security.tls, Tls::On { verification: CertificateVerification::Full, .. })
     }
 
-    /// The client's certificate, PEM.
+    /// Returns the client's certificate, in PEM.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&str> {
         match &self.security.tls {
@@ -92,7 +92,7 @@ impl KafkaProbe {
         }
     }
 
-    /// The SASL mechanism in Kafka's words.
+    /// Returns Kafka's name of the SASL mechanism.
     #[must_use]
     pub const fn mechanism(&self) -> Option<&'static str> {
         match self.security.sasl {
@@ -105,7 +105,7 @@ impl KafkaProbe {
         }
     }
 
-    /// Who logs in, where a name is given.
+    /// Returns the user name of the login, if it has one.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         match &self.security.sasl {
@@ -115,7 +115,7 @@ impl KafkaProbe {
         }
     }
 
-    /// The identity of IAM, where that is the way to log in.
+    /// Returns the IAM identity, where the login uses IAM.
     #[must_use]
     pub fn iam(&self) -> Option<AwsProbe> {
         match &self.security.sasl {
@@ -127,10 +127,10 @@ impl KafkaProbe {
         }
     }
 
-    /// A client with these credentials; it connects when it is asked.
+    /// Creates a client with these credentials; it connects at the first request.
     ///
     /// # Errors
-    /// When certificates, keys or passwords cannot be used at all.
+    /// Returns an error when certificates, keys or passwords are unusable.
     pub fn client(&self) -> Result<Client, SourceError> {
         let (transport, tokens) = open(&self.bootstrap_servers, &self.security, self.reach, &self.metrics)?;
         Ok(Client { transport, tokens })
@@ -144,10 +144,10 @@ impl Client {
         self.tokens.is_some()
     }
 
-    /// Fetches the token and gives it to the client; how long it lasts.
+    /// Fetches the token and sets it in the client; returns its lifetime.
     ///
     /// # Errors
-    /// When there is none within eight seconds.
+    /// Returns an error when there is none within eight seconds.
     pub async fn fetch_token(&self, now: SystemTime) -> Result<Duration, SourceError> {
         let Some(tokens) = &self.tokens else { return Ok(Duration::ZERO) };
         let refused = |why: String| SourceError::new(SourceErrorKind::Denied, "the login needs a token").because(why);
@@ -158,19 +158,19 @@ impl Client {
         Ok(lifetime)
     }
 
-    /// Logs in, and asks for the brokers and where they say that they are.
+    /// Logs in, and returns the brokers and their advertised addresses. Calls `Metadata` (<https://kafka.apache.org/protocol.html>).
     ///
     /// # Errors
-    /// When no broker answers within four seconds.
+    /// Returns an error when no broker answers within four seconds.
     pub async fn brokers(&self) -> Result<Vec<Broker>, SourceError> {
         let brokers = self.transport.brokers(LOGIN_WITHIN).await;
-        brokers.map_err(|row| failed("could not log in and ask for the brokers".to_owned(), &row))
+        brokers.map_err(|row| failed("could not log in and list the brokers".to_owned(), &row))
     }
 
-    /// A topic.
+    /// Returns the description of a topic. Calls `Metadata` (<https://kafka.apache.org/protocol.html>).
     ///
     /// # Errors
-    /// When it is not there or may not be seen, or nobody answers within three seconds.
+    /// Returns an error when it does not exist or may not be seen, or no broker answers within three seconds.
     pub async fn topic(&self, name: &TopicName) -> Result<Topic, SourceError> {
         let rows = self.transport.topics(TopicsAsk::Named(vec![name.clone()]), TOPICS_WITHIN).await;
         let row = rows.and_then(|rows| match rows.into_iter().next() {
@@ -180,10 +180,11 @@ impl Client {
         row.map_err(|row| failed(format!("could not read topic {name}"), &row))
     }
 
-    /// A group and its commits.
+    /// Returns a group and its commits. Calls `DescribeGroups` (and its successors) and `OffsetFetch`
+    /// (<https://kafka.apache.org/protocol.html>).
     ///
     /// # Errors
-    /// When it may not be seen, or its coordinator does not answer within five seconds.
+    /// Returns an error when the group may not be seen, or its coordinator does not answer within five seconds.
     pub async fn group(&self, id: &Arc<str>) -> Result<Group, SourceError> {
         let refused = |row| failed(format!("could not read group {id}"), &row);
         let state = self.transport.groups(vec![id.clone()], GROUP_WITHIN).recv().await;

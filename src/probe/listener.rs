@@ -1,6 +1,6 @@
-//! The first words with a Kafka listener: which requests it takes, and how it wants a login.
+//! The first requests to a Kafka listener: which APIs it supports, and which login it requires.
 //!
-//! Both are asked before any login.
+//! Both requests are made before any login.
 
 use std::time::Duration;
 
@@ -12,70 +12,72 @@ use crate::source::kafka::protocol::{ApiKey, Closed, Connection, ErrorCode, Requ
 const WITHIN: Duration = Duration::from_secs(5);
 const CLIENT_ID: &str = "keda-stream-scaler-doctor";
 
-/// Requests by the version of Kafka that brought them; the newest first.
+/// APIs by the version of Kafka that introduced them; the newest first.
 const BROUGHT_BY: [(ApiKey, &str); 3] = [(ApiKey(75), "3.8"), (ApiKey(65), "3.0"), (ApiKey(60), "2.8")];
 
 /// A listener that has answered as a Kafka broker does.
 #[derive(Debug)]
 pub struct Listener(Connection);
 
-/// How a listener wants a login.
+/// The login that a listener requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// Not at all.
+    /// The listener requires no login.
     NotWanted,
-    /// By one of these mechanisms, the one that was named among them.
+    /// The listener supports the requested mechanism, which is one of these.
     Accepted(Vec<String>),
-    /// By one of these, and not by the one that was named.
+    /// The listener supports these mechanisms, and not the requested one.
     Otherwise(Vec<String>),
 }
 
 /// Why a listener did not answer as Kafka does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenerError {
-    /// It answered in TLS.
+    /// The listener answered in TLS.
     #[error("the answer is TLS")]
     SpeaksTls,
-    /// It answered something else.
+    /// The listener's answer is not valid for Kafka's protocol.
     #[error("the answer is not Kafka's")]
     NotKafka,
-    /// It ended the encrypted connection and said why.
-    #[error("the listener broke off: {0}")]
+    /// The listener ended the encrypted connection with an alert.
+    #[error("the listener disconnected: {0}")]
     Alert(String),
-    /// It hung up.
+    /// The listener closed the connection.
     #[error("the listener closed the connection without an answer")]
     Closed,
-    /// It said nothing.
+    /// The listener did not answer.
     #[error("no answer within {} s", WITHIN.as_secs())]
     Silent,
 }
 
 impl Listener {
-    /// Asks which requests the broker at the other end of `stream` takes.
+    /// Requests the APIs that the broker at the other end of `stream` supports. Calls `ApiVersions`
+    /// (<https://kafka.apache.org/protocol.html>).
     ///
     /// # Errors
-    /// When what answers within five seconds is no Kafka broker.
+    /// Returns an error when no Kafka broker answers within five seconds.
     pub async fn greet<S: Duplex + 'static>(stream: S) -> Result<Self, ListenerError> {
         let connection = Connection::open(stream, CLIENT_ID.into(), Instant::now() + WITHIN).await?;
         if connection.kinds() == 0 { Err(ListenerError::NotKafka) } else { Ok(Self(connection)) }
     }
 
-    /// How many kinds of requests it takes.
+    /// Returns the number of APIs that the listener supports.
     #[must_use]
     pub fn kinds(&self) -> usize {
         self.0.kinds()
     }
 
-    /// The version of Kafka that it has at least, where that can be told.
+    /// Returns the minimum version of Kafka that the listener has, where its APIs show it.
     #[must_use]
     pub fn at_least(&self) -> Option<&'static str> {
         BROUGHT_BY.iter().find(|(key, _)| self.0.takes(*key)).map(|(_, version)| *version)
     }
 
-    /// Asks whether it takes a login by `mechanism`, such as `SCRAM-SHA-512`. No secret is sent.
+    /// Requests a login by `mechanism`, such as `SCRAM-SHA-512`, without sending a secret. Calls `SaslHandshake`
+    /// (<https://kafka.apache.org/protocol.html>).
     ///
     /// # Errors
-    /// When no answer of a Kafka broker comes within five seconds.
+    /// Returns an error when no Kafka broker answers within five seconds.
     pub async fn login_by(&self, mechanism: &str) -> Result<Login, ListenerError> {
         match self.0.ask(&SaslHandshake { mechanism }, Instant::now() + WITHIN).await? {
             (ErrorCode::NONE, offered) => Ok(Login::Accepted(offered)),
@@ -105,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// What is made of these bytes as an answer.
+    /// Greets a listener that answers with these bytes.
     async fn answered(bytes: &[u8]) -> Result<Listener, ListenerError> {
         let (here, mut there) = tokio::io::duplex(4096);
         let mut request = [0; 14 + 25];

@@ -1,7 +1,7 @@
-//! What a person asks about one source, layer by layer: rules, name, connection, TLS, login, rights. The service needs none of it.
+//! Diagnostics of one source, layer by layer: rules, name, connection, TLS, login, permissions. The service does not use them.
 //!
-//! Each function looks at one thing, within a deadline of its own, and tells what it saw or why it saw nothing. What to do about
-//! it is the caller's to say, but for errors that the readings have as well: those bring their remedy.
+//! Each function checks one thing, within a deadline of its own, and returns what it found or why it found nothing. The caller adds
+//! the remedy, except for errors that readings have as well: those have their own remedy.
 
 pub mod aws;
 pub mod kafka;
@@ -15,36 +15,36 @@ pub use crate::network::certificate::Certificate;
 use crate::tenancy::{Admission, Backend, Connections, Service};
 use crate::trigger::SourceRef;
 
-/// What can be asked, with the identity that the rules give.
+/// The probe of a backend, with the identity that the rules select.
 pub enum Probe {
-    /// A Kafka cluster.
+    /// The probe of a Kafka cluster.
     Kafka(KafkaProbe),
-    /// An AWS account.
+    /// The probe of an AWS account.
     Aws(AwsProbe),
 }
 
-/// A source that a namespace may have read.
+/// A source that a namespace may use.
 pub struct Admitted {
-    /// What to ask about it.
+    /// The probe of the source's backend.
     pub probe: Probe,
-    /// The entries of the rules that allow it, in the words of the connections file; none where it names nothing to be allowed.
+    /// The entries of the rules that allow it, as the connections file writes them; empty where the source names nothing to be allowed.
     pub allowed_by: Vec<String>,
 }
 
 /// Applies the rules of the service to one trigger's source.
 ///
 /// # Errors
-/// When the namespace may not have it read, or the connection does not fit.
+/// Returns an error when the namespace may not use the source, or the connection does not fit.
 pub fn admit(connections: Connections, namespace: &str, source: &SourceRef) -> Result<Admitted, SourceError> {
     let admission = Admission::new(connections);
     let probe = Probe::of(&admission.admit(namespace, source)?);
     Ok(Admitted { probe, allowed_by: admission.allowing(namespace, source) })
 }
 
-/// What a named connection leads to, whichever namespaces may use it.
+/// Returns the probe of a named connection, whichever namespaces may use it.
 ///
 /// # Errors
-/// When there is none of that name, or it is not complete.
+/// Returns an error when no connection has that name, or it is not complete.
 pub fn connection(connections: Connections, name: &str) -> Result<Probe, SourceError> {
     Admission::new(connections).connection(name).map(|backend| Probe::of(&backend))
 }

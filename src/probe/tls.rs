@@ -1,4 +1,4 @@
-//! A TLS handshake that takes any certificate, writes down what was presented, and judges it afterwards.
+//! A TLS handshake that accepts any certificate, records what was presented, and verifies it afterwards.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,10 +20,10 @@ pub use crate::network::server_tls::{Distrust, HandshakeError};
 use crate::source::kafka::{private_key, system_roots};
 use crate::trigger::{ClientIdentity, Tls};
 
-/// A handshake that takes longer does not come to an end.
+/// The deadline of a handshake.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// Whom to trust, and what to present.
+/// The trusted authorities, and the client certificate to present.
 #[derive(Clone)]
 pub struct TlsSettings {
     roots: Arc<RootCertStore>,
@@ -32,27 +32,27 @@ pub struct TlsSettings {
 
 /// An encrypted connection.
 pub struct Session {
-    /// The connection.
+    /// The encrypted TCP connection.
     pub stream: TlsStream<TcpStream>,
-    /// What was seen on the way.
+    /// The certificates and parameters that the other end presented.
     pub presented: Presented,
 }
 
-/// What the other end presented.
+/// The certificates and parameters that the other end presented.
 #[derive(Clone, Debug)]
 pub struct Presented {
-    /// `TLSv1.3`
+    /// The TLS version, such as `TLSv1.3`.
     pub protocol: String,
-    /// Its own certificate, where it can be read.
+    /// The other end's certificate, where it can be read.
     pub certificate: Option<Certificate>,
-    /// Whether the certificate is good for the name that was asked for.
+    /// Whether the certificate is trusted for the requested name.
     pub trust: Result<(), Distrust>,
-    /// Whether it wants a client certificate; the authorities whose it takes, none where it does not say.
+    /// The authorities whose client certificates the other end accepts, where it requests one; empty where it names none.
     pub wants_client_certificate: Option<Vec<String>>,
 }
 
 impl TlsSettings {
-    /// What a Kafka connection says; nothing where it has no TLS.
+    /// Returns the settings of a Kafka connection; `None` where it has no TLS.
     #[must_use]
     pub fn of_kafka(tls: &Tls) -> Option<Self> {
         match tls {
@@ -61,8 +61,8 @@ impl TlsSettings {
         }
     }
 
-    /// The system's authorities and those of `ca`, and a client certificate. One whose key cannot be used is not presented: the look at
-    /// the credentials tells about it.
+    /// Creates settings with the system's authorities, those of `ca`, and a client certificate. A certificate whose key cannot be used is
+    /// not presented: the check of the credentials reports it.
     #[must_use]
     pub fn new(ca: Option<&str>, identity: Option<&ClientIdentity>) -> Self {
         let mut roots = RootCertStore::empty();
@@ -71,23 +71,23 @@ impl TlsSettings {
     }
 }
 
-/// The certificates that this machine trusts, and those of `ca`, PEM.
+/// Returns the certificates that this machine trusts, and those of `ca`, in PEM.
 #[must_use]
 pub fn authorities(ca: Option<&str>) -> String {
     format!("{}\n{}\n", system_roots(), ca.unwrap_or_default())
 }
 
-/// The first certificate of a PEM text.
+/// Returns the first certificate of a PEM text.
 #[must_use]
 pub fn first_certificate(pem: &str) -> Option<Certificate> {
     let der = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().next()?;
     Certificate::read(&der)
 }
 
-/// Shakes hands with `host`, whatever certificate it has.
+/// Makes a handshake with `host`, whatever certificate it presents.
 ///
 /// # Errors
-/// When there is no encrypted connection within five seconds.
+/// Returns an error when there is no encrypted connection within five seconds.
 pub async fn handshake(
     stream: TcpStream,
     host: &str,
@@ -95,7 +95,7 @@ pub async fn handshake(
     now: SystemTime,
 ) -> Result<Session, HandshakeError> {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| HandshakeError::Other(format!("{host} is no name of a host")))?;
+        .map_err(|_| HandshakeError::Other(format!("{host} is not a host name")))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(Verifier::of_all(provider.clone()));
     let client = Arc::new(ClientCertificate { presents: terms.identity.clone(), asked_for: Mutex::default() });
@@ -130,7 +130,7 @@ fn certified(identity: &ClientIdentity) -> Option<CertifiedKey> {
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).ok()
 }
 
-/// Writes down which client certificates are asked for.
+/// Records which client certificates the server requests.
 #[derive(Debug)]
 struct ClientCertificate {
     presents: Option<Arc<CertifiedKey>>,
@@ -145,7 +145,7 @@ impl ResolvesClientCert for ClientCertificate {
     }
 
     fn has_certs(&self) -> bool {
-        // else the wish for one is not told
+        // otherwise rustls does not report that the server requests one
         true
     }
 }

@@ -1,7 +1,7 @@
-//! Who asks about a target: shown to operators, and never a part of any answer.
+//! The callers of a target: shown to operators, and never part of an answer.
 //!
-//! On the way of every call, so one who is known costs a hash and a look through at most [`MOST_CALLERS`] of them, and allocates
-//! nothing.
+//! Every call passes through here, so a known caller costs one hash and a search through at most [`MOST_CALLERS`] entries, and no
+//! allocation.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,36 +13,36 @@ use tokio::time::Instant;
 use crate::lag::FORGET_AFTER;
 use crate::trigger::{MetricName, Policy, Trigger};
 
-/// So many askers of a target are told by name; of the others, how many.
+/// The maximum number of callers of a target that are listed by name; further callers are only counted.
 pub const MOST_CALLERS: usize = 32;
 
-/// So many more are counted.
+/// The maximum number of further callers that are counted.
 const MOST_COUNTED: usize = 1000;
 
-/// Triggers of one object on one source that differ in nothing but their policy or their metric's name.
+/// The maximum number of triggers of one object on one source that differ only in their policy or their metric's name.
 const MOST_TRIGGERS: usize = 4;
 
-/// A watch on a target, until it is dropped.
+/// Identifies a watch on a target until the watch is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct WatchId(pub(super) u64);
 
-/// A `ScaledObject` on whose behalf a source is asked about.
+/// The `ScaledObject` on whose behalf a source is queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ScaledObjectKey<'a> {
-    /// Its namespace: what the source's rules admit.
+    /// Its namespace, which the rules for the source must admit.
     pub namespace: &'a str,
-    /// Its name; without one it is not told to operators.
+    /// Its name; a caller without a name is not shown to operators.
     pub name: &'a str,
 }
 
-/// Everybody who asks about one target.
+/// All callers of one target.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     hasher: RandomState,
-    /// The hashes of `known`, in its order.
+    /// The hashes of `known`, in the same order.
     hashes: Vec<u64>,
     known: Vec<Known>,
-    /// The hashes of those for whom there was no room, and when they asked last.
+    /// The hashes of callers beyond [`MOST_CALLERS`], each with the time of its last call.
     beyond: HashMap<u64, Instant>,
 }
 
@@ -62,41 +62,41 @@ struct CallerTrigger {
     asked: Instant,
 }
 
-/// Who asks about a target, for operators.
+/// The callers of a target, as shown to operators.
 #[derive(Clone, Debug, Default)]
 pub struct CallersView {
     /// Up to [`MOST_CALLERS`] objects with their triggers, ordered by namespace and name.
     pub shown: Vec<CallerView>,
-    /// How many more objects there are; 1,000 stands for any greater number.
+    /// The number of further objects; 1,000 stands for any greater number.
     pub more: usize,
 }
 
-/// One trigger that asks.
+/// One trigger that queries the target.
 #[derive(Clone, Debug)]
 pub struct CallerView {
     /// The namespace of its object.
     pub namespace: Arc<str>,
     /// The name of its object.
     pub name: Arc<str>,
-    /// How it judges what is read.
+    /// The policy that evaluates the readings.
     pub policy: Arc<Policy>,
-    /// What KEDA calls its metric, without `s0-`.
+    /// KEDA's name of the metric, without `s0-`.
     pub metric: MetricName,
-    /// How old its answers may be.
+    /// The maximum age of the answers.
     pub max_staleness: Duration,
-    /// Since it asked last.
+    /// The time since its last call.
     pub asked_ago: Duration,
 }
 
 impl<'a> ScaledObjectKey<'a> {
-    /// The object `name` in `namespace`.
+    /// Creates the key of object `name` in `namespace`.
     #[must_use]
     pub const fn new(namespace: &'a str, name: &'a str) -> Self {
         Self { namespace, name }
     }
 }
 
-/// Somebody in a namespace who need not be told to operators.
+/// A caller in a namespace that is not shown to operators.
 impl<'a> From<&'a str> for ScaledObjectKey<'a> {
     fn from(namespace: &'a str) -> Self {
         Self { namespace, name: "" }
@@ -110,7 +110,7 @@ impl Callers {
         }
     }
 
-    /// One who asks once, and is there until the watch ends.
+    /// Adds a caller that calls once and stays until the watch ends.
     pub(super) fn watch(&mut self, asker: ScaledObjectKey<'_>, trigger: &Trigger, id: WatchId, now: Instant) {
         if let Some(known) = self.known(asker, now) {
             known.ask(trigger, now);
@@ -124,7 +124,7 @@ impl Callers {
         }
     }
 
-    /// Those who have not asked for long make room.
+    /// Removes callers that have not called for a long time.
     pub(super) fn forget(&mut self, now: Instant) {
         let recent = |asked: Instant| now.duration_since(asked) < FORGET_AFTER;
         self.beyond.retain(|_, asked| recent(*asked));
@@ -140,7 +140,7 @@ impl Callers {
         }
     }
 
-    /// The policies by which the target is judged, each once.
+    /// Returns the distinct policies of the callers.
     pub(super) fn policies(&self) -> Vec<Arc<Policy>> {
         let mut policies: Vec<Arc<Policy>> = Vec::new();
         for trigger in self.known.iter().flat_map(|known| &known.triggers) {
@@ -166,7 +166,7 @@ impl Callers {
         CallersView { shown, more: self.beyond.len() }
     }
 
-    /// The one who asks, where there is room.
+    /// Returns the entry of the caller, if there is room for it.
     fn known(&mut self, asker: ScaledObjectKey<'_>, now: Instant) -> Option<&mut Known> {
         if asker.name.is_empty() {
             return None;

@@ -1,7 +1,7 @@
-//! The last half hour of a target in a few numbers a reading, for charts.
+//! The last half hour of a target for charts: a few numbers per reading.
 //!
-//! Pure: what a reading adds follows from it and from the one before. Bounded: [`MOST_POINTS`] points, the replicas wanted by
-//! [`MOST_WANTED`] policies, and the ages under one promise, four bytes a number: under 6 KB a target.
+//! This module is pure: what a reading adds follows from it and from the one before. Its size is bounded: [`MOST_POINTS`] points, the
+//! replicas for [`MOST_WANTED`] policies, and the ages under one promise, four bytes per number: under 6 KB per target.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::scaling::catch_up::CatchUpStep;
 use crate::scaling::{Decision, Sample, Step, decide};
 use crate::trigger::{Policy, SourceRef};
 
-/// What is older is forgotten.
+/// The length of the chart; older points are dropped.
 pub const LONGEST_CHART: Duration = Duration::from_secs(1800);
 
-/// Of readings in the same slot of time, the newest is kept.
+/// The length of one time slot; the newest reading of a slot is kept.
 const SLOT: Duration = Duration::from_secs(10);
 
 const MOST_POINTS: usize = 180;
 const MOST_WANTED: usize = 2;
 
-/// Commits come in strokes: rates are averaged over about so many seconds.
+/// The averaging window of rates in seconds, because commits arrive in bursts.
 const AVERAGED_OVER: f64 = 30.0;
 
-/// The course of a target.
+/// The chart of one target.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
     points: Vec<Point>,
@@ -33,44 +33,44 @@ pub struct Chart {
     promise: Option<Promise>,
 }
 
-/// One reading; what it does not tell is no number, and a failed reading tells nothing.
+/// One reading; a value that the reading does not contain is NaN, and a failed reading has only NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
-    /// In tenths of a second since the scaler's epoch.
+    /// The time of the reading, in units of 100 ms since the scaler's epoch.
     at: u32,
-    /// What is unread: records, or the age of the oldest in seconds; where only shards are counted, those that are open.
+    /// The backlog: records, or the age of the oldest record in seconds; the open shards where only shards are counted.
     pub behind: f32,
-    /// What arrives in a second: records, or kilobytes.
+    /// The arrivals per second: records, or kilobytes.
     pub arrivals: f32,
-    /// What is consumed in a second, in the same.
+    /// The consumption per second, in the same unit.
     pub consumption: f32,
 }
 
-/// The replicas that a policy wanted.
+/// The replicas that a policy requested over time.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// By which policy.
+    /// The policy that requested them.
     pub policy: Arc<Policy>,
-    /// One for each point.
+    /// The number of replicas at each point.
     pub replicas: Vec<f32>,
 }
 
-/// The ages under the first of the policies that promises one (`maxAge`).
+/// The ages under the first policy that promises one (`maxAge`).
 #[derive(Clone, Debug)]
 pub struct Promise {
     policy: Arc<Policy>,
-    /// What no record is to be older than, in seconds.
+    /// The age that no record may exceed, in seconds.
     pub max_age: f64,
-    /// One for each point.
+    /// The ages at each point.
     pub ages: Vec<Ages>,
 }
 
-/// How old the oldest unread record is, in seconds, as the policy estimates it; no number where it cannot.
+/// The age of the oldest unread record in seconds, as the policy estimates it; NaN where it cannot.
 #[derive(Clone, Copy, Debug)]
 pub struct Ages {
-    /// At the reading.
+    /// The age at the time of the reading.
     pub now: f32,
-    /// When more consumers would help, if they were requested at the reading.
+    /// The predicted age when more consumers would help, if they were requested at the reading.
     pub predicted: f32,
 }
 
@@ -93,7 +93,7 @@ impl Point {
         Self { at, behind: f32::NAN, arrivals: f32::NAN, consumption: f32::NAN }
     }
 
-    /// How many seconds before `now` the reading began.
+    /// Returns how many seconds before `now` the reading began.
     #[must_use]
     pub fn seconds_before(&self, now: Moment) -> f64 {
         now.seconds() - f64::from(self.at) / 10.0
@@ -101,25 +101,25 @@ impl Point {
 }
 
 impl Chart {
-    /// The points, oldest first.
+    /// Returns the points, oldest first.
     #[must_use]
     pub fn points(&self) -> &[Point] {
         &self.points
     }
 
-    /// What each policy wanted.
+    /// Returns the replicas that each policy requested.
     #[must_use]
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
     }
 
-    /// The ages under a promise, where one of the policies makes one.
+    /// Returns the ages under a promise, if one of the policies makes one.
     #[must_use]
     pub const fn promise(&self) -> Option<&Promise> {
         self.promise.as_ref()
     }
 
-    /// With a good reading, which is judged by these policies.
+    /// Returns the chart with a good reading added, evaluated by these policies.
     pub(super) fn read(
         &self,
         source: &SourceRef,
@@ -133,7 +133,7 @@ impl Chart {
         self.with(point, policies, |policy| decide(policy, source, sample).ok())
     }
 
-    /// With a reading that failed; `None` where that changes nothing.
+    /// Returns the chart with a failed reading added; `None` if that changes nothing.
     pub(super) fn missed(&self, at: Moment) -> Option<Self> {
         let at = tenths(at);
         if self.points.last().is_some_and(|last| slot(last.at) == slot(at)) {
@@ -171,7 +171,8 @@ impl Chart {
         Self { wanted: wanted.collect(), promise, points }
     }
 
-    /// The policies of which there is a course: those of before who still ask, then others. An age is no number of replicas.
+    /// Selects the charted policies: first those of the previous chart that still have callers, then others. Age policies are
+    /// excluded, because an age is not a number of replicas.
     fn judges(&self, policies: &[Arc<Policy>]) -> Vec<Arc<Policy>> {
         let known = self.wanted.iter().map(|wanted| &wanted.policy).filter(|known| policies.contains(known));
         let new = policies.iter().filter(|policy| self.wanted.iter().all(|wanted| wanted.policy != **policy));
@@ -192,7 +193,7 @@ impl Chart {
     }
 }
 
-/// The part of `known` that is kept, or else `before` times `unknown`; then the newest.
+/// Keeps a part of `known`, or else `before` times `unknown`, and appends the newest value.
 fn appended<T: Copy>(known: &[T], kept: Range<usize>, before: usize, unknown: T, newest: T) -> Vec<T> {
     let known = known.get(kept);
     let mut all = Vec::with_capacity(known.map_or(before, <[T]>::len) + 1);
@@ -204,7 +205,7 @@ fn appended<T: Copy>(known: &[T], kept: Range<usize>, before: usize, unknown: T,
     all
 }
 
-/// What a policy promises, in seconds.
+/// Returns the maximum age that a policy promises, in seconds.
 fn promised(policy: &Policy) -> Option<f64> {
     match policy {
         Policy::CatchUp(policy) => Some(policy.max_age.as_secs_f64()),
@@ -212,7 +213,7 @@ fn promised(policy: &Policy) -> Option<f64> {
     }
 }
 
-/// What arrived and what was consumed in a second between two readings, where they tell.
+/// Returns the arrivals and the consumption per second between two readings, if they contain them.
 fn rates(past: &Sample, sample: &Sample, elapsed: f64) -> Option<(f64, f64)> {
     match (&past.observation, &sample.observation) {
         (Observation::Kafka(before), Observation::Kafka(after)) => {
@@ -243,7 +244,7 @@ fn partitions(group: &GroupObservation) -> impl Iterator<Item = &PartitionObserv
     group.topics.iter().flat_map(|topic| &topic.partitions)
 }
 
-/// What must be the same for two readings to be compared partition by partition.
+/// Returns the properties that must be equal for two readings to be compared partition by partition.
 fn shape(topic: &crate::lag::TopicObservation) -> (&Arc<str>, Option<crate::lag::TopicId>, usize) {
     (&topic.name, topic.id, topic.partitions.len())
 }
@@ -256,8 +257,8 @@ fn tenths(at: Moment) -> u32 {
     tenths_of(at.since(Moment::after_epoch(Duration::ZERO)))
 }
 
-/// Enough for thirteen years.
-#[expect(clippy::cast_possible_truncation, reason = "after thirteen years the chart stands still")]
+/// Converts a time to tenths of seconds; 32 bits suffice for thirteen years.
+#[expect(clippy::cast_possible_truncation, reason = "after thirteen years the chart no longer advances")]
 const fn tenths_of(time: Duration) -> u32 {
     let tenths = time.as_millis() / 100;
     if tenths > u32::MAX as u128 { u32::MAX } else { tenths as u32 }
@@ -306,7 +307,7 @@ mod tests {
         Arc::new(Policy::CatchUp(promise(max_age)))
     }
 
-    /// Two partitions of this topic and of one consumer, each with this commit and end.
+    /// Two partitions of this topic, read by one consumer, each with this commit and end.
     fn sample(topic: &str, committed: Option<u64>, end: u64, at: u64, past: Option<&Sample>) -> Sample {
         let partition = |number| PartitionObservation {
             partition: PartitionId(number),
@@ -329,7 +330,8 @@ mod tests {
         sample
     }
 
-    /// A chart of readings `every` so many seconds, of a log that grows by 100 a second and is read at 80 a second.
+    /// A chart of readings at intervals of `every` seconds, of a log that grows by 100 records per second and is read at
+    /// 80 records per second.
     fn running(readings: u64, every: u64, policies: &[Arc<Policy>]) -> Chart {
         let mut past: Option<Sample> = None;
         (0..readings).fold(Chart::default(), |chart, reading| {
@@ -425,6 +427,6 @@ mod tests {
         assert!(chart.points()[0].behind.is_nan(), "without a commit nothing is known to be behind");
         let smaller = sample("t", Some(2), 3, 10, Some(&before));
         let chart = Chart::default().read(&source(), Some(&before), &smaller, &[]);
-        assert!(chart.points()[0].arrivals == 0.0 && chart.points()[0].consumption == 0.0, "a log begun anew");
+        assert!(chart.points()[0].arrivals == 0.0 && chart.points()[0].consumption == 0.0, "a log that was recreated");
     }
 }

@@ -1,49 +1,49 @@
-//! When a target is read next: on a grid of moments that all targets of a backend share.
+//! Schedules the next reading of a target, on a grid of moments that all targets of a backend share.
 //!
-//! A target reads at its own interval, whatever its neighbours do: a round takes what is due and nothing else. Rounds are shared
-//! because the readings of one interval, and of its multiples, fall on the same points of the grid. Where the grid lies is random
-//! for each backend, so that several scalers do not read a cluster at the same moments.
+//! A target is read at its own interval, independent of its neighbours: a round reads only what is due. Targets share rounds because
+//! the readings of one interval, and of its multiples, fall on the same points of the grid. The position of the grid is random for
+//! each backend, so that several scalers do not read a cluster at the same moments.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest distance between two points of a grid: the longest `pollInterval`.
+/// The longest distance between two points of a grid in milliseconds: the longest `pollInterval`.
 const LONGEST_STEP_MS: u64 = 600_000;
 
-/// Quick retries fall on the points of this distance, so that targets that fail together are read together.
+/// The grid distance of quick retries, so that targets that fail together are read together.
 const RETRY_STEP: Duration = Duration::from_millis(50);
 
 /// The moments at which the targets of one backend are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     origin: Instant,
-    /// How far before `origin` the grid begins.
+    /// How far before `origin` the grid starts.
     phase: Duration,
 }
 
 impl Grid {
-    /// The grid of a backend that is first read `now`; `random` places it.
+    /// Creates the grid of a backend that is first read `now`; `random` sets its position.
     pub(super) fn new(now: Instant, random: u64) -> Self {
         Self { origin: now, phase: Duration::from_millis(random % LONGEST_STEP_MS) }
     }
 
-    /// The next regular due time, not before `now`, of a target whose last reading was due at `last`.
+    /// Returns the next regular due time, not before `now`, of a target whose last reading was due at `last`.
     ///
-    /// On the grid this is one interval later. A target that is not on the grid comes there by at most two readings that are late,
-    /// each by half an interval at most: no reading is ever early.
+    /// On the grid this is one interval later. A target that is not on the grid reaches it by at most two late readings, each late by
+    /// half an interval at most: no reading is ever early.
     pub(super) fn regular(&self, last: Instant, interval: Duration, now: Instant) -> Instant {
         let earliest = (last + interval).max(now);
         let (on_grid, late) = self.from(earliest, interval);
         if late > interval / 2 { on_grid - interval / 2 } else { on_grid }
     }
 
-    /// The time of a quick retry that comes `pause` after `now`, and less than 50 ms later.
+    /// Returns the time of a quick retry: `pause` after `now`, or less than 50 ms later.
     pub(super) fn retry(&self, pause: Duration, now: Instant) -> Instant {
         self.from(now + pause, RETRY_STEP).0
     }
 
-    /// The first point from `earliest` on of those that are `step` apart, and how much later it is.
+    /// Returns the first point from `earliest` on that is a multiple of `step`, and how much later it is.
     fn from(&self, earliest: Instant, step: Duration) -> (Instant, Duration) {
         let since = earliest.saturating_duration_since(self.origin) + self.phase;
         let past = Duration::from_nanos_u128(since.as_nanos() % step.as_nanos().max(1));

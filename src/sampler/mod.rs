@@ -1,10 +1,10 @@
-//! Who is asked when, and what an old or failed answer is worth.
+//! Schedules readings, and decides how old or failed readings are answered.
 //!
 //! ```text
-//! ask(trigger) ─▶ Target { what is known, who wants to know } ◀─ report ─ round ◀─ loop per backend
+//! ask(trigger) ─▶ Target { state, callers } ◀─ report ─ round ◀─ loop per backend
 //! ```
-//! A loop runs for each backend that somebody asks about and ends ten minutes after the last question. Answers come from
-//! memory; only the first reading of a new target is waited for. The sampler knows [`Observe`], never an adapter.
+//! A loop runs for each backend with callers, and ends ten minutes after the last call. Answers come from memory; only the first
+//! reading of a new target is waited for. The sampler depends on [`Observe`], never on an adapter.
 
 mod callers;
 mod chart;
@@ -45,21 +45,21 @@ use crate::scaling::{RetentionRisk, Sample};
 use crate::telemetry::{SamplerMetrics, supervised};
 use crate::trigger::{CatchUpPolicy, Policy, SourceRef, Trigger};
 
-/// A new target's first reading is waited for this long at most.
+/// The maximum time that a caller waits for the first reading of a new target.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
 
-/// What is known of a source.
+/// The answer about a source: its newest reading, and whether later readings failed.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The newest complete reading.
     pub sample: Arc<Sample>,
-    /// Why there is no newer one, where later readings failed.
+    /// The error of the later readings, if they failed.
     pub stale: Option<SourceError>,
-    /// How old the reading is, counted from its beginning. No decision depends on it.
+    /// The age of the reading, counted from its start. No decision depends on it.
     pub age: Duration,
 }
 
-/// Quotas readings between everybody who asks.
+/// Shares readings between all callers.
 pub struct Sampler<O: Observe> {
     inner: Arc<Inner<O>>,
 }
@@ -74,7 +74,7 @@ struct Inner<O: Observe> {
     witness: Option<Arc<dyn ReadingObserver>>,
 }
 
-/// A standing interest in one source, until it is dropped.
+/// A lasting subscription to one source, until it is dropped.
 pub struct Watch<O: Observe> {
     inner: Arc<Inner<O>>,
     of: Arc<BackendLoop>,
@@ -87,12 +87,12 @@ pub struct Watch<O: Observe> {
     _seat: Arc<TargetPermit>,
 }
 
-/// Whether one who watches may go on.
+/// Whether a watch may continue.
 #[derive(Clone, Debug)]
 pub enum WatchState {
-    /// As when it began.
+    /// Nothing has changed since the watch began.
     Valid,
-    /// The source is read by another client now: start a new watch.
+    /// Another client reads the source now: start a new watch.
     BackendChanged,
     /// The namespace no longer has access.
     Revoked(SourceError),
@@ -107,12 +107,12 @@ impl<O: Observe> Clone for Sampler<O> {
 }
 
 impl<O: Observe> Sampler<O> {
-    /// A sampler that reads through `observer`. Needs a running runtime as soon as it is asked.
+    /// Creates a sampler that reads through `observer`. Calls to it need a running runtime.
     pub fn new(observer: O, metrics: SamplerMetrics) -> Self {
         Self::within(Quotas::new(&Limits::default(), &LimitMetrics::default()), observer, metrics, None)
     }
 
-    /// The same within other limits, with somebody who sees what is asked and what is read.
+    /// Creates a sampler with other limits, and with an observer of its calls and readings.
     pub fn within(
         shares: Quotas,
         observer: O,
@@ -137,11 +137,11 @@ impl<O: Observe> Sampler<O> {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What is known of the trigger's source; waits up to `patience` where nothing is known yet.
+    /// Returns the newest answer about the trigger's source; waits up to `patience` if there is none yet.
     ///
     /// # Errors
-    /// Why nothing good is known; [`SourceErrorKind::Denied`] where the asker's namespace may not ask, and
-    /// [`SourceErrorKind::Throttled`] where it asks about too much.
+    /// The reason why there is no good answer; [`SourceErrorKind::Denied`] if the caller's namespace has no access, and
+    /// [`SourceErrorKind::Throttled`] if it exceeds its quota.
     pub async fn ask<'a>(
         &self,
         asker: impl Into<ScaledObjectKey<'a>>,
@@ -175,11 +175,11 @@ impl<O: Observe> Sampler<O> {
         first.await.unwrap_or_else(|_| Err(not_yet(&target.source, patience)))
     }
 
-    /// Watches the trigger's source, looked at once every `interval`.
+    /// Watches the trigger's source, which is read once every `interval`.
     ///
     /// # Errors
-    /// [`SourceErrorKind::Denied`] where the asker's namespace may not ask, and [`SourceErrorKind::Throttled`] where it asks about
-    /// too much.
+    /// [`SourceErrorKind::Denied`] if the caller's namespace has no access, and [`SourceErrorKind::Throttled`] if
+    /// it exceeds its quota.
     pub fn watch<'a>(
         &self,
         asker: impl Into<ScaledObjectKey<'a>>,
@@ -202,20 +202,20 @@ impl<O: Observe> Sampler<O> {
         Ok(Watch { inner, of, target, news, id, max_staleness, namespace, backend, _seat: permit })
     }
 
-    /// Tells the witness, if there is one, by which metadata a source is asked about.
+    /// Reports to the observer, if there is one, by which metadata a source is queried.
     pub fn note(&self, source: &SourceRef, metadata: &HashMap<String, String>) {
         if let Some(witness) = &self.inner.witness {
             witness.asked(source, metadata);
         }
     }
 
-    /// What is known of every target, for operators.
+    /// Returns the state of every target, for operators.
     #[must_use]
     pub fn view(&self) -> Vec<TargetView> {
         self.view_of(|_| true)
     }
 
-    /// What is known of the targets of these sources, for operators. Answers wait for no more than one target at a time.
+    /// Returns the state of the targets of these sources, for operators. Answers to calls wait for at most one target at a time.
     pub fn view_of(&self, wanted: impl Fn(&SourceRef) -> bool) -> Vec<TargetView> {
         let loops: Vec<_> = self.inner.backends().values().cloned().collect();
         let now = self.inner.now();
@@ -235,9 +235,9 @@ impl<O: Observe> Inner<O> {
         self.backends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The target for `source`, made where it is new, with the interest of the one who asks.
+    /// Returns the target for `source`, created if it is new, with the caller's interest added.
     ///
-    /// Both happen under the locks that the loop takes to retire or to forget, so neither can fall between.
+    /// Both happen under the locks that the loop takes to retire or to forget targets, so neither can happen in between.
     fn join(
         self: &Arc<Self>,
         namespace: &str,
@@ -271,13 +271,13 @@ impl<O: Observe> Inner<O> {
         }
     }
 
-    /// Ends the loop of a backend without targets; false where one has come meanwhile.
+    /// Ends the loop of a backend without targets; returns false if a target was added meanwhile.
     fn retire(&self, backend: &O::Backend, of: &Arc<BackendLoop>) -> bool {
         let mut backends = self.backends();
         if !of.targets().is_empty() {
             return false;
         }
-        // a loop that was started again after a panic may have been succeeded by another one
+        // a loop that was restarted after a panic may have been replaced by another one
         if backends.get(backend).is_some_and(|current| Arc::ptr_eq(current, of)) {
             backends.remove(backend);
             self.metrics.set_backends(backends.len());
@@ -293,10 +293,10 @@ fn catch_up(trigger: &Trigger) -> Option<&CatchUpPolicy> {
 
 fn not_yet(source: &SourceRef, patience: Duration) -> SourceError {
     let attempt = format!("no reading of {source} within {} ms", patience.as_millis());
-    SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("ask again: the reading goes on")
+    SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("retry: the reading continues")
 }
 
-/// Where somebody who asks has come in.
+/// The target that a caller has joined.
 struct Joined<B> {
     backend: B,
     of: Arc<BackendLoop>,
@@ -307,12 +307,12 @@ struct Joined<B> {
 // === impl Watch ===
 
 impl<O: Observe> Watch<O> {
-    /// What is known now; `None` until the first reading has ended.
+    /// Returns the current answer; `None` until the first reading has ended.
     pub fn now(&mut self) -> Option<Result<Answer, SourceError>> {
         self.inner.judge(&self.news.borrow_and_update(), self.max_staleness)
     }
 
-    /// Whether this may go on, by the rules that hold now.
+    /// Returns whether this watch may continue, by the current rules.
     pub fn standing(&self) -> WatchState {
         match self.inner.observer.admit(&self.namespace, &self.target.source) {
             Ok(backend) if backend == self.backend => WatchState::Valid,
@@ -321,15 +321,15 @@ impl<O: Observe> Watch<O> {
         }
     }
 
-    /// Waits until something new is known.
+    /// Waits until the answer changes.
     pub async fn changed(&mut self) {
         if self.news.changed().await.is_err() {
-            // the target outlives its watches; should that ever change, a watch must not spin
+            // the target outlives its watches; if that ever changes, a watch must not spin
             std::future::pending::<()>().await;
         }
     }
 
-    /// From now on the source is looked at every `interval`.
+    /// Reads the source every `interval` from now on.
     pub fn pace(&self, interval: Duration) {
         let id = self.id;
         self.of.note(&self.target, |interests, _| interests.watch(id, interval));

@@ -1,4 +1,4 @@
-//! Who wants to know how often, and when to look next.
+//! The intervals that callers need, and the time of the next reading.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use crate::lag::{FORGET_AFTER, SourceErrorKind};
 use crate::scaling::catch_up::MOST_POLICIES;
 use crate::trigger::CatchUpPolicy;
 
-/// A failed reading is tried again this soon at first, so that a moved leader is found within a second.
+/// The pause before the first retry of a failed reading, so that a moved leader is found within one second.
 const FIRST_RETRY: Duration = Duration::from_millis(300);
 
-/// After failing for this long a target is read at its ordinary pace again.
+/// How long a failing target is retried quickly; after that it is read at its regular pace again.
 const QUICK_RETRIES_FOR: Duration = Duration::from_secs(20);
 
-/// Everybody who wants to know about one target.
+/// The interests of all callers of one target.
 #[derive(Debug, Default)]
 pub(super) struct Interests {
-    /// When each interval was last asked for: an interval that nobody asks for any more runs out. Seldom more than one, and gone
-    /// through on every call.
+    /// The last time each interval was requested: an interval without requests expires. There is seldom more than one, and every call
+    /// iterates over them.
     asked: Vec<(Duration, Instant)>,
     watches: HashMap<WatchId, Duration>,
-    /// On whose behalf.
+    /// The callers, by `ScaledObject`.
     pub(super) askers: Callers,
-    /// Of which namespaces.
+    /// The permits of the callers' namespaces.
     pub(super) permits: TargetPermits,
-    /// When each policy of the catch-up law was asked about last.
+    /// The last time each catch-up policy was requested.
     followed: Vec<(CatchUpPolicy, Instant)>,
-    /// The shortest interval, as last worked out: every call asks for it.
+    /// The shortest interval, as last calculated: every call needs it.
     shortest: Option<Duration>,
 }
 
 impl Interests {
-    /// In whole seconds, so that there are no more intervals than seconds in the longest.
+    /// Notes a request for this interval, in whole seconds, so that there are no more intervals than seconds in the longest.
     pub(super) fn ask(&mut self, interval: Duration, now: Instant) {
         let interval = Duration::from_secs(interval.as_secs().max(1));
         if let Some((_, asked)) = self.asked.iter_mut().find(|(known, _)| *known == interval) {
@@ -55,12 +55,13 @@ impl Interests {
         self.shortest = Some(self.shortest.map_or(interval, |shortest| shortest.min(interval)));
     }
 
-    /// The shortest interval that anybody wanted when that was last worked out, or has come to want since.
+    /// Returns the shortest requested interval, as last calculated, including requests since then.
     pub(super) const fn shortest(&self) -> Option<Duration> {
         self.shortest
     }
 
-    /// The catch-up law is to go on for this policy. Of too many the newest is left out: whoever asks by many takes nobody's memory.
+    /// Keeps the catch-up law running for this policy. Beyond the limit the newest policy is dropped: a caller with many policies
+    /// cannot displace another caller's state.
     pub(super) fn follow(&mut self, policy: &CatchUpPolicy, now: Instant) {
         if let Some((_, asked)) = self.followed.iter_mut().find(|(known, _)| known == policy) {
             *asked = now;
@@ -71,7 +72,7 @@ impl Interests {
         }
     }
 
-    /// The policies that the law goes on for. A watch keeps them all: it asks only once.
+    /// Returns the policies for which the law keeps running. A watch keeps all of them, because it calls only once.
     pub(super) fn policies(&mut self, now: Instant) -> Vec<CatchUpPolicy> {
         let watched = !self.watches.is_empty();
         self.followed.retain(|(_, asked)| watched || now.duration_since(*asked) < FORGET_AFTER);
@@ -83,7 +84,7 @@ impl Interests {
         self.askers.unwatch(id);
     }
 
-    /// The shortest interval that anybody still wants; `None` when nobody wants to know.
+    /// Returns the shortest interval that any caller still needs; `None` if there is no caller.
     pub(super) fn interval(&mut self, now: Instant) -> Option<Duration> {
         self.asked.retain(|(_, asked)| now.duration_since(*asked) < FORGET_AFTER);
         self.shortest = self.asked.iter().map(|(interval, _)| interval).chain(self.watches.values()).min().copied();
@@ -91,8 +92,8 @@ impl Interests {
     }
 }
 
-/// The pause before a quick retry of a target with this interval, whose readings have failed for `failing_for`, last with an error
-/// of this kind; `None` where the next reading comes at its regular time.
+/// Returns the pause before a quick retry of a target with this interval, whose readings have failed for `failing_for`, last with an
+/// error of this kind; `None` if the next reading is at its regular time.
 pub(super) fn quick_retry(kind: SourceErrorKind, failing_for: Duration, interval: Duration) -> Option<Duration> {
     let passing = match kind {
         SourceErrorKind::TimedOut | SourceErrorKind::Unreachable | SourceErrorKind::Broken => true,

@@ -1,5 +1,5 @@
-//! Which namespaces ask about a target. Each takes a permit, of which it may have so many, and gives it back ten minutes after its
-//! last question and the end of its last watch.
+//! The permits of the namespaces that query a target. Each namespace acquires a permit within its quota, and releases it ten minutes
+//! after its last call and the end of its last watch.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::lag::{FORGET_AFTER, SourceError, SourceErrorKind};
 use crate::limits::{Bounds, Limit, LimitMetrics, Limits, Permit, Quota, QuotaExceeded};
 
-/// What askers may take up of a sampler.
+/// The quotas of a sampler: how many targets and clients callers may use.
 #[derive(Debug)]
 pub struct Quotas {
     targets: Arc<Quota>,
@@ -17,23 +17,23 @@ pub struct Quotas {
     clients: Arc<Quota>,
 }
 
-/// A namespace's place at one target, and at the client that reads it.
+/// A namespace's permit for one target, and for the client that reads it.
 #[derive(Debug)]
 pub(super) struct TargetPermit {
     _target: Permit,
     _client: Arc<Permit>,
 }
 
-/// The namespaces that ask about one target.
+/// The namespaces that query one target.
 #[derive(Debug, Default)]
 pub(super) struct TargetPermits(HashMap<Arc<str>, (Arc<TargetPermit>, Instant)>);
 
-/// The namespaces that ask about any target of one client.
+/// The namespaces that query any target of one client.
 #[derive(Debug, Default)]
 pub(super) struct ClientPermits(Mutex<HashMap<Arc<str>, Weak<Permit>>>);
 
 impl Quotas {
-    /// Nothing is taken yet.
+    /// Creates the quotas of these limits, with nothing acquired.
     #[must_use]
     pub fn new(limits: &Limits, metrics: &LimitMetrics) -> Self {
         let alone = |most| Bounds { total: most, per_owner: most };
@@ -45,7 +45,7 @@ impl Quotas {
         }
     }
 
-    /// A place for the loop of one more client.
+    /// Acquires a permit for the loop of one more client.
     pub(super) fn client(&self) -> Result<Permit, SourceError> {
         self.loops.acquire("").map_err(|full| refused(&full))
     }
@@ -65,10 +65,10 @@ impl ClientPermits {
 }
 
 impl TargetPermits {
-    /// The permit of a namespace that asks now.
+    /// Returns the permit of a namespace that calls now.
     ///
     /// # Errors
-    /// When it is new here and has all that it may have elsewhere.
+    /// Fails if the namespace is new here and has used up its quota elsewhere.
     pub(super) fn acquire(
         &mut self,
         namespace: &str,
@@ -87,7 +87,7 @@ impl TargetPermits {
         Ok(permit)
     }
 
-    /// Those who have not asked for long give their permits back, unless they watch.
+    /// Releases the permits of namespaces that have not called for a long time, unless they watch.
     pub(super) fn forget(&mut self, now: Instant) {
         self.0.retain(|_, (permit, asked)| now.duration_since(*asked) < FORGET_AFTER || Arc::strong_count(permit) > 1);
     }

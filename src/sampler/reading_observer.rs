@@ -1,15 +1,16 @@
-//! Somebody who sees what is asked and what is read.
+//! An observer of all requests and of all successful readings.
 
 use std::collections::HashMap;
 
 use crate::lag::Observation;
 use crate::trigger::SourceRef;
 
-/// Sees what is asked and what is read, on the way of every answer and every round: it must neither block nor take long.
+/// Gets every request and every successful reading. The sampler calls it within every answer and every round: it must neither block
+/// nor take long.
 pub trait ReadingObserver: Send + Sync {
-    /// A trigger of these metadata asks about `source`.
+    /// Called when a trigger with this metadata queries `source`.
     fn asked(&self, source: &SourceRef, metadata: &HashMap<String, String>);
 
-    /// `source` was read well.
+    /// Called after a successful reading of `source`.
     fn read(&self, source: &SourceRef, observation: &Observation);
 }

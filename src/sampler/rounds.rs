@@ -1,7 +1,7 @@
-//! The sampling loop of one backend: everything that is due goes to the adapter in one call.
+//! The sampling loop of one backend: the adapter gets everything that is due in one call.
 //!
-//! Whatever changes a due time wakes the loop. A panic of a reading, of a round or of the loop itself is an error of what was being
-//! read, and reading goes on.
+//! Whatever changes a due time wakes the loop. A panic of a reading, of a round or of the loop itself becomes an error of the targets
+//! being read, and reading continues.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,20 +24,20 @@ use crate::scaling::RetentionRisk;
 use crate::telemetry::{panic_text, payload_text, round_span};
 use crate::trigger::SourceRef;
 
-/// New targets that come within this time share a round, and so the calls that serve several of them.
+/// New targets that arrive within this time share a round, and the calls that serve several of them.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// A round that has not ended may not hold up the others; this many at most run side by side for one backend.
+/// The maximum number of concurrent rounds of one backend: a round that has not ended must not delay the others.
 const ROUNDS_AT_ONCE: usize = 4;
 
-/// No adapter may take longer; it has shorter deadlines of its own.
+/// The deadline of a round; adapters have shorter deadlines of their own.
 const ROUND_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(super) struct BackendLoop {
     targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
     permits: ClientPermits,
     grid: Grid,
-    /// Rings when a due time has changed.
+    /// Notified when a due time has changed.
     wake: Notify,
     _place: Permit,
 }
@@ -57,8 +57,8 @@ impl BackendLoop {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The target for `source`, made where it is new, with the interest noted before the loop can see it; and the namespace's
-    /// permit there.
+    /// Returns the target for `source`, created if it is new, with the interest noted before the loop can see it; and the permit of
+    /// the namespace for it.
     pub(super) fn join(
         &self,
         namespace: &str,
@@ -82,14 +82,15 @@ impl BackendLoop {
         Ok((target, permit))
     }
 
-    /// Lets every target go: what led here leads elsewhere now. Those who watch are told to look.
+    /// Drops every target, because its source is now read through another client. Watches are notified, so that
+    /// they check their state.
     fn disband(&self) {
         for (_, target) in self.targets().drain() {
             target.known.send_modify(|_| {});
         }
     }
 
-    /// Notes who wants to know; where that brings the next reading forward, the loop wakes.
+    /// Notes a caller's interest, and wakes the loop if that brings the next reading forward.
     pub(super) fn note(&self, target: &Target, note: impl FnOnce(&mut Interests, Instant)) {
         let mut schedule = target.schedule();
         let now = Instant::now();
@@ -103,7 +104,7 @@ impl BackendLoop {
         }
     }
 
-    /// Marks what is due as being read, forgets what has no callers left, and returns when the next target is due.
+    /// Marks due targets as being read, forgets targets without callers, and returns the next due time.
     fn take_due(&self, now: Instant) -> (Vec<Arc<Target>>, Option<Instant>) {
         let mut due = Vec::new();
         let mut next: Option<Instant> = None;
@@ -125,13 +126,13 @@ impl BackendLoop {
     }
 }
 
-/// Places the grid of a backend.
+/// Returns a random position for the grid of a backend.
 fn random() -> u64 {
     use std::hash::BuildHasher as _;
     std::hash::RandomState::new().hash_one(())
 }
 
-/// Runs until nobody wants to know about the backend any more.
+/// Runs until the backend has no callers left.
 pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, of: Arc<BackendLoop>) {
     let mut rounds = JoinSet::new();
     sleep(GATHER).await;
@@ -168,7 +169,7 @@ async fn round<O: Observe>(mut open: Open<O>, backend: O::Backend) {
     let sources: Vec<_> = open.targets.keys().cloned().collect();
     let (reported, mut reports) = mpsc::unbounded_channel();
     let report: Report = Arc::new(move |source, outcome| {
-        // nobody listens: the round is over
+        // no receiver is left: the round has ended
         let _ = reported.send((source.clone(), outcome));
     });
     let observing = timeout(ROUND_DEADLINE, inner.observer.observe(&backend, sources, report));
@@ -189,7 +190,7 @@ async fn round<O: Observe>(mut open: Open<O>, backend: O::Backend) {
     }
 }
 
-/// The targets of a round that have not been reported yet. Whatever ends the round, none of them stays in flight.
+/// The targets of a round that have not been reported yet. However the round ends, none of them stays in flight.
 struct Open<O: Observe> {
     targets: HashMap<Arc<SourceRef>, Arc<Target>>,
     begun: Moment,
@@ -198,14 +199,15 @@ struct Open<O: Observe> {
 }
 
 impl<O: Observe> Open<O> {
-    /// Holds the targets that were marked as being read.
+    /// Takes the targets that were marked as being read.
     fn new(due: Vec<Arc<Target>>, inner: Arc<Inner<O>>, of: Arc<BackendLoop>) -> Self {
         let begun = inner.now();
         let targets = due.into_iter().map(|target| (target.source.clone(), target)).collect();
         Self { targets, begun, inner, of }
     }
 
-    /// Takes an outcome. What is remembered of a source takes its time, and answers must not wait for those of a thousand.
+    /// Reports the outcome of one target. Adding to its history takes time, and answers must not wait for the outcomes
+    /// of a thousand targets.
     async fn close(&mut self, source: &Arc<SourceRef>, outcome: Result<Observation, SourceError>) {
         if let Some(target) = self.targets.remove(source) {
             self.add(&target, outcome);
@@ -213,7 +215,7 @@ impl<O: Observe> Open<O> {
         }
     }
 
-    /// Adds an outcome to its target. A panic on the way is an error of this target, and costs its neighbours nothing.
+    /// Adds an outcome to its target. A panic here becomes an error of this target and does not affect the others.
     fn add(&self, target: &Target, outcome: Result<Observation, SourceError>) {
         let added = catch_unwind(AssertUnwindSafe(|| self.evaluate(target, outcome)));
         if let Err(payload) = added {
@@ -246,7 +248,7 @@ impl<O: Observe> Open<O> {
 }
 
 impl<O: Observe> Open<O> {
-    /// Counts and, when it changes, tells how near unread records are to being deleted.
+    /// Counts readings with records near the end of retention, and logs when that risk changes.
     fn watch_retention(&self, target: &Target, observation: &Observation) {
         let risk = RetentionRisk::in_observation(observation);
         if let Some(risk) = risk {
@@ -272,7 +274,7 @@ impl<O: Observe> Drop for Open<O> {
         let left = std::mem::take(&mut self.targets);
         for target in left.values() {
             let error =
-                SourceError::new(SourceErrorKind::Broken, format!("the reading of {} broke off", target.source));
+                SourceError::new(SourceErrorKind::Broken, format!("the reading of {} was aborted", target.source));
             self.add(target, Err(error));
         }
     }

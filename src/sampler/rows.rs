@@ -1,4 +1,4 @@
-//! A reading row by row, as operators see it in `/samples` and `explain`.
+//! A reading row by row, as `/samples` and `explain` show it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,95 +18,95 @@ use crate::trigger::GroupType;
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Rows {
-    /// Of a Kafka consumer group.
+    /// The rows of a Kafka consumer group.
     Partitions {
-        /// One a partition.
+        /// One row per partition.
         partitions: Vec<PartitionRow>,
     },
-    /// Of an application on a stream.
+    /// The rows of an application on a stream.
     Shards {
-        /// One a shard.
+        /// One row per shard.
         shards: Vec<ShardRow>,
-        /// One a worker that has written something of itself.
+        /// One row per worker that has published its metrics.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         workers: Vec<WorkerRow>,
     },
 }
 
-/// A partition of a topic.
+/// The row of one partition of a topic.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartitionRow {
-    /// The topic.
+    /// The name of the topic.
     pub topic: String,
-    /// The partition's number.
+    /// The number of the partition.
     pub partition: u32,
-    /// What the group committed, if it did.
+    /// The committed offset of the group, if there is one.
     pub committed: Option<u64>,
-    /// The first offset that is still there.
+    /// The first offset that the log still holds.
     pub start: u64,
-    /// The end of the log.
+    /// The end offset of the log.
     pub end: u64,
-    /// Records that the log holds and the group has not read; none are known without a valid commit.
+    /// The records that the log holds and the group has not read; absent without a valid commit.
     pub records_behind: Option<u64>,
-    /// How long the commit has stood still.
+    /// The time since the commit last changed, in seconds.
     pub commit_unchanged_for_seconds: f64,
-    /// Whose it is, by client id, where that is read; `every consumer` in a share group.
+    /// The client id of the owner, if members are read; `every consumer` in a share group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Records that arrive in a second, where that is followed.
+    /// The arrivals in records per second, if they are measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrivals_per_second: Option<f64>,
 }
 
-/// A shard of a stream.
+/// The row of one shard of a stream.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShardRow {
-    /// The shard.
+    /// The id of the shard.
     pub shard: String,
-    /// `open`, `closed`, or `gone` where the stream does not have it.
+    /// `open`, `closed`, or `gone` if the stream does not have it.
     pub state: &'static str,
-    /// How far the application is, in its own words, if it has said so.
+    /// The application's checkpoint as stored, if there is one.
     pub checkpoint: Option<String>,
-    /// Who works on it.
+    /// The worker that owns the lease, if there is one.
     pub owner: Option<String>,
-    /// What its owner reads in a second, where the store says so.
+    /// The throughput of its owner in kilobytes per second, if the checkpoint store has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kilobytes_per_second: Option<f64>,
-    /// Since the record of the checkpoint arrived: an upper bound of the age, told without reading.
+    /// The time since the record of the checkpoint arrived, in seconds: an upper bound of the age that needs no read of the shard.
     pub bound_seconds: Option<f64>,
-    /// What is unread: `finished`, `waits`, `caughtUp`, `unread` or `noSuchShard`.
+    /// The state of the backlog: `finished`, `waits`, `caughtUp`, `unread` or `noSuchShard`.
     pub backlog: &'static str,
-    /// The shard that comes first.
+    /// The parent shard that must be finished first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_on: Option<String>,
-    /// How old the oldest unread record is, at most.
+    /// The age of the oldest unread record in seconds, as an upper bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<f64>,
-    /// What told the age.
+    /// The basis on which the age was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_from: Option<AgeBasis>,
 }
 
-/// A worker of an application.
+/// The row of one worker of an application.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerRow {
-    /// Its name.
+    /// The name of the worker.
     pub worker: String,
-    /// The last measurements of its CPU, the newest last.
+    /// Its last CPU measurements in percent, the newest last.
     pub cpu_percent: Vec<f64>,
-    /// It is given no more work above this.
+    /// The CPU limit in percent above which the worker gets no more leases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most_cpu_percent: Option<f64>,
-    /// How long ago it wrote that.
+    /// The time since it wrote these values, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written_seconds_ago: Option<f64>,
 }
 
 impl Rows {
-    /// The rows of a sample.
+    /// Returns the rows of a sample.
     #[must_use]
     pub fn of(sample: &Sample) -> Self {
         match (&sample.observation, &sample.history, &sample.facts.behind) {
@@ -139,7 +139,7 @@ impl Rows {
     }
 }
 
-/// What is followed of each partition.
+/// The arrivals of each partition, in records per second.
 struct Followed<'a>(HashMap<&'a Split, f64>);
 
 impl<'a> Followed<'a> {
@@ -207,7 +207,7 @@ impl fmt::Display for PartitionRow {
             None => write!(f, "{topic}/{partition}  committed none, log {start}..{end}")?,
         }
         if let Some(arrivals) = self.arrivals_per_second {
-            write!(f, ", {arrivals:.1} a second arrive")?;
+            write!(f, ", arrivals {arrivals:.1} records/s")?;
         }
         self.owner.as_ref().map_or(Ok(()), |owner| write!(f, ", owner {owner}"))
     }

@@ -1,4 +1,4 @@
-//! One source that somebody wants to know about: what is known of it, and when it is looked at next.
+//! One source with callers: its state, and the time of its next reading.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::lag::{Moment, Observation, SourceError, SourceErrorKind};
 use crate::scaling::Sample;
 use crate::trigger::SourceRef;
 
-/// What is known of a target.
+/// The state of a target.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) sample: Option<Arc<Sample>>,
     pub(super) failure: Option<Failure>,
     pub(super) chart: Arc<Chart>,
     pub(super) errors: ErrorCounts,
-    /// When the consumers were last seen to have moved, or were first seen; `None` where readings tell no positions.
+    /// The last time the consumers were seen to progress, or were first seen; `None` if readings contain no positions.
     pub(super) moved_at: Option<Moment>,
 }
 
-/// How many readings of a target have failed, by kind.
+/// The number of failed readings of a target, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ErrorCounts([u64; SourceErrorKind::ALL.len()]);
 
 impl ErrorCounts {
-    /// Each kind with its count.
+    /// Returns each kind with its count.
     pub fn by_kind(&self) -> impl Iterator<Item = (SourceErrorKind, u64)> {
         SourceErrorKind::ALL.into_iter().zip(self.0)
     }
@@ -42,21 +42,21 @@ impl ErrorCounts {
     }
 }
 
-/// Readings have failed since the last good one.
+/// The failures since the last good reading.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     /// The newest error.
     pub(super) error: SourceError,
-    /// When the first of them failed.
+    /// The time of the first of these failures.
     pub(super) since: Moment,
 }
 
-/// When to read next.
+/// The schedule of the next reading.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) interests: Interests,
     pub(super) next_due: Instant,
-    /// When the last reading was due, or the first one began: intervals are counted from here.
+    /// The due time of the last reading, or the start of the first one: intervals are counted from here.
     last_due: Option<Instant>,
     pub(super) in_flight: bool,
 }
@@ -67,7 +67,7 @@ pub(super) struct Target {
     schedule: Mutex<Schedule>,
 }
 
-/// How the outcome of a reading differs from the one before, for the log.
+/// The change between the outcomes of two consecutive readings, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transition {
     None,
@@ -76,7 +76,7 @@ pub(super) enum Transition {
 }
 
 impl Target {
-    /// A target that is due at once.
+    /// Creates a target that is due at once.
     pub(super) fn new(source: Arc<SourceRef>, now: Instant) -> Self {
         let schedule = Schedule { interests: Interests::default(), next_due: now, last_due: None, in_flight: false };
         Self { source, known: watch::Sender::default(), schedule: Mutex::new(schedule) }
@@ -86,7 +86,7 @@ impl Target {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the outcome of a reading that began at `begun` and ended `now`, and plans the next one on `grid`.
+    /// Adds the outcome of a reading that began at `begun` and ended `now`, and schedules the next one on `grid`.
     pub(super) fn add(
         &self,
         outcome: Result<Observation, SourceError>,
@@ -124,7 +124,7 @@ impl Target {
         transition
     }
 
-    /// Plans the next reading; `failing` is the kind of the newest error, and for how long readings have failed.
+    /// Schedules the next reading; `failing` is the kind of the newest error, and for how long readings have failed.
     fn plan(&self, failing: Option<(SourceErrorKind, Duration)>, grid: &Grid) {
         let mut schedule = self.schedule();
         let now = Instant::now();
@@ -144,15 +144,15 @@ impl Target {
 impl Schedule {
     /// Marks the target as being read from `now` on.
     pub(super) fn begin(&mut self, now: Instant, interval: Duration) {
-        // a reading that begins much later than it was due must not be followed by another one soon
+        // a reading that begins much later than it was due must not be followed by another one too soon
         let in_time = self.last_due.is_some() && now.duration_since(self.next_due) <= interval / 4;
         self.last_due = Some(if in_time { self.next_due } else { now });
         self.in_flight = true;
     }
 
-    /// Brings the next reading forward to what this interval needs; returns whether that changed anything.
+    /// Brings the next reading forward to what this interval needs; returns whether that changed the schedule.
     pub(super) fn hasten(&mut self, interval: Duration, now: Instant, grid: &Grid) -> bool {
-        // until its first reading it is due at once
+        // until its first reading the target is due at once
         let due = self.last_due.map_or(self.next_due, |last| grid.regular(last, interval, now));
         let sooner = !self.in_flight && due < self.next_due;
         if sooner {
@@ -162,7 +162,7 @@ impl Schedule {
     }
 }
 
-/// When the consumers moved last, with this reading that began at `begun`.
+/// Returns when the consumers last progressed, with this reading that began at `begun` taken into account.
 fn moved_at(past: &Known, observation: &Observation, begun: Moment) -> Option<Moment> {
     let Some(sample) = &past.sample else { return observation.progressed_since(observation).map(|_| begun) };
     let moved = observation.progressed_since(&sample.observation)?;

@@ -1,23 +1,23 @@
-//! What an old or failed reading is worth: one pure function, tested as a table.
+//! Decides how old or failed readings are answered: one pure function, tested as a table.
 
 use std::time::Duration;
 
 use crate::lag::{SourceError, SourceErrorKind};
 
-/// What to do with what is known of a target.
+/// How to answer from the state of a target.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
-    /// The last reading is good.
+    /// Answer with the last reading, which is good.
     Serve,
-    /// The last reading is still good enough, though a later one failed.
+    /// Answer with the last reading, which is still fresh enough although a later one failed.
     ServeStale(SourceError),
-    /// Nothing good is known.
+    /// Answer with an error, because there is no good reading.
     Fail(SourceError),
-    /// No reading has ended yet.
+    /// Wait, because no reading has ended yet.
     Wait,
 }
 
-/// Judges the last good reading by its age and the failure since then, if there is one.
+/// Evaluates the age of the last good reading and the failure since then, if there is one.
 pub(super) fn verdict(age: Option<Duration>, failure: Option<&SourceError>, max_staleness: Duration) -> Verdict {
     match (age, failure) {
         (None, None) => Verdict::Wait,

@@ -1,4 +1,4 @@
-//! What operators may see of the targets: read-only, without secrets.
+//! Views of the targets for operators: read-only, without secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,65 +13,65 @@ use crate::lag::{Moment, SourceError};
 use crate::scaling::{Decision, Sample, decide};
 use crate::trigger::SourceRef;
 
-/// One target as it is now.
+/// The current state of one target.
 #[derive(Clone, Debug)]
 pub struct TargetView {
-    /// What is observed.
+    /// The observed source.
     pub source: Arc<SourceRef>,
-    /// What is known of it.
+    /// The state of its readings.
     pub state: ViewState,
-    /// Who asks about it.
+    /// The callers that query it.
     pub askers: CallersView,
-    /// How it went.
+    /// The chart of the last half hour.
     pub chart: Arc<Chart>,
-    /// How often readings have failed.
+    /// The number of failed readings, by kind.
     pub errors: ErrorCounts,
-    /// For how long its consumers have moved no position, as far as it was seen; `None` where readings tell no positions.
+    /// The time since its consumers last progressed, as far as observed; `None` if readings contain no positions.
     pub unmoved_for: Option<Duration>,
     seen_at: Moment,
 }
 
-/// What is known of a target.
+/// The state of a target's readings.
 #[derive(Clone, Debug)]
 pub enum ViewState {
     /// No reading has ended yet.
     Pending,
     /// The newest reading is good.
     Good {
-        /// It.
+        /// The newest reading.
         sample: Arc<Sample>,
-        /// Since it began.
+        /// The time since that reading began.
         age: Duration,
     },
-    /// Readings fail.
+    /// The newest readings have failed.
     Failing {
         /// The newest error.
         error: SourceError,
-        /// Since the first of them.
+        /// The time since the first of these failures.
         failing_for: Duration,
         /// The last good reading and its age, if there was one.
         last_good: Option<(Arc<Sample>, Duration)>,
     },
 }
 
-/// What KEDA gets for one trigger.
+/// The result for one trigger, as KEDA gets it.
 #[derive(Clone, Debug)]
 pub enum Judged {
-    /// A value.
+    /// KEDA gets the value of this decision.
     Valued(Decision),
-    /// An error, and the value that the last good reading would have.
+    /// KEDA gets an error; the last good reading may still have a decision.
     Failed {
-        /// Why.
+        /// The error that KEDA gets.
         error: SourceError,
-        /// That value.
+        /// The decision for the last good reading.
         last_good: Option<Decision>,
     },
-    /// Nothing yet.
+    /// No reading has ended yet.
     Pending,
 }
 
 impl Judged {
-    /// The decision, also one that has become too old to be given.
+    /// Returns the decision, including one that is too old to be served.
     #[must_use]
     pub const fn decision(&self) -> Option<&Decision> {
         match self {
@@ -83,7 +83,7 @@ impl Judged {
 }
 
 impl ViewState {
-    /// The last good reading and its age.
+    /// Returns the last good reading and its age.
     #[must_use]
     pub fn sample(&self) -> Option<(&Arc<Sample>, Duration)> {
         match self {
@@ -93,7 +93,7 @@ impl ViewState {
         }
     }
 
-    /// Why readings fail, and since when.
+    /// Returns why readings fail, and since when.
     #[must_use]
     pub const fn failure(&self) -> Option<(&SourceError, Duration)> {
         match self {
@@ -106,7 +106,7 @@ impl ViewState {
 impl TargetView {
     pub(super) fn of(target: &Target, now: Moment) -> Self {
         let askers = target.schedule().interests.askers.view(Instant::now());
-        // copied, so that no reading waits for this view
+        // cloned, so that no reading waits for this view
         let known = target.known.borrow().clone();
         let sample = known.sample.clone().map(|sample| (now.since(sample.taken_at), sample));
         let state = match (&known.failure, sample) {
@@ -129,13 +129,13 @@ impl TargetView {
         }
     }
 
-    /// Seconds from a point of the chart to this view.
+    /// Returns the seconds from a point of the chart to this view.
     #[must_use]
     pub fn seconds_since(&self, point: &Point) -> f64 {
         point.seconds_before(self.seen_at)
     }
 
-    /// What KEDA gets for `asker`, by the rules of the calls themselves.
+    /// Returns what KEDA gets for `asker`, by the same rules as the calls themselves.
     #[must_use]
     pub fn judge(&self, asker: &CallerView) -> Judged {
         let sample = self.state.sample();

@@ -1,4 +1,4 @@
-//! Thin adapters: each asks one backend what it knows and answers completely or with an error.
+//! Adapters: each reads one backend and returns a complete result or an error.
 //!
 //! [`Sources`] is the observer of the sampler: it checks what a namespace may use, finds the client, and passes the round on.
 
@@ -22,12 +22,12 @@ use crate::trigger::{AwsIdentity, SourceRef};
 /// Reads every kind of source.
 pub struct Sources {
     admission: Arc<Admission>,
-    /// Each is set once its client has been made.
+    /// The clients; each is set once it has been created.
     clients: Mutex<HashMap<Backend, Arc<OnceCell<Client>>>>,
     metrics: UpstreamMetrics,
 }
 
-/// What asks a backend.
+/// A client of one backend.
 #[derive(Clone)]
 enum Client {
     Kafka(Arc<KafkaClient>),
@@ -39,13 +39,13 @@ enum Client {
 pub struct ConnectionsHandle(Arc<Admission>);
 
 impl Sources {
-    /// Sources under these rules.
+    /// Creates the sources under these rules.
     #[must_use]
     pub fn new(connections: Connections, metrics: UpstreamMetrics) -> Self {
         Self { admission: Arc::new(Admission::new(connections)), clients: Mutex::default(), metrics }
     }
 
-    /// For whoever watches the connections file.
+    /// Returns the handle with which the watcher of the connections file replaces the rules.
     #[must_use]
     pub fn connections(&self) -> ConnectionsHandle {
         ConnectionsHandle(self.admission.clone())
@@ -63,7 +63,7 @@ impl Sources {
 }
 
 impl Client {
-    /// Makes a client off the thread that answers: it reads files and starts threads.
+    /// Creates a client off the async worker thread: it reads files and starts threads.
     async fn open(backend: Backend, metrics: UpstreamMetrics) -> Result<Self, SourceError> {
         let name = format!("could not set up the client of {backend:?}");
         let opened = tokio::task::spawn_blocking(move || match backend.service() {
@@ -77,16 +77,16 @@ impl Client {
 }
 
 impl ConnectionsHandle {
-    /// The most shards that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
+    /// Returns the maximum shard count that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
     #[must_use]
     pub fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
         self.0.max_shards(namespace, stream)
     }
 
-    /// The identity with which the stream of `source` is called for an object of `namespace`.
+    /// Returns the identity with which the stream of `source` is called for an object of `namespace`.
     ///
     /// # Errors
-    /// When the rules do not allow it.
+    /// Returns an error when the rules do not allow it.
     pub fn identity(&self, namespace: &str, source: &SourceRef) -> Result<AwsIdentity, SourceError> {
         match self.0.admit(namespace, source)?.service() {
             Service::Aws(identity) => Ok(identity.clone()),
@@ -94,7 +94,7 @@ impl ConnectionsHandle {
         }
     }
 
-    /// From now on these rules hold; tells whether they differ from those before.
+    /// Replaces the rules; returns whether the new ones differ from those before.
     #[must_use]
     pub fn replace(&self, connections: Connections) -> bool {
         self.0.replace(connections)

@@ -1,4 +1,4 @@
-//! Reads that are shared: everyone who needs what is being read waits for that read and takes its result.
+//! Shared reads: all callers that need a value which is being read wait for that read and share its result.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,18 +10,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// A failure is shared by those who come within this time after it, so that hundreds of sources make one call and not hundreds.
+/// A failure is shared by all callers within this time after it, so that hundreds of sources make one call and not hundreds.
 const FAILURE_LASTS: Duration = Duration::from_secs(1);
 
-/// What is not used for this long is forgotten; targets are read every ten minutes at least.
+/// Values that are not used for this time are removed; targets are read every ten minutes at least.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(60);
 
-/// One thing that is read again and again, by one task at a time.
+/// A value that is read repeatedly, by one task at a time.
 ///
-/// A read is a task of its own: it goes on when the one who started it is gone.
+/// Each read is a task of its own: it continues when its caller is gone.
 pub(super) struct Shared<T, E>(Mutex<State<T, E>>);
 
-/// The task that reads it has panicked.
+/// The task that reads the value has panicked.
 pub(super) struct Panicked;
 
 struct State<T, E> {
@@ -57,12 +57,12 @@ impl<T: Send + Sync + 'static, E: Clone + From<Panicked> + Send + Sync + 'static
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest good result.
+    /// Returns the newest successful result.
     pub(super) fn latest(&self) -> Option<Fetched<T>> {
         self.state().good.clone()
     }
 
-    /// A result that is being read now, or whose read began at `since` or later; else that of a new read. The read begins at once,
+    /// Returns a result that is being read now, or whose read began at `since` or later; else that of a new read. The read begins at once,
     /// whether or not the future is awaited.
     pub(super) fn get<F, Fetch: FnOnce() -> F>(
         self: &Arc<Self>,
@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static, E: Clone + From<Panicked> + Send + Sync + 'static
             if let Some(shared) = shared.upgrade() {
                 shared.state().keep(&result);
             }
-            // those who waited may be gone
+            // all callers may be gone
             publish.send_replace(Some(result));
         });
         state.running = Some(Running { ended: ended.clone(), task });
@@ -109,7 +109,7 @@ async fn outcome<T, E: Clone + From<Panicked>>(
 
 impl<T, E: Clone> State<T, E> {
     fn keep(&mut self, result: &Result<Fetched<T>, E>) {
-        // or the memory of the task would be kept with it
+        // otherwise the memory of the task stays allocated
         self.running = None;
         match result {
             Ok(fetched) => {
@@ -148,7 +148,7 @@ impl<K, V> Default for Registry<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Registry<K, V> {
-    /// The value of `key`, made where it is new.
+    /// Returns the value of `key`; creates it where the key is new.
     pub(super) fn get_or_insert(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    /// Counts reads, each of which takes this long.
+    /// Counts reads, each of which takes this time.
     struct Reads(Arc<AtomicU32>, Duration);
 
     impl Reads {

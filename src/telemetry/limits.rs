@@ -1,4 +1,4 @@
-//! The limits by name, how much of each is used, and what they have refused.
+//! The metrics of limits: the value of each limit, its use, and its refusals.
 
 use std::fmt::Write as _;
 
@@ -11,31 +11,31 @@ use prometheus_client::registry::Registry;
 /// A limit that an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// Sources that namespaces ask about.
+    /// Sources that namespaces query.
     Targets,
-    /// Those of one namespace.
+    /// Sources that one namespace queries.
     TargetsPerNamespace,
     /// Clusters, accounts and identities that are read.
     Clients,
-    /// Those that one namespace asks about.
+    /// Clusters, accounts and identities that one namespace queries.
     ClientsPerNamespace,
     /// Open push streams.
     Streams,
-    /// Those of one namespace.
+    /// Open push streams of one namespace.
     StreamsPerNamespace,
-    /// The size of a trigger's metadata.
+    /// The size of a trigger's metadata in bytes.
     MetadataBytes,
     /// Open gRPC connections.
     GrpcConnections,
-    /// Those of one address.
+    /// Open gRPC connections of one address.
     GrpcConnectionsPerAddress,
     /// Open HTTP connections.
     HttpConnections,
-    /// Those of one address.
+    /// Open HTTP connections of one address.
     HttpConnectionsPerAddress,
 }
 
-/// Counts what is used and what was refused.
+/// Records the use and the refusals of limits.
 #[derive(Clone, Debug, Default)]
 pub struct LimitMetrics {
     most: Family<LimitLabel, Gauge>,
@@ -49,7 +49,7 @@ struct LimitLabel {
 }
 
 impl Limit {
-    /// The flag that sets it.
+    /// Returns the flag that sets the limit.
     #[must_use]
     pub const fn flag(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Limit {
         }
     }
 
-    /// What it bounds.
+    /// Returns the name of what the limit counts.
     #[must_use]
     pub const fn things(self) -> &'static str {
         match self {
@@ -80,16 +80,18 @@ impl Limit {
         }
     }
 
-    /// What to do where it is reached.
+    /// Returns what to do when the limit is reached.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Targets | Self::Clients | Self::Streams => "raise the limit, or run a scaler of its own for some",
+            Self::Targets | Self::Clients | Self::Streams => {
+                "raise the limit, or run a second scaler for some namespaces"
+            }
             Self::TargetsPerNamespace | Self::StreamsPerNamespace => {
-                "raise the limit, or delete ScaledObjects of the namespace; what is not asked about is let go after ten minutes"
+                "raise the limit, or delete ScaledObjects of the namespace; sources without requests are released after ten minutes"
             }
             Self::ClientsPerNamespace => {
-                "raise the limit, or use fewer clusters and identities in the namespace; one that is not asked about is let go \
+                "raise the limit, or use fewer clusters and identities in the namespace; one without requests is released \
                  after ten minutes"
             }
             Self::MetadataBytes => "shorten the metadata, or raise the limit",
@@ -121,23 +123,23 @@ impl LimitMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register("limit", "What each limit allows", metrics.most.clone());
-        registry.register("limit_used", "How much of a limit is used; of those in all", metrics.used.clone());
+        registry.register("limit_used", "Current use of each total limit", metrics.used.clone());
         registry.register("limit_refusals", "What was refused, by limit", metrics.refusals.clone());
         metrics
     }
 
-    /// A limit allows so many; from now on its refusals are counted.
+    /// Sets the value of a limit, and starts counting its refusals.
     pub fn set_most(&self, limit: Limit, most: usize) {
         self.most.get_or_create(&LimitLabel { limit }).set(i64::try_from(most).unwrap_or(i64::MAX));
         drop(self.refusals.get_or_create(&LimitLabel { limit }));
     }
 
-    /// So many are used now.
+    /// Sets the current use of a limit.
     pub fn set_used(&self, limit: Limit, used: usize) {
         self.used.get_or_create(&LimitLabel { limit }).set(i64::try_from(used).unwrap_or(i64::MAX));
     }
 
-    /// Something was refused.
+    /// Counts one refusal by the limit.
     pub fn refused(&self, limit: Limit) {
         self.refusals.get_or_create(&LimitLabel { limit }).inc();
     }

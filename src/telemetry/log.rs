@@ -1,4 +1,4 @@
-//! Log lines on stderr: JSON or for people, filtered by level and module, which can be changed while the process runs.
+//! Log lines on stderr, as JSON or text, filtered by level and module; the filter can be changed while the process runs.
 
 use std::io::IsTerminal as _;
 
@@ -13,23 +13,23 @@ use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 use super::Traces;
 use super::one_line::OneLine;
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Plain text for people.
     Text,
 }
 
-/// What is logged, for whoever wants to change it.
+/// A handle that reads and changes the log filter.
 #[derive(Clone, Debug)]
 pub struct LogFilter(reload::Handle<Targets, Registry>);
 
-/// Starts logging for the whole process, and what makes spans for traces.
+/// Starts logging for the whole process, and the creation of spans for traces.
 ///
 /// # Errors
-/// When `filter` is not a filter such as `info` or `info,keda_stream_scaler=debug`, or logging was started before.
+/// Fails if `filter` is not a filter such as `info` or `info,keda_stream_scaler=debug`, or if logging was already started.
 pub fn init(filter: &str, format: LogFormat, traces: Option<&Traces>) -> Result<LogFilter, String> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     // colours are for terminals, not for files and collectors
@@ -54,18 +54,18 @@ fn parse(filter: &str) -> Result<Targets, String> {
 }
 
 impl LogFilter {
-    /// The filter that is in force.
+    /// Returns the current filter.
     ///
     /// # Errors
-    /// When logging has ended.
+    /// Fails if logging has ended.
     pub fn get(&self) -> Result<String, String> {
         self.0.with_current(ToString::to_string).map_err(|error| format!("reading of the log filter: {error}"))
     }
 
-    /// From now on this filter is in force. The change is logged, by whichever of the two lets it through.
+    /// Sets the filter. The change is logged through whichever of the two filters admits it.
     ///
     /// # Errors
-    /// When it is no filter; then the one before stays.
+    /// Fails if it is not a valid filter; the previous filter then stays in force.
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let (before, after) = (self.get()?, parse(filter)?);
         let tell = || tracing::warn!(before, after = filter, "the log filter is changed");

@@ -1,4 +1,4 @@
-//! Names and handles of logs and metrics. A leaf: it imports nothing of ours.
+//! Names and handles of logs and metrics. This module imports no other module of the crate.
 
 mod limits;
 mod log;

@@ -1,4 +1,5 @@
-//! A log line is one line, whatever a broker, a service or a name in it says: nobody forges another, or moves a terminal's cursor.
+//! Keeps a log line on one line, whatever text a broker, a service or a name puts into it: no text can forge another line or move a
+//! terminal's cursor.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Writes each event to stderr as one line.
 pub(super) struct OneLine;
 
-/// Of one event.
+/// The writer of one event.
 pub(super) struct Line(io::Stderr);
 
 impl<'a> MakeWriter<'a> for OneLine {
@@ -30,7 +31,7 @@ impl Write for Line {
     }
 }
 
-/// Control characters are written as what they are, but for the end of the line.
+/// Escapes control characters, except for the newline at the end.
 fn in_one_line(event: &[u8]) -> Cow<'_, [u8]> {
     let text = String::from_utf8_lossy(event);
     let line = text.strip_suffix('\n').unwrap_or(&text);

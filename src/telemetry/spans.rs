@@ -1,14 +1,14 @@
 //! Spans for traces: calls, rounds of readings, requests to services.
 //!
-//! They are of the level `trace` and of a target of their own, so that they cost nothing and show nowhere unless traces are exported.
+//! They have the level `trace` and a target of their own, so that they cost nothing and appear nowhere unless traces are exported.
 
 use tracing::Span;
 use tracing::field::Empty;
 
-/// The target of every span.
+/// The tracing target of every span.
 pub(super) const TARGET: &str = "stream_scaler::spans";
 
-/// One call of the contract, by the semantic conventions for RPC servers.
+/// Starts the span of one call of the contract, by the semantic conventions for RPC servers.
 pub(super) fn rpc(service: &str, method: &str) -> Span {
     tracing::trace_span!(
         target: TARGET,
@@ -22,7 +22,7 @@ pub(super) fn rpc(service: &str, method: &str) -> Span {
     )
 }
 
-/// One request to a service.
+/// Starts the span of one request to a service.
 pub(super) fn upstream(api: &'static str) -> Span {
     tracing::trace_span!(
         target: TARGET,
@@ -35,13 +35,13 @@ pub(super) fn upstream(api: &'static str) -> Span {
     )
 }
 
-/// One round that reads so many sources of a backend.
+/// Starts the span of one round, with the number of sources that it reads.
 #[must_use]
 pub fn round(sources: usize) -> Span {
     tracing::trace_span!(target: TARGET, "sampling round", sources)
 }
 
-/// Notes how a span ended.
+/// Records how a span ended.
 pub(super) fn end(span: &Span, field: &'static str, outcome: &'static str, failed: bool) {
     span.record(field, outcome);
     if failed {

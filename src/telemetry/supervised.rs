@@ -1,4 +1,4 @@
-//! Tasks that run for as long as the service: a panic costs the work under way, and never the task.
+//! Tasks that run as long as the service: a panic loses the work in progress, never the task.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long a task rests after its first panic; the rest doubles with each panic that follows soon.
+/// The pause after the first panic of a task; it doubles with each panic that follows soon.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest rest between a panic and the next start.
+/// The longest pause between a panic and the next start.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Runs the tasks that `start` makes, one after the other, until one returns. A panic is logged as an error, and the next task
+/// Runs the tasks that `start` creates, one after the other, until one returns. A panic is logged as an error, and the next task
 /// starts after a pause of 1 s to 60 s. Dropping the future ends the task.
 pub async fn supervised<F>(name: &'static str, mut start: impl FnMut() -> F + Send)
 where
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// The message of a panic, or why there is none.
+/// Returns the message of a panic, or why there is none.
 pub fn panic_text(error: JoinError) -> String {
     match error.try_into_panic() {
         Ok(payload) => payload_text(&*payload),
@@ -43,7 +43,7 @@ pub fn panic_text(error: JoinError) -> String {
     }
 }
 
-/// The message that a panic carries.
+/// Returns the message that a panic carries.
 pub fn payload_text(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())

@@ -1,4 +1,4 @@
-//! Metrics of the gRPC port's TLS.
+//! Metrics of TLS on the gRPC port.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Counts handshakes, and tells when the certificate ends.
+/// Counts handshakes, and exports when the certificate expires.
 #[derive(Clone, Debug, Default)]
 pub struct TlsMetrics {
     handshakes: Family<HandshakeLabel, Counter>,
@@ -32,17 +32,17 @@ impl TlsMetrics {
         metrics
     }
 
-    /// Announces an outcome: a rate can be told from the first one on only where the series began at 0.
+    /// Announces an outcome: a rate includes the first event only if the series began at 0.
     pub fn expect_outcome(&self, outcome: &'static str) {
         drop(self.handshakes.get_or_create(&HandshakeLabel { outcome }));
     }
 
-    /// A handshake has ended.
+    /// Counts a handshake that has ended.
     pub fn handshake(&self, outcome: &'static str) {
         self.handshakes.get_or_create(&HandshakeLabel { outcome }).inc();
     }
 
-    /// The certificate that is served from now on ends at this time since 1970.
+    /// Sets the time since 1970 at which the served certificate expires.
     pub fn set_certificate_end(&self, end: Duration) {
         self.certificate_expires.set(i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
     }

@@ -1,4 +1,4 @@
-//! Spans to a collector over OTLP: where OpenTelemetry's own variables name an endpoint, and only there.
+//! Exports spans to a collector over OTLP, only if OpenTelemetry's own variables name an endpoint.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,15 +17,16 @@ use super::spans::TARGET;
 
 const NAME: &str = "keda-stream-scaler";
 
-/// What sends spans to a collector, in the background.
+/// Exports spans to a collector in the background.
 #[derive(Debug)]
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// As the environment says; `None` where it names no endpoint, or forbids them. Needs a runtime, on which the exporter connects.
+    /// Creates the exporter that the environment describes; `None` if it names no endpoint, or disables traces. Needs a runtime, on
+    /// which the exporter connects.
     ///
     /// # Errors
-    /// When the environment does not describe an exporter.
+    /// Fails if the environment does not describe a valid exporter.
     pub fn from_environment() -> Result<Option<Self>, String> {
         let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"].map(variable);
         let disabled = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
@@ -39,18 +40,18 @@ impl Traces {
         Ok(Some(Self(provider.build())))
     }
 
-    /// Makes spans of what the process does.
+    /// Returns the layer that creates spans.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer(NAME));
-        // where in the code a span began, and on which thread, does not help who operates this
+        // the code location and thread of a span do not help operators
         let layer = layer.with_location(false).with_threads(false).with_target(false);
         layer.with_filter(Targets::new().with_target(TARGET, LevelFilter::TRACE))
     }
 
-    /// Sends what is left; gives up after `deadline`. Not for a thread of the runtime, which the exporter needs.
+    /// Sends the remaining spans; gives up after `deadline`. Do not call it on a thread of the runtime, which the exporter needs.
     pub fn end(self, deadline: Duration) {
         if let Err(error) = self.0.shutdown_with_timeout(deadline) {
             tracing::warn!(error = %error, "the last spans were not exported");
@@ -58,7 +59,7 @@ impl Traces {
     }
 }
 
-/// A variable; the empty one is absent.
+/// Returns a variable; an empty one counts as absent.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
@@ -67,7 +68,7 @@ fn is(name: &str, word: &str) -> bool {
     variable(name).is_some_and(|value| value.eq_ignore_ascii_case(word))
 }
 
-/// The service that the spans are of; what the environment says comes first.
+/// Returns the service that the spans belong to; values from the environment take precedence.
 fn resource() -> Resource {
     let named = variable("OTEL_SERVICE_NAME").is_some()
         || variable("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|attributes| attributes.contains("service.name="));
@@ -75,7 +76,7 @@ fn resource() -> Resource {
     if named { resource.build() } else { resource.with_service_name(NAME).build() }
 }
 
-/// An exporter whose first failure is logged, and whose recovery too.
+/// An exporter that logs its first failure and its recovery.
 struct LoggedExporter<E> {
     exporter: E,
     failing: AtomicBool,

@@ -1,4 +1,4 @@
-//! Who may have what read, and by which client. No I/O: it is asked on every call.
+//! Which namespace may use which source, and through which client. No I/O: it runs on every call.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,10 +14,10 @@ use crate::trigger::{
     resolve,
 };
 
-/// More different clusters in metadata than this, and what is remembered of them is thrown away.
+/// The maximum number of different clusters of metadata whose decisions are cached; above it the cache is cleared.
 const MOST_REMEMBERED: usize = 4096;
 
-/// A cluster and an identity: the client that a source needs.
+/// A cluster or account and an identity: the client that a source needs.
 #[derive(Clone)]
 pub struct Backend(Arc<Identity>);
 
@@ -25,33 +25,33 @@ struct Identity {
     service: Service,
     name: String,
     origin: Origin,
-    /// Made once: secrets and certificates are long, and a backend is looked up on every call.
+    /// The hash, computed once: secrets and certificates are long, and a backend is looked up on every call.
     hash: u64,
 }
 
-/// What a trigger says that leads to a backend.
+/// The part of a trigger that leads to a backend.
 enum Origin {
     Kafka(ClusterRef, AllowedHosts),
     Aws(AwsAccess),
 }
 
-/// What a backend asks, and as whom.
+/// The service and identity of a backend.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Service {
     /// A Kafka cluster.
     Kafka {
-        /// The brokers to ask first.
+        /// The bootstrap servers of the cluster.
         bootstrap_servers: Vec<String>,
-        /// TLS and login.
+        /// The settings of TLS and login.
         security: KafkaSecurity,
-        /// Which addresses the client connects to.
+        /// The addresses to which the client may connect.
         reach: AllowedHosts,
     },
-    /// AWS.
+    /// An AWS account and identity.
     Aws(AwsIdentity),
 }
 
-/// The rules, and what they have decided.
+/// The rules, and their cached decisions.
 pub(crate) struct Admission {
     rules: RwLock<Rules>,
     hasher: RandomState,
@@ -59,20 +59,20 @@ pub(crate) struct Admission {
 
 struct Rules {
     connections: Connections,
-    /// By how far the client may reach, so that a look takes no copy of what is asked.
+    /// The decisions by allowed hosts, so that a lookup does not copy the cluster's settings.
     clusters: HashMap<AllowedHosts, HashMap<ClusterRef, Decided>>,
     accounts: HashMap<AwsAccess, Decided>,
 }
 
 type Decided = Result<Backend, SourceError>;
 
-/// A namespace; none stands for any one.
+/// A namespace; `None` stands for any namespace.
 type Namespace<'a> = Option<&'a str>;
 
 // === impl Backend ===
 
 impl Backend {
-    /// What it asks.
+    /// Returns the service of this backend.
     pub(crate) fn service(&self) -> &Service {
         &self.0.service
     }
@@ -115,7 +115,7 @@ impl Admission {
         differ
     }
 
-    /// The client for `source`, where `namespace` may use it.
+    /// Returns the client for `source`, where `namespace` may use it.
     pub(crate) fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Backend, SourceError> {
         let namespace = Some(namespace);
         match source {
@@ -129,7 +129,7 @@ impl Admission {
         }
     }
 
-    /// The most shards that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
+    /// Returns the maximum shard count that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
     pub(crate) fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).connections.max_shards(namespace, stream)
     }
@@ -141,7 +141,7 @@ impl Admission {
             return decided.clone();
         }
         drop(rules);
-        // decided by the rules among which it is remembered, which may be others by now
+        // decides under the lock that stores the decision, because the rules may have changed meanwhile
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         let reach = rules.check_cluster(namespace, cluster)?;
         let service = rules.kafka(cluster, reach);
@@ -170,7 +170,7 @@ impl Admission {
         Backend(Arc::new(Identity { service, name, origin, hash }))
     }
 
-    /// What a named connection leads to, whoever may use it.
+    /// Returns the backend of a named connection, whichever namespaces may use it.
     pub(crate) fn connection(&self, name: &str) -> Decided {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let connection = Some(Arc::from(name));
@@ -198,7 +198,7 @@ impl Admission {
         }
     }
 
-    /// The entries of the rules that let a trigger of `namespace` have `source` read, in the words of the connections file.
+    /// Returns the entries of the rules that let a trigger of `namespace` read `source`, as the connections file writes them.
     pub(crate) fn allowing(&self, namespace: &str, source: &SourceRef) -> Vec<String> {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let (connection, named) = match source {
@@ -229,7 +229,7 @@ impl Admission {
         entries
     }
 
-    /// Whether what led to this backend leads there under the rules that hold now, for whichever namespace.
+    /// Whether the origin of this backend still leads to it under the present rules, for any namespace.
     pub(crate) fn is_current(&self, backend: &Backend) -> bool {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let service = match &backend.0.origin {
@@ -244,7 +244,7 @@ impl Admission {
     }
 }
 
-/// What is thrown away is decided again by the same rules.
+/// Caches a decision. A decision that is removed is repeated by the same rules.
 fn remember<K: Clone + Eq + Hash>(decisions: &mut HashMap<K, Decided>, asked: &K, decided: Decided) -> Decided {
     if decisions.len() >= MOST_REMEMBERED {
         decisions.clear();
@@ -263,7 +263,7 @@ impl Rules {
         self.connections.named(name).ok_or_else(absent)
     }
 
-    /// Whether there is a connection of which a namespace knows nothing is not told.
+    /// Returns the same error for a missing connection and one that the namespace may not use, so that the error reveals neither.
     fn check_connection(&self, namespace: Namespace<'_>, name: &str) -> Result<(), SourceError> {
         if self.connections.named(name).is_some_and(|connection| connection.allows(namespace)) {
             return Ok(());
@@ -273,7 +273,7 @@ impl Rules {
             .remedy("add the connection, or the namespace to its namespaces, in the scaler's connections file"))
     }
 
-    /// How far the client may reach.
+    /// Returns the hosts to which the client may connect.
     fn check_cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Result<AllowedHosts, SourceError> {
         if let Some(name) = &cluster.connection {
             return self.check_connection(namespace, name).map(|()| AllowedHosts::Anywhere);
@@ -290,7 +290,7 @@ impl Rules {
         Ok(all)
     }
 
-    /// `resources` are the streams and tables that are to be read.
+    /// Checks whether `namespace` may use the account; `resources` are the streams and tables to read.
     fn check_account(
         &self,
         namespace: Namespace<'_>,
@@ -335,7 +335,7 @@ impl Rules {
         };
         let Destination::Kafka(kafka) = self.connection(name)?.to() else { return Err(wrong_kind(name, "Kafka")) };
         let servers = bootstrap_servers(kafka);
-        // credentials go nowhere but where the connection says
+        // credentials are sent only to the servers that the connection names
         if let Some(other) = cluster.bootstrap_servers.iter().find(|server| !servers.contains(&&***server)) {
             let attempt = format!("bootstrapServers names {other}, which connection {name} does not");
             return Err(denied(attempt).remedy("leave bootstrapServers out"));
@@ -361,7 +361,7 @@ impl Rules {
     }
 }
 
-/// What a trigger without a connection names that must be allowed.
+/// Returns what a trigger without a connection names and the rules must allow.
 fn named_by<'a>(access: &'a AwsAccess, resources: &[&'a str]) -> Vec<Named<'a>> {
     let mut named: Vec<_> = match &access.credentials {
         AwsCredentials::Role { arn, .. } => vec![Named::Role(arn)],

@@ -1,30 +1,30 @@
-//! Which addresses a client connects to.
+//! The addresses to which a client connects.
 //!
-//! Decided where the connection is made: a name can lead anywhere, and so can the addresses that a broker tells of the others.
+//! The check runs when a connection is made: a name can resolve to any address, and brokers can advertise any address for other brokers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which addresses a client connects to; the greater reach is the later.
+/// The addresses to which a client connects; the later variant allows more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AllowedHosts {
-    /// None of the scaler's own machine or link: no loopback, no link-local address such as 169.254.169.254, where clouds have
-    /// credentials, and none that stands for many.
+    /// Excludes the scaler's own machine and link: no loopback, no link-local address such as 169.254.169.254, where clouds serve
+    /// credentials, and no address of more than one host.
     RemoteOnly,
-    /// All.
+    /// Every address is allowed.
     Anywhere,
 }
 
 impl AllowedHosts {
-    /// Whether a client connects to this address.
+    /// Whether a client may connect to this address.
     #[must_use]
     pub fn includes(self, address: IpAddr) -> bool {
         self == Self::Anywhere || !is_here(address)
     }
 }
 
-/// Why, for whoever reads that.
+/// The error text for an address that is not allowed.
 pub(crate) const OUT_OF_REACH: &str =
-    "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers tell";
+    "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers advertise";
 
 /// Whether an address is of this machine or link, or of no single host.
 fn is_here(address: IpAddr) -> bool {
@@ -43,7 +43,7 @@ fn is_here_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         // the services that AWS has on every machine
         [0xfd00, 0x0ec2, ..] => true,
-        // IPv4 behind a translator
+        // IPv4 address behind a translator (NAT64)
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);
             is_here_v4(Ipv4Addr::new(a, b, c, d))

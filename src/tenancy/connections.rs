@@ -1,7 +1,7 @@
-//! The connections file: named addresses and credentials, and which namespaces may use what.
+//! The connections file: named addresses and credentials, and which namespaces may use them.
 //!
-//! Secrets are in the file or in files that it names (`passwordFile` for `password`), re-read when they change. What is wrong
-//! in the file is an error as a whole: a scaler must not run with half of its rules.
+//! Secrets are in the file or in files that it names (`passwordFile` for `password`), and are re-read when they change. Any error
+//! in the file rejects it as a whole: a scaler must not run with half of its rules.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -17,7 +17,7 @@ use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
 const FILE: &str = "File";
 
-/// What the operator of the scaler allows.
+/// The rules that the operator of the scaler has configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connections {
     named: HashMap<String, Connection>,
@@ -32,12 +32,12 @@ pub struct Connection {
     to: Destination,
 }
 
-/// What a connection leads to.
+/// The destination of a connection.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// A Kafka cluster: KEDA's parameter names; secrets among the values.
+    /// A Kafka cluster, with KEDA's parameter names as keys; some values are secrets.
     Kafka(HashMap<String, String>),
-    /// An AWS account.
+    /// An AWS account and identity.
     Aws(AwsIdentity),
 }
 
@@ -47,40 +47,40 @@ pub enum ConnectionsError {
     /// A file could not be read.
     #[error("could not read {path}: {cause}", path = path.display())]
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         cause: std::io::Error,
     },
-    /// The file is not what it must be.
-    #[error("could not understand the connections file: {0}")]
+    /// The file is not valid.
+    #[error("could not parse the connections file: {0}")]
     Syntax(String),
-    /// A connection is wrong.
+    /// A connection is invalid.
     #[error("connection {name}: {cause}")]
     Connection {
-        /// Which.
+        /// The name of the connection.
         name: String,
-        /// Every problem of it.
+        /// All problems of the connection.
         cause: TriggerError,
     },
     /// A secret is given twice.
     #[error("connection {name}: {key} and {key}File are both given; only one can hold")]
     Twice {
-        /// Which connection.
+        /// The name of the connection.
         name: String,
-        /// The key.
+        /// The key of the secret.
         key: String,
     },
-    /// A connection leads nowhere, or to two places.
+    /// A connection has no destination, or two.
     #[error("connection {name}: one of kafka and aws is required")]
     Destination {
-        /// Which.
+        /// The name of the connection.
         name: String,
     },
     /// A connection has no address.
     #[error("connection {name}: bootstrapServers is required")]
     NoAddress {
-        /// Which.
+        /// The name of the connection.
         name: String,
     },
 }
@@ -103,7 +103,7 @@ struct Entry {
     aws: Option<BTreeMap<String, Scalar>>,
 }
 
-/// YAML reads `true` and `5` as what they look like; a parameter is text.
+/// A scalar of any type: YAML parses `true` and `5` as boolean and number, but a parameter is text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -119,24 +119,24 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Default for Connections {
-    /// Without a file: no connection, and any namespace may name any broker on another host, without credentials, and any stream
-    /// that the scaler's own identity may read.
+    /// Returns the rules without a file: no connection, and any namespace may name any broker on another host, without credentials, and any
+    /// stream that the scaler's own identity may read.
     fn default() -> Self {
         Self { named: HashMap::new(), metadata: MetadataRules::default(), resize: ResizeRules::default() }
     }
 }
 
 impl Connections {
-    /// For somebody who asks on their own behalf: as without a file, and brokers may be on this machine.
+    /// Returns the rules for a user of the command line: those without a file, and brokers may also be on this machine.
     #[must_use]
     pub fn unrestricted() -> Self {
         Self { metadata: MetadataRules::default().reaching(AllowedHosts::Anywhere), ..Self::default() }
     }
 
-    /// Reads the file and the secrets that it names; relative names are relative to the file.
+    /// Reads the file and the secrets that it names; relative paths are relative to the file.
     ///
     /// # Errors
-    /// When anything in it is wrong or missing.
+    /// Returns an error when anything in it is invalid or missing.
     pub fn read(path: &Path) -> Result<Self, ConnectionsError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         Self::parse(&read(path)?, |name| read(&folder.join(name)))
@@ -168,43 +168,43 @@ impl Connections {
         Ok(Self { named, metadata, resize: ResizeRules::new(&file.resize) })
     }
 
-    /// The connection of that name.
+    /// Returns the connection of that name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Connection> {
         self.named.get(name)
     }
 
-    /// The most shards that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
+    /// Returns the maximum shard count that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
     #[must_use]
     pub fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
         self.resize.max_shards(namespace, stream)
     }
 
-    /// What triggers may name by themselves.
+    /// Returns the rules for what triggers name in their metadata.
     pub(super) const fn metadata(&self) -> &MetadataRules {
         &self.metadata
     }
 }
 
 impl Connection {
-    /// Whether triggers of `namespace`, or of any one where none is given, may use it.
+    /// Whether triggers of `namespace`, or of any namespace for `None`, may use the connection.
     #[must_use]
     pub fn allows(&self, namespace: Option<&str>) -> bool {
         namespace.map_or(!self.namespaces.is_empty(), |namespace| self.entry_for(namespace).is_some())
     }
 
-    /// The entry of its namespaces that lets this one use it.
+    /// Returns the entry of its namespaces that lets this one use it.
     pub(super) fn entry_for(&self, namespace: &str) -> Option<String> {
         Pattern::of(&self.namespaces, namespace).next().map(ToString::to_string)
     }
 
-    /// What it leads to.
+    /// Returns the destination of the connection.
     pub(super) const fn to(&self) -> &Destination {
         &self.to
     }
 }
 
-/// The brokers of a connection's parameters, sorted.
+/// Returns the bootstrap servers of a connection's parameters, sorted.
 pub(super) fn bootstrap_servers(kafka: &HashMap<String, String>) -> Vec<&str> {
     let servers = kafka.get("bootstrapServers").map_or("", String::as_str);
     let mut servers: Vec<_> = servers.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();

@@ -1,11 +1,11 @@
-//! What triggers may name by themselves: brokers, roles, endpoints, and what the scaler's own AWS identity reads for them.
+//! The rules for what triggers name in their metadata: brokers, roles, endpoints, and what the scaler's own AWS identity reads for them.
 
 use serde::Deserialize;
 
 use super::allowed_hosts::AllowedHosts;
 use super::pattern::{Pattern, patterns};
 
-/// The rules, of which any one allows. A namespace without a rule may name nothing.
+/// The rules; access is allowed when any one allows it. A namespace without a rule may name nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MetadataRules(Vec<MetadataRule>);
 
@@ -16,24 +16,24 @@ struct MetadataRule {
     aws_role_arns: Vec<Pattern>,
     aws_endpoints: Vec<Pattern>,
     aws_resources: Vec<Pattern>,
-    /// Of a broker whose host no pattern writes out.
+    /// The allowed addresses of a broker whose host no pattern names literally.
     reach: AllowedHosts,
 }
 
-/// What a trigger names by itself.
+/// A name in a trigger's metadata.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Named<'a> {
-    /// A broker.
+    /// A broker's address.
     Broker(&'a str),
     /// The ARN of a role.
     Role(&'a str),
-    /// Where AWS's services are.
+    /// The endpoint of AWS's services.
     Endpoint(&'a str),
-    /// A stream or table, for the scaler's own identity.
+    /// A stream or table, read with the scaler's own identity.
     Resource(&'a str),
 }
 
-/// A rule as the file has it.
+/// A rule as the file writes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Rule {
@@ -53,7 +53,7 @@ fn every() -> Vec<String> {
 }
 
 impl Default for MetadataRules {
-    /// Any broker on another host, no role, no endpoint, whatever the scaler's own identity may read.
+    /// Allows any broker on another host, no role, no endpoint, and everything that the scaler's own identity may read.
     fn default() -> Self {
         Self::new(&[Rule {
             namespaces: every(),
@@ -70,14 +70,14 @@ impl MetadataRules {
         Self(rules.iter().map(MetadataRule::new).collect())
     }
 
-    /// The same for brokers within `reach`.
+    /// Returns the same rules for brokers within `reach`.
     pub(super) fn reaching(mut self, reach: AllowedHosts) -> Self {
         self.0.iter_mut().for_each(|rule| rule.reach = reach);
         self
     }
 
-    /// How far a client may reach for `server`, if a trigger of `namespace` may name it. An operator who writes its host out
-    /// means that very host, wherever it is.
+    /// Returns the allowed hosts of a client for `server`, if a trigger of `namespace` may name it. A pattern that names the host literally
+    /// allows that host at any address.
     pub(super) fn server(&self, namespace: Option<&str>, server: &str) -> Option<AllowedHosts> {
         let reaches = self.of(namespace).flat_map(|rule| {
             let matching = Pattern::of(&rule.bootstrap_servers, server);
@@ -86,7 +86,7 @@ impl MetadataRules {
         reaches.max()
     }
 
-    /// Whether a trigger of `namespace` may have this role assumed.
+    /// Whether a trigger of `namespace` may use this role.
     pub(super) fn role(&self, namespace: Option<&str>, role_arn: &str) -> bool {
         self.of(namespace).any(|rule| Pattern::any(&rule.aws_role_arns, role_arn))
     }
@@ -101,7 +101,7 @@ impl MetadataRules {
         self.of(namespace).any(|rule| Pattern::any(&rule.aws_resources, name))
     }
 
-    /// The first entry that lets a trigger of `namespace` name this, in the words of the file.
+    /// Returns the first entry that lets a trigger of `namespace` use this name, as the file writes it.
     pub(super) fn rule_for(&self, namespace: &str, named: Named<'_>) -> Option<String> {
         self.0.iter().find_map(|rule| {
             let (key, patterns, name) = match named {
@@ -116,7 +116,7 @@ impl MetadataRules {
         })
     }
 
-    /// The rules of a namespace, or those of any one.
+    /// Returns the rules of a namespace, or all rules for `None`.
     fn of<'a>(&'a self, namespace: Option<&'a str>) -> impl Iterator<Item = &'a MetadataRule> {
         self.0.iter().filter(move |rule| match namespace {
             Some(namespace) => Pattern::any(&rule.namespaces, namespace),

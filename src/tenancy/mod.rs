@@ -1,4 +1,4 @@
-//! Which namespaces may have what read, with which identity: the rules of the operator, and what they decide about a trigger's source.
+//! Which namespaces may read which sources, with which identity: the operator's rules, and their decisions about a trigger's source.
 
 mod admission;
 mod allowed_hosts;

@@ -1,8 +1,8 @@
-//! Patterns of names: `*` stands for any run of characters.
+//! Name patterns in which `*` matches any run of characters.
 
 use std::fmt;
 
-/// A name in which `*` matches any run of characters, none included.
+/// A name in which `*` matches any run of characters, including none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 
@@ -16,12 +16,12 @@ impl Pattern {
         Self::of(patterns, name).next().is_some()
     }
 
-    /// Those of `patterns` that match `name`.
+    /// Returns those of `patterns` that match `name`.
     pub(super) fn of<'a>(patterns: &'a [Self], name: &'a str) -> impl Iterator<Item = &'a Self> {
         patterns.iter().filter(move |pattern| pattern.matches(name))
     }
 
-    /// Whether it writes a host out, and is open at most in its port.
+    /// Whether the pattern names a host literally, with a wildcard at most in the port.
     pub(super) fn names_host(&self) -> bool {
         self.0.split_once('*').is_none_or(|(before, _)| before.ends_with(':'))
     }
@@ -34,7 +34,7 @@ impl Pattern {
             if parts.peek().is_none() {
                 return name.ends_with(part);
             }
-            // the first place is as good as any later one: more is left for the parts behind
+            // the first match suffices: it leaves the most for the following parts
             let Some((_, rest)) = name.split_once(part) else { return false };
             name = rest;
         }
@@ -42,7 +42,7 @@ impl Pattern {
     }
 }
 
-/// Each of `texts` as a pattern.
+/// Converts each of `texts` to a pattern.
 pub(super) fn patterns(texts: &[String]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }

@@ -1,10 +1,10 @@
-//! Which namespaces may have which streams resized, and up to how many shards. Without a rule, none may.
+//! Which namespaces may resize which streams, and up to how many shards. Without a rule, none may.
 
 use serde::Deserialize;
 
 use super::pattern::{Pattern, patterns};
 
-/// The rules, of which any one allows.
+/// The rules; a resize is allowed when any one allows it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(super) struct ResizeRules(Vec<ResizeRule>);
 
@@ -15,7 +15,7 @@ struct ResizeRule {
     max_shards: u32,
 }
 
-/// A rule as the file has it.
+/// A rule as the file writes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Rule {
@@ -34,7 +34,7 @@ impl ResizeRules {
         Self(rules.iter().map(rule).collect())
     }
 
-    /// The most shards that an object of `namespace` may give the stream of this name; `None` where it may not resize it.
+    /// Returns the maximum shard count that an object of `namespace` may give the stream of this name; `None` where it may not resize it.
     pub(super) fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
         let allowing = self
             .0

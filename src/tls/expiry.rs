@@ -1,4 +1,4 @@
-//! How long a certificate is good for.
+//! The validity period of a certificate.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,46 +9,46 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
 use x509_parser::prelude::FromDer as _;
 
-/// A certificate that is renewed in time is never this close to its end; short-lived ones are judged by their own lifetime.
+/// The maximum remaining time of a certificate near its end; short-lived certificates are judged by their own lifetime.
 const NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// A certificate is near its end when this fraction of its lifetime is left. cert-manager renews when a third is.
+/// A certificate is near its end when less than one part in this number of its lifetime is left. cert-manager renews at a third.
 const NEAR_FRACTION: u32 = 5;
 
-/// When a certificate is good. Ordered by its end.
+/// The validity period of a certificate. Ordered by its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Validity {
     not_after: OffsetDateTime,
     not_before: OffsetDateTime,
 }
 
-/// What that means now.
+/// The state of a certificate at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Clients accept it.
+    /// The certificate is valid, and clients accept it.
     Good,
-    /// It should have been renewed: less than a fifth of its lifetime is left, and less than 14 days.
+    /// The certificate should have been renewed: less than a fifth of its lifetime is left, and less than 14 days.
     Near,
-    /// Clients refuse it.
+    /// The certificate has expired, and clients reject it.
     Over,
-    /// Clients refuse it still.
+    /// The certificate is not yet valid, and clients reject it.
     NotYetValid,
 }
 
 impl Validity {
-    /// Of one certificate in DER.
+    /// Returns the validity of one certificate in DER.
     pub(super) fn of(certificate: &[u8]) -> Result<Self, X509Error> {
         let (_, certificate) = X509Certificate::from_der(certificate).map_err(X509Error::from)?;
         let validity = certificate.validity();
         Ok(Self { not_after: validity.not_after.to_datetime(), not_before: validity.not_before.to_datetime() })
     }
 
-    /// The end, as a time since 1970.
+    /// Returns the end, as a time since 1970.
     pub fn end(&self) -> Duration {
         since_1970(self.not_after)
     }
 
-    /// What is to be said of it at `now`, a time since 1970.
+    /// Returns the state at `now`, a time since 1970.
     pub fn at(&self, now: Duration) -> Expiry {
         let (begin, end) = (since_1970(self.not_before), self.end());
         let near = NEAR.min(end.saturating_sub(begin) / NEAR_FRACTION);
@@ -65,13 +65,13 @@ impl Validity {
 }
 
 impl fmt::Display for Validity {
-    /// The end, as RFC 3339 has it.
+    /// Formats the end as RFC 3339 does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.not_after.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }
 
-/// What was before 1970 counts as its beginning: it is long over, or long good.
+/// Returns a time since 1970. Times before 1970 count as 1970, which does not change the state now.
 fn since_1970(time: OffsetDateTime) -> Duration {
     Duration::from_secs(u64::try_from(time.unix_timestamp()).unwrap_or(0))
 }

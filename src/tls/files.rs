@@ -1,4 +1,4 @@
-//! Certificate, key and client CA as files of PEM.
+//! Certificate, key and client CA as PEM files.
 
 use std::fmt;
 use std::fs;
@@ -17,68 +17,68 @@ use sha2::{Digest as _, Sha256};
 
 use super::Validity;
 
-/// gRPC is HTTP/2 and nothing else.
+/// The ALPN protocol of gRPC, which is HTTP/2 only.
 const HTTP2: &[u8] = b"h2";
 
-/// Where certificate, key and client CA are. All of them are PEM.
+/// The paths of certificate, key and client CA. All of them are PEM.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate that clients see, and those between it and its CA.
+    /// The server certificate, and the intermediate certificates between it and its CA.
     pub certificate: PathBuf,
-    /// Its private key, not encrypted.
+    /// The certificate's private key, not encrypted.
     pub key: PathBuf,
-    /// The CAs of clients. With it a client must have a certificate of one of them; without it every client is let in.
+    /// The CAs of clients. If set, a client must have a certificate of one of them; otherwise every client is accepted.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why files cannot be used.
+/// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not there, or may not be read.
+    /// A file does not exist, or may not be read.
     #[error("could not read {}: {cause}", file.display())]
     Unreadable {
-        /// Which.
+        /// The path of the file.
         file: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         cause: io::Error,
     },
-    /// It holds something else.
+    /// A file does not hold the expected PEM.
     #[error("{} holds no {wanted}: {cause}", file.display())]
     NotPem {
-        /// Which.
+        /// The path of the file.
         file: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         wanted: &'static str,
-        /// Why.
+        /// The cause of the failure.
         cause: Cause,
     },
-    /// Certificate and key are not usable together.
+    /// Certificate and key cannot be used together.
     #[error("{} cannot be served with the key in {}: {cause}", certificate.display(), key.display())]
     NotServable {
-        /// The certificate's file.
+        /// The path of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The path of the key.
         key: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         cause: Unservable,
     },
-    /// No client could be verified with it.
+    /// The file cannot be used to verify clients.
     #[error("{} cannot verify clients: {cause}", file.display())]
     NotAnAuthority {
-        /// Which.
+        /// The path of the file.
         file: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         cause: String,
     },
 }
 
-/// What is wrong with a certificate and a key.
+/// Why a certificate and a key cannot be used together.
 #[derive(Debug, thiserror::Error)]
 pub enum Unservable {
-    /// They do not belong together, as while one of them is replaced.
+    /// They do not belong together, as while one of them is being replaced.
     #[error("the key is another certificate's")]
     Mismatch,
-    /// Another reason, such as a kind of key that is not known.
+    /// They are unusable for another reason, such as an unknown type of key.
     #[error("{0}")]
     Other(rustls::Error),
 }
@@ -86,23 +86,23 @@ pub enum Unservable {
 /// What is wrong with a file's text.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// Nothing of the kind that is wanted.
+    /// The file has no section of the expected kind.
     #[error("it has no such section")]
     Nothing,
-    /// Not PEM.
+    /// The file is not valid PEM.
     #[error("{0}")]
     Pem(pem::Error),
-    /// Not a certificate.
+    /// The section is not a valid certificate.
     #[error("{0}")]
     Der(x509_parser::error::X509Error),
 }
 
-/// What the files held, ready for handshakes.
+/// The contents of the files, ready for handshakes.
 pub(super) struct Identity {
     pub(super) config: Arc<ServerConfig>,
-    /// Of the certificate, or of one between it and its CA that ends earlier.
+    /// The validity of the certificate, or of an intermediate certificate that ends earlier.
     pub(super) validity: Validity,
-    /// Of all that was read: the same digest is the same identity.
+    /// The digest of everything that was read: equal digests mean equal identities.
     pub(super) digest: [u8; 32],
 }
 
@@ -161,7 +161,7 @@ impl Files {
             cause: Unservable::from(cause),
         })?;
         config.alpn_protocols = vec![HTTP2.to_vec()];
-        // whoever resumes a session is not asked for a certificate again, though it may have expired since
+        // a resumed session needs no new certificate, though the old one may have expired since
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
@@ -209,7 +209,7 @@ fn verifier(file: &Path, text: &[u8], provider: &Arc<CryptoProvider>) -> Result<
     for certificate in certificates(file, text)? {
         roots.add(certificate).map_err(|cause| refused(cause.to_string()))?;
     }
-    // a client of Go that is told the CAs shows no certificate of another one, and nobody could say what is wrong with it
+    // a Go client that receives the CA names silently omits a certificate of another CA, which would hide the real error
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .clear_root_hint_subjects()
         .build()

@@ -1,4 +1,4 @@
-//! Accepts connections and makes handshakes, many at once, none of which can hold up another.
+//! Accepts connections and makes TLS handshakes concurrently; none can delay another.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,17 +19,17 @@ use super::refusal::{LogThrottle, Refusal};
 use super::under_way::UnderWay;
 use crate::telemetry::TlsMetrics;
 
-/// How long a handshake may take; one of KEDA's takes milliseconds.
+/// The deadline of a handshake; one of KEDA's takes milliseconds.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long, and how much, is read of a client that was refused.
+/// The limits, in time and bytes, for reading from a client that was refused.
 const PARTING_DEADLINE: Duration = Duration::from_secs(1);
 const PARTING_BYTES: u64 = 64 * 1024;
 
-/// After an error that is not of one connection, such as too many open files.
+/// The pause after an error that does not concern one connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A port that speaks TLS.
+/// A port that accepts TLS connections.
 pub struct Listener {
     port: TcpListener,
     tls: Tls,
@@ -37,7 +37,7 @@ pub struct Listener {
     told: LogThrottle,
 }
 
-/// A port with the handshakes that are under way; each holds the permit of its connection.
+/// A port with its pending handshakes; each holds the permit of its connection.
 struct Accepting<P, A> {
     listener: Listener,
     admit: A,
@@ -45,14 +45,14 @@ struct Accepting<P, A> {
     under_way: UnderWay,
 }
 
-/// A handshake's end.
+/// The result of a handshake.
 struct Handshake<P> {
     peer: SocketAddr,
     outcome: Result<(TlsStream<TcpStream>, P), (Refusal, String)>,
 }
 
 impl Listener {
-    /// Speaks `tls` on `port`.
+    /// Creates a listener that accepts TLS connections on `port`.
     pub fn new(port: TcpListener, tls: Tls, metrics: TlsMetrics) -> Self {
         for refusal in Refusal::ALL {
             metrics.expect_outcome(refusal.word());
@@ -61,12 +61,12 @@ impl Listener {
         Self { port, tls, metrics, told: LogThrottle::default() }
     }
 
-    /// The connections whose handshake succeeded. Dropping it closes the port and ends the handshakes that are under way.
+    /// Returns the connections whose handshake succeeded. Dropping the stream closes the port and ends the pending handshakes.
     pub fn connections(self) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
         self.admitted(|_| Some(())).map_ok(|(stream, ())| stream)
     }
 
-    /// The same, for connections that `admit` gives a permit before their handshake begins; others are closed at once.
+    /// Returns the same connections, where `admit` gives a permit before the handshake begins; others are closed at once.
     pub fn admitted<P: Send + 'static>(
         self,
         admit: impl FnMut(SocketAddr) -> Option<P>,
@@ -95,7 +95,7 @@ impl<P: Send + 'static, A: FnMut(SocketAddr) -> Option<P>> Accepting<P, A> {
                         Err(error) => error.id(),
                     };
                     self.under_way.remove(id);
-                    // one that panicked has said so, and one that gave way was counted
+                    // a panic was already reported, and a handshake that made room was counted
                     if let Ok((_, handshake)) = ended && let Some(connection) = self.ended(handshake) {
                         return connection;
                     }
@@ -128,18 +128,18 @@ impl<P: Send + 'static, A: FnMut(SocketAddr) -> Option<P>> Accepting<P, A> {
     }
 }
 
-/// The next connection of a port; an error that is of one connection only ends that one.
+/// Returns the next connection of a port; an error that concerns one connection ends only that one.
 pub async fn accept(port: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match port.accept().await {
             Ok((stream, peer)) => {
-                // an answer must not wait for the acknowledgement of the one before
+                // an answer must not wait for the acknowledgement of the previous one
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
                 }
                 return (stream, peer);
             }
-            // that connection is over, others are not
+            // that connection has ended, others have not
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
@@ -162,8 +162,8 @@ async fn handshake<P>(config: Arc<ServerConfig>, stream: TcpStream, peer: Socket
     Handshake { peer, outcome }
 }
 
-/// Lets a client read why it was refused: a connection that is closed with something unread takes that with it.
+/// Reads remaining data, so that the client receives the alert: closing a connection with unread data discards what was sent.
 async fn part(stream: TcpStream) {
-    // whether it does is its own affair
+    // the outcome does not matter
     let _ = timeout(PARTING_DEADLINE, copy(&mut stream.take(PARTING_BYTES), &mut sink())).await;
 }

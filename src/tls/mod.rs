@@ -1,7 +1,7 @@
-//! TLS on the gRPC port: what the files hold, who is let in, and what is told of those who are not.
+//! TLS on the gRPC port: the contents of the files, which clients are accepted, and what is logged about refused ones.
 //!
-//! A handshake uses what the files held when it began; connections that are open stay as they are, so a rotation interrupts no call.
-//! With a client CA every client must have a certificate of it, and nothing is resumed: each connection is verified anew.
+//! A handshake uses the file contents at its start; open connections are not changed, so a rotation interrupts no call.
+//! With a client CA every client must have a certificate of it, and sessions are not resumed: each connection is verified.
 
 mod expiry;
 mod files;
@@ -18,7 +18,7 @@ use self::files::Identity;
 pub use self::files::{Error, Files};
 pub use self::incoming::{Listener, accept};
 
-/// The files and what they held when they were last good.
+/// The files, and their contents when they were last valid.
 #[derive(Clone, Debug)]
 pub struct Tls {
     files: Files,
@@ -29,16 +29,16 @@ impl Tls {
     /// Reads the files for the first time.
     ///
     /// # Errors
-    /// When a file cannot be read or used, or certificate and key do not belong together.
+    /// Returns an error when a file cannot be read or used, or certificate and key do not belong together.
     pub fn read(files: Files) -> Result<Self, Error> {
         let (current, _) = watch::channel(Arc::new(files.read()?));
         Ok(Self { files, current })
     }
 
-    /// Reads the files again; handshakes that begin from now on use what they hold. Tells whether that is something else than before.
+    /// Reads the files again; handshakes that begin from now on use the new contents. Returns whether the contents changed.
     ///
     /// # Errors
-    /// As [`Self::read`]; what was good before stays in force.
+    /// Returns the errors of [`Self::read`]; the last valid contents stay in use.
     pub fn reload(&self) -> Result<bool, Error> {
         let read = self.files.read()?;
         Ok(self.current.send_if_modified(|current| {
@@ -50,12 +50,12 @@ impl Tls {
         }))
     }
 
-    /// The files.
+    /// Returns the paths of the files.
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// When the certificate in force is good.
+    /// Returns the validity period of the certificate in use.
     pub fn validity(&self) -> Validity {
         self.current.borrow().validity
     }

@@ -1,4 +1,4 @@
-//! Why a handshake came to nothing, and how often that is told.
+//! Why a handshake failed, and how often that is logged.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,30 +9,30 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 use tokio::time::Instant;
 
-/// A client that stays broken is told of again after this time; KEDA's tries every two minutes at the longest.
+/// A repeated refusal is logged again after this time; KEDA retries every two minutes at the longest.
 const REPEAT: Duration = Duration::from_secs(10 * 60);
 
-/// Addresses and refusals that are told apart. Further ones are counted only, until the old ones are forgotten.
+/// The maximum number of pairs of address and refusal that are tracked. Further ones are only counted, until old ones are removed.
 const MOST_TOLD: usize = 256;
 
-/// Why a handshake came to nothing.
+/// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refusal {
     /// The client does not speak TLS.
     NotTls,
-    /// The client knows no TLS from 1.2 on.
+    /// The client supports no TLS version from 1.2 on.
     OldVersion,
     /// The client and the scaler have no cipher or signature in common.
     NothingInCommon,
-    /// The client wants to speak something else than HTTP/2.
+    /// The client offers another protocol than HTTP/2.
     NoHttp2,
-    /// The client has no certificate, and must have one.
+    /// The client has no certificate, and one is required.
     NoClientCertificate,
-    /// The client's certificate is of no CA that is known.
+    /// The client's certificate is of an unknown CA.
     UnknownClientCa,
-    /// The client's certificate is over, or not good yet.
+    /// The client's certificate has expired, or is not yet valid.
     ClientCertificateExpired,
-    /// The client's certificate is wrong otherwise, such as one for servers only.
+    /// The client's certificate is invalid for another reason, such as one for servers only.
     ClientCertificateInvalid,
     /// The client does not accept the scaler's certificate.
     ServerCertificateRefused,
@@ -40,13 +40,13 @@ pub(super) enum Refusal {
     PeerClosed,
     /// The client was too slow.
     TimedOut,
-    /// Too many others were at it.
+    /// Too many other handshakes were pending.
     TooMany,
-    /// What the client sent is no handshake.
+    /// The client sent something other than a handshake.
     ProtocolError,
 }
 
-/// Which refusals were told lately.
+/// The refusals that were logged recently.
 #[derive(Default)]
 pub(super) struct LogThrottle(HashMap<(Refusal, IpAddr), Since>);
 
@@ -58,7 +58,7 @@ struct Since {
 // === impl Refusal ===
 
 impl Refusal {
-    /// All of them.
+    /// All refusals, for metrics.
     pub(super) const ALL: [Self; 13] = [
         Self::NotTls,
         Self::OldVersion,
@@ -75,7 +75,7 @@ impl Refusal {
         Self::ProtocolError,
     ];
 
-    /// For logs and metrics.
+    /// Returns the name of the refusal in logs and metrics.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::NotTls => "not_tls",
@@ -94,28 +94,28 @@ impl Refusal {
         }
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     const fn remedy(self) -> &'static str {
         match self {
             Self::NotTls => "the client speaks plaintext; set enableTLS or caCert at the trigger",
-            Self::OldVersion => "the client must know TLS 1.2 or 1.3",
-            Self::NothingInCommon => "the client must know a cipher of TLS 1.2 with ECDHE and AEAD, or TLS 1.3",
+            Self::OldVersion => "the client must support TLS 1.2 or 1.3",
+            Self::NothingInCommon => "the client must support a cipher of TLS 1.2 with ECDHE and AEAD, or TLS 1.3",
             Self::NoHttp2 => "the client must offer h2",
             Self::NoClientCertificate => "set tlsClientCert and tlsClientKey in the TriggerAuthentication",
             Self::UnknownClientCa => "the client's certificate must be of a CA in --tls-client-ca",
-            Self::ClientCertificateExpired => "renew the client's certificate, and look at both clocks",
+            Self::ClientCertificateExpired => "renew the client's certificate, and check both clocks",
             Self::ClientCertificateInvalid => "the client's certificate must allow client authentication",
             Self::ServerCertificateRefused => {
-                "the client must trust the CA of --tls-cert, which must be good for the name in scalerAddress"
+                "the client must trust the CA of --tls-cert, which must be valid for the name in scalerAddress"
             }
             Self::PeerClosed => "a probe of this port should be one of the HTTP port",
             Self::TimedOut => "the client did not finish within 10 s",
             Self::TooMany => "too many handshakes at once",
-            Self::ProtocolError => "the client sent something else than a handshake",
+            Self::ProtocolError => "the client sent something other than a handshake",
         }
     }
 
-    /// Of what the handshake ended with.
+    /// Returns the refusal for the error of a handshake.
     pub(super) fn of(error: &io::Error) -> Self {
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
         cause.map_or(Self::PeerClosed, Self::of_protocol)
@@ -123,12 +123,12 @@ impl Refusal {
 
     fn of_protocol(error: &rustls::Error) -> Self {
         match error {
-            // the first byte of a record is none that TLS has
+            // the first byte of a record is not a TLS content type
             rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls,
             rustls::Error::PeerIncompatible(
                 PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::Tls12NotOffered
-                // what has come with 1.2, and every client sends since
+                // introduced with TLS 1.2; every client has sent them since
                 | PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::SupportedVersionsExtensionRequired,
             )
@@ -166,7 +166,7 @@ impl Refusal {
 // === impl LogThrottle ===
 
 impl LogThrottle {
-    /// Logs a refusal, unless the same of the same address was logged lately.
+    /// Logs a refusal, unless the same refusal of the same address was logged recently.
     pub(super) fn tell(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
         if let Some(again) = self.due(refusal, peer.ip()) {
             let reason = refusal.word();
@@ -174,7 +174,7 @@ impl LogThrottle {
         }
     }
 
-    /// `None` if it is to be kept quiet; else how often it was since it was last told.
+    /// Returns `None` if the refusal must not be logged; else the number of refusals since it was last logged.
     fn due(&mut self, refusal: Refusal, peer: IpAddr) -> Option<u64> {
         let now = Instant::now();
         if self.0.len() >= MOST_TOLD {

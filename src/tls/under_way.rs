@@ -1,17 +1,17 @@
-//! The handshakes that are under way: bounded, and none of an idle client keeps another client out.
+//! The pending handshakes: bounded, and no idle client can keep another client out.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::task::{AbortHandle, Id};
 
-/// Handshakes at once.
+/// The maximum number of pending handshakes.
 const MOST: usize = 256;
 
-/// Of those, the most of one address. KEDA's take milliseconds, so even after a restart few are open at a time.
+/// The maximum of one address. Handshakes of KEDA take milliseconds, so even after a restart few are pending.
 const MOST_OF_AN_ADDRESS: usize = 128;
 
-/// Oldest first.
+/// The pending handshakes, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay(VecDeque<(SocketAddr, AbortHandle)>);
 
@@ -24,8 +24,8 @@ impl UnderWay {
         self.0.retain(|(_, task)| task.id() != id);
     }
 
-    /// Makes room for a handshake with `peer`: the oldest of its own address ends where that has its share, and the oldest of the
-    /// address that has most where there is no room at all. Returns whose handshake ended.
+    /// Makes room for a handshake with `peer`: ends the oldest handshake of its own address where that has reached its maximum, and the
+    /// oldest one of the address with the most where there is no room at all. Returns the address whose handshake ended.
     pub(super) fn make_room(&mut self, peer: SocketAddr) -> Option<SocketAddr> {
         let address = peer.ip().to_canonical();
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();

@@ -101,7 +101,7 @@ async fn a_client_certificate_is_presented_also_where_its_key_is_encrypted() {
     let identity = |key: &str| json!({"cert": cluster.certificate("alice.crt"), "key": cluster.certificate(key)});
     let checkup = of_watched(&with(over_tls(cluster, "MTLS"), &identity("alice.key"))).await;
     checkup.assert_green(&["tls", "protocol", "login", "value"]);
-    assert!(checkup.step("tls")["seen"].as_str().unwrap().ends_with("it asks for a client certificate"));
+    assert!(checkup.step("tls")["seen"].as_str().unwrap().ends_with("it requests a client certificate"));
     assert!(checkup.step("credentials")["seen"].as_str().unwrap().contains("client certificate CN=alice, until "));
 
     let encrypted = with(identity("alice-encrypted.key"), &json!({"keyPassword": "key-secret"}));
@@ -209,13 +209,13 @@ async fn a_client_certificate_that_lacks_or_is_a_strangers_is_named() {
     let bare = of_watched(&over_tls(cluster, "MTLS")).await;
     bare.assert_fault(
         "protocol",
-        "it wants a client certificate, and there is none",
+        "it requires a client certificate, and there is none",
         "cert and key, issued by one of: CN=ca",
     );
     let stranger = json!({"cert": cluster.certificate("stranger.crt"), "key": cluster.certificate("stranger.key")});
     of_watched(&with(over_tls(cluster, "MTLS"), &stranger)).await.assert_fault(
         "protocol",
-        "it does not take the client certificate CN=stranger, issued by CN=stranger-ca",
+        "it does not accept the client certificate CN=stranger, issued by CN=stranger-ca",
         "give the connection a cert and key that it takes",
     );
 }
@@ -236,10 +236,10 @@ async fn a_wrong_password_a_wrong_mechanism_and_a_login_on_one_side_only_are_tol
     oauth_only.assert_fault("mechanism", "does not offer SCRAM-SHA-512, but OAUTHBEARER", "set sasl to oauthbearer");
 
     let nobody = plainly(&cluster.listener("SASL"), TOPIC, GROUP).await;
-    nobody.assert_fault("mechanism", "wants a login by ", "use a connection with username, password and sasl: ");
+    nobody.assert_fault("mechanism", "requires a login by ", "use a connection with username, password and sasl: ");
 
     let needless = of_watched(&alice(&cluster.bootstrap_servers())).await;
-    needless.assert_fault("mechanism", "this listener wants no login", "set sasl: none");
+    needless.assert_fault("mechanism", "this listener requires no login", "set sasl: none");
 }
 
 #[tokio::test(flavor = "multi_thread")]

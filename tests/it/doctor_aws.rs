@@ -264,7 +264,7 @@ async fn readings_go_on_without_sts_and_so_does_doctor() {
     aws.create_stream("orders", 1, aws.now() - 60_000);
     let checkup = of_scripted(&aws, "http://127.0.0.1:9", &KINESIS).await;
     checkup.assert_warning("endpoint sts", "readings do not need it", "nothing listens");
-    checkup.assert_warning("identity", "could not ask STS", "readings do not need STS");
+    checkup.assert_warning("identity", "could not get the caller identity from STS", "readings do not need STS");
     assert_eq!(checkup.step("value")["status"], "ok");
 }
 
@@ -300,7 +300,7 @@ async fn a_clock_that_is_a_little_off_is_a_warning_and_one_that_aws_would_not_ta
     behind.assert_warning("clock", "s behind AWS's", "set this machine's clock by NTP");
     aws.skew_clock(-400);
     let ahead = of_scripted(&aws, &sts.url(), &KINESIS).await;
-    ahead.assert_fault("clock", "s ahead of AWS's", "AWS takes no signature that is over 300 s off");
+    ahead.assert_fault("clock", "s ahead of AWS's", "AWS rejects requests whose clock is more than 300 s off");
 }
 
 #[tokio::test(flavor = "multi_thread")]

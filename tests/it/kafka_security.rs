@@ -124,20 +124,16 @@ async fn what_is_refused_says_why() {
             SourceErrorKind::Unreachable,
             "answers in TLS: set tls: enable",
         ),
-        (
-            json!({"bootstrapServers": sasl}),
-            SourceErrorKind::Unreachable,
-            "as a listener does that requires a login: set sasl",
-        ),
+        (json!({"bootstrapServers": sasl}), SourceErrorKind::Unreachable, "the listener may require a login: set sasl"),
         (
             json!({"bootstrapServers": cluster.bootstrap_servers(), "sasl": "plaintext", "username": "u", "password": "p"}),
             SourceErrorKind::Denied,
-            "this listener wants no login",
+            "this listener requires no login",
         ),
         (
             json!({"bootstrapServers": cluster.listener("MTLS"), "tls": "enable", "ca": ca}),
             SourceErrorKind::Unreachable,
-            "it wants a client certificate; give the connection cert and key",
+            "it requires a client certificate; give the connection cert and key",
         ),
         (
             json!({"bootstrapServers": cluster.bootstrap_servers(), "tls": "enable", "ca": ca}),

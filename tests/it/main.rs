@@ -66,4 +66,5 @@ mod tenancy;
 mod tls;
 mod tls_keda_client;
 mod traces;
+mod words;
 mod write_utilization;

@@ -109,7 +109,7 @@ const NO_ANSWERS: [(Fault, Kind, &str); 15] = [
     (
         Fault::Instead(|frame| reframed(&frame, |content| content[0] = 1)),
         RowError::Unreachable,
-        "is not Kafka's: it is to request 167772",
+        "is not Kafka's: it answers request 167772",
     ),
     (
         Fault::Instead(|frame| reframed(&frame, |content| content.truncate(content.len() - 1))),
@@ -199,7 +199,7 @@ async fn a_broker_that_lets_nobody_in_is_an_error_with_its_address_and_the_cause
         (
             |broker| broker.script().versions = Some((90, 99)),
             RowError::Unsupported,
-            "the broker takes no Metadata that this client can write: it takes versions 90 to 99",
+            "the broker and this client have no version of Metadata in common: the broker supports versions 90 to 99",
         ),
     ];
     let checks = cases.map(async |(break_it, kind, said)| {

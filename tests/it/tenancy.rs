@@ -124,7 +124,7 @@ async fn an_address_that_a_broker_tells_of_is_not_on_the_scalers_own_machine_eit
     tokio::spawn(advertise(listener, port, asked.clone()));
     let refused = read(Connections::default(), &servers).await;
     assert!(asked.load(Ordering::Relaxed) > 0, "the broker told of it: {}", refused.chain());
-    assert!(refused.chain().contains("nor may the addresses that brokers tell"), "{}", refused.chain());
+    assert!(refused.chain().contains("nor may the addresses that brokers advertise"), "{}", refused.chain());
     assert_eq!(came.load(Ordering::Relaxed), 0);
 }
 

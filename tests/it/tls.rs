@@ -295,15 +295,15 @@ async fn a_certificate_near_its_end_or_over_is_told_and_its_end_is_a_metric() {
     };
     replace(time::Duration::minutes(10));
     let serving = cluster.secret.serving(true, &[]).await;
-    serving.logged("message", "the TLS certificate ends soon: renew it").await;
+    serving.logged("message", "the TLS certificate expires soon; renew it").await;
     let end = serving.metric("stream_scaler_tls_certificate_expires_timestamp_seconds").await;
     let left = end.expect("a gauge") - time::OffsetDateTime::now_utc().unix_timestamp();
     assert!((500..=600).contains(&left), "{left}");
     replace(-time::Duration::minutes(10));
-    let line = serving.logged("message", "the TLS certificate is over: clients refuse it").await;
+    let line = serving.logged("message", "the TLS certificate has expired; clients reject it").await;
     assert_eq!(line["level"], "ERROR");
     replace(time::Duration::days(90));
-    serving.logged("message", "the TLS certificate is good again").await;
+    serving.logged("message", "the TLS certificate is valid again").await;
 }
 
 #[tokio::test]

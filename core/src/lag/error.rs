@@ -1,24 +1,24 @@
-//! Why there is no observation.
+//! Why a source could not be observed.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::trigger::SourceRef;
 
-/// The closed set of reasons for a missing observation; it alone decides the gRPC code.
+/// The closed set of reasons for a missing observation; the reason alone decides the gRPC code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceErrorKind {
-    /// The topic, stream, table or group is not there.
+    /// The topic, stream, table or group does not exist.
     Missing,
-    /// The scaler's own credentials, or the rules of its operator, do not allow it.
+    /// The scaler's own credentials, or the rules of its operator, deny access.
     Denied,
-    /// The service asked for fewer requests, or a limit of the scaler is reached.
+    /// The service throttles requests, or a limit of the scaler is reached.
     Throttled,
-    /// An answer did not come before the deadline.
+    /// The service did not answer before the deadline.
     TimedOut,
-    /// No connection could be made, or it broke.
+    /// The connection could not be established, or it broke.
     Unreachable,
-    /// The service answered something that must not be.
+    /// The service sent an answer that violates its protocol.
     Broken,
 }
 
@@ -27,7 +27,7 @@ impl SourceErrorKind {
     pub const ALL: [Self; 6] =
         [Self::Missing, Self::Denied, Self::Throttled, Self::TimedOut, Self::Unreachable, Self::Broken];
 
-    /// Its place in [`Self::ALL`].
+    /// The index of this kind in [`Self::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
@@ -58,49 +58,49 @@ pub struct SourceError {
     remedy: Option<&'static str>,
 }
 
-/// The text of what went wrong below: causes are shared between waiting callers, so the text is kept and not the value.
+/// The text of the underlying error: waiting callers share it, so the text is stored and not the value.
 #[derive(Clone, Debug)]
 struct Cause(String);
 
 impl SourceError {
-    /// An error of `kind`; `attempt` says in the past tense what could not be done, on which object.
+    /// Creates an error of `kind`; `attempt` names, in the past tense, the operation that failed and its object.
     pub fn new(kind: SourceErrorKind, attempt: impl Into<String>) -> Self {
         Self { kind, attempt: attempt.into(), cause: None, remedy: None }
     }
 
-    /// A source was given to a client that cannot read it.
+    /// Creates an error for a source that was passed to a client that cannot read it.
     #[must_use]
     pub fn misdirected(source: &SourceRef, client: &str) -> Self {
-        Self::new(SourceErrorKind::Broken, format!("{client} cannot be asked about {source}"))
+        Self::new(SourceErrorKind::Broken, format!("{client} cannot read {source}"))
     }
 
-    /// Adds why it failed, in the words of the layer below.
+    /// Adds the cause, in the words of the layer below.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(Cause(cause.to_string()));
         self
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds what the reader can do about the failure.
     #[must_use]
     pub const fn remedy(mut self, remedy: &'static str) -> Self {
         self.remedy = Some(remedy);
         self
     }
 
-    /// Why there is no observation.
+    /// The reason for the missing observation.
     #[must_use]
     pub const fn kind(&self) -> SourceErrorKind {
         self.kind
     }
 
-    /// What the reader can do about it, where that is known.
+    /// What the reader can do about the failure, where that is known.
     #[must_use]
     pub const fn advice(&self) -> Option<&'static str> {
         self.remedy
     }
 
-    /// Attempt, cause and remedy in one line, for people.
+    /// Formats attempt, cause and remedy in one line for people.
     #[must_use]
     pub fn chain(&self) -> String {
         let mut text = self.attempt.clone();

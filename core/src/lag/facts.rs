@@ -1,4 +1,4 @@
-//! What one reading shows of a source, derived once: decisions, pages, metrics, charts and replays take it from here.
+//! What one reading shows of a source, derived once for decisions, pages, metrics, charts and replays.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,46 +9,46 @@ use super::{
 };
 use crate::trigger::{IsolationLevel, SourceRef};
 
-/// What one reading shows of a source, whatever a trigger makes of it.
+/// What one reading shows of a source, independent of any trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
-    /// What is unread.
+    /// The unread data of the source.
     pub behind: Behind,
-    /// Members of the group, or owners of leases that were alive at the time of the reading; `None` where they are not read.
+    /// Members of the group, or lease owners that were alive at the time of the reading; `None` where they are not read.
     pub consumers: Option<usize>,
 }
 
-/// What is unread, by what the source shows.
+/// The unread data of a source, in the unit that the source reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Behind {
     /// The records of a consumer group.
     Records(GroupLag),
     /// The age of an application's oldest unread record.
     Age {
-        /// The shards of the stream, and those that only its checkpoints name.
+        /// The number of shards of the stream, and of shards that only its checkpoints name.
         shards: usize,
-        /// Since that record arrived, at most; zero where nothing is unread.
+        /// The age of that record, as an upper bound; zero where nothing is unread.
         oldest: Duration,
         /// The stream deletes a record after this time, where that is known.
         retention: Option<Duration>,
     },
     /// Only the shards of a stream are counted.
     Shards {
-        /// Those that records are written to.
+        /// The number of shards that accept records.
         open: u64,
-        /// Those that the service still lists although they are closed.
+        /// The number of closed shards that the service still lists.
         closed: u64,
     },
-    /// Only the writes to a stream are read.
+    /// The writes to a stream; nothing else of it is read.
     Writes {
-        /// The shards that records are written to.
+        /// The number of shards that accept records.
         open: u32,
-        /// The shards that the writes of the last minutes fill.
+        /// The number of shards that the writes of the last minutes fill.
         filled: f64,
     },
 }
 
-/// How far behind a group is, in each partition that was read and in all.
+/// How far behind a group is, in each partition that was read and in total.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct GroupLag {
     partitions: Vec<PartitionLag>,
@@ -61,7 +61,7 @@ pub struct GroupLag {
 // === impl Facts ===
 
 impl Facts {
-    /// The facts of an observation of `source`, taken at `taken_at`, that was folded into `history` last.
+    /// Derives the facts of an observation of `source`, taken at `taken_at`, that was folded into `history` last.
     #[must_use]
     pub fn of(source: &SourceRef, observation: &Observation, history: &History, taken_at: Moment) -> Self {
         let behind = match (observation, history) {
@@ -89,7 +89,7 @@ impl Facts {
     }
 }
 
-/// As of the reading: how old it is now changes nothing.
+/// Counts the consumers as of the reading; its present age changes nothing.
 fn consumers(observation: &Observation, history: &History, taken_at: Moment) -> Option<usize> {
     match (observation, history) {
         (Observation::Kafka(group), _) => match &group.members {
@@ -109,7 +109,7 @@ fn consumers(observation: &Observation, history: &History, taken_at: Moment) -> 
 // === impl Behind ===
 
 impl Behind {
-    /// What is unread as one number: records, seconds or shards; `None` where it is not known.
+    /// The unread data as one number: records, seconds or shards; `None` where it is not known.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "for figures and metrics, whose numbers are floats")]
     pub fn number(&self) -> Option<f64> {
@@ -143,7 +143,7 @@ impl GroupLag {
         all
     }
 
-    /// Each partition of `group` with its past and its lag, where this is the lag of `group` and `history`.
+    /// Iterates over each partition of `group` with its past and its lag; `self` must be the lag of `group` and `history`.
     pub fn with<'a>(
         &'a self,
         group: &'a GroupObservation,
@@ -153,33 +153,33 @@ impl GroupLag {
         history.with(group).zip(&self.partitions).map(|((topic, partition, past), lag)| (topic, partition, past, *lag))
     }
 
-    /// The partitions that were read.
+    /// The number of partitions that were read.
     #[must_use]
     pub const fn partitions(&self) -> usize {
         self.partitions.len()
     }
 
-    /// Records that the logs hold and the group has not read, over the partitions with a valid commit. `None` where no partition
-    /// has one: nothing is known to be behind then, nor not to be.
+    /// Records that the logs hold and the group has not read, over the partitions with a valid commit. `None` where no partition has one:
+    /// the backlog is then unknown.
     #[must_use]
     pub fn records_behind(&self) -> Option<u64> {
         let known = self.partitions.is_empty() || self.partitions.iter().any(|lag| lag.records_behind.is_some());
         known.then_some(self.records_behind)
     }
 
-    /// Partitions with records behind.
+    /// The number of partitions with records behind.
     #[must_use]
     pub const fn partitions_behind(&self) -> u64 {
         self.partitions_behind
     }
 
-    /// Partitions without a valid commit.
+    /// The number of partitions without a valid commit.
     #[must_use]
     pub const fn without_commit(&self) -> u64 {
         self.without_commit
     }
 
-    /// Records that retention deleted before the group read them.
+    /// The number of records that retention deleted before the group read them.
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.lost
@@ -204,7 +204,7 @@ mod tests {
         GroupObservation { topics: vec![topic], ..GroupObservation::default() }
     }
 
-    /// The lag of a reading that shows the same as one so long before it.
+    /// The lag of a reading that shows the same as one taken `after` earlier.
     fn lag(rows: &[(Option<u64>, u64, u64)], isolation: IsolationLevel, after: Duration) -> GroupLag {
         let (first, now) = (Moment::after_epoch(Duration::ZERO), Moment::after_epoch(after));
         let observation = Observation::Kafka(group(rows));

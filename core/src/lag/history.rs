@@ -1,6 +1,6 @@
-//! What the rules need of the past, folded in at sampling time only: how often KEDA asks must not change an answer.
+//! The history that the rules need, updated at sampling time only: how often KEDA calls must not change an answer.
 //!
-//! Bounded by the partitions of the last observation: what has gone from the source is forgotten with it.
+//! Its size is bounded by the partitions of the last observation: whatever has left the source is dropped.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::{
     TopicObservation,
 };
 
-/// A commit past the end of the log is a race of leaders for this long; after it, the commit is taken as invalid.
+/// A commit past the end of the log is a leader change race for this long; after it, the commit is invalid.
 ///
-/// A new leader's high watermark may lag for moments (KIP-207), and to count the whole log then would ask for every consumer.
+/// A new leader's high watermark may lag for moments (KIP-207), and counting the whole log then would request every consumer.
 pub const PAST_END_GRACE: Duration = Duration::from_secs(30);
 
 /// The remembered past of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum History {
-    /// Of a Kafka consumer group.
+    /// The history of a Kafka consumer group.
     Kafka(GroupHistory),
-    /// Of an application on a stream.
+    /// The history of an application on a stream.
     Application(Renewals),
-    /// Nothing of the past is needed.
+    /// No history, for sources that need none.
     None,
 }
 
@@ -43,16 +43,16 @@ struct TopicHistory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionHistory {
     committed: CommittedOffset,
-    /// When the commit was first seen as it is now.
+    /// When the commit was first observed at its present offset.
     pub unchanged_since: Moment,
-    /// When the commit was first seen past the end of the log, if it is now.
+    /// When the commit was first observed past the end of the log, if it is there now.
     pub past_end_since: Option<Moment>,
 }
 
 // === impl History ===
 
 impl History {
-    /// The past after `observation`, seen at `now`, has been added to what was remembered.
+    /// Returns the history after `observation`, taken at `now`.
     #[must_use]
     pub fn fold(past: Option<&Self>, observation: &Observation, now: Moment) -> Self {
         match (observation, past) {
@@ -80,12 +80,12 @@ impl GroupHistory {
         Self { topics: topics.collect() }
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub(super) fn partitions(&self) -> usize {
         self.topics.iter().map(|topic| topic.partitions.len()).sum()
     }
 
-    /// Each partition of `observation` with its past; `observation` is the one that was folded in last.
+    /// Iterates over each partition of `observation` with its history; `observation` is the one that was folded in last.
     pub fn with<'a>(
         &'a self,
         observation: &'a GroupObservation,
@@ -107,7 +107,7 @@ impl TopicHistory {
         Self { observed: topic.name.clone(), id: topic.id, partitions: partitions.collect() }
     }
 
-    /// Most often it is where it was.
+    /// Finds the history of a partition, which is usually at the same index as before.
     fn partition(&self, index: usize, partition: PartitionId) -> Option<&PartitionHistory> {
         let same = self.partitions.get(index).filter(|(number, _)| *number == partition);
         let searched =

@@ -1,6 +1,6 @@
-//! How far behind, from facts: pure rules over offsets and watermarks, and the seam towards those who read them.
+//! How far behind a source is, from facts: pure rules over offsets and watermarks, and the interface of those who read them.
 //!
-//! No I/O, no clock, no logging. The rules are tested beside them.
+//! No I/O, no clock, no logging. The tests of the rules are next to them.
 
 mod error;
 mod facts;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Time since the scaler's own epoch (its start). The pure floors compare moments that they are given; they have no clock.
+/// Time since the scaler's own epoch (its start). The pure modules compare the moments that they receive; they have no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
-    /// Half as large as a `Duration`, because there are several for each partition; enough for five centuries.
+    /// Half as large as a `Duration`, because there are several per partition; enough for five centuries.
     nanoseconds: u64,
 }
 
@@ -16,7 +16,7 @@ impl Moment {
         Self { nanoseconds: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) }
     }
 
-    /// How long before `self` the `earlier` moment was; zero where it was not.
+    /// The time from `earlier` to `self`; zero where `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanoseconds.saturating_sub(earlier.nanoseconds))

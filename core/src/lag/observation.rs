@@ -1,4 +1,4 @@
-//! One complete reading of a source. There is no partial one.
+//! One complete reading of a source; partial readings do not exist.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use crate::trigger::GroupType;
 /// A complete reading of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
-    /// Of a Kafka consumer group.
+    /// An observation of a Kafka consumer group.
     Kafka(GroupObservation),
-    /// Of the shards of a stream.
+    /// An observation of the shards of a stream.
     Shards(ShardsObservation),
-    /// Of an application on a stream.
+    /// An observation of an application on a stream.
     Application(ApplicationObservation),
-    /// Of the writes to a stream.
+    /// An observation of the writes to a stream.
     Writes(Box<WritesObservation>),
 }
 
 /// What is written to a Kinesis stream, and what it accepts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WritesObservation {
-    /// What was written.
+    /// The writes of the last days.
     pub writes: Writes,
-    /// Its shards.
+    /// The capacity of its shards.
     pub shards: StreamCapacity,
 }
 
-/// How many shards a stream has.
+/// The number of shards of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardsObservation {
-    /// Those that records are written to.
+    /// The number of shards that accept records.
     pub open: u64,
-    /// Those that the service still lists although they are closed.
+    /// The number of closed shards that the service still lists.
     pub closed: u64,
 }
 
@@ -42,104 +42,104 @@ pub struct ShardsObservation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Checkpoints {
-    /// Its table is not there.
+    /// The checkpoint table does not exist.
     NoTable,
-    /// Its table has nothing of this stream.
+    /// The checkpoint table has no row of this stream.
     None,
-    /// It has.
+    /// The application has written checkpoints.
     Some,
 }
 
 /// How far an application is behind on a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplicationObservation {
-    /// Every shard.
+    /// The state of every shard.
     pub survey: Survey,
     /// Whether the application has written any progress.
     pub checkpoints: Checkpoints,
-    /// What its workers have written of themselves; nothing is decided by it.
+    /// What its workers have written about themselves; no decision depends on it.
     pub workers: Vec<Worker>,
     /// How its checkpoint table was read; `None` where there is no table, and in a recording.
     pub table: Option<TableReading>,
-    /// The stream keeps records for so long; `None` until it could be asked for.
+    /// How long the stream keeps records; `None` until it was read.
     pub retention: Option<Duration>,
-    /// When it was seen, by the service's clock.
+    /// The time of the observation, by the service's clock.
     pub seen: Timestamp,
 }
 
-/// How a checkpoint table was read. A large one is not read in each round.
+/// How a checkpoint table was read; a large one is not read in each round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TableReading {
-    /// How long before the round its rows were read; zero where that was in the round itself.
+    /// How long before the round its rows were read; zero where they were read in the round itself.
     pub ago: Duration,
-    /// How often the table is read at most, by its size and `leaseTableReadUnits`.
+    /// The minimum interval between reads, by the table's size and `leaseTableReadUnits`.
     pub every: Duration,
-    /// What one read costs, in DynamoDB's read units.
+    /// The cost of one read, in DynamoDB read units.
     pub read_units: f64,
 }
 
 /// What a consumer group has committed, and where the logs that it reads end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupObservation {
-    /// Every topic of the source that is there, ordered by name.
+    /// Every existing topic of the source, ordered by name.
     pub topics: Vec<TopicObservation>,
-    /// Topics that were asked for and are not there; only where the source counts those as empty.
+    /// Requested topics that do not exist; only where the source counts those as empty.
     pub absent: Vec<Arc<str>>,
-    /// Of which type the group is.
+    /// The type of the group.
     pub group_type: GroupType,
-    /// Who reads them.
+    /// The members of the group.
     pub members: Members,
 }
 
 /// The members of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Members {
-    /// Nobody asked for them.
+    /// No trigger needs the members, so they were not read.
     #[default]
     Unread,
-    /// These, and each partition says whose it is.
+    /// The group is stable with these members, and each partition names its owner.
     Settled(Vec<Member>),
-    /// So many, who are just being given their partitions.
+    /// The group is rebalancing with this number of members.
     Rebalancing(usize),
 }
 
 /// A consumer of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// What the coordinator calls it: another one each time that it joins.
+    /// The id that the coordinator assigned: a new one each time that the member joins.
     pub id: Arc<str>,
-    /// What the application calls it.
+    /// The id that the application set.
     pub client_id: Arc<str>,
 }
 
-/// The place of a member in its group's list.
+/// The index of a member in its group's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberIndex(pub u32);
 
 /// The partitions of one topic that the source selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicObservation {
-    /// Its name.
+    /// The topic's name.
     pub name: Arc<str>,
-    /// Its identity; brokers before 2.8 have none.
+    /// The topic's identity; brokers before 2.8 have none.
     pub id: Option<TopicId>,
-    /// How many partitions the topic has, those included that the source does not select.
+    /// The number of partitions of the topic, including those that the source does not select.
     pub partition_count: u32,
-    /// Those that the source selects, ordered.
+    /// The partitions that the source selects, ordered.
     pub partitions: Vec<PartitionObservation>,
 }
 
 /// One partition: the commit was read before the ends, so a race can only overstate the lag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionObservation {
-    /// Its number.
+    /// The partition's number.
     pub partition: PartitionId,
-    /// What the group committed. A share group commits no offset: for it, this is the end of the log less the lag that the
-    /// group's coordinator reports, so that it moves as records are acknowledged.
+    /// The commit of the group. A share group commits no offset: for it, this is the end of the log less the lag that the group's
+    /// coordinator reports, so that it advances as records are acknowledged.
     pub committed: CommittedOffset,
-    /// Where the log begins and ends.
+    /// The start and the end of the log.
     pub watermarks: Watermarks,
-    /// Whose it is, where members were read and it is somebody's.
+    /// The owner of the partition, where members were read and a member owns it.
     pub owner: Option<MemberIndex>,
 }
 
@@ -151,13 +151,13 @@ impl Default for GroupObservation {
 }
 
 impl GroupObservation {
-    /// The number of partitions of the topic that has most.
+    /// The number of partitions of the largest topic.
     #[must_use]
     pub fn most_partitions(&self) -> u32 {
         self.topics.iter().map(|topic| topic.partition_count).max().unwrap_or(0)
     }
 
-    /// Whose a partition is.
+    /// The member that owns a partition.
     #[must_use]
     pub fn owner(&self, partition: &PartitionObservation) -> Option<&Member> {
         let Members::Settled(members) = &self.members else { return None };

@@ -1,4 +1,4 @@
-//! The seam between those who read sources and those who decide when: owned here, implemented above.
+//! The interface between sampling, which decides when to read, and the readers of sources, which implement it.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -9,24 +9,24 @@ use std::time::Duration;
 use super::{Observation, SourceError};
 use crate::trigger::SourceRef;
 
-/// What nobody has asked about for this long is forgotten, unless somebody watches it.
+/// A source that no caller has requested for this long is dropped, unless a client watches it.
 pub const FORGET_AFTER: Duration = Duration::from_mins(10);
 
-/// Takes the outcome for one source of a round, as soon as it is known.
+/// Receives the outcome for one source of a round, as soon as it is known.
 pub type Report = Arc<dyn Fn(&Arc<SourceRef>, Result<Observation, SourceError>) + Send + Sync>;
 
-/// Reads sources.
+/// A reader of sources.
 pub trait Observe: Send + Sync + 'static {
     /// The client that a source needs: one sampling loop runs for each.
     type Backend: Clone + Debug + Eq + Hash + Send + Sync + 'static;
 
-    /// Whether `namespace` may have `source` read, and by which client. No I/O: it is asked on every call.
+    /// Checks whether `namespace` may read `source`, and returns the client to use. No I/O: this runs on every call.
     ///
     /// # Errors
-    /// [`super::SourceErrorKind::Denied`], with what would allow it.
+    /// [`super::SourceErrorKind::Denied`], with what would allow the access.
     fn admit(&self, namespace: &str, source: &SourceRef) -> Result<Self::Backend, SourceError>;
 
-    /// Reads the `due` sources of one backend, batched, and reports each exactly once; ends within bounded time.
+    /// Reads the `due` sources of one backend in batches, and reports each exactly once; ends within bounded time.
     fn observe(
         &self,
         backend: &Self::Backend,
@@ -34,11 +34,11 @@ pub trait Observe: Send + Sync + 'static {
         report: Report,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Whether what led to this backend leads there still. No I/O.
+    /// Whether the configuration that led to this backend still leads to it. No I/O.
     fn is_current(&self, _backend: &Self::Backend) -> bool {
         true
     }
 
-    /// Nobody asks for this backend any more: its client may go.
+    /// Releases the client of a backend that no source needs any more.
     fn forget(&self, backend: &Self::Backend);
 }

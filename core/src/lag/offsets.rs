@@ -1,4 +1,4 @@
-//! The words of a Kafka log: partitions, offsets and what a group committed.
+//! The basic types of a Kafka log: partitions, offsets and what a group committed.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl fmt::Display for PartitionId {
 pub struct Offset(pub u64);
 
 impl Offset {
-    /// Kafka writes offsets as signed numbers in which a negative one is a sentinel: those are no offsets.
+    /// Converts an offset of the protocol; negative numbers are sentinels, not offsets.
     #[must_use]
     pub fn from_wire(wire: i64) -> Option<Self> {
         u64::try_from(wire).ok().map(Self)
@@ -30,25 +30,25 @@ impl Offset {
     }
 }
 
-/// What a group committed for a partition.
+/// The commit of a group for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommittedOffset {
-    /// Nothing: never, or it has expired.
+    /// The group never committed, or its commit has expired.
     None,
-    /// The next record it wants.
+    /// The offset of the next record to read.
     At(Offset),
 }
 
 /// The two ends of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Watermarks {
-    /// The first offset that is still there.
+    /// The first offset that still exists.
     pub start: Offset,
     /// The offset that the next record will get (or the last stable offset, where the trigger reads committed records only).
     pub end: Offset,
 }
 
-/// The identity of a topic, which a topic of the same name made later does not share (KIP-516).
+/// The identity of a topic, which differs for a recreated topic of the same name (KIP-516).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub u128);
 

@@ -3,50 +3,50 @@
 use super::{CommittedOffset, Moment, PAST_END_GRACE, PartitionHistory, PartitionObservation};
 use crate::trigger::{Compat, IsolationLevel, OffsetReset, ResetRules, WithoutCommit};
 
-/// How far behind a group is in one partition. No trigger changes it.
+/// How far behind a group is in one partition, independent of any trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLag {
     /// Records that the log holds and the group has not read; `None` without a valid commit.
     pub records_behind: Option<u64>,
-    /// What they were counted from.
+    /// The position from which the records were counted.
     pub basis: LagBasis,
 }
 
-/// What the records behind were counted from.
+/// The position from which the records behind were counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase", tag = "from")]
 pub enum LagBasis {
-    /// The committed offset.
+    /// Counted from the committed offset.
     Committed,
-    /// The start of the log: retention has deleted records that the group had not read.
+    /// Counted from the start of the log: retention has deleted records that the group had not read.
     LogStart {
-        /// How many records are lost to the group.
+        /// The number of records that are lost to the group.
         lost: u64,
     },
-    /// There is no commit.
+    /// The partition has no commit.
     NoCommit,
-    /// The commit lies past the end of the log; for a short while that is a race of leaders, then the commit is not valid.
+    /// The commit lies past the end of the log: for a short time that is a leader change race, then the commit is invalid.
     PastEnd {
-        /// By how many records.
+        /// The number of records between the end and the commit.
         by: u64,
     },
 }
 
-/// What one partition adds to the lag of a trigger.
+/// The lag that one partition adds to a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountedLag {
     /// The records behind.
     RecordsBehind(u64),
-    /// Without a valid commit: what the trigger's reset policy counts.
+    /// The lag that the trigger's reset policy counts without a valid commit.
     ByResetPolicy(u64),
-    /// With `compat: strict`: the end of the log less the commit, as KEDA counts; negative where the commit lies past the end.
+    /// The lag as KEDA counts it, with `compat: strict`: the end of the log less the commit; negative where the commit lies past the end.
     AsBuiltIn(i64),
 }
 
 // === impl PartitionLag ===
 
 impl PartitionLag {
-    /// The lag of a partition that was read at `taken_at`.
+    /// Calculates the lag of a partition that was read at `taken_at`.
     #[must_use]
     pub fn of(
         partition: &PartitionObservation,
@@ -60,7 +60,7 @@ impl PartitionLag {
         let (start, end) = (partition.watermarks.start, partition.watermarks.end);
         if committed > end {
             let lasting = past.past_end_since.is_some_and(|since| taken_at.since(since) >= PAST_END_GRACE);
-            // behind the last stable offset a commit may well lie further: the group reads uncommitted records
+            // past the last stable offset a commit may well be valid: the group reads uncommitted records
             let valid = !lasting || isolation == IsolationLevel::ReadCommitted;
             let basis = LagBasis::PastEnd { by: committed.records_since(end) };
             return Self { records_behind: valid.then_some(0), basis };
@@ -72,13 +72,13 @@ impl PartitionLag {
         Self { records_behind: Some(end.records_since(committed.max(start))), basis }
     }
 
-    /// Records that retention deleted before the group read them.
+    /// The number of records that retention deleted before the group read them.
     #[must_use]
     pub const fn lost(&self) -> u64 {
         if let LagBasis::LogStart { lost } = self.basis { lost } else { 0 }
     }
 
-    /// What a trigger counts for `partition`, whose lag this is.
+    /// Returns what a trigger counts for `partition`, whose lag this is.
     #[must_use]
     pub fn counted(&self, partition: &PartitionObservation, rules: ResetRules, compat: Compat) -> CountedLag {
         let end = partition.watermarks.end;
@@ -88,7 +88,7 @@ impl PartitionLag {
         match (self.records_behind, rules.without_commit, rules.offset_reset) {
             (Some(records), ..) => CountedLag::RecordsBehind(records),
             (None, WithoutCommit::CountsZero, _) => CountedLag::ByResetPolicy(0),
-            // so that a consumer is started which then commits (KEDA's rule)
+            // so that a consumer starts and then commits (KEDA's rule)
             (None, WithoutCommit::CountsByResetPolicy, OffsetReset::Latest) => CountedLag::ByResetPolicy(1),
             (None, WithoutCommit::CountsByResetPolicy, OffsetReset::Earliest) => {
                 CountedLag::ByResetPolicy(end.records_since(partition.watermarks.start))
@@ -100,7 +100,7 @@ impl PartitionLag {
 // === impl CountedLag ===
 
 impl CountedLag {
-    /// The number of records that the partition counts.
+    /// The number of records that the trigger counts for the partition.
     #[must_use]
     pub fn records(self) -> i64 {
         match self {

@@ -1,4 +1,4 @@
-//! Whether anybody consumes: positions that moved between two readings.
+//! Whether consumers make progress: positions that moved between two readings.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::streams::{Checkpoint, ShardId, Survey};
 use super::{CommittedOffset, GroupObservation, Observation, PartitionId};
 
 impl Observation {
-    /// Whether the consumers' positions differ from those of an `earlier` reading of the same source; `None` where readings tell no
-    /// positions. A new partition or shard with a position counts as a move, once.
+    /// Whether the consumers' positions differ from those of an `earlier` reading of the same source; `None` where readings contain no
+    /// positions. A new partition or shard with a position counts as progress, once.
     #[must_use]
     pub fn progressed_since(&self, earlier: &Self) -> Option<bool> {
         match (self, earlier) {

@@ -1,7 +1,7 @@
-//! Which workers are alive: a worker that is gone stays the owner in the lease table until another takes over.
+//! Which workers are alive: a dead worker stays the owner in the lease table until another takes over.
 //!
-//! KCL renews a lease three times within `failoverTimeMillis` and takes its worker for dead after that time. The table does not
-//! hold the setting, so it is derived from the renewals that were seen.
+//! KCL renews a lease three times within `failoverTimeMillis` and considers its worker dead after that time. The table does not contain the
+//! setting, so it is derived from the observed renewals.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use std::time::Duration;
 use super::Moment;
 use super::streams::{Lease, ShardId, Survey};
 
-/// Renewals within the time after which KCL takes a worker for dead.
+/// The number of renewals within the time after which KCL considers a worker dead.
 const RENEWALS_TO_FAILOVER: u32 = 3;
 
 /// A worker is alive for at least this long after a renewal: KCL's defaults are 10 s (before 3.0) and 30 s.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
-/// A worker whose renewals have not been seen yet is alive for this long: enough for a `failoverTimeMillis` of 9 minutes.
+/// A worker without observed renewals is alive for this long: enough for a `failoverTimeMillis` of 9 minutes.
 const UNSEEN_LIFE: Duration = Duration::from_secs(180);
 
 /// A worker is dead after this long, however rarely it has renewed.
 const LONGEST_LIFE: Duration = Duration::from_secs(1800);
 
-/// When each lease was renewed last, and how often it is renewed, as far as it was seen.
+/// When each lease was last renewed, and how often it is renewed, as far as observed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Renewals(Vec<Renewal>);
 
@@ -30,14 +30,14 @@ struct Renewal {
     shard: ShardId,
     owner: Option<Arc<str>>,
     counter: u64,
-    /// The reading that showed the counter first.
+    /// When a reading first showed the present counter.
     seen_at: Moment,
-    /// The longest time between two renewals by this owner; earlier ones weigh less. `None` until it has renewed once.
+    /// The longest time between two renewals by this owner; earlier ones have less weight. `None` until it has renewed once.
     interval: Option<Duration>,
 }
 
 impl Renewals {
-    /// With the leases of a reading that was taken at `taken_at`.
+    /// Returns the renewals after a reading that was taken at `taken_at`.
     #[must_use]
     pub fn fold(past: Option<&Self>, survey: &Survey, taken_at: Moment) -> Self {
         let leases = survey.shards.iter().filter_map(|report| report.lease.as_ref());
@@ -62,7 +62,7 @@ impl Renewals {
 }
 
 impl Renewal {
-    /// `known` is what was seen of the same lease and owner before; `None` where the store counts no renewals.
+    /// Updates one lease. `known` is the history of the same lease and owner; `None` where the store counts no renewals.
     fn fold(known: Option<&Self>, lease: &Lease, taken_at: Moment) -> Option<Self> {
         let counter = lease.counter?;
         let (seen_at, interval) = match known {
@@ -73,11 +73,11 @@ impl Renewal {
         Some(Self { shard: lease.shard.clone(), owner: lease.owner.clone(), counter, seen_at, interval })
     }
 
-    /// The interval after a reading with another counter. A counter that rose by several shows as many renewals.
+    /// The interval after a reading with another counter. A counter that rose by several means as many renewals.
     fn interval_with(&self, counter: u64, taken_at: Moment) -> Option<Duration> {
         let renewals = counter.checked_sub(self.counter).map_or(1, |more| u32::try_from(more).unwrap_or(u32::MAX));
         let seen = taken_at.since(self.seen_at) / renewals.max(1);
-        // a worker that came back under its old name has not renewed its lease rarely: it was dead
+        // a worker that came back under its old name does not renew rarely: it was dead
         if seen > LONGEST_LIFE / RENEWALS_TO_FAILOVER {
             return self.interval;
         }
@@ -121,8 +121,8 @@ mod tests {
         Moment::after_epoch(Duration::from_secs(seconds))
     }
 
-    /// Reads every `poll` s a lease that is renewed every `renewal` s until `stopped` s; returns whether its worker was alive at
-    /// each reading.
+    /// Reads every `poll` s a lease that is renewed every `renewal` s until `stopped` s; returns for each reading whether its
+    /// worker was alive.
     fn course(renewal: u64, poll: u64, stopped: u64, until: u64) -> Vec<(u64, bool)> {
         let mut renewals = None;
         let readings = (0..=until / poll).map(|number| 17 + number * poll);
@@ -187,7 +187,7 @@ mod tests {
             renewals = Renewals::fold(Some(&renewals), &survey("w", counter), at(second));
         }
         assert_eq!(renewals.0[0].life(), SHORTEST_LIFE);
-        // and one that was dead for minutes is so again after some renewals
+        // a worker that was dead for minutes is alive again after some renewals
         for (counter, second) in
             [(5, 30_510)].into_iter().chain((6..40).map(|counter| (counter, 30_510 + counter * 10)))
         {

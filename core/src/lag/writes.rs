@@ -1,33 +1,33 @@
-//! What was written to a stream, as CloudWatch shows it.
+//! The writes to a stream, as CloudWatch shows them.
 
 use std::time::Duration;
 
 use super::streams::Timestamp;
 
-/// What one shard accepts per minute: 1 MiB and 1,000 records per second.
+/// What one shard accepts per minute: 1 MiB per second, and 1,000 records per second.
 const BYTES: f64 = 60.0 * 1024.0 * 1024.0;
 const RECORDS: f64 = 60_000.0;
 const MINUTE: Duration = Duration::from_secs(60);
-/// A single minute is no trend: use is a mean of this many.
+/// A single minute is not a trend: use is a mean over this many minutes.
 const MEAN_OF: usize = 3;
 /// The load is the highest mean that ends within this time.
 pub const LOAD: Duration = Duration::from_secs(3 * 60);
-/// The long history has one point for this many minutes.
+/// The minutes per point of the long history.
 pub const COARSE: u32 = 5;
-/// Minutes that are read one by one.
+/// The number of minutes that are read individually.
 pub const FINE: usize = 180;
-/// Points of five minutes before those: two days.
+/// The number of five-minute points before those: two days.
 pub const LONG: usize = 2 * 288;
 
-/// What was written in one minute, or in a mean minute of a longer time. CloudWatch counts in `IncomingBytes` and `IncomingRecords` only
-/// what the stream accepted, and in `WriteProvisionedThroughputExceeded` the records that it rejected.
+/// The writes of one minute, or of an average minute of a longer time. CloudWatch's `IncomingBytes` and `IncomingRecords` count only what
+/// the stream accepted, and `WriteProvisionedThroughputExceeded` the records that it rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Minute {
-    /// Accepted bytes.
+    /// The number of accepted bytes.
     pub bytes: f64,
-    /// Accepted records.
+    /// The number of accepted records.
     pub records: f64,
-    /// Rejected records.
+    /// The number of rejected records.
     pub throttled: f64,
 }
 
@@ -38,12 +38,12 @@ pub struct Writes {
     pub until: Timestamp,
     /// One point per minute, the newest last.
     pub minutes: Vec<Option<Minute>>,
-    /// One point per five minutes, the newest last: the two days before the first of `minutes`, or as much as there is.
+    /// One point per five minutes, the newest last: up to two days before the first of `minutes`.
     pub before: Vec<Option<Minute>>,
 }
 
 impl Minute {
-    /// The mean of some minutes.
+    /// The mean of several minutes.
     #[must_use]
     pub fn mean(minutes: &[Self]) -> Self {
         let count = f64::from(u32::try_from(minutes.len().max(1)).unwrap_or(u32::MAX));
@@ -51,7 +51,7 @@ impl Minute {
         Self { bytes: mean(|one| one.bytes), records: mean(|one| one.records), throttled: mean(|one| one.throttled) }
     }
 
-    /// The shards that these writes fill.
+    /// The number of shards that these writes fill.
     #[must_use]
     pub fn shards(self) -> f64 {
         (self.bytes / BYTES).max(self.records / RECORDS)
@@ -59,7 +59,7 @@ impl Minute {
 }
 
 impl Writes {
-    /// The newest of `minutes`, the last of which ends at `until`, as far back as a reading goes.
+    /// Takes the newest of `minutes`, the last of which ends at `until`, as far back as a reading reaches.
     #[must_use]
     pub fn of_minutes(minutes: &[Minute], until: Timestamp) -> Self {
         let (before, minutes) = minutes.split_at(minutes.len().saturating_sub(FINE));
@@ -69,7 +69,7 @@ impl Writes {
         Self { until, minutes: minutes.iter().copied().map(Some).collect(), before }
     }
 
-    /// Without the newest minutes, up to `late`, that CloudWatch does not show yet. A stream without any point stays as it is: it is idle.
+    /// Removes the newest minutes, up to `late`, that CloudWatch does not show yet. A stream without any point is idle and stays unchanged.
     #[must_use]
     pub fn without_late_minutes(mut self, late: Duration) -> Self {
         let missing = self.minutes.iter().rev().take_while(|point| point.is_none()).count();
@@ -81,8 +81,8 @@ impl Writes {
         self
     }
 
-    /// The highest use in shards, as a mean of three minutes, of the means that end between `from` and `to` ago; `None` where nothing is
-    /// known of that time. A time further back is known in means of five minutes.
+    /// The highest use in shards, as a mean of three minutes that ends between `from` and `to` ago; `None` where that time is unknown.
+    /// Older times have means of five minutes.
     #[must_use]
     pub fn peak(&self, from: Duration, to: Duration) -> Option<f64> {
         let (from, to) = (minutes(from), minutes(to));
@@ -92,7 +92,7 @@ impl Writes {
         fine.chain(self.coarse(from, to).iter().map(|point| shards(*point))).reduce(f64::max)
     }
 
-    /// The points of five minutes that end between `from` and `to` minutes ago.
+    /// The five-minute points that end between `from` and `to` minutes ago.
     fn coarse(&self, from: usize, to: usize) -> &[Option<Minute>] {
         let points =
             |ago: usize| ago.saturating_sub(self.minutes.len()).div_ceil(COARSE as usize).min(self.before.len());
@@ -100,13 +100,13 @@ impl Writes {
         self.before.get(count - points(from)..count - points(to)).unwrap_or_default()
     }
 
-    /// What is written now, in shards: the highest mean of three of the last five minutes; 0 where nothing is known of them.
+    /// The present writes in shards: the highest mean of three of the last five minutes; 0 where nothing is known of them.
     #[must_use]
     pub fn load(&self) -> f64 {
         self.peak(LOAD, Duration::ZERO).unwrap_or_default()
     }
 
-    /// The highest use in shards of a single minute of the last while.
+    /// The highest use in shards of a single minute of this recent time.
     #[must_use]
     pub fn highest(&self, within: Duration) -> Option<f64> {
         let newest = self.minutes.iter().rev().take(minutes(within));
@@ -121,7 +121,7 @@ impl Writes {
         self.minutes.get(begin..end).filter(|part| !part.is_empty()).map(mean)
     }
 
-    /// The share of the records of the last while that was rejected, between 0 and 1.
+    /// The share of rejected records between `from` and `to` ago, between 0 and 1.
     #[must_use]
     pub fn throttled(&self, from: Duration, to: Duration) -> f64 {
         let (from, to) = (minutes(from), minutes(to));
@@ -139,8 +139,8 @@ impl Writes {
         if rejected > 0.0 { rejected / (rejected + accepted) } else { 0.0 }
     }
 
-    /// The end of the newest minute without a point beside one that fills more than `shards`, within the time from `from` ago. A stream
-    /// without writes has no points; beside a busy minute it is a point that is missing.
+    /// The end of the newest minute without a point next to one that fills more than `shards`, within the time from `from` ago. A stream
+    /// without writes has no points, but next to a busy minute the point is missing.
     #[must_use]
     pub fn hole(&self, shards: f64, from: Duration) -> Option<Timestamp> {
         let from = minutes(from);
@@ -151,7 +151,7 @@ impl Writes {
     }
 }
 
-/// How many points ago the newest one is missing beside one that fills more than `shards`.
+/// The index, counted back from the newest, of a missing point next to one that fills more than `shards`.
 fn missing(points: &[Option<Minute>], shards: f64) -> Option<usize> {
     let busy = |index: usize| points.get(index).copied().flatten().is_some_and(|point| point.shards() > shards);
     let absent = |index: &usize| points.get(*index) == Some(&None);

@@ -1,4 +1,4 @@
-//! An application on a stream, a line for each reading.
+//! An application on a stream, one line per reading.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::LineError;
 use crate::lag::streams::{AgeBasis, Backlog, Checkpoint, Lease, ShardId, ShardReport, ShardState, Survey, Timestamp};
 use crate::lag::{ApplicationObservation, Checkpoints};
 
-/// What was read of an application.
+/// One reading of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationLine {
     shards: Vec<ShardLine>,
     checkpoints: Checkpoints,
     retention_ms: Option<u64>,
-    /// By the service's clock: milliseconds since 1970.
+    /// The time by the service's clock: milliseconds since 1970.
     seen: u64,
 }
 
@@ -70,7 +70,7 @@ impl TryFrom<ApplicationLine> for ApplicationObservation {
         Ok(Self {
             survey: Survey { shards: shards?, wanted: Vec::new() },
             checkpoints: line.checkpoints,
-            // nothing is decided by them, so they are not recorded
+            // no decision depends on them, so they are not recorded
             workers: Vec::new(),
             table: None,
             retention: line.retention_ms.map(Duration::from_millis),

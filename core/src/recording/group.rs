@@ -1,4 +1,4 @@
-//! A consumer group, a line for each reading and a column for each fact.
+//! A consumer group, one line per reading and one column per fact.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::lag::{
 };
 use crate::trigger::GroupType;
 
-/// What was read of a group.
+/// One reading of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupLine {
@@ -26,7 +26,7 @@ pub struct GroupLine {
 enum MembersLine {
     Unread,
     Rebalancing(usize),
-    /// Each by its id and its client id.
+    /// A stable group with the id and the client id of each member.
     Settled(Vec<(Arc<str>, Arc<str>)>),
 }
 
@@ -34,7 +34,7 @@ enum MembersLine {
 #[serde(rename_all = "camelCase")]
 struct TopicColumns {
     name: Arc<str>,
-    /// Hexadecimal.
+    /// The topic id in hexadecimal.
     id: Option<String>,
     partition_count: u32,
     partition: Vec<u32>,

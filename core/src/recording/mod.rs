@@ -1,8 +1,8 @@
-//! Recorded readings: what was read of a source, time by time, so that policies can be tried on it later.
+//! Recorded readings of a source over time, so that policies can be tried on them later.
 //!
-//! A file is one source's, in JSON lines: the first says of which source and what was asked about it, the others are readings. It
-//! holds positions, ends, ages and the names of topics, shards and consumers; never a record, never a credential. Pure: who writes
-//! and reads files gives and takes lines.
+//! A file belongs to one source and contains JSON lines: the first names the source and its triggers, the others are readings. It contains
+//! positions, ends, ages and the names of topics, shards and consumers; never a record, never a credential. The module is pure: the caller
+//! reads and writes files and passes lines.
 
 mod application;
 mod group;
@@ -16,66 +16,66 @@ use self::group::GroupLine;
 use crate::lag::{Observation, ShardsObservation};
 use crate::trigger::keys::{Owner, find};
 
-/// The version of the format; a file of another one is refused.
+/// The version of the format; a file of another version is rejected.
 pub const VERSION: u32 = 1;
 
-/// Metadata of a trigger that may be written down.
+/// The metadata of a trigger that may be recorded.
 pub type Metadata = BTreeMap<String, String>;
 
 /// A line of a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Line {
-    /// The first: what was recorded.
+    /// The first line: what was recorded.
     Recording {
         /// The version of the format.
         version: u32,
-        /// The source in words.
+        /// The source in text form.
         source: String,
-        /// What was asked about it so far.
+        /// The triggers of the source so far.
         triggers: Vec<Metadata>,
     },
-    /// Something else was asked about it.
+    /// Another trigger uses the source.
     Trigger(Metadata),
-    /// A reading.
+    /// A reading of the source.
     Reading {
-        /// When it began: milliseconds since 1970.
+        /// When the reading began: milliseconds since 1970.
         at: u64,
-        /// What was read.
+        /// The content of the reading.
         of: Reading,
     },
 }
 
-/// What was read, column by column.
+/// The content of a reading, column by column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Reading {
-    /// Of a Kafka consumer group.
+    /// A reading of a Kafka consumer group.
     Group(GroupLine),
-    /// Of an application on a stream.
+    /// A reading of an application on a stream.
     Application(ApplicationLine),
-    /// Of the shards of a stream.
+    /// A reading of the shards of a stream.
     Shards {
-        /// Open ones.
+        /// The number of open shards.
         open: u64,
-        /// Closed ones.
+        /// The number of closed shards.
         closed: u64,
     },
 }
 
-/// A line that cannot be what it says.
+/// An error in a line of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// Columns of different lengths.
+    /// The columns have different lengths.
     #[error("the columns of {0} have different lengths")]
     Columns(String),
-    /// A word or number that nothing here writes.
+    /// A word or number that this version does not write.
     #[error("{0:?} is no {1}")]
     Word(String, &'static str),
 }
 
 impl Reading {
-    /// What is recorded of an observation; nothing of the writes to a stream, of which CloudWatch keeps every minute.
+    /// Converts an observation to its recorded form; `None` for the writes to a stream, of which CloudWatch keeps every minute.
     #[must_use]
     pub fn of(observation: &Observation) -> Option<Self> {
         match observation {
@@ -99,7 +99,7 @@ impl TryFrom<Reading> for Observation {
     }
 }
 
-/// The part of a trigger's metadata that may be written down: no key of a credential, and nothing that nobody knows.
+/// The part of a trigger's metadata that may be recorded: no credentials and no unknown keys.
 #[must_use]
 pub fn without_secrets(metadata: &HashMap<String, String>) -> Metadata {
     let harmless = |name: &str| {

@@ -1,20 +1,20 @@
-//! What the consumers of a stream have yet to read.
+//! The data that the consumers of a stream still have to read.
 
 use std::time::Duration;
 
 /// An application that reads the stream and must not be harmed by a lower count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumer {
-    /// Its name.
+    /// The name of the application.
     pub application: String,
-    /// How far it is; or why that is unknown.
+    /// The progress of the application, or why it is unknown.
     pub progress: Result<Progress, String>,
 }
 
-/// How far an application is.
+/// The progress of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The age of its oldest unread record, or a bound that is no lower.
+    /// The age of its oldest unread record, as an upper bound.
     pub age: Duration,
     /// Whether it still has to read shards that the last change closed.
     pub reads_closed_shards: bool,
@@ -23,27 +23,27 @@ pub struct Progress {
 /// The consumers of a stream, and how late they may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumers {
-    /// The named ones; without names, the latest reader by `GetRecords` stands for all.
+    /// The named consumers; without names, the slowest reader by `GetRecords` stands for all.
     pub all: Vec<Consumer>,
     /// A lower count waits while one of them is later than this.
     pub max_age: Duration,
-    /// For how long the stream keeps records. Half of it bounds `max_age`.
+    /// How long the stream keeps records. Half of it bounds `max_age`.
     pub retention: Duration,
 }
 
 /// Why a lower count waits for a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unready {
-    /// It is late.
+    /// The consumer is late.
     Behind {
-        /// By this much.
+        /// The age of its oldest unread record.
         age: Duration,
-        /// More than this.
+        /// The maximum age for a lower count.
         most: Duration,
     },
-    /// It has not read the shards that the last change closed.
+    /// The consumer has not read the shards that the last change closed.
     GenerationUnread,
-    /// It is unknown how far it is.
+    /// The progress of the consumer is unknown, for this reason.
     Unreadable(String),
 }
 

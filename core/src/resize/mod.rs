@@ -1,8 +1,8 @@
-//! From the shards that are wanted to the next call of `UpdateShardCount`: what may be called now, and what else is waited for.
+//! Derives the next call of `UpdateShardCount` from the requested shards: what may be called now, and what must be waited for.
 //!
-//! No I/O, no clock. The rules, in order: the stream must be provisioned and active; the count stays within the bounds and within what
-//! one call can do; a raise needs a call that is left; a lower count waits until it is safe for writers, for consumers and for the day's
-//! budget.
+//! No I/O, no clock. The rules, in order: the stream must be provisioned and active; the count stays within the bounds and within
+//! the limits of one call; a raise needs a remaining call; a lower count waits until it is safe for writers, for consumers and for
+//! the day's budget.
 
 mod calls;
 mod consumers;
@@ -25,79 +25,79 @@ use crate::trigger::WriteUtilizationPolicy;
 const DAY: Duration = Duration::from_secs(86_400);
 /// A lower count waits this long after any change.
 const REST: Duration = Duration::from_secs(3600);
-/// Doublings of the rest after lower counts that were undone; a day is the longest rest.
+/// The maximum number of doublings of the wait after lower counts that were undone; the longest wait is one day.
 const DOUBLINGS: u32 = 4;
-/// A lower count leaves this many calls.
+/// The number of calls that a lower count leaves in the budget.
 const RESERVE: u32 = 2;
-/// A multiple of a quarter is resharded faster, and may cost this much more.
+/// A multiple of a quarter is resharded faster, and may cost this factor more.
 const QUARTER_MAY_COST: f64 = 1.15;
-/// With no more calls left than this, each raise is as far as it can be.
+/// With at most this many remaining calls, each raise is as large as possible.
 const FEW_CALLS: u32 = 2;
-/// Part of the way down is worth a call where it saves a third.
+/// An intermediate lower count is worth a call if it reduces the count at least to this share.
 const SAVES: f64 = 0.67;
 /// Sums of floating-point numbers are not exact.
 const ROUNDING: f64 = 1e-9;
 
-/// Between which counts a stream may be resized, and how often.
+/// The bounds of the count of a stream, and how often it may be resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The fewest shards, at least 1.
+    /// The minimum number of shards, at least 1.
     pub min: u32,
-    /// The most.
+    /// The maximum number of shards.
     pub max: u32,
-    /// Calls of `UpdateShardCount` in any 24 hours, of ours and of others.
+    /// Calls of `UpdateShardCount` in any 24 hours, by this scaler and by others.
     pub calls_per_day: u32,
 }
 
-/// The stream, as it was read just now.
+/// The stream as of the present reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     /// Whether it can be resized.
     pub state: StreamState,
-    /// Its shards.
+    /// The capacity of its shards.
     pub shards: StreamCapacity,
-    /// Shards that the account may still open; `None` where that was not read.
+    /// The number of shards that the account may still open; `None` where that was not read.
     pub free: Option<u32>,
 }
 
-/// What to do.
+/// The planned action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Call `UpdateShardCount`.
+    /// Call `UpdateShardCount` with a new count.
     Call {
         /// The new count.
         target: u32,
-        /// What keeps it from the count that is wanted.
+        /// What keeps the target from the requested count.
         limited_by: Option<Reason>,
     },
-    /// The count differs from the one that is wanted, and it stays.
+    /// Keep the count although it differs from the requested one.
     Wait(Reason),
-    /// The count is the one that is wanted.
+    /// Keep the count: it is the requested one.
     Nothing,
 }
 
-/// All that a plan depends on.
+/// The inputs that a plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// The stream.
+    /// The stream to resize.
     pub stream: &'a Stream,
-    /// What is allowed.
+    /// The bounds of the count and of the calls.
     pub bounds: &'a Bounds,
-    /// What was called within a day.
+    /// The changes of the last day.
     pub calls: &'a Calls,
-    /// Who reads.
+    /// The consumers of the stream.
     pub consumers: &'a Consumers,
-    /// What is written.
+    /// The writes to the stream.
     pub writes: &'a Writes,
-    /// By what policy the need is judged.
+    /// The policy that determines the need.
     pub policy: &'a WriteUtilizationPolicy,
 }
 
-/// A target, and what keeps it from the count that is wanted; or why there is none.
+/// A target, and what keeps it from the requested count; or why there is none.
 type Target = Result<(u32, Option<Reason>), Reason>;
 
 impl Situation<'_> {
-    /// The next call towards `wanted` shards.
+    /// Plans the next call towards `wanted` shards.
     #[must_use]
     pub fn plan(&self, wanted: u32) -> Plan {
         match self.stream.state {
@@ -136,7 +136,7 @@ impl Situation<'_> {
         Reason::Budget { until: self.calls.next_free(self.bounds.calls_per_day) }
     }
 
-    /// Up never waits for consumers: producers whose records are rejected lose them, late consumers do not.
+    /// Plans a raise. It never waits for consumers: rejected records are lost to producers, late consumers lose nothing.
     fn raise(&self, wanted: u32) -> Target {
         let (open, left) = (self.open(), self.calls_left());
         if left == 0 {
@@ -180,7 +180,7 @@ impl Situation<'_> {
         }
     }
 
-    /// A lower count rests after changes: an hour after any, and longer after a raise.
+    /// Why a lower count still waits after a change: an hour after any change, and longer after a raise.
     fn rests(&self) -> Option<Reason> {
         let now = self.calls.now();
         let after_raise = self.rest_after_raise();
@@ -197,7 +197,7 @@ impl Situation<'_> {
         (self.policy.scale_down_after * 2_u32.pow(self.calls.undone().min(DOUBLINGS))).min(DAY)
     }
 
-    /// Where a lower count had to be undone, the peak of the longer rest must fit as well.
+    /// The shards for the peak of the longer wait, which must fit too where a lower count had to be undone.
     fn recent_peak(&self) -> u32 {
         if self.calls.undone() == 0 {
             return 1;
@@ -211,13 +211,13 @@ impl Situation<'_> {
         Some(Reason::Consumer { application: application.to_owned(), unready })
     }
 
-    /// The shards that the present writes need: no lower count goes below them, whatever requests it.
+    /// The shards that the present writes need: no lower count goes below them, whatever the request.
     fn in_use(&self) -> u32 {
         let load = self.writes.load();
         ceil(self.stream.shards.unevenness() * load / self.policy.scale_up_utilization.get())
     }
 
-    /// The lowest count from `target` on from which the calls that are left after this one lead back to the highest need of the day.
+    /// The lowest count from `target` on from which the calls that remain after this one can return to the highest need of the day.
     fn payable(&self, target: u32) -> u32 {
         let left = self.calls_left().saturating_sub(1);
         let peak = self.writes.peak(DAY, Duration::ZERO).unwrap_or_default();
@@ -226,7 +226,7 @@ impl Situation<'_> {
     }
 }
 
-/// Calls that lead from `from` to `to`, each of which doubles the count.
+/// The number of calls from `from` to `to`, each of which doubles the count.
 fn doublings(from: u32, to: u32) -> u32 {
     (0..u32::BITS).find(|calls| u64::from(from.max(1)) << calls >= u64::from(to)).unwrap_or(u32::BITS)
 }

@@ -1,4 +1,4 @@
-//! Why a stream does not have the shards that are wanted.
+//! Why a stream does not have the requested shards.
 
 use std::fmt;
 
@@ -6,69 +6,69 @@ use super::Unready;
 use crate::lag::streams::Timestamp;
 use crate::scaling::counted;
 
-/// What keeps a stream from the count that is wanted.
+/// The reason that keeps a stream from the requested count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// AWS sizes the stream.
+    /// The stream is in on-demand mode: AWS sizes it.
     NotApplicable,
-    /// A change is under way.
+    /// A change is in progress.
     Updating,
-    /// More is wanted than may be.
+    /// The requested count is above the maximum.
     AboveMax {
-        /// The shards that are wanted.
+        /// The requested number of shards.
         wanted: u32,
-        /// The most that there may be.
+        /// The maximum number of shards.
         max: u32,
     },
-    /// Fewer are wanted than must be.
+    /// The requested count is below the minimum.
     BelowMin {
-        /// The shards that are wanted.
+        /// The requested number of shards.
         wanted: u32,
-        /// The fewest that there must be.
+        /// The minimum number of shards.
         min: u32,
     },
-    /// One call at most doubles the count and at least halves it: more calls follow.
+    /// One call at most doubles the count and at least halves it: more calls will follow.
     Step,
-    /// The day's calls are used, or a lower count would use what the way back needs.
+    /// The day's calls are used, or a lower count would use the calls that a later raise needs.
     Budget {
-        /// When one more is free.
+        /// When the next call becomes available.
         until: Timestamp,
     },
     /// A lower count waits after a change.
     Resting {
-        /// For this long.
+        /// When the wait ends.
         until: Timestamp,
     },
-    /// Neither the stream nor own calls show its last changes, so that no rest and no budget can be kept.
+    /// Neither the stream nor this scaler's calls show the last changes, so that no wait and no budget can be observed.
     ChangesUnknown,
-    /// Another hand has resized the stream: its count stands for an hour, unless more is needed.
+    /// Another actor has resized the stream: its count is kept for an hour, unless more shards are needed.
     ChangedElsewhere {
-        /// For this long.
+        /// When that hour ends.
         until: Timestamp,
     },
     /// A lower count waits for a consumer.
     Consumer {
-        /// Its application.
+        /// The application of the consumer.
         application: String,
-        /// For what.
+        /// What the consumer has not done yet.
         unready: Unready,
     },
-    /// What is written now needs more.
+    /// The present writes need more shards.
     BelowUse {
-        /// This many.
+        /// The number of shards that they need.
         least: u32,
     },
-    /// A lower count was undone before, and the peak of a longer time than `scaleDownAfter` needs more.
+    /// A lower count was undone before, and the peak of a longer time than `scaleDownAfter` needs more shards.
     RecentPeak {
-        /// This many.
+        /// The number of shards that the peak needs.
         least: u32,
     },
-    /// The account's shards are used up.
+    /// The account's quota of shards is exhausted.
     AccountQuota,
 }
 
 impl Reason {
-    /// Its name, as conditions have it.
+    /// The name of the reason in the resource's conditions.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

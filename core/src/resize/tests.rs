@@ -1,4 +1,4 @@
-//! Each reason in a table, and what no state of the world may lead to.
+//! Each reason in a table, and the invariants that hold for any state.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn minutes_ago(minutes: u64) -> Timestamp {
     now().minus(Duration::from_secs(60 * minutes))
 }
 
-/// Three hours that fill `shards` shards, after two days that fill `peak`.
+/// Three hours of writes that fill `shards` shards, after two days that fill `peak`.
 fn writes(shards: f64, peak: f64) -> Writes {
     let minute = |shards: f64| Some(Minute { bytes: 0.0, records: 60_000.0 * shards, throttled: 0.0 });
     Writes { until: now(), minutes: vec![minute(shards); 180], before: vec![minute(peak); 540] }
@@ -128,13 +128,13 @@ fn each_reason_is_given_where_the_table_says() {
 #[test]
 fn after_a_lower_count_that_was_undone_the_peak_of_a_longer_time_must_fit() {
     let undone = [change(700, 8, 4), change(500, 4, 8)];
-    // the rest is four hours now: in the fourth, 3.6 shards were filled
+    // the wait is now four hours: in the fourth, 3.6 shards were filled
     let recent = writes(0.5, 3.6);
     assert_eq!(planned(4, &stream(8), &undone, &recent), Plan::Wait(Reason::RecentPeak { least: 6 }));
     assert_eq!(planned(4, &stream(8), &undone[..1], &recent), call(4, None), "nothing was undone");
 }
 
-/// Each run of a command that keeps no state would else be the first of the day.
+/// Without this rule, each run of a stateless command would be the first of the day.
 #[test]
 fn a_lower_count_waits_where_neither_the_stream_nor_the_calls_show_the_last_changes() {
     let mut unknown = stream(8);

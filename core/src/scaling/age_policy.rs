@@ -1,4 +1,4 @@
-//! `scaleOn: age`: the age of the oldest record that the application has not processed, in seconds.
+//! `scaleOn: age`: the age in seconds of the oldest record that the application has not processed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::lag::streams::Backlog;
 use crate::lag::{ApplicationObservation, Checkpoints, TableReading};
 use crate::trigger::AgePolicy;
 
-/// A checkpoint table that is read less often than this is worth a word: the default `pollInterval`.
+/// A checkpoint table that is read less often than this is reported: the default `pollInterval`.
 const READ_SELDOM: Duration = Duration::from_secs(10);
 
 pub(super) fn decide(policy: &AgePolicy, application: &ApplicationObservation) -> Decision {

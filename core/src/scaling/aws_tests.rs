@@ -1,4 +1,4 @@
-//! KEDA's rules for shard counts (A16, A18, A21), and those for ages.
+//! KEDA's rules for shard counts (A16, A18, A21), and the rules for ages.
 
 use std::collections::HashMap;
 use std::time::Duration;

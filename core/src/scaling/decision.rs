@@ -1,4 +1,4 @@
-//! What was decided and why: one value that the RPC, the JSON, the command line and the page all print.
+//! The decision and its reasons: one value that the RPC, the JSON, the command line and the page all print.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,150 +26,150 @@ enum Amount {
 pub struct Decision {
     /// The metric's value.
     pub value: Quantity,
-    /// The metric's target for each replica.
+    /// The metric's target per replica.
     pub target: Quantity,
-    /// Whether the workload should run at all: the activity is strictly greater than its threshold.
+    /// Whether the workload should run: the activity is strictly greater than its threshold.
     pub active: bool,
-    /// How it came about, in order.
+    /// The steps that led to the value, in order.
     pub steps: Vec<Step>,
 }
 
-/// One step towards a decision; `Display` says it in words.
+/// One step towards a decision; `Display` formats it for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum Step {
-    /// The records that the group has not read: the same number in `/samples`, in the metrics and in charts.
+    /// The records that the group has not read: the same number as in `/samples`, in the metrics and in charts.
     Counted {
-        /// The partitions that were counted.
+        /// The number of partitions that were counted.
         partitions: u64,
-        /// How many of them have records behind.
+        /// The number of them with records behind.
         partitions_behind: u64,
         /// The sum of their records behind; `None` where no partition has a valid commit.
         records_behind: Option<u64>,
     },
-    /// The lag is another number than the records behind.
+    /// The lag differs from the records behind.
     Lag {
         /// The lag that the trigger counts.
         lag: i64,
         /// The part of it that `offsetResetPolicy` counts for partitions without a valid commit.
         by_reset_policy: u64,
-        /// What `compat: strict` adds to the records behind; negative where it takes off.
+        /// What `compat: strict` adds to the records behind; negative where it subtracts.
         as_built_in: i64,
     },
     /// Partitions are selected that do not exist.
     SelectedBeyond {
-        /// Their numbers: ranges with both ends.
+        /// Their numbers, as ranges that include both ends.
         ranges: Vec<(u32, u32)>,
     },
-    /// Partitions whose records behind were not simply end less commit.
+    /// Partitions whose records behind are not simply end less commit.
     Unusual {
-        /// What they were counted from.
+        /// The position from which they were counted.
         basis: LagBasis,
-        /// In how many partitions.
+        /// The number of these partitions.
         partitions: u64,
     },
-    /// Partitions that stand still were left out of the value; they still count for activity.
+    /// Partitions without progress are excluded from the value, but still count for activation.
     PersistentLagExcluded {
-        /// How many.
+        /// The number of excluded partitions.
         partitions: u64,
-        /// Their lag.
+        /// The lag of the excluded partitions.
         lag: i64,
     },
     /// The lag was set to the next number of replicas that divides the partitions.
     EvenDistribution {
-        /// That number.
+        /// The new number of replicas.
         replicas: u64,
     },
-    /// Every consumer of a share group reads every partition: partitions bound nothing.
+    /// Every consumer of a share group reads every partition, so partitions do not limit the replicas.
     ShareGroup,
-    /// More replicas than this would stand idle.
+    /// The value is capped: further replicas would be idle.
     Capped {
-        /// The most replicas that help.
+        /// The maximum number of useful replicas.
         replicas: u64,
-        /// What bounds them.
+        /// What limits the useful replicas.
         by: CapReason,
-        /// The value before.
+        /// The value before the cap.
         from: i64,
     },
-    /// The activity was compared with its threshold.
+    /// The lag was compared with the activation threshold.
     Activation {
-        /// The lag, standing partitions included.
+        /// The lag, including partitions without progress.
         lag: i64,
-        /// It must be more than this.
+        /// The workload is active above this lag.
         threshold: u64,
     },
-    /// The shards that records are written to.
+    /// The open shards of the stream.
     OpenShards {
-        /// How many.
+        /// The number of open shards.
         open: u64,
     },
     /// Closed shards were counted too, as KEDA does.
     ClosedShardsCounted {
-        /// How many.
+        /// The number of closed shards.
         closed: u64,
     },
-    /// The count was compared with its threshold.
+    /// The shard count was compared with the activation threshold.
     ShardActivation {
-        /// The count.
+        /// The number of shards that count.
         shards: u64,
-        /// It must be more than this.
+        /// The workload is active above this count.
         threshold: i64,
-        /// Whether it is.
+        /// Whether the workload is active.
         active: bool,
     },
-    /// The application has written nothing: what is unread follows from `initialPosition` alone.
+    /// The application has written no checkpoint: the unread records follow from `initialPosition` alone.
     NeverRan {
-        /// What there is.
+        /// The state of the checkpoint table.
         checkpoints: Checkpoints,
     },
     /// The shard whose oldest unread record is the oldest of all.
     Oldest {
-        /// Which.
+        /// The id of the shard.
         shard: String,
-        /// Since it arrived.
+        /// The time since that record arrived, in milliseconds.
         age_ms: u64,
-        /// What told so.
+        /// What the age is derived from.
         basis: AgeBasis,
     },
     /// Nothing is unread.
     NothingUnread {
-        /// In so many shards; the others are finished or wait for these.
+        /// The number of shards that are read; the others are finished or wait for these.
         shards: u64,
     },
     /// The stream will delete records before they are read, unless the application catches up.
     NearRetention {
-        /// How near.
+        /// How much of the retention has passed.
         risk: RetentionRisk,
-        /// After this time the stream deletes a record.
+        /// The stream's retention in milliseconds.
         retention_ms: u64,
     },
-    /// The checkpoint table is so large that it is not read in each round.
+    /// The checkpoint table is too large to be read in each round.
     CheckpointsRead {
-        /// When its rows were read, before this round.
+        /// How long before this round its rows were read, in milliseconds.
         ago_ms: u64,
-        /// How often it is read.
+        /// The interval between reads, in milliseconds.
         every_ms: u64,
-        /// What one read costs, in DynamoDB's read units.
+        /// The cost of one read, in DynamoDB read units.
         read_units: f64,
     },
-    /// The age was compared with its threshold.
+    /// The age was compared with the activation threshold.
     AgeActivation {
-        /// The age.
+        /// The age in milliseconds.
         age_ms: u64,
-        /// It must be more than this.
+        /// The workload is active above this age, in milliseconds.
         threshold_ms: u64,
-        /// Whether it is.
+        /// Whether the workload is active.
         active: bool,
     },
     /// A step of the catch-up law.
     #[serde(untagged)]
     CatchUp(CatchUpStep),
-    /// A step of the law of shards.
+    /// A step of the write utilization law.
     #[serde(untagged)]
     Writes(WriteStep),
 }
 
-/// How near records are to being deleted unread.
+/// How close unread records are to being deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RetentionRisk {
@@ -179,7 +179,7 @@ pub enum RetentionRisk {
     OverFourFifths,
 }
 
-/// What bounds the useful replicas.
+/// What limits the useful replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CapReason {
@@ -192,13 +192,13 @@ pub enum CapReason {
 // === impl Decision ===
 
 impl Decision {
-    /// The replicas that an HPA with an `AverageValue` target wants.
+    /// The replicas that an HPA with an `AverageValue` target calculates.
     #[must_use]
     pub fn replicas(&self) -> u64 {
         self.value.replicas_at(self.target)
     }
 
-    /// More replicas than this would stand idle, as far as the decision knows partitions or shards.
+    /// The number above which replicas would be idle, where the decision knows partitions or shards.
     #[must_use]
     pub fn useful_replicas(&self) -> Option<u64> {
         let (mut places, mut in_one) = (None, 1);
@@ -222,19 +222,19 @@ impl Decision {
 // === impl Quantity ===
 
 impl Quantity {
-    /// A count.
+    /// Creates a quantity from an exact count.
     #[must_use]
     pub const fn from_count(count: u64) -> Self {
         Self(Amount::Count(count))
     }
 
-    /// What the law calculates with; what is no number, or below 0, cannot come from it.
+    /// Creates a quantity from a result of the law, which cannot be NaN or negative.
     #[must_use]
     pub(super) const fn from_number(number: f64) -> Self {
         Self(Amount::Measure(if number.is_finite() && number > 0.0 { number } else { 0.0 }))
     }
 
-    /// A time in seconds.
+    /// Creates a quantity from a time, in seconds.
     #[must_use]
     pub const fn from_seconds(time: Duration) -> Self {
         Self(Amount::Measure(time.as_secs_f64()))
@@ -250,7 +250,7 @@ impl Quantity {
         }
     }
 
-    /// The number, unless it is a count that a float cannot hold.
+    /// The number, except for a count that a float cannot represent.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -265,7 +265,7 @@ impl Quantity {
         }
     }
 
-    /// For readers that know integers only: rounded up, so that a positive value never becomes 0.
+    /// The value for clients that accept only integers: rounded up, so that a positive value never becomes 0.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it is cast")]
     pub fn ceil(self) -> i64 {
@@ -275,7 +275,7 @@ impl Quantity {
         }
     }
 
-    /// The replicas that an HPA with an `AverageValue` target wants for this value; at least 0.
+    /// The replicas that an HPA with an `AverageValue` target calculates for this value; at least 0.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -313,7 +313,7 @@ impl Serialize for Quantity {
 // === impl RetentionRisk ===
 
 impl RetentionRisk {
-    /// The word used in metrics and logs.
+    /// The name used in metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -322,7 +322,7 @@ impl RetentionRisk {
         }
     }
 
-    /// Every risk, for registering metrics before the first.
+    /// Every risk, for registering metrics before one occurs.
     pub const ALL: [Self; 2] = [Self::OverHalf, Self::OverFourFifths];
 
     /// The risk that an observation shows.

@@ -1,4 +1,4 @@
-//! KEDA's `ensureEvenDistributionOfPartitions`: as many replicas as divide the partitions.
+//! KEDA's `ensureEvenDistributionOfPartitions`: numbers of replicas that divide the partitions.
 
 /// The smallest divisor of `partitions` that, times `threshold`, covers `lag`; `partitions` itself where none does.
 ///
@@ -18,7 +18,7 @@ fn divisors(number: u64) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
 
-    /// C7
+    /// C7: the divisors of a number.
     #[test]
     fn divisors_ascend_from_one_to_the_number_itself() {
         for (number, expected) in [
@@ -32,7 +32,7 @@ mod tests {
         }
     }
 
-    /// C4
+    /// C4: the next divisor that covers the lag.
     #[test]
     fn the_next_divisor_covers_the_lag() {
         for (lag, divisor) in [(10, 1), (20, 2), (40, 4), (50, 5), (99, 10), (100, 10), (101, 20)] {

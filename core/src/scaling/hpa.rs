@@ -1,7 +1,7 @@
-//! What Kubernetes and KEDA make of a value: the Horizontal Pod Autoscaler's rules for one external metric, and KEDA's for zero.
+//! How Kubernetes and KEDA process a value: the Horizontal Pod Autoscaler's rules for one external metric, and KEDA's rules for zero.
 //!
-//! The rules and their names are those of Kubernetes' `replica_calculator.go` and `horizontal.go`. Whoever calls says when it is and
-//! how many replicas there are, so that the same code explains an answer and runs a simulated cluster.
+//! The rules and their names are those of Kubernetes' `replica_calculator.go` and `horizontal.go`. The caller passes the time and the
+//! number of replicas, so that the same code explains an answer and runs a simulated cluster.
 
 mod activation;
 #[cfg(test)]
@@ -16,45 +16,45 @@ use crate::lag::Moment;
 pub const SYNC_PERIOD: Duration = Duration::from_secs(15);
 /// `--horizontal-pod-autoscaler-downscale-stabilization`, and the default of `behavior.scaleDown.stabilizationWindowSeconds`.
 pub const DOWNSCALE_STABILIZATION: Duration = Duration::from_secs(300);
-/// `scaleUpLimitFactor` and `scaleUpLimitMinimum`: without a `behavior` nobody gets more than this in one sync.
+/// `scaleUpLimitFactor` and `scaleUpLimitMinimum`: without a `behavior`, the maximum scale-up per sync.
 const LIMIT_FACTOR: u32 = 2;
 const LIMIT_MINIMUM: u32 = 4;
 /// The scale-up policies of a `behavior` that names none: the greater of the two in each period.
 const POLICY_PODS: u32 = 4;
 const POLICY_FACTOR: u32 = 2;
 const POLICY_PERIOD: Duration = Duration::from_secs(15);
-/// Counts of replicas are 32 bits with a sign.
+/// Kubernetes counts replicas as signed 32-bit numbers.
 const MOST: f64 = i32::MAX as f64;
 
-/// What the value is compared with.
+/// The target that the value is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
-    /// `type: AverageValue`: the value is divided by the replicas first, so that it asks for `value / target` of them.
+    /// `type: AverageValue`: the value is divided by the replicas first, so that the HPA calculates `value / target` replicas.
     AverageValue(f64),
-    /// `type: Value`: the replicas that are ready are multiplied by `value / target`.
+    /// `type: Value`: the ready replicas are multiplied by `value / target`.
     Value(f64),
 }
 
-/// The replicas that the HPA sees.
+/// The replicas that the HPA reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replicas {
     /// `spec.replicas` of the scale subresource.
     pub spec: u32,
-    /// `status.replicas`: pods that exist.
+    /// `status.replicas`: existing pods.
     pub status: u32,
-    /// Pods that are ready.
+    /// The number of ready pods.
     pub ready: u32,
 }
 
 impl Replicas {
-    /// All of them are there and ready.
+    /// Creates a state in which all replicas exist and are ready.
     #[must_use]
     pub const fn settled(replicas: u32) -> Self {
         Self { spec: replicas, status: replicas, ready: replicas }
     }
 }
 
-/// How far from 1 the ratio of value and target may be before anything happens; both ends included.
+/// The range around 1 within which the ratio of value and target has no effect; both ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// `behavior.scaleUp.tolerance`
@@ -76,9 +76,9 @@ impl Tolerance {
     }
 }
 
-/// What the HPA makes of a value: `GetExternalPerPodMetricReplicas` and `GetExternalMetricReplicas`.
+/// The replicas that the HPA calculates for a value: `GetExternalPerPodMetricReplicas` and `GetExternalMetricReplicas`.
 ///
-/// Before limits and windows, so it is what the replicas become if the value stays.
+/// Limits and windows are not applied yet: the result is the number of replicas if the value stays.
 #[must_use]
 pub fn replicas_for(value: f64, target: Target, now: Replicas, tolerance: Tolerance) -> u32 {
     let value = thousandths(value);
@@ -100,7 +100,7 @@ pub fn replicas_for(value: f64, target: Target, now: Replicas, tolerance: Tolera
     }
 }
 
-/// KEDA hands a value on with three digits behind the point; what is no number, or below zero, becomes zero.
+/// Rounds as KEDA does, which passes a value on with three decimals; NaN and negative values become zero.
 fn thousandths(number: f64) -> f64 {
     if number.is_finite() && number > 0.0 { (number * 1000.0).round_ties_even() } else { 0.0 }
 }
@@ -110,12 +110,12 @@ fn whole(number: f64) -> u32 {
     number.ceil().min(MOST) as u32
 }
 
-/// How fast the HPA follows what it makes of the value.
+/// How fast the HPA follows its recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// No `spec.behavior`: `normalizeDesiredReplicas`.
     Plain {
-        /// Replicas go down to the highest recommendation of so long.
+        /// The stabilization window: replicas decrease to the highest recommendation within it.
         down_window: Duration,
     },
     /// With `spec.behavior`, and the default policies of scaling down: `normalizeDesiredReplicasWithBehaviors`.
@@ -129,49 +129,49 @@ pub enum Pace {
     },
 }
 
-/// How many replicas are added in 15 s at most.
+/// The maximum number of replicas that are added in 15 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScaleUp {
-    /// No `policies`: four, or as many as there are, whichever is more.
+    /// No `policies`: four, or the present number, whichever is greater.
     Default,
     /// One policy, `type: Pods` with `periodSeconds: 15`.
     Pods(u32),
 }
 
-/// What an HPA was told.
+/// The configuration of an HPA.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
-    /// What the value is compared with.
+    /// The target that the value is compared with.
     pub target: Target,
-    /// `minReplicas`: KEDA never writes less than 1.
+    /// `minReplicas`: KEDA never sets it below 1.
     pub min_replicas: u32,
     /// `maxReplicas`
     pub max_replicas: u32,
-    /// What is too little to act on.
+    /// The tolerance within which the HPA does not act.
     pub tolerance: Tolerance,
-    /// How fast it follows.
+    /// How fast the HPA follows its recommendation.
     pub pace: Pace,
 }
 
-/// An HPA, with what it remembers.
+/// An HPA with its remembered state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HorizontalPodAutoscaler {
     rules: Rules,
-    /// What was recommended when, before windows and limits.
+    /// The recommendations with their times, before windows and limits.
     recommendations: Vec<(Moment, u32)>,
-    /// What was added and taken when; only a `behavior` looks at it.
+    /// The added and removed replicas with their times; only a `behavior` uses them.
     added: Vec<(Moment, u32)>,
     taken: Vec<(Moment, u32)>,
 }
 
 impl HorizontalPodAutoscaler {
-    /// One that has seen nothing yet.
+    /// Creates an HPA without any history.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
         Self { rules, recommendations: Vec::new(), added: Vec::new(), taken: Vec::new() }
     }
 
-    /// `reconcileAutoscaler`: what `spec.replicas` is to be. No value is a metric that could not be had.
+    /// `reconcileAutoscaler`: returns the new `spec.replicas`. A missing value is a metric that could not be read.
     #[must_use]
     pub fn sync(&mut self, now: Moment, value: Option<f64>, replicas: Replicas) -> u32 {
         let Rules { target, min_replicas, max_replicas, tolerance, pace } = self.rules;
@@ -179,14 +179,14 @@ impl HorizontalPodAutoscaler {
         if self.recommendations.is_empty() {
             self.recommendations.push((now, spec));
         }
-        // `ScalingDisabled`: from zero it is KEDA that scales
+        // `ScalingDisabled`: from zero, KEDA scales the workload
         if spec == 0 {
             return 0;
         }
         if spec > max_replicas || spec < min_replicas {
             return spec.min(max_replicas).max(min_replicas);
         }
-        // nothing is known, so nothing changes and nothing is remembered
+        // the value is unknown, so nothing changes and nothing is remembered
         let Some(value) = value else { return spec };
         let recommended = replicas_for(value, target, replicas, tolerance);
         match pace {
@@ -236,7 +236,7 @@ impl HorizontalPodAutoscaler {
         wanted
     }
 
-    /// `calculateScaleUpLimitWithScalingRules`; never below what there is.
+    /// `calculateScaleUpLimitWithScalingRules`; never below the present number.
     fn up_limit(&mut self, scale_up: ScaleUp, now: Moment, spec: u32) -> u32 {
         let at_beginning = (spec + in_period(&mut self.taken, now)).saturating_sub(in_period(&mut self.added, now));
         let limit = match scale_up {

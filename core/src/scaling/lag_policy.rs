@@ -8,7 +8,7 @@ use crate::lag::{
 };
 use crate::trigger::{Cap, Compat, GroupType, KafkaSource, LagPolicy, PersistentLag, ResetRules};
 
-/// A reading of a group, and what it shows.
+/// A reading of a group with its derived facts.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) source: &'a KafkaSource,
@@ -18,7 +18,7 @@ pub(super) struct Reading<'a> {
     pub(super) taken_at: Moment,
 }
 
-/// Judges a group's reading.
+/// Evaluates a group's reading.
 pub(super) fn decide(policy: &LagPolicy, reading: Reading<'_>) -> Decision {
     let rules = ResetRules { offset_reset: policy.offset_reset, without_commit: policy.without_commit };
     let tally = Tally::count(rules, policy.compat, policy.persistent_lag, reading);
@@ -44,18 +44,18 @@ pub(super) fn first_steps(rules: ResetRules, reading: Reading<'_>) -> Vec<Step> 
     Tally::count(rules, Compat::Fixed, PersistentLag::Counts, reading).steps(reading)
 }
 
-/// Sums over the partitions of what a trigger counts.
+/// Sums over the partitions, as a trigger counts them.
 #[derive(Default)]
 struct Tally {
     partitions: u64,
     with_lag: u64,
-    /// All that counts: what activity is judged by.
+    /// The whole lag, which decides on activation.
     lag: i64,
     /// The part of it that the reset policy counts.
     by_reset_policy: u64,
-    /// What KEDA's rule adds to the records behind, or takes off.
+    /// What KEDA's rule adds to the records behind, or subtracts.
     as_built_in: i64,
-    /// The lag of partitions that stand still, when those are not to count.
+    /// The lag of partitions without progress, where those are excluded from the value.
     standing: i64,
     standing_partitions: u64,
     unusual: Vec<(LagBasis, u64)>,
@@ -90,7 +90,7 @@ impl Tally {
         tally
     }
 
-    /// Losses add up; other kinds are counted.
+    /// Notes a partition's basis: losses are summed, other kinds are counted.
     fn note(&mut self, basis: LagBasis) {
         if basis == LagBasis::Committed {
             return;
@@ -108,7 +108,7 @@ impl Tally {
         self.unusual.push((basis, 1));
     }
 
-    /// What the value is made of.
+    /// The lag that the value is based on.
     const fn counted(&self) -> i64 {
         self.lag.saturating_sub(self.standing)
     }
@@ -137,8 +137,7 @@ impl Tally {
     }
 }
 
-/// A commit that had not moved for the window when it was read.
-/// Without a commit there is nothing that could stand still.
+/// Whether a commit had not moved for the window when it was read. Without a commit, nothing can stand still.
 fn stands_still(
     rule: PersistentLag,
     partition: &PartitionObservation,
@@ -153,7 +152,7 @@ fn stands_still(
     }
 }
 
-/// The lag that the value shows: no more than the replicas that can help, times the threshold.
+/// The lag that the value shows: at most the number of useful replicas, times the threshold.
 fn cap(policy: &LagPolicy, tally: &Tally, steps: &mut Vec<Step>) -> i64 {
     let threshold = i64::try_from(policy.threshold.get()).unwrap_or(i64::MAX);
     let mut lag = tally.counted();
@@ -177,7 +176,7 @@ fn cap(policy: &LagPolicy, tally: &Tally, steps: &mut Vec<Step>) -> i64 {
     let most = bound.saturating_mul(threshold);
     let too_many = match policy.compat {
         Compat::Fixed => lag > most,
-        // KEDA divides downwards, so that up to one threshold less one record gets past its cap
+        // KEDA rounds down, so that up to one threshold less one record exceeds its cap
         Compat::Strict => lag / threshold > bound,
     };
     if too_many {

@@ -1,6 +1,6 @@
-//! Reading and policy in; decision out. No I/O, no clock: rules that need time use the time of the reading.
+//! Converts a reading and a policy to a decision. No I/O, no clock: rules that need time use the time of the reading.
 //!
-//! The same decision serves `GetMetrics`, `IsActive`, `/samples` and `explain`, so none of them can disagree.
+//! The same decision serves `GetMetrics`, `IsActive`, `/samples` and `explain`, so they always agree.
 
 mod age_policy;
 #[cfg(test)]
@@ -24,11 +24,11 @@ pub use sample::Sample;
 use crate::lag::{Behind, History, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{Policy, SourceRef};
 
-/// Judges a sample of `source` by `policy`: the same sample gives the same decision, whenever it is asked for.
+/// Evaluates a sample of `source` by `policy`: the same sample always gives the same decision.
 ///
 /// # Errors
-/// [`SourceErrorKind::Broken`] when the sample is not of what the policy judges; [`SourceErrorKind::Missing`] when it does not say
-/// enough.
+/// [`SourceErrorKind::Broken`] when the sample is not of the kind that the policy evaluates; [`SourceErrorKind::Missing`] when it does not
+/// contain enough data.
 pub fn decide(policy: &Policy, source: &SourceRef, sample: &Sample) -> Result<Decision, SourceError> {
     match (policy, source, &sample.observation) {
         (Policy::Lag(policy), ..) if let Some(reading) = reading_of_group(source, sample) => {

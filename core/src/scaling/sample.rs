@@ -1,29 +1,29 @@
-//! What decisions are made from.
+//! The input of decisions.
 
 use super::catch_up::CatchUps;
 use crate::lag::flow::Flow;
 use crate::lag::{Facts, History, Moment, Observation};
 use crate::trigger::{CatchUpPolicy, SourceRef};
 
-/// One complete reading and the past that belongs to it; everyone reads it through one `Arc`.
+/// One complete reading and the history that belongs to it, shared through one `Arc`.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// What was read.
+    /// The observation of this reading.
     pub observation: Observation,
-    /// What is remembered of the readings up to this one.
+    /// The history of the readings up to this one.
     pub history: History,
-    /// What it shows, whatever a trigger makes of it.
+    /// The facts of this reading, independent of any trigger.
     pub facts: Facts,
-    /// How fast it flows, where somebody follows that.
+    /// The flow of the source, where a policy uses it.
     pub flow: Option<Flow>,
-    /// What the catch-up law has made of it.
+    /// The state of the catch-up law.
     pub catch_ups: CatchUps,
     /// When the reading began: everything in it is at least as new.
     pub taken_at: Moment,
 }
 
 impl Sample {
-    /// The sample of a reading of `source` that began at `taken_at`; `policies` are those that somebody asks about.
+    /// Creates the sample of a reading of `source` that began at `taken_at`; `policies` are those that triggers use.
     #[must_use]
     pub fn after(
         past: Option<&Self>,
@@ -54,7 +54,7 @@ mod tests {
     };
     use crate::trigger::{Policy, Trigger};
 
-    /// Two partitions of one member, alike.
+    /// Two equal partitions of one member.
     fn group(end: u64, committed: u64) -> Observation {
         let partition = |number| PartitionObservation {
             partition: PartitionId(number),
@@ -88,12 +88,12 @@ mod tests {
         let Policy::CatchUp(policy) = trigger.policy else { panic!("the catch-up law") };
         let policies = [policy];
         let mut last: Option<Sample> = None;
-        // much comes in for a while, and then nothing
+        // many records arrive for a while, and then none
         for number in 0..60 {
             let end = 1000 * number.min(3);
             let at = Moment::after_epoch(Duration::from_secs(10 * number));
             let sample = Sample::after(last.as_ref(), &trigger.source, group(end, end), &policies, at);
-            let flow = sample.flow.as_ref().expect("somebody follows it");
+            let flow = sample.flow.as_ref().expect("a policy uses the flow");
             let goes_on = CatchUps::after(last.as_ref().map(|last| &last.catch_ups), &policies, flow);
             assert_eq!(sample.catch_ups, goes_on);
             if number == 59 {

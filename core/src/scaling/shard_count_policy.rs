@@ -7,7 +7,7 @@ use crate::trigger::{Compat, ShardCountPolicy, StreamName};
 pub(super) fn decide(policy: &ShardCountPolicy, stream: &StreamName, shards: ShardsObservation) -> Decision {
     let mut steps = vec![Step::OpenShards { open: shards.open }];
     let mut counted = shards.open;
-    // KEDA adds up every shard that DescribeStream lists, and closed ones stay listed for a day
+    // KEDA counts every shard that DescribeStream lists, and closed ones stay listed for a day
     if policy.compat == Compat::Strict && matches!(stream, StreamName::DynamoDb(_)) && shards.closed > 0 {
         counted = counted.saturating_add(shards.closed);
         steps.push(Step::ClosedShardsCounted { closed: shards.closed });

@@ -22,7 +22,7 @@ struct Case {
     _note: String,
     partitions: Vec<Row>,
     metadata: BTreeMap<String, String>,
-    /// The same is seen again so much later; what is expected, is expected then.
+    /// The same state is observed again this much later; the expected result applies then.
     seen_again_after_seconds: Option<u64>,
     fixed: Expected,
     strict: Expected,
@@ -32,7 +32,7 @@ struct Case {
 struct Row {
     committed: Option<u64>,
     start: u64,
-    /// Missing: the brokers' answer lacks the partition; `source::kafka` makes that an error.
+    /// Missing: the brokers' answer does not contain the partition; `source::kafka` makes that an error.
     end: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ enum Expected {
         value: f64,
         lag: i64,
     },
-    /// The only other word is `error`.
+    /// The only other value is `error`.
     Error(String),
 }
 
@@ -64,7 +64,7 @@ fn trigger(source: &str, compat: &str, changes: &BTreeMap<String, String>) -> Tr
     Trigger::parse(&metadata).expect("a good trigger")
 }
 
-/// What is read of these partitions for a trigger.
+/// The observation of these partitions for a trigger.
 fn selected(trigger: &Trigger, rows: &[Row]) -> Observation {
     let (Observation::Kafka(mut group), SourceRef::Kafka(source)) = (observation(rows), &trigger.source) else {
         panic!("Kafka")
@@ -157,7 +157,7 @@ fn activity_must_exceed_its_threshold() {
     }
 }
 
-/// K5: an offset is no identity of a commit.
+/// K5: an offset does not identify a commit.
 #[test]
 fn the_commit_of_a_recreated_topic_counts_whatever_its_number_and_has_not_stood_still() {
     let trigger = trigger("kafka", "fixed", &[("excludePersistentLag".to_owned(), "true".to_owned())].into());
@@ -245,7 +245,7 @@ proptest! {
         }
     }
 
-    /// K9: what a trigger counts beyond the records behind is named.
+    /// K9: the decision names what a trigger counts beyond the records behind.
     #[test]
     fn the_lag_is_the_records_behind_and_what_the_decision_adds(
         rows in proptest::collection::vec(any_row(), 0..20), strict: bool, earliest: bool, later in 0_u64..300,
@@ -280,7 +280,7 @@ proptest! {
     }
 }
 
-/// K3
+/// K3: selected partitions that do not exist.
 #[test]
 fn partitions_that_are_selected_and_do_not_exist_are_reported() {
     let row = Row { committed: Some(10), start: 0, end: Some(40) };

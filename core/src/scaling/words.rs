@@ -43,7 +43,10 @@ impl fmt::Display for Step {
             }
             Self::PersistentLagExcluded { partitions, lag } => {
                 let (records, partitions) = (counted(*lag, "record"), counted(*partitions, "partition"));
-                write!(f, "left out of the value, not of activity: {records} in {partitions} that did not move")
+                write!(
+                    f,
+                    "excluded from the value, still counted for activation: {records} in {partitions} without progress"
+                )
             }
             Self::EvenDistribution { replicas } => {
                 write!(f, "{replicas} replicas is the next number that divides the partitions")
@@ -72,7 +75,7 @@ impl fmt::Display for Step {
             Self::NeverRan { checkpoints } => {
                 let what =
                     if *checkpoints == Checkpoints::NoTable { "no lease table" } else { "no lease in its table" };
-                write!(f, "the application has {what}: it is taken to begin at initialPosition")
+                write!(f, "the application has {what}: assuming it starts at initialPosition")
             }
             Self::Oldest { shard, age_ms, basis } => {
                 let (age, basis) = (seconds(*age_ms), age_basis_in_words(*basis));
@@ -83,7 +86,7 @@ impl fmt::Display for Step {
             }
             Self::NearRetention { risk, retention_ms } => {
                 let (how, retention) = (risk_in_words(*risk), seconds(*retention_ms));
-                write!(f, "the stream deletes records after {retention}, and {how} of that is over")
+                write!(f, "the stream deletes records after {retention}, and {how} of that has passed")
             }
             Self::CheckpointsRead { ago_ms, every_ms, read_units } => {
                 let (ago, every) = (seconds(*ago_ms), seconds(*every_ms));

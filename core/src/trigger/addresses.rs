@@ -1,13 +1,13 @@
-//! What may stand in addresses of AWS and Kafka.
+//! The valid forms of addresses of AWS and Kafka.
 //!
-//! Addresses are compared with the operator's patterns as text, and become a part of other texts: of a host name, of a list of
-//! brokers. So nothing is an address that could be read in another way there, such as `http://elsewhere/?.allowed.example`.
+//! Addresses are compared with the operator's patterns as text, and become part of other texts: of a host name, of a list of brokers. So an
+//! address must not have a second reading there, such as `http://elsewhere/?.allowed.example`.
 
 use std::net::Ipv6Addr;
 
 use super::metadata::{Metadata, shown};
 
-/// AWS's own longest is half of it.
+/// AWS's longest region name is half as long.
 const LONGEST_REGION: usize = 32;
 const LONGEST_HOST: usize = 253;
 const LONGEST_ROLE: usize = 2048;
@@ -31,7 +31,7 @@ pub(super) fn region<'a>(metadata: &Metadata<'a>) -> Option<&'a str> {
     checked(metadata, "awsRegion", is_region, "is no region such as eu-west-1")
 }
 
-/// The endpoint: no user, path or query, so that a pattern speaks of the host that is asked.
+/// The endpoint: no user, path or query, so that a pattern matches the host that is contacted.
 pub(super) fn endpoint<'a>(metadata: &Metadata<'a>) -> Option<&'a str> {
     let is_endpoint = |text: &str| {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -53,7 +53,7 @@ pub(super) fn role<'a>(metadata: &Metadata<'a>) -> Option<&'a str> {
     checked(metadata, "awsRoleArn", is_role, "is no role such as arn:aws:iam::123456789012:role/name")
 }
 
-/// The value of `key`, or a problem where it is not what it must be.
+/// The value of `key`, or a problem where it is invalid.
 fn checked<'a>(metadata: &Metadata<'a>, key: &str, is_good: impl Fn(&str) -> bool, problem: &str) -> Option<&'a str> {
     let text = metadata.text(key)?;
     if is_good(text) {

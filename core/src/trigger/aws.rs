@@ -16,10 +16,10 @@ use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_AGE_SECONDS, DEFAULT_SHARD_COUNT, positive};
 use super::{AgePolicy, Compat, ShardCountPolicy};
 
-/// A stream, and who asks for it.
+/// A stream, and the identity that reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamSource {
-    /// The stream.
+    /// The name or ARN of the stream.
     pub stream: StreamName,
     /// Region, endpoint and identity.
     pub access: AwsAccess,
@@ -30,24 +30,24 @@ pub struct StreamSource {
 pub enum StreamName {
     /// A Kinesis data stream.
     Kinesis(KinesisStream),
-    /// The stream of a DynamoDB table; by the table's name or ARN, because the stream may be replaced.
+    /// The stream of a DynamoDB table; identified by the table's name or ARN, because the stream may be replaced.
     DynamoDb(Arc<str>),
 }
 
-/// How far which application is behind on a stream.
+/// An application on a stream, whose backlog is observed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ApplicationSource {
     /// The stream that it reads.
     pub stream: StreamSource,
     /// Where it writes its progress.
     pub store: CheckpointStore,
-    /// Where it begins without a checkpoint.
+    /// Where the application starts without a checkpoint.
     pub initial_position: InitialPosition,
-    /// What ages may be told from.
+    /// The sources that ages may be derived from.
     pub age_from: AgeFrom,
-    /// A shard is read no more often than this.
+    /// The minimum interval between two probes of a shard.
     pub probe_interval: Duration,
-    /// How many DynamoDB read units per second reading the checkpoint table may cost at most: 1 to 10,000.
+    /// The maximum of DynamoDB read units per second for reading the checkpoint table: 1 to 10,000.
     pub lease_table_read_units: NonZeroU32,
 }
 
@@ -56,7 +56,7 @@ pub struct ApplicationSource {
 pub enum InitialPosition {
     /// At the oldest record.
     TrimHorizon,
-    /// At the newest one when the consumer starts.
+    /// At the newest record when the consumer starts.
     Latest,
     /// At this time, in milliseconds since 1970.
     AtTimestamp(u64),
@@ -65,27 +65,27 @@ pub enum InitialPosition {
 /// `ageFrom`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AgeFrom {
-    /// The time inside the checkpoint as long as that decides nothing; else the first unread record.
+    /// From the time inside the checkpoint while that affects no decision; else from the first unread record.
     Auto(AgesOf),
-    /// Always the first unread record.
+    /// Always from the first unread record.
     Probe,
-    /// Only the time inside the checkpoint, so that no right to read records is needed.
+    /// Only from the time inside the checkpoint, so that no permission to read records is needed.
     SequenceNumber,
 }
 
-/// Which ages are to be exact.
+/// The ages that must be exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AgesOf {
-    /// The greatest.
+    /// Only the greatest age must be exact.
     Oldest {
-        /// If it is more than this.
+        /// Only ages above this must be exact.
         exact_above: Duration,
     },
-    /// That of each shard, for what a consumer can do is seen in its own.
+    /// The age of each shard: it shows the capacity of its consumer.
     Each,
 }
 
-/// The words of `ageFrom`.
+/// The values of `ageFrom`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AgeFromWord {
     Auto,
@@ -93,7 +93,7 @@ enum AgeFromWord {
     SequenceNumber,
 }
 
-/// The words of `initialPosition`.
+/// The values of `initialPosition`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PositionWord {
     TrimHorizon,
@@ -116,15 +116,15 @@ const LONGEST_AGE: Duration = Duration::from_secs(365 * 86_400);
 
 const SHORTEST_PROBE: Duration = Duration::from_secs(1);
 const LONGEST_PROBE: Duration = Duration::from_secs(600);
-/// A DynamoDB stream's shard allows two readers, and its consumer is one.
+/// A DynamoDB stream's shard allows two readers, and its consumer is one of them.
 const DYNAMODB_PROBE: Duration = Duration::from_secs(30);
 
-/// A table of 100 leases is read every 10 s for it.
+/// At this budget a table of 100 leases is read every 10 s.
 const DEFAULT_READ_UNITS: i64 = 5;
-/// DynamoDB gives a table no more than 40,000 units per second by default, most of which are the application's.
+/// DynamoDB allows a table at most 40,000 units per second by default, most of which the application uses.
 const MOST_READ_UNITS: u32 = 10_000;
 
-/// The stream to observe.
+/// Reads the stream to observe from the metadata.
 pub(super) fn stream(metadata: &Metadata<'_>, dialect: AwsDialect) -> Option<StreamSource> {
     let (stream, access) = match dialect {
         AwsDialect::Kinesis => {
@@ -144,7 +144,7 @@ pub(super) fn stream(metadata: &Metadata<'_>, dialect: AwsDialect) -> Option<Str
 
 /// `scaleOn: shardCount`
 pub(super) fn shard_count_policy(metadata: &Metadata<'_>, compat: Compat) -> Option<ShardCountPolicy> {
-    // KEDA takes a target of 0 or less, which the HPA then refuses: a problem now is better than no scaling later
+    // KEDA accepts a target of 0 or less, which the HPA then rejects: a problem now is better than no scaling later
     let threshold: Option<NonZeroU64> = positive(metadata.number("shardCount", DEFAULT_SHARD_COUNT, 1));
     let activation_threshold = metadata.integer("activationShardCount", 0);
     Some(ShardCountPolicy { threshold: threshold?, activation_threshold, compat })
@@ -164,7 +164,7 @@ pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Duration {
     metadata.duration("activationAgeThreshold", Duration::ZERO, Duration::ZERO, LONGEST_AGE)
 }
 
-/// The application to observe, for `scaleOn: age` and `catchUp`.
+/// Reads the application to observe, for `scaleOn: age` and `catchUp`.
 pub(super) fn application(metadata: &Metadata<'_>, dialect: AwsDialect, ages: AgesOf) -> Option<ApplicationSource> {
     let stream = stream(metadata, dialect);
     let store = CheckpointStore::read(metadata, stream.as_ref());
@@ -180,7 +180,7 @@ pub(super) fn application(metadata: &Metadata<'_>, dialect: AwsDialect, ages: Ag
         }
     };
     if age_from == Some(AgeFromWord::SequenceNumber) && ages == AgesOf::Each {
-        let message = "sequenceNumber tells upper bounds only: what a consumer can do is not to be seen in them";
+        let message = "sequenceNumber gives upper bounds only, which do not show what a consumer can process";
         metadata.problem("ageFrom", message);
     }
     let age_from = match age_from.unwrap_or(AgeFromWord::Auto) {
@@ -235,14 +235,14 @@ fn initial_position(metadata: &Metadata<'_>) -> InitialPosition {
     }
 }
 
-/// An RFC 3339 time in milliseconds since 1970.
+/// Parses an RFC 3339 time to milliseconds since 1970.
 fn timestamp(text: &str) -> Option<u64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 impl AgePolicy {
-    /// Below it no age decides anything.
+    /// The age below which no age affects a decision.
     pub(super) fn exact_above(&self) -> Duration {
         match self.activation_threshold {
             Duration::ZERO => self.threshold,
@@ -261,7 +261,7 @@ impl StreamName {
         }
     }
 
-    /// The name or the ARN, as the metadata has it.
+    /// The name or the ARN, as given in the metadata.
     #[must_use]
     pub fn as_given(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! Region, endpoint and identity towards AWS: what metadata may ask for, what a connection has, and what follows from both.
+//! Region, endpoint and identity for AWS: what metadata may request, what a connection has, and the result of both.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,37 +11,37 @@ use super::problem::TriggerError;
 use super::secret::Secret;
 use super::security::AwsCredentials;
 
-/// What a trigger's metadata says of region and identity.
+/// The region and identity in a trigger's metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AwsAccess {
     /// The connection that has region and credentials.
     pub connection: Option<Arc<str>>,
-    /// The region; without a connection never empty.
+    /// The region; never empty without a connection.
     pub region: Option<Arc<str>>,
-    /// Where the services are, in place of AWS's own addresses.
+    /// The address of the services, instead of AWS's own addresses.
     pub endpoint: Option<Arc<str>>,
-    /// Who asks.
+    /// The credentials that sign requests.
     pub credentials: AwsCredentials,
 }
 
 /// Region, endpoint and identity, complete.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AwsIdentity {
-    /// The region.
+    /// The AWS region.
     pub region: Arc<str>,
-    /// Where the services are, in place of AWS's own addresses.
+    /// The address of the services, instead of AWS's own addresses.
     pub endpoint: Option<Arc<str>>,
-    /// Who asks.
+    /// The credentials that sign requests.
     pub credentials: AwsCredentials,
 }
 
 /// `identityOwner`: KEDA's choice among its own identities, of which the scaler has one.
 const IDENTITY_OWNERS: Words<()> = &[("operator", ()), ("pod", ()), ("workload", ())];
 
-const NEEDS_NOTHING: &str = "is the connection's to say; leave it out, or name no connection";
+const NEEDS_NOTHING: &str = "belongs in the connection; leave it out, or name no connection";
 
 impl AwsAccess {
-    /// `of_stream` is the region that the stream's ARN names.
+    /// Reads region and identity; `of_stream` is the region in the stream's ARN.
     pub(super) fn read(metadata: &Metadata<'_>, of_stream: Option<&str>) -> Option<Self> {
         metadata.word("identityOwner", IDENTITY_OWNERS);
         let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
@@ -75,7 +75,7 @@ impl AwsAccess {
         Some(Self { connection, region, endpoint, credentials: credentials? })
     }
 
-    /// The identity without a connection.
+    /// Returns the identity without a connection.
     #[must_use]
     pub fn without_connection(&self) -> Option<AwsIdentity> {
         let region = self.region.clone()?;
@@ -84,7 +84,7 @@ impl AwsAccess {
 }
 
 impl AwsIdentity {
-    /// The identity that the parameters of a connection give.
+    /// Reads the identity from the parameters of a connection.
     ///
     /// # Errors
     /// Every problem of the parameters.
@@ -99,7 +99,7 @@ impl AwsIdentity {
     }
 }
 
-/// A key, or a role, or the default chain.
+/// Reads a key, a role, or the default chain.
 fn credentials(metadata: &Metadata<'_>) -> Option<AwsCredentials> {
     let [key, secret, token] =
         ["awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"].map(|key| metadata.text(key));

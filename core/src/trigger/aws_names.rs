@@ -1,16 +1,16 @@
-//! Names of streams and tables, and the ARNs that may stand in their place: nothing else is sent to AWS.
+//! Names of streams and tables, and the ARNs that may replace them: nothing else is sent to AWS.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::metadata::{Metadata, shown};
 
-/// What the name of a stream is, as the API of Kinesis says.
+/// The length limit of a stream's name in the API of Kinesis.
 const LONGEST_STREAM: usize = 128;
-/// What the name of a table is, as the API of DynamoDB says.
+/// The length limits of a table's name in the API of DynamoDB.
 const SHORTEST_TABLE: usize = 3;
 const LONGEST_TABLE: usize = 255;
-/// The text that the region of an ARN may have at most.
+/// The maximum length of the region of an ARN.
 const LONGEST_REGION: usize = 32;
 
 /// A Kinesis stream: one of the caller's own account by its name, or any by its ARN.
@@ -57,7 +57,7 @@ impl KinesisStream {
         }
     }
 
-    /// Its name, without its account.
+    /// The stream's name, without its account.
     #[must_use]
     pub fn name(&self) -> &str {
         match &self.0 {
@@ -65,7 +65,7 @@ impl KinesisStream {
         }
     }
 
-    /// Its ARN, where it was given by that.
+    /// The stream's ARN, where the metadata gives it.
     #[must_use]
     pub fn arn(&self) -> Option<&str> {
         match &self.0 {
@@ -74,7 +74,7 @@ impl KinesisStream {
         }
     }
 
-    /// Its name or its ARN, as it was given.
+    /// The stream's name or ARN, as given in the metadata.
     #[must_use]
     pub fn as_given(&self) -> &str {
         self.arn().unwrap_or_else(|| self.name())
@@ -87,7 +87,7 @@ impl fmt::Display for KinesisStream {
     }
 }
 
-/// The name or the ARN of a DynamoDB table, whose API takes either as `TableName`. An ARN must be of `region`, where that is known.
+/// Reads the name or the ARN of a DynamoDB table; the API accepts either as `TableName`. An ARN must be of `region`, where that is known.
 pub(super) fn table<'a>(metadata: &Metadata<'a>, key: &str, region: Option<&str>) -> Option<&'a str> {
     let text = metadata.text(key)?;
     if is_table(text) {
@@ -107,10 +107,10 @@ pub(super) fn table<'a>(metadata: &Metadata<'a>, key: &str, region: Option<&str>
     }
 }
 
-/// What the name of a table is made of, in words.
+/// The valid form of a table's name, in words.
 pub const TABLE_WORDS: &str = "3 to 255 letters, digits, dots, hyphens and underscores";
 
-/// The name at the end of an ARN; of any other text the whole.
+/// The name at the end of an ARN; any other text is returned whole.
 pub(super) fn last_name(text: &str) -> &str {
     match text.rsplit_once('/') {
         Some((_, name)) if text.starts_with("arn:") => name,
@@ -122,7 +122,7 @@ fn is_stream(text: &str) -> bool {
     (1..=LONGEST_STREAM).contains(&text.len()) && is_plain(text)
 }
 
-/// Whether DynamoDB has tables of such a name.
+/// Whether the text is a valid name of a DynamoDB table.
 pub fn is_table(text: &str) -> bool {
     (SHORTEST_TABLE..=LONGEST_TABLE).contains(&text.len()) && is_plain(text)
 }
@@ -131,7 +131,7 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-/// The parts of an ARN that matter.
+/// The relevant parts of an ARN.
 struct Arn<'a> {
     region: &'a str,
     name: &'a str,

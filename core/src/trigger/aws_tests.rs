@@ -7,16 +7,16 @@ use serde::Deserialize;
 
 use super::*;
 
-/// A row of `cases/aws.json`: changes to a good trigger of either source, and what it means. `NAME` is `streamName` or `tableName`.
+/// A row of `cases/aws.json`: changes to a valid trigger of either source, and the result. `NAME` is `streamName` or `tableName`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     id: String,
-    /// A null takes the key away.
+    /// A null removes the key.
     metadata: BTreeMap<String, Option<String>>,
     /// Parameters of the connection that the trigger names.
     connection: Option<HashMap<String, String>>,
-    /// `ok`, or the problems, separated by semicolons: each is the beginning of one.
+    /// `ok`, or the problems, separated by semicolons: each is the start of one.
     outcome: String,
     #[serde(default)]
     expect: BTreeMap<String, serde_json::Value>,
@@ -44,7 +44,7 @@ impl Case {
         metadata.into_iter().map(|(key, value)| (key.replace("NAME", name), value)).collect()
     }
 
-    /// The trigger and the identity that it and its connection give.
+    /// The trigger and the identity that it and its connection result in.
     fn outcome(&self, metadata: &HashMap<String, String>) -> Result<(Trigger, AwsIdentity), TriggerError> {
         let trigger = Trigger::parse(metadata)?;
         let access = match &trigger.source {
@@ -60,7 +60,7 @@ impl Case {
     }
 }
 
-/// What a row expects, as far as it says.
+/// Compares the facts that a row expects.
 fn facts(
     trigger: &Trigger,
     identity: &AwsIdentity,
@@ -71,7 +71,7 @@ fn facts(
         Policy::Age(policy) => (policy.threshold.as_secs(), policy.activation_threshold.as_secs().to_string()),
         Policy::Lag(_) | Policy::CatchUp(_) | Policy::WriteUtilization(_) => panic!("another policy"),
     };
-    assert_eq!(metric_target(metadata).get(), target, "the spec tells the same target");
+    assert_eq!(metric_target(metadata).get(), target, "the spec has the same target");
     let credentials = match &identity.credentials {
         AwsCredentials::DefaultChain => "default",
         AwsCredentials::Role { .. } => "role",
@@ -132,7 +132,7 @@ fn each_row_of_the_table_holds_for_both_sources() {
 #[test]
 fn no_row_of_kedas_table_is_missing() {
     let ids: BTreeSet<_> = cases().into_iter().map(|case| case.id).collect();
-    // the others are not of the metadata: they are in the tables of scaling, and in the tests of the adapter
+    // the others do not concern the metadata: they are in the tables of scaling, and in the tests of the adapter
     let elsewhere = [16, 17, 18, 19, 21];
     for number in (1..=21).filter(|number| !elsewhere.contains(number)) {
         assert!(ids.contains(&format!("A{number}")), "A{number}");

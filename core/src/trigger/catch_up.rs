@@ -9,28 +9,28 @@ use super::number::{Decimal, Range, number};
 /// `scaleOn: catchUp`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CatchUpPolicy {
-    /// The promise: no record waits longer than this, 5 s to 24 h.
+    /// The objective: no record waits longer than this, 5 s to 24 h.
     pub max_age: Duration,
-    /// The share of their capacity that consumers are to use for what arrives: 0.1 to 0.95.
+    /// The utilization that consumers are sized for: 0.1 to 0.95.
     pub target_utilization: Decimal,
-    /// What one consumer can do in a second, until it is measured: records, or kilobytes with KCL 3.
+    /// The capacity of one consumer per second, used until it is measured: records, or kilobytes with KCL 3.
     pub capacity_per_consumer: Option<Decimal>,
-    /// How many consumers run in a replica.
+    /// The number of consumers that run in a replica.
     pub consumers_per_replica: NonZeroU32,
     /// The HPA's `behavior.scaleDown.stabilizationWindowSeconds`: up to 1 h, as Kubernetes allows.
     pub stabilization_window: Duration,
     /// The HPA's `behavior.scaleUp.tolerance`: 0 to 1.
     pub scale_up_tolerance: Decimal,
-    /// When the workload is to run at all.
+    /// The threshold above which the workload is active.
     pub activation: Activation,
 }
 
-/// The workload is active above this.
+/// The threshold above which the workload is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
-    /// So many records behind.
+    /// The number of records behind.
     Lag(u64),
-    /// An unread record this old.
+    /// The age of the oldest unread record.
     Age(Duration),
 }
 
@@ -89,7 +89,7 @@ impl CatchUpPolicy {
 }
 
 impl Default for CatchUpPolicy {
-    /// What metadata mean that say nothing; anything unread activates.
+    /// The activation of metadata without a threshold: any unread record activates.
     fn default() -> Self {
         Self {
             max_age: DEFAULT_MAX_AGE,

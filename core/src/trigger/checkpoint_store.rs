@@ -1,4 +1,4 @@
-//! The tables where applications write their progress: each kind of store is data, the names of its attributes.
+//! The tables in which applications write their progress: each kind of store is described by the names of its attributes.
 
 use std::sync::Arc;
 
@@ -16,58 +16,58 @@ pub struct CheckpointStore {
     pub layout: StoreLayout,
 }
 
-/// The attributes of a row; the absent ones are not in such a store.
+/// The attributes of a row; an absent one does not exist in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoreLayout {
     /// Which rows are the application's.
     pub selection: RowSelection,
-    /// The attribute with the shard's id is the first of these that is present.
+    /// The attribute with the shard's id: the first of these that is present.
     pub shard: Vec<Arc<str>>,
-    /// Where in that attribute the id is.
+    /// The position of the id in that attribute.
     pub shard_key: ShardKey,
-    /// The attribute with a sequence number, or one of KCL's words, is the first of these that is present.
+    /// The attribute with a sequence number, or one of KCL's words: the first of these that is present.
     pub checkpoint: Vec<Arc<str>>,
     /// What a row without a checkpoint means.
     pub without_checkpoint: WithoutCheckpoint,
     /// The index of the last processed user record within the record of the checkpoint.
     pub sub_sequence: Option<Arc<str>>,
-    /// Its value says that the shard is finished, where no word in the checkpoint does.
+    /// The attribute that marks a finished shard, where no word in the checkpoint does.
     pub finished: Option<Arc<str>>,
-    /// The owner is in the first of these that is present.
+    /// The attribute with the owner: the first of these that is present.
     pub owners: Vec<Arc<str>>,
-    /// Counts renewals.
+    /// The attribute that counts renewals.
     pub counter: Option<Arc<str>>,
-    /// The parents of the shard.
+    /// The attribute with the parents of the shard.
     pub parents: Option<Arc<str>>,
-    /// Kilobytes per second.
+    /// The attribute with the throughput in kilobytes per second.
     pub throughput: Option<Arc<str>>,
-    /// The stream, in tables of several.
+    /// The attribute with the stream, in tables of several streams.
     pub stream: Option<Arc<str>>,
-    /// What kind of row it is; a lease is [`StoreLayout::LEASE`] or has none.
+    /// The attribute with the kind of row; a lease has [`StoreLayout::LEASE`] or no value.
     pub kind: Option<Arc<str>>,
 }
 
 /// Which rows of a table are the application's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowSelection {
-    /// Every row.
+    /// Every row of the table.
     All,
     /// The rows of one partition: the table's hash key and its value, so that a `Query` reads no other rows.
     Partition(RowFilter),
-    /// The rows with this value; a `Scan` reads the others too, and leaves them behind in the service.
+    /// The rows with this value; a `Scan` reads the others too, and the service discards them.
     Filter(RowFilter),
 }
 
-/// An attribute and the value that it must have.
+/// An attribute and its required value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RowFilter {
     /// The name of the attribute.
     pub attribute: Arc<str>,
-    /// Its value as text; a number or a boolean that is written so is equal to it.
+    /// The value as text; a number or a boolean with the same text is equal to it.
     pub value: Arc<str>,
 }
 
-/// Where in its attribute the id of a shard is.
+/// The position of a shard's id in its attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ShardKey {
     /// After the last colon. The text before it names the application or the stream and is the same in every row of one stream.
@@ -84,9 +84,9 @@ pub enum ShardKey {
 /// What a row without a checkpoint means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WithoutCheckpoint {
-    /// The table is not of this kind: the client never writes such a row.
+    /// An error: the table is not of this kind, because the client never writes a row without a checkpoint.
     Error,
-    /// Its consumer has not written a checkpoint yet.
+    /// The shard's consumer has not written a checkpoint yet.
     NotYet,
 }
 
@@ -123,14 +123,14 @@ const CUSTOM_KEYS: [&str; 7] = [
     "filterValue",
 ];
 
-/// The name that Spring Integration gives its metadata table where nobody names it.
+/// Spring Integration's default name of its metadata table.
 const SPRING_TABLE: &str = "SpringIntegrationMetadataStore";
 
 impl StoreLayout {
     /// KCL's word for a row that is a lease.
     pub const LEASE: &'static str = "LEASE";
 
-    /// A store that has shards and checkpoints only.
+    /// Creates the layout of a store that has only shards and checkpoints.
     fn plain(shard: &[&str], checkpoint: &[&str]) -> Self {
         let names = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
         Self {
@@ -150,12 +150,12 @@ impl StoreLayout {
         }
     }
 
-    /// KCL of any version, and the DynamoDB Streams adapter.
+    /// The layout of KCL of any version, and of the DynamoDB Streams adapter.
     #[must_use]
     pub fn kcl() -> Self {
         Self {
             without_checkpoint: WithoutCheckpoint::Error,
-            // while a lease is handed over, `leaseOwner` is the next owner
+            // during a handover, `leaseOwner` is the next owner
             owners: vec!["checkpointOwner".into(), "leaseOwner".into()],
             sub_sequence: Some("checkpointSubSequenceNumber".into()),
             counter: Some("leaseCounter".into()),
@@ -175,7 +175,7 @@ impl StoreLayout {
         }
     }
 
-    /// One table for all applications and streams, whose rows are told apart by both names.
+    /// The layout of one table for all applications and streams, whose rows are identified by both names.
     fn harlow(application: &str, stream: &str) -> Self {
         Self {
             selection: RowSelection::Partition(RowFilter::new("namespace", &format!("{application}-{stream}"))),
@@ -192,7 +192,7 @@ impl StoreLayout {
         }
     }
 
-    /// Spring Integration's metadata store, from version 3 on and before it.
+    /// The layout of Spring Integration's metadata store, from version 3 on and before it.
     fn spring(group: &str, stream: &str) -> Self {
         Self {
             shard_key: ShardKey::Between { before: format!("{group}:{stream}:").into(), after: "".into() },
@@ -201,7 +201,7 @@ impl StoreLayout {
         }
     }
 
-    /// `stream` is the stream as the configuration of Redpanda Connect has it: a name or an ARN.
+    /// The layout of Redpanda Connect; `stream` is the stream as its configuration names it: a name or an ARN.
     fn redpanda_connect(stream: &str) -> Self {
         Self {
             selection: RowSelection::Partition(RowFilter::new("StreamID", stream)),
@@ -236,7 +236,7 @@ impl StoreLayout {
         })
     }
 
-    /// Every attribute that is read, in no particular order; one may be named twice.
+    /// Every attribute that is read, in no particular order; one may occur twice.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         let optional = [
             &self.sub_sequence,
@@ -254,7 +254,7 @@ impl StoreLayout {
 }
 
 impl RowSelection {
-    /// The value that rows must have, if any.
+    /// The filter that selects the rows, if there is one.
     #[must_use]
     pub const fn filter(&self) -> Option<&RowFilter> {
         match self {
@@ -303,7 +303,7 @@ impl CheckpointStore {
 }
 
 impl Kind {
-    /// The table; problems where it or the application is not named as it must be.
+    /// Reads the name of the table; reports problems where it or the application's name is missing or invalid.
     fn table(self, metadata: &Metadata<'_>, application: Option<&str>, region: Option<&str>) -> Option<Arc<str>> {
         let named = metadata.text("leaseTable").is_some();
         let needs_application = match self {

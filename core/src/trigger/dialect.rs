@@ -1,6 +1,6 @@
-//! Which of KEDA's built-in triggers a source stands for.
+//! Which of KEDA's built-in triggers a source corresponds to.
 
-/// Which of KEDA's two Kafka triggers is meant; they differ in what they accept.
+/// The two Kafka triggers of KEDA, which differ in what they accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KafkaDialect {
     /// `kafka`, which KEDA builds on sarama.
@@ -9,7 +9,7 @@ pub enum KafkaDialect {
     ApacheKafka,
 }
 
-/// Which of the two AWS sources.
+/// The two AWS sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AwsDialect {
     Kinesis,

@@ -1,21 +1,21 @@
 //! The forms of values, as regular expressions (ECMA-262) for the whole of a value.
 
-/// A Go duration, or whole seconds; not its range.
+/// A Go duration, or whole seconds; the range is not checked.
 pub(super) const DURATION: &str = r"(0|[1-9]\d*)|((\d+\.?\d*|\.\d+)(h|m|s|ms|us|µs|μs|ns))+";
-/// At most three digits behind the point; not its range.
+/// A number with at most three decimals; the range is not checked.
 pub(super) const NUMBER: &str = r"\d{1,12}(\.\d{1,3})?";
 /// Numbers as Go writes them.
 pub(super) const PARTITIONS: &str = r"\+?\d+( *- *\+?\d+)?( *, *\+?\d+( *- *\+?\d+)?)*";
-/// Numbers as JSON has them.
+/// Numbers as JSON writes them.
 pub(super) const PARTITIONS_IN_JSON: &str = r"(0|[1-9]\d*)( *- *(0|[1-9]\d*))?( *, *(0|[1-9]\d*)( *- *(0|[1-9]\d*))?)*";
 /// `0.x.y.z`, or `x.y.z` from 1 on.
 pub(super) const VERSION: &str = r"0(\.\d+){3}|[1-9]\d*(\.\d+){2}";
 pub(super) const TIME: &str = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)";
-/// Not the range of ports.
+/// A list of brokers; the range of ports is not checked.
 pub(super) const BROKERS: &str = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?( *, *(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?)*";
 pub(super) const STREAM: &str = "[a-zA-Z0-9_.-]{1,128}";
 pub(super) const STREAM_ARN: &str = r"arn:[a-z0-9-]{1,32}:kinesis:[a-z0-9-]{1,32}:\d{12}:stream/[a-zA-Z0-9_.-]{1,128}";
-/// Not that an ARN is of the trigger's region.
+/// A table name or ARN; whether an ARN is of the trigger's region is not checked.
 pub(super) const TABLE: &str =
     r"[a-zA-Z0-9_.-]{3,255}|arn:[a-z0-9-]{1,32}:dynamodb:[a-z0-9-]{1,32}:\d{12}:table/[a-zA-Z0-9_.-]{3,255}";
 /// One `{shard}`, and no other names in braces than these three.

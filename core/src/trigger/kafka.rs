@@ -13,46 +13,46 @@ use super::partitions::PartitionSelection;
 use super::security::{RequestedSecurity, request};
 use super::{Activation, Compat, LagPolicy};
 
-/// Which group's lag to read, where.
+/// A consumer group whose lag is read, and its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KafkaSource {
-    /// The cluster and the identity towards it.
+    /// The cluster and the identity used for it.
     pub cluster: ClusterRef,
-    /// The group.
+    /// The name of the group.
     pub group: Arc<str>,
-    /// Of which type it is; `None` is the type that the cluster reports.
+    /// The type of the group; `None` is the type that the cluster reports.
     pub group_type: Option<GroupType>,
-    /// Its topics.
+    /// The topics of the group that are read.
     pub topics: TopicSelection,
-    /// Which of their partitions are read.
+    /// The partitions of these topics that are read.
     pub partitions: PartitionSelection,
-    /// Which end of the log counts.
+    /// The end of the log up to which records count.
     pub isolation: IsolationLevel,
-    /// What a topic that is not there means.
+    /// What a topic that does not exist means.
     pub absent_topics: AbsentTopics,
-    /// For `scaleOn: catchUp`: who works on what is read too, and these partitions are followed over time.
+    /// Set for `scaleOn: catchUp`: the members are read too, and the partitions are tracked over time by these rules.
     pub consumers: Option<ResetRules>,
 }
 
 /// What a partition without a valid commit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ResetRules {
-    /// Where consumers begin without a valid commit.
+    /// Where consumers start without a valid commit.
     pub offset_reset: OffsetReset,
     /// What a partition without a valid commit counts.
     pub without_commit: WithoutCommit,
 }
 
-/// A cluster, and who asks it.
+/// A cluster, and the identity that connects to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClusterRef {
     /// The connection that has address and credentials.
     pub connection: Option<Arc<str>>,
-    /// The brokers to ask first, sorted; without a connection never empty.
+    /// The brokers to contact first, sorted; never empty without a connection.
     pub bootstrap_servers: Vec<Arc<str>>,
     /// Which of KEDA's triggers wrote the metadata.
     pub dialect: KafkaDialect,
-    /// What the metadata says of TLS and login.
+    /// The TLS and login settings of the metadata.
     pub security: RequestedSecurity,
 }
 
@@ -62,18 +62,18 @@ pub struct ClusterRef {
 pub enum GroupType {
     /// Each partition belongs to one member, by the classic or the consumer protocol (KIP-848).
     Consumer,
-    /// Every member gets records of every partition, and acknowledges them one by one (KIP-932).
+    /// Every member receives records of every partition, and acknowledges them one by one (KIP-932).
     Share,
 }
 
 /// The topics of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicSelection {
-    /// These; sorted, never empty.
+    /// The named topics; sorted, never empty.
     Named(Arc<[Arc<str>]>),
-    /// Those that the group has committed offsets for or was given.
+    /// The topics for which the group has committed offsets or an assignment.
     OfGroup {
-        /// What to do while there are none.
+        /// What to do while there are no such topics.
         without_commits: WithoutCommits,
     },
 }
@@ -81,22 +81,22 @@ pub enum TopicSelection {
 /// What a group without commits and members means where no topic is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WithoutCommits {
-    /// Its topics are unknown: an error.
+    /// An error, because its topics are unknown.
     Fail,
     /// Every topic of the cluster, as KEDA counts.
     EveryTopicOfCluster,
 }
 
-/// What a topic that is not there means.
+/// What a topic that does not exist means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AbsentTopics {
-    /// An error.
+    /// An error: the reading fails.
     Fail,
-    /// No lag, as KEDA's apache-kafka counts.
+    /// The topic has no lag, as KEDA's apache-kafka counts.
     CountAsEmpty,
 }
 
-/// Which end of the log counts.
+/// The end of the log up to which records count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IsolationLevel {
     /// Up to the high watermark, as KEDA.
@@ -105,12 +105,12 @@ pub enum IsolationLevel {
     ReadCommitted,
 }
 
-/// Where consumers begin without a valid commit.
+/// Where consumers start without a valid commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OffsetReset {
-    /// At the end of the log.
+    /// At the end of the log, for new records only.
     Latest,
-    /// At its start.
+    /// At the start of the log.
     Earliest,
 }
 
@@ -119,26 +119,26 @@ pub enum OffsetReset {
 pub enum WithoutCommit {
     /// 1 for `latest`, the whole log for `earliest`.
     CountsByResetPolicy,
-    /// Nothing.
+    /// The partition counts nothing.
     CountsZero,
 }
 
-/// What a partition whose commit stands still counts.
+/// What a partition without progress of its commit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PersistentLag {
-    /// As any other.
+    /// The partition counts as any other.
     Counts,
-    /// For activity only.
+    /// The partition counts for activation only.
     Excluded {
-        /// How long it must have stood still.
+        /// The time without progress after which a partition is excluded.
         stall_window: Duration,
     },
 }
 
-/// What bounds the value.
+/// The limit of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cap {
-    /// Nothing: idle consumers are allowed.
+    /// No limit: idle consumers are allowed.
     None,
     /// As many replicas as there are partitions.
     Partitions,
@@ -146,7 +146,7 @@ pub enum Cap {
     PartitionsWithLag,
     /// Numbers of replicas that divide the partitions.
     EvenDistribution,
-    /// Those, and no more than there are partitions with lag; `apache-kafka` only.
+    /// Numbers of replicas that divide the partitions, up to the number of partitions with lag; `apache-kafka` only.
     EvenDistributionOverPartitionsWithLag,
 }
 
@@ -161,7 +161,7 @@ const DEFAULT_STALL_WINDOW: Duration = Duration::from_secs(120);
 const SHORTEST_STALL_WINDOW: Duration = Duration::from_secs(10);
 const LONGEST_STALL_WINDOW: Duration = Duration::from_secs(86_400);
 
-/// What to observe.
+/// Reads the group to observe from the metadata.
 pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Compat) -> Option<KafkaSource> {
     let security = request(metadata, dialect);
     if dialect == KafkaDialect::Kafka {
@@ -204,7 +204,7 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
     })
 }
 
-/// `groupType`. The built-in triggers know consumer groups only.
+/// Reads `groupType`. The built-in triggers support consumer groups only.
 fn group_type(metadata: &Metadata<'_>, compat: Compat) -> Option<GroupType> {
     let requested = metadata.word("groupType", GROUP_TYPES).flatten();
     if compat == Compat::Fixed {
@@ -234,7 +234,7 @@ fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> 
     TopicSelection::Named(names.into())
 }
 
-/// Sorted, so that triggers which name the same in another order share a reading.
+/// Sorted, so that triggers with the same names in another order share a reading.
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Arc<str>> {
     let mut names: Vec<_> = names.map(Arc::from).collect();
     names.sort_unstable();
@@ -248,7 +248,7 @@ fn is_topic_name(name: &str) -> bool {
     legal && (1..=249).contains(&name.len()) && name != "." && name != ".."
 }
 
-/// What a partition without a valid commit counts.
+/// Reads what a partition without a valid commit counts.
 pub(super) fn reset_rules(metadata: &Metadata<'_>) -> ResetRules {
     let without_commit = if metadata.flag("scaleToZeroOnInvalidOffset") {
         WithoutCommit::CountsZero
@@ -266,7 +266,7 @@ pub(super) fn activation_threshold(metadata: &Metadata<'_>) -> Option<u64> {
     u64::try_from(metadata.number("activationLagThreshold", 0, 0)).ok()
 }
 
-/// `activationLagThreshold` with `scaleOn: catchUp`, which calculates with floats: every whole number up to 2⁵³ is one.
+/// `activationLagThreshold` with `scaleOn: catchUp`, which calculates with floats: they represent every whole number up to 2⁵³.
 pub(super) fn catch_up_activation(metadata: &Metadata<'_>) -> Option<Activation> {
     const MOST: u64 = 1 << 53;
     let threshold = activation_threshold(metadata)?;
@@ -278,7 +278,7 @@ pub(super) fn catch_up_activation(metadata: &Metadata<'_>) -> Option<Activation>
     Some(Activation::Lag(threshold))
 }
 
-/// How to judge the lag, read every `poll_interval`.
+/// Reads the lag policy; the lag is read every `poll_interval`.
 pub(super) fn lag_policy(
     metadata: &Metadata<'_>,
     dialect: KafkaDialect,
@@ -305,7 +305,7 @@ pub(super) fn lag_policy(
     })
 }
 
-/// `stallWindow`. Stalled is what several readings show, so a window holds two of them at least.
+/// Reads `stallWindow`. Several readings must show a stall, so a window contains at least two of them.
 fn stall_window(metadata: &Metadata<'_>, poll_interval: Duration) -> Duration {
     let shortest = poll_interval * 2;
     let default = DEFAULT_STALL_WINDOW.max(shortest);
@@ -353,7 +353,7 @@ fn cap(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Cap {
     }
 }
 
-/// `version` and `fullMetadata`: KEDA refuses wrong ones; right ones make no difference here.
+/// Checks `version` and `fullMetadata`: KEDA rejects invalid values; valid ones have no effect here.
 fn unused_but_checked(metadata: &Metadata<'_>) {
     if let Some(version) = metadata.text("version").filter(|version| !is_kafka_version(version)) {
         metadata.problem("version", format!("{} must be a version such as 2.8.0 or 0.11.0.2", shown(version)));
@@ -364,7 +364,7 @@ fn unused_but_checked(metadata: &Metadata<'_>) {
     }
 }
 
-/// sarama's `ParseKafkaVersion`: `0.x.y.z`, or `x.y.z` where the first digit is another one. The numbers have 64 bits.
+/// sarama's `ParseKafkaVersion`: `0.x.y.z`, or `x.y.z` with another first digit. The numbers have 64 bits.
 fn is_kafka_version(version: &str) -> bool {
     let numbers: Vec<_> = version.split('.').collect();
     let digits = |number: &&str| number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u64>().is_ok();

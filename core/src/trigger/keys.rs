@@ -1,4 +1,4 @@
-//! One table of every metadata key: unknown keys, the docs and the schemas are all decided by it.
+//! One table of every metadata key, which defines the known keys, the docs and the schemas.
 
 mod table;
 
@@ -11,32 +11,32 @@ pub use self::table::KEYS;
 /// A metadata key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Its name, as KEDA's where KEDA has it.
+    /// The key's name; KEDA's name where KEDA has the key.
     pub name: &'static str,
-    /// What its value looks like.
+    /// The form of its value.
     pub values: Values,
-    /// What holds where it is absent.
+    /// The effect of an absent key.
     pub default: Absence,
-    /// What it means, in a sentence.
+    /// The meaning of the key in one sentence.
     pub meaning: &'static str,
-    /// Who reads it.
+    /// The component that reads the key.
     pub owner: Owner,
 }
 
-/// Who reads a key.
+/// The component that reads a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Every source.
+    /// Every source reads the key.
     Everyone,
-    /// Both Kafka sources.
+    /// Both Kafka sources read the key.
     Kafka,
     /// `source: kafka` reads it; `source: apache-kafka` accepts and ignores it, as KEDA does.
     KafkaOnly,
     /// Kafka sources with `scaleOn: lag`.
     Lag,
-    /// Every source, for different ends.
+    /// Every source reads the key, for different purposes.
     KafkaAndAws,
-    /// Both AWS sources.
+    /// Both AWS sources read the key.
     Aws,
     /// `source: aws-kinesis-stream`
     Kinesis,
@@ -46,7 +46,7 @@ pub enum Owner {
     ShardCount,
     /// AWS sources with `scaleOn: age`.
     Age,
-    /// AWS sources with `scaleOn: age` or `catchUp`, which are about an application.
+    /// AWS sources with `scaleOn: age` or `catchUp`, which concern an application.
     Application,
     /// Every source with `scaleOn: catchUp`.
     CatchUp,
@@ -56,13 +56,13 @@ pub enum Owner {
     Utilization,
     /// A connection, or the metadata of an AWS source.
     AwsIdentity,
-    /// KEDA itself, before it calls an external scaler.
+    /// KEDA itself reads the key, before it calls an external scaler.
     Keda,
     /// A connection: KEDA takes it from a `TriggerAuthentication`, which never reaches an external scaler.
     Connection,
 }
 
-/// Whose keys are read.
+/// The kind of metadata that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     /// The parameters of a connection.
@@ -74,12 +74,12 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    /// Whether the value of such a key is a name, a number or an address, and no certificate.
+    /// Whether the value of a key of this owner must be on one line: a name, a number or an address, but not a certificate.
     pub(super) fn wants_one_line(self, owner: Owner) -> bool {
         self != Self::Connection && owner != Owner::Keda
     }
 
-    /// Why this reader does not take a known key; `None` where it does.
+    /// Why this reader rejects a known key; `None` where it accepts it.
     pub(super) fn refusal(self, owner: Owner) -> Option<&'static str> {
         const SECRET: &str = "belongs in a connection of the scaler; name that with the key connection";
         let (stream, scale_on) = match self {
@@ -119,29 +119,29 @@ impl Reader {
     }
 }
 
-/// The key of that name.
+/// Finds the key of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// No longer name is compared with those that are known: that takes time by its length, and none is half as long.
+/// The maximum length of a name that is compared with the known ones: the time grows with it, and no known name is half as long.
 const LONGEST_COMPARED: usize = 80;
 
-/// How far a wrong name is from a known one; `None` where it is too far to be meant.
+/// The edit distance between a wrong name and a known one; `None` where it is too large to be a typing error.
 fn distance(name: &str, known: &str) -> Option<usize> {
     let far = (name.len() <= LONGEST_COMPARED)
         .then(|| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()));
     far.filter(|far| *far <= 1 + known.len() / 4)
 }
 
-/// Whether a wrong name may mean a known one.
+/// Whether a wrong name may be meant as a known one.
 #[must_use]
 pub fn is_near(name: &str, known: &str) -> bool {
     distance(name, known).is_some()
 }
 
-/// The known key whose name is nearest to a wrong one, if any is near that could have this value.
+/// The known key whose name is nearest to a wrong one, if any is near and could have this value.
 #[must_use]
 pub(super) fn nearest(name: &str, value: &str) -> Option<&'static str> {
     let near = |key: &'static Key| distance(name, key.name).map(|far| (far, key));

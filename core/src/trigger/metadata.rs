@@ -1,6 +1,6 @@
-//! A cursor over the metadata map: takes keys by type, collects problems, and at the end refuses what nobody took.
+//! A cursor over the metadata map: reads keys by type, collects problems, and at the end rejects keys that were not read.
 //!
-//! KEDA's rules: values are trimmed, empty is absent, and `XFromEnv`, which arrives resolved, is `X`.
+//! KEDA's rules: values are trimmed, empty means absent, and `XFromEnv`, which arrives resolved, stands for `X`.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use super::syntax;
 
 const FROM_ENV: &str = "FromEnv";
 
-/// Keys whose entries may stand on lines of their own, as YAML allows.
+/// Keys whose entries may be on separate lines, as YAML allows.
 const LISTS: [&str; 3] = ["bootstrapServers", "topic", "partitionLimitation"];
 
-/// There are some fifty keys. More are no honest trigger, and each unknown one is compared with all that are known.
+/// The maximum number of keys: there are about fifty, more indicate abuse, and each unknown key is compared with all known ones.
 const MOST_KEYS: usize = 100;
 
 /// The metadata of one trigger, or the parameters of one connection.
 ///
-/// A trigger has a dozen keys and is parsed on every call: a list is quicker than a map.
+/// A trigger has about a dozen keys and is parsed on every call: a list is faster than a map.
 pub(super) struct Metadata<'a> {
     values: Vec<(&'a str, &'a str)>,
     problems: RefCell<Vec<Problem>>,
 }
 
-/// A closed set of words.
+/// A closed set of words with their meanings.
 pub(super) type Words<T> = &'static [(&'static str, T)];
 
 impl<'a> Metadata<'a> {
@@ -60,7 +60,7 @@ impl<'a> Metadata<'a> {
         metadata
     }
 
-    /// A key's value; the empty one is absent.
+    /// The value of a key; an empty one counts as absent.
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         debug_assert!(keys::find(key).is_some(), "{key} is not in the table of keys");
         self.values.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
@@ -74,7 +74,7 @@ impl<'a> Metadata<'a> {
         text
     }
 
-    /// A list, separated by commas; empty entries do not count.
+    /// A list, separated by commas; empty entries are skipped.
     pub(super) fn list(&self, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let text = self.text(key).unwrap_or_default();
         text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
@@ -110,7 +110,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A whole number of 64 bits, below 0 too.
+    /// A whole number of 64 bits, which may be negative.
     pub(super) fn integer(&self, key: &str, default: i64) -> i64 {
         let Some(text) = self.text(key) else { return default };
         syntax::parse_integer(text).unwrap_or_else(|| {
@@ -140,7 +140,7 @@ impl<'a> Metadata<'a> {
         self.problems.borrow_mut().push(Problem { key: key.to_owned(), message, about });
     }
 
-    /// Refuses keys that nobody knows or that are not for this reader; then `parsed` holds if there was no problem at all.
+    /// Rejects keys that are unknown or not for this reader; returns `parsed` if there was no problem at all.
     pub(super) fn finish<T>(self, parsed: Option<T>, reader: Reader) -> Result<T, TriggerError> {
         for (name, value) in &self.values {
             match keys::find(name).map(|key| key.owner) {
@@ -167,7 +167,7 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// A value as a problem shows it: in quotes, on one line, and no longer than a reader needs.
+/// A value as a problem shows it: in quotes, on one line, and shortened.
 pub(super) fn shown(value: &str) -> String {
     let (start, more) = beginning(value);
     format!("{start:?}{more}")
@@ -187,13 +187,13 @@ fn beginning(text: &str) -> (&str, &'static str) {
     }
 }
 
-/// Whether a value, or each entry of a list, is on one line and does nothing to a terminal.
+/// Whether a value, or each entry of a list, is on one line and has no effect on a terminal.
 fn is_plain(key: &str, value: &str) -> bool {
     let printable = |text: &str| text.chars().all(is_printable);
     if LISTS.contains(&key) { value.split(',').map(str::trim).all(printable) } else { printable(value) }
 }
 
-/// What neither ends a line, nor tells a terminal to do something, nor turns the text around it.
+/// Whether a character is printable: no line end, no control character and no bidirectional control.
 fn is_printable(sign: char) -> bool {
     let turns = matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !sign.is_control() && !turns

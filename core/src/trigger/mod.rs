@@ -1,7 +1,7 @@
-//! The metadata of one trigger, typed; or everything that is wrong with it, at once.
+//! Parses the metadata of one trigger, or reports all of its problems at once.
 //!
-//! Pure: no I/O, no clock. [`SourceRef`] is what to observe, and the key by which readings are shared; [`Policy`] is how to
-//! judge it, and never part of that key. The rules of KEDA's triggers are test data in `cases/`.
+//! Pure: no I/O, no clock. [`SourceRef`] is what to observe, and the key by which readings are shared; [`Policy`] is how to evaluate it,
+//! and never part of that key. The rules of KEDA's triggers are test data in `cases/`.
 
 mod addresses;
 mod aws;
@@ -65,20 +65,20 @@ pub use self::syntax::parse_duration;
 pub use self::values::{Absence, Values};
 pub use self::write_utilization::{WriteUtilizationPolicy, WritesSource};
 
-/// One parsed trigger.
+/// One trigger, parsed from its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// What to observe.
+    /// The source to observe.
     pub source: SourceRef,
-    /// How to judge it.
+    /// The policy that evaluates its readings.
     pub policy: Policy,
-    /// How often to look and how long an answer lasts.
+    /// How often the source is read, and how long an answer is valid.
     pub pace: Pace,
-    /// What KEDA calls its metric, without `s0-`.
+    /// The name of the metric in KEDA, without `s0-`.
     pub metric: MetricName,
 }
 
-/// What to observe: only what changes the reading, so that triggers on one stream share it.
+/// The source to observe: only what changes the reading, so that triggers on one stream share it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SourceRef {
     /// A Kafka consumer group.
@@ -87,22 +87,22 @@ pub enum SourceRef {
     Shards(StreamSource),
     /// An application on a stream.
     Application(Box<ApplicationSource>),
-    /// What is written to a Kinesis stream.
+    /// The writes to a Kinesis stream.
     Writes(WritesSource),
 }
 
-/// How to judge a reading.
+/// The policy that evaluates a reading.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Policy {
-    /// By records behind.
+    /// Scales by records behind.
     Lag(LagPolicy),
-    /// By open shards.
+    /// Scales by open shards.
     ShardCount(ShardCountPolicy),
-    /// By the age of the oldest unread record.
+    /// Scales by the age of the oldest unread record.
     Age(AgePolicy),
-    /// By the consumers that are needed.
+    /// Scales to the consumers that are needed.
     CatchUp(CatchUpPolicy),
-    /// By the shards that the writes need.
+    /// Scales to the shards that the writes need.
     WriteUtilization(WriteUtilizationPolicy),
 }
 
@@ -111,9 +111,9 @@ pub enum Policy {
 pub struct ShardCountPolicy {
     /// The target: open shards for one replica.
     pub threshold: NonZeroU64,
-    /// The workload is active above this count: always where it is below 0, as in KEDA.
+    /// The workload is active above this count; always if the count is negative, as in KEDA.
     pub activation_threshold: i64,
-    /// The built-in's number, or the right one.
+    /// Whether the value is corrected or equal to the built-in's.
     pub compat: Compat,
 }
 
@@ -133,28 +133,28 @@ pub struct LagPolicy {
     pub threshold: NonZeroU64,
     /// The workload is active above this lag.
     pub activation_threshold: u64,
-    /// Where consumers begin without a valid commit.
+    /// Where consumers start without a valid commit.
     pub offset_reset: OffsetReset,
     /// What a partition without a valid commit counts.
     pub without_commit: WithoutCommit,
-    /// What bounds the value.
+    /// The limit of the value.
     pub cap: Cap,
-    /// What a partition whose commit stands still counts.
+    /// What a partition without progress of its commit counts.
     pub persistent_lag: PersistentLag,
-    /// The built-in's number, or the right one.
+    /// Whether the value is corrected or equal to the built-in's.
     pub compat: Compat,
 }
 
 /// `compat`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compat {
-    /// The right number.
+    /// The corrected number.
     Fixed,
     /// The number of KEDA v2.21, defects included.
     Strict,
 }
 
-/// How often to look and how long an answer lasts.
+/// How often a source is read, and how long an answer is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// `pollInterval`: 2 s to 10 min.
@@ -195,13 +195,13 @@ const AWS_SCALE_ON: Words<ScaleOn> = &[
     ("writeUtilization", ScaleOn::WriteUtilization),
 ];
 
-/// How often a source may be read, and what holds where a trigger does not say.
+/// The default intervals and the limit for reading a source.
 const READINGS: Paces = Paces {
     poll_interval: Duration::from_secs(10),
     shortest_poll_interval: Duration::from_secs(2),
     max_staleness: Duration::from_secs(60),
 };
-/// `CloudWatch` has a point per minute, and each metric that is read is billed.
+/// `CloudWatch` has one point per minute, and each metric that is read is billed.
 const WRITES: Paces = Paces {
     poll_interval: Duration::from_secs(60),
     shortest_poll_interval: Duration::from_secs(60),
@@ -220,17 +220,17 @@ struct Paces {
 // === impl Trigger ===
 
 impl Trigger {
-    /// Reads a trigger from its metadata.
+    /// Parses a trigger from its metadata.
     ///
     /// # Errors
-    /// Every problem of the metadata at once.
+    /// Reports every problem of the metadata at once.
     pub fn parse(map: &HashMap<String, String>) -> Result<Self, TriggerError> {
         let metadata = Metadata::new(map);
         metadata.required("source");
         let dialect = metadata.word("source", SOURCES);
         let compat = metadata.word("compat", COMPATS).unwrap_or(Compat::Fixed);
         match dialect {
-            // without a source the other keys are read as KEDA's first Kafka trigger reads them: most problems are the same
+            // without a source the other keys are read as for KEDA's first Kafka trigger: most problems are the same
             None => {
                 Self::kafka(&metadata, KafkaDialect::Kafka, ScaleOn::Lag, compat);
                 metadata.finish(None, Reader::Kafka(ScaleOn::Lag))
@@ -295,7 +295,7 @@ impl Trigger {
     }
 }
 
-/// KEDA has nothing of the kind whose number could be brought back.
+/// Reports `compat: strict` for a policy that KEDA does not have.
 fn has_no_built_in(metadata: &Metadata<'_>, compat: Compat) {
     if compat == Compat::Strict {
         metadata.problem("compat", "strict is for scaleOn lag and shardCount: KEDA has no other");
@@ -306,7 +306,7 @@ impl Pace {
     fn read(metadata: &Metadata<'_>, paces: &Paces) -> Self {
         let (default, shortest) = (paces.poll_interval, paces.shortest_poll_interval);
         let poll_interval = metadata.duration("pollInterval", default, shortest, LONGEST_POLL_INTERVAL);
-        // an answer is up to one interval old while all is well, and a little older while the next reading is under way
+        // an answer is usually up to one interval old, and slightly older while the next reading is in progress
         let shortest = poll_interval * 2;
         let default = paces.max_staleness.max(shortest);
         let max_staleness = metadata.duration("maxStaleness", default, shortest, LONGEST_MAX_STALENESS);
@@ -315,7 +315,7 @@ impl Pace {
 }
 
 impl SourceRef {
-    /// The word of `source` in its metadata.
+    /// The value of `source` in its metadata.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         let stream = match self {

@@ -1,7 +1,7 @@
 //! The metric's name and target: pure functions of the metadata that never fail.
 //!
-//! The name stands in the HPA, and KEDA asks for it before anything is known to be right; so it is the built-in's name, also
-//! for metadata that is otherwise wrong.
+//! The name appears in the HPA, and KEDA requests it before the metadata is checked; so it is the built-in's name, even for metadata that
+//! is otherwise invalid.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,7 +24,7 @@ const ONE: i64 = 1;
 const KINESIS: &str = "aws-kinesis";
 const DYNAMODB: &str = "aws-dynamodb-streams";
 
-/// A metric's name: without `/` and `%`, which Kubernetes refuses, by construction.
+/// A metric's name: by construction without `/` and `%`, which Kubernetes rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricName(String);
 
@@ -34,7 +34,7 @@ impl fmt::Display for MetricName {
     }
 }
 
-/// What the metadata names, as far as it can be told without a mistake being in the way.
+/// The part of the metadata that determines the name, where no mistake hides it.
 enum Kind {
     Kafka,
     ApacheKafka,
@@ -62,8 +62,8 @@ impl Kind {
     }
 }
 
-/// The built-in's name for this trigger, without KEDA's `s0-`; with `-age`, `-catch-up` or `-write-utilization` behind it
-/// where it is no built-in's value.
+/// The built-in's name for this trigger, without KEDA's `s0-`; with the suffix `-age`, `-catch-up` or `-write-utilization` where the value
+/// is not the built-in's.
 #[must_use]
 pub fn metric_name(metadata: &HashMap<String, String>) -> MetricName {
     MetricName::of(&Metadata::new(metadata))
@@ -91,7 +91,7 @@ impl MetricName {
     }
 }
 
-/// What tells a value from the built-in's.
+/// The suffix that distinguishes a value from the built-in's.
 const fn ending(scale_on: ScaleOn) -> &'static str {
     match scale_on {
         ScaleOn::Lag | ScaleOn::ShardCount => "",
@@ -101,7 +101,7 @@ const fn ending(scale_on: ScaleOn) -> &'static str {
     }
 }
 
-/// The target of the metric: the threshold, in seconds where it is an age; or its default where the threshold is wrong.
+/// The target of the metric: the threshold, in seconds where it is an age; or its default where the threshold is invalid.
 #[must_use]
 pub fn metric_target(metadata: &HashMap<String, String>) -> NonZeroU64 {
     let metadata = Metadata::new(metadata);
@@ -122,8 +122,7 @@ pub(super) fn positive(number: i64) -> Option<NonZeroU64> {
     u64::try_from(number).ok().and_then(NonZeroU64::new)
 }
 
-/// KEDA's `NormalizeString`: these characters and no other. Kubernetes refuses `/` and `%` in a metric's name only; its clients
-/// escape the rest.
+/// KEDA's `NormalizeString`: exactly these characters. Kubernetes rejects only `/` and `%` in a metric's name; its clients escape the rest.
 fn normalize(name: &str) -> String {
     name.replace(['/', '.', ':', '%', '(', ')'], "-")
 }

@@ -1,21 +1,21 @@
-//! Numbers with a fraction.
+//! Decimal numbers with up to three decimals.
 
 use std::fmt;
 
 use super::metadata::{Metadata, shown};
 
-/// A number with three digits behind the point: exact, so that two triggers that say the same are the same.
+/// A number with three decimals: exact, so that equal metadata results in equal triggers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Decimal(u64);
 
-/// What a key's number may be.
+/// The valid range of a key's number.
 pub(super) struct Range {
     pub(super) default: Decimal,
     pub(super) least: Decimal,
     pub(super) most: Decimal,
 }
 
-/// The number of a key; its default where it is absent or wrong.
+/// Reads the number of a key; its default where it is absent or invalid.
 pub(super) fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decimal {
     let Some(text) = metadata.text(key) else { return range.default };
     match Decimal::parse(text) {
@@ -29,12 +29,12 @@ pub(super) fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decim
 }
 
 impl Decimal {
-    /// A number in thousandths.
+    /// Creates a number from thousandths.
     pub(super) const fn from_thousandths(thousandths: u64) -> Self {
         Self(thousandths)
     }
 
-    /// Digits, and up to three of them behind a point.
+    /// Parses digits, and up to three decimals.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -45,14 +45,14 @@ impl Decimal {
         Some(Self(whole.parse::<u64>().ok()? * 1000 + format!("{fraction:0<3}").parse::<u64>().ok()?))
     }
 
-    /// The nearest such number; `None` for one below 0, or too great for its digits to be told.
+    /// The nearest such number; `None` for a negative one, or one with too many digits.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
     pub fn nearest(number: f64) -> Option<Self> {
         (0.0..1e12).contains(&number).then(|| Self((number * 1000.0).round() as u64))
     }
 
-    /// The number.
+    /// The number as a float.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "twelve digits are fewer than a float's")]
     pub const fn get(self) -> f64 {

@@ -7,12 +7,12 @@ use super::syntax;
 
 const KEY: &str = "partitionLimitation";
 
-/// Which partitions count.
+/// The partitions that count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PartitionSelection {
-    /// All.
+    /// All partitions of the topics.
     All,
-    /// Those in any of these ranges, both ends included; never empty.
+    /// The partitions in any of these ranges, both ends included; never empty.
     Limited(Vec<(u32, u32)>),
 }
 
@@ -26,7 +26,7 @@ impl PartitionSelection {
         }
     }
 
-    /// The ranges of those that are selected where there are only this many, and so are not there.
+    /// The selected ranges that are beyond this number of partitions, and so do not exist.
     #[must_use]
     pub fn beyond(&self, partitions: u32) -> Vec<(u32, u32)> {
         match self {
@@ -46,7 +46,7 @@ impl PartitionSelection {
         for entry in text.split(',').map(str::trim) {
             match range(entry, dialect) {
                 Some((first, last)) if first <= last => ranges.push((first, last)),
-                // KEDA reads it as a range of no partition
+                // KEDA reads it as an empty range
                 Some(_) if compat == Compat::Strict => backwards = true,
                 Some(_) => metadata.problem(KEY, format!("the range {} runs backwards", shown(entry))),
                 None => metadata.problem(KEY, format!("{} must be a partition or a range such as 1-4", shown(entry))),
@@ -58,7 +58,7 @@ impl PartitionSelection {
         if !ranges.is_empty() {
             return Self::Limited(ranges);
         }
-        // KEDA's apache-kafka takes a selection of no partition for none at all, its kafka fails
+        // KEDA's apache-kafka treats an empty selection as no selection, its kafka fails
         if backwards && dialect == KafkaDialect::Kafka {
             metadata.problem(KEY, format!("selects no partition: each range in {} runs backwards", shown(text)));
         }
@@ -71,8 +71,8 @@ fn range(entry: &str, dialect: KafkaDialect) -> Option<(u32, u32)> {
     Some((partition(first, dialect)?, partition(last, dialect)?))
 }
 
-/// KEDA's kafka reads numbers as Go writes them, with a plus sign or leading zeros; its apache-kafka as JSON does. Kafka numbers
-/// partitions with 31 bits.
+/// KEDA's kafka reads numbers as Go writes them, with a plus sign or leading zeros; its apache-kafka as JSON does. Kafka numbers partitions
+/// with 31 bits.
 fn partition(text: &str, dialect: KafkaDialect) -> Option<u32> {
     let number = match dialect {
         KafkaDialect::Kafka => text.trim().parse().ok()?,

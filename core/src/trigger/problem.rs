@@ -1,31 +1,31 @@
-//! What is wrong with metadata: every problem at once, each with what would be right.
+//! The problems of metadata: all of them at once, each with the valid form.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One problem of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key as it was written, or the one that is missing.
     pub key: String,
-    /// What is wrong with it and what is allowed. Never the value of a key that may hold a secret.
+    /// The problem and what is allowed. Never contains the value of a key that may hold a secret.
     pub message: String,
-    /// What would have to change.
+    /// The part that would have to change.
     pub about: About,
 }
 
-/// What a problem is about.
+/// The part of an entry that a problem is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
-    /// The key itself: no value would make it good.
+    /// The key itself: no value would be valid.
     Key,
-    /// The value, or that there is none.
+    /// The value, or its absence.
     Value,
 }
 
-/// Metadata that is no trigger, with all its problems; never empty.
+/// Metadata that is not a valid trigger, with all its problems; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct TriggerError {
-    /// Each of them.
+    /// The problems of the metadata.
     pub problems: Vec<Problem>,
 }
 

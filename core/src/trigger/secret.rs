@@ -1,4 +1,4 @@
-//! Text that must never be shown.
+//! Text that must never be displayed.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for those who send it where it belongs.
+    /// The text itself, for code that sends it to its destination.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

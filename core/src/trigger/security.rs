@@ -1,7 +1,7 @@
-//! TLS and login towards Kafka: what metadata may ask for, what a connection has, and what follows from both.
+//! TLS and login for Kafka: what metadata may request, what a connection has, and the result of both.
 //!
-//! KEDA's rules for its two Kafka triggers, with one exception: where metadata and connection differ, KEDA lets the metadata
-//! win; here that is a problem, because an author must not weaken what the operator set.
+//! The rules are KEDA's for its two Kafka triggers, with one exception: where metadata and connection differ, KEDA prefers the metadata;
+//! here that is a problem, because an author must not weaken the operator's settings.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::metadata::{Metadata, Words};
 use super::problem::{About, Problem, TriggerError};
 use super::secret::Secret;
 
-/// What a trigger's metadata says of TLS and login. No secret is in it.
+/// The TLS and login settings of a trigger's metadata, without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RequestedSecurity {
     tls: Option<TlsMode>,
@@ -54,27 +54,27 @@ pub enum CertificateVerification {
     /// The brokers' certificates must be valid for their names.
     #[default]
     Full,
-    /// Any certificate will do.
+    /// Any certificate is accepted.
     Off,
 }
 
-/// TLS and login towards a cluster, complete.
+/// TLS and login for a cluster, complete.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KafkaSecurity {
     /// Whether and how the connection is encrypted.
     pub tls: Tls,
-    /// Who logs in.
+    /// The login method and its credentials.
     pub sasl: Sasl,
 }
 
 /// Whether and how the connection is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Tls {
-    /// It is not.
+    /// The connection is not encrypted.
     Off,
-    /// It is.
+    /// The connection is encrypted.
     On {
-        /// Certificates to trust besides the system's, PEM.
+        /// Certificates to trust in addition to the system's, PEM.
         ca: Option<String>,
         /// The client's own certificate.
         identity: Option<ClientIdentity>,
@@ -88,39 +88,39 @@ pub enum Tls {
 pub struct ClientIdentity {
     /// The certificate, with its chain.
     pub certificate: String,
-    /// Its key.
+    /// The private key of the certificate.
     pub key: Secret,
     /// The password of the key, if it is encrypted.
     pub key_password: Option<Secret>,
 }
 
-/// Who logs in.
+/// The login method and its credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sasl {
-    /// Nobody, or the client certificate.
+    /// No login, except by a client certificate.
     None,
-    /// SASL/PLAIN.
+    /// SASL/PLAIN with a name and a password.
     Plain(Credentials),
-    /// SASL/SCRAM-SHA-256.
+    /// SASL/SCRAM-SHA-256 with a name and a password.
     ScramSha256(Credentials),
-    /// SASL/SCRAM-SHA-512.
+    /// SASL/SCRAM-SHA-512 with a name and a password.
     ScramSha512(Credentials),
     /// SASL/OAUTHBEARER with a token of an OAuth server, by client credentials.
     OauthBearer {
         /// Client id and client secret.
         client: Credentials,
-        /// Where the token is had.
+        /// The URL of the token endpoint.
         token_endpoint: String,
-        /// What it shall allow.
+        /// The scopes that the token is requested for.
         scopes: Vec<String>,
-        /// SASL extensions.
+        /// SASL extensions as names and values.
         extensions: Vec<(String, String)>,
     },
     /// SASL/OAUTHBEARER with a token signed for Amazon MSK.
     AwsMskIam {
         /// The cluster's region.
         region: String,
-        /// Who signs.
+        /// The credentials that sign the token.
         credentials: AwsCredentials,
     },
     /// SASL/GSSAPI: valid, but not supported by this build.
@@ -130,29 +130,29 @@ pub enum Sasl {
 /// A name and a password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
-    /// The name.
+    /// The name of the SASL principal.
     pub username: String,
-    /// The password.
+    /// The password of the SASL principal.
     pub password: Secret,
 }
 
-/// Who signs for AWS.
+/// The credentials that sign for AWS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AwsCredentials {
     /// The default chain: environment, profile, IRSA, Pod Identity, instance.
     DefaultChain,
     /// A role, assumed by the default chain's identity.
     Role {
-        /// Its ARN.
+        /// The ARN of the role.
         arn: String,
-        /// The external id that its owner asks for.
+        /// The external id that the role's owner requires.
         external_id: Option<String>,
     },
     /// A static key.
     Static {
-        /// The key's id.
+        /// The id of the key.
         access_key_id: String,
-        /// The key.
+        /// The secret part of the key.
         secret_access_key: Secret,
         /// The token of a temporary key.
         session_token: Option<Secret>,
@@ -186,12 +186,12 @@ const fn mechanisms(dialect: KafkaDialect) -> Words<SaslMechanism> {
     }
 }
 
-/// The words of `sasl`.
+/// The valid values of `sasl`.
 pub(super) fn sasl_words(dialect: KafkaDialect) -> impl Iterator<Item = &'static str> {
     mechanisms(dialect).iter().map(|(word, _)| *word)
 }
 
-/// What the metadata asks for, or what a connection has: the keys are the same.
+/// Reads the settings of metadata or of a connection: the keys are the same.
 pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> RequestedSecurity {
     let (token_provider, no_verification) = match dialect {
         KafkaDialect::Kafka => (metadata.word("saslTokenProvider", TOKEN_PROVIDERS), metadata.flag("unsafeSsl")),
@@ -208,12 +208,12 @@ pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Request
 }
 
 impl RequestedSecurity {
-    /// Whether this cannot be done without a connection.
+    /// Whether these settings need a connection with credentials.
     pub(super) fn needs_secrets(&self) -> bool {
         self.sasl.is_some_and(|sasl| sasl != SaslMechanism::None)
     }
 
-    /// Security without a connection: TLS or not, and no login.
+    /// The settings without a connection: TLS or not, and no login.
     #[must_use]
     pub fn without_connection(&self) -> KafkaSecurity {
         let tls = match self.tls {
@@ -224,7 +224,7 @@ impl RequestedSecurity {
     }
 }
 
-/// What follows from a trigger's metadata and a connection's parameters together.
+/// Combines a trigger's metadata with a connection's parameters.
 ///
 /// # Errors
 /// Every problem of the connection's parameters, and every contradiction between the two.
@@ -241,7 +241,7 @@ pub fn resolve(
     parameters.finish(security, Reader::Connection)
 }
 
-/// Checks a connection by itself, whichever source will use it.
+/// Checks the parameters of a connection by themselves, for every source.
 ///
 /// # Errors
 /// Every problem of its parameters.
@@ -250,13 +250,13 @@ pub fn check_connection(connection: &HashMap<String, String>) -> Result<(), Trig
     let dialect = word_set(&parameters, KafkaDialect::Kafka);
     resolve(&RequestedSecurity::default(), dialect, connection)?;
     if parameters.text("password").is_some() && parameters.text("sasl").is_none() {
-        let message = "is required where there is a password, or a trigger's author says how it is sent".to_owned();
+        let message = "is required where there is a password, or a trigger's author decides how it is sent".to_owned();
         return Err(TriggerError { problems: vec![Problem { key: "sasl".to_owned(), message, about: About::Value }] });
     }
     Ok(())
 }
 
-/// A connection serves both kinds of trigger, so it may say `aws_msk_iam` or `oauthbearer` whichever asks.
+/// A connection serves both kinds of trigger, so it may have `aws_msk_iam` or `oauthbearer` for either.
 fn word_set(parameters: &Metadata<'_>, dialect: KafkaDialect) -> KafkaDialect {
     match parameters.text("sasl") {
         Some("aws_msk_iam") => KafkaDialect::ApacheKafka,
@@ -288,12 +288,12 @@ fn merge(
             }
             (requested, own) => own.clone().or_else(|| requested.clone()),
         },
-        // in metadata the key may be meant for KEDA's own connection to the scaler
+        // in metadata the key may apply to KEDA's own connection to the scaler
         verification: own.verification,
     }
 }
 
-/// apache-kafka refuses a key that is set twice; for kafka both must say the same.
+/// Combines two settings of a key: apache-kafka rejects a key that is set twice; for kafka both must be equal.
 fn one_of<T: Copy + PartialEq>(
     parameters: &Metadata<'_>,
     key: &str,
@@ -338,7 +338,7 @@ fn tls(parameters: &Metadata<'_>, asked: &RequestedSecurity) -> Option<Tls> {
 
 fn sasl(parameters: &Metadata<'_>, asked: &RequestedSecurity, dialect: KafkaDialect) -> Option<Sasl> {
     let strictly = match dialect {
-        // kafka-go looks at SCRAM credentials only when it logs in
+        // kafka-go checks SCRAM credentials only at login
         KafkaDialect::ApacheKafka => asked.sasl == Some(SaslMechanism::Plaintext),
         KafkaDialect::Kafka => true,
     };
@@ -415,7 +415,7 @@ fn msk_iam(parameters: &Metadata<'_>, asked: &RequestedSecurity) -> Option<Sasl>
     Some(Sasl::AwsMskIam { region: asked.aws_region.clone()?, credentials })
 }
 
-/// KEDA's checks for Kerberos, so that a connection that is wrong there is wrong here.
+/// KEDA's checks for Kerberos, so that a connection that is invalid there is invalid here.
 fn check_gssapi(parameters: &Metadata<'_>, dialect: KafkaDialect) {
     if dialect == KafkaDialect::ApacheKafka {
         return;

@@ -1,4 +1,4 @@
-//! `shardPattern`: what stands around the id of a shard in a table that several applications or streams share.
+//! `shardPattern`: the text around the id of a shard in a table that several applications or streams share.
 
 use super::checkpoint_store::ShardKey;
 use super::metadata::{Metadata, shown};
@@ -6,7 +6,7 @@ use super::metadata::{Metadata, shown};
 const KEY: &str = "shardPattern";
 const SHARD: &str = "{shard}";
 
-/// The two texts around `{shard}`, with the names in place of `{application}` and `{stream}`.
+/// Reads the two texts around `{shard}`, with the names in place of `{application}` and `{stream}`.
 pub(super) fn read(
     metadata: &Metadata<'_>,
     pattern: &str,
@@ -36,7 +36,7 @@ pub(super) fn read(
     }
 }
 
-/// `None` where other names, or single braces, are in the text. A name that contains braces itself is not expanded again.
+/// Expands the names; `None` where other names, or single braces, are in the text. A name that contains braces is not expanded again.
 fn expand(mut text: &str, application: Option<&str>, stream: &str) -> Option<String> {
     let mut expanded = String::new();
     while let Some(at) = text.find(['{', '}']) {

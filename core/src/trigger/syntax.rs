@@ -1,4 +1,4 @@
-//! How KEDA and Go write values.
+//! Values in the syntax of KEDA and Go.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number as JSON writes it, which is what KEDA accepts: no plus sign, no leading zero, no point, no exponent.
+/// A whole number in JSON syntax, which KEDA accepts: no plus sign, no leading zero, no point, no exponent.
 pub(super) fn parse_integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

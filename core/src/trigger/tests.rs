@@ -7,16 +7,16 @@ use serde::Deserialize;
 
 use super::*;
 
-/// A row of `cases/kafka.json`: changes to a good trigger, what each source says of it, and what a good one means.
+/// A row of `cases/kafka.json`: changes to a valid trigger, the outcome for each source, and the meaning of a valid one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     id: String,
     #[serde(default, rename = "note")]
     _note: String,
-    /// A null takes the key away.
+    /// A null removes the key.
     metadata: BTreeMap<String, Option<String>>,
-    /// Parameters of the connection that the trigger names, besides its address.
+    /// Parameters of the connection that the trigger names, in addition to its address.
     connection: Option<HashMap<String, String>>,
     kafka: String,
     #[serde(rename = "apache-kafka")]
@@ -55,7 +55,7 @@ impl Case {
         metadata
     }
 
-    /// What the metadata and, where there is one, the connection mean together.
+    /// The result of the metadata and, where there is one, the connection.
     fn outcome(&self, source: &str) -> Result<(Trigger, Option<KafkaSecurity>), TriggerError> {
         let trigger = Trigger::parse(&self.metadata(source))?;
         let SourceRef::Kafka(kafka) = &trigger.source else { panic!("a Kafka source") };
@@ -88,7 +88,7 @@ impl Case {
     }
 }
 
-/// What a good trigger means, in the words of the cases.
+/// The meaning of a valid trigger, in the words of the cases.
 fn seen(
     trigger: &Trigger,
     security: Option<&KafkaSecurity>,
@@ -260,7 +260,7 @@ fn a_range_that_runs_backwards_is_a_problem_or_empty_as_in_keda() {
     assert_eq!(nothing, "partitionLimitation: selects no partition: each range in \"3-1\" runs backwards");
 }
 
-/// KEDA's apache-kafka takes any int64; no partition has such a number.
+/// KEDA's apache-kafka accepts any int64, but no partition has a number above 31 bits.
 #[test]
 fn a_partition_number_of_more_than_31_bits_is_refused() {
     for source in ["kafka", "apache-kafka"] {
@@ -279,7 +279,7 @@ fn a_version_has_numbers_of_64_bits() {
     assert!(problems(&[("version", "1.18446744073709551616.0")]).contains("must be a version"));
 }
 
-/// Go trims any white space around a number, JSON only its own.
+/// Go trims any white space around a number, JSON only its own kinds.
 #[test]
 fn blanks_in_a_range_are_what_the_built_in_takes() {
     for (source, taken) in [("kafka", true), ("apache-kafka", false)] {
@@ -291,7 +291,7 @@ fn blanks_in_a_range_are_what_the_built_in_takes() {
     }
 }
 
-/// The law calculates with floats: what they cannot hold is refused, not rounded.
+/// The law calculates with floats: numbers that they cannot represent are rejected, not rounded.
 #[test]
 fn catch_up_refuses_an_activation_threshold_that_a_float_cannot_hold() {
     let catch_up = |threshold: &str| parse(&[("scaleOn", "catchUp"), ("activationLagThreshold", threshold)]);
@@ -317,7 +317,7 @@ fn the_names_of_metrics_are_keda_s() {
         let metadata = [("source", source), (key, value)];
         metric_name(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).to_string()
     };
-    // KEDA replaces these six characters and no other
+    // KEDA replaces exactly these six characters
     let (given, in_name) = ("a.b/c:d%e(f) ?#\\[g]{h},ä注\u{3000}|\"'\t", "a-b-c-d-e-f- ?#\\[g]{h},ä注\u{3000}|\"'");
     assert_eq!(name("kafka", "topic", given), format!("kafka-{in_name}"));
     assert_eq!(name("apache-kafka", "topic", given), format!("kafka-{in_name}"));
@@ -344,7 +344,7 @@ fn every_key_of_the_table_is_read_and_shown_once() {
         if matches!(key.name, "consumerGroup" | "bootstrapServers" | "connection" | "awsRegion") {
             continue;
         }
-        // a value that no key takes: one that goes unread would raise no problem
+        // a value that no key accepts: a key that is not read would raise no problem
         let text = parse(&[(key.name, "no such value!")]).expect_err(key.name).to_string();
         assert!(text.contains(key.name), "{}: {text}", key.name);
     }
@@ -358,7 +358,7 @@ proptest! {
         let name = metric_name(&map).to_string();
         prop_assert_eq!(&name, &metric_name(&map.clone()).to_string());
         prop_assert!(name.starts_with("kafka"));
-        // what Kubernetes demands of a segment of a path
+        // Kubernetes requires this of a path segment
         prop_assert!(!name.contains(['/', '%']), "{}", name);
         prop_assert!(metric_target(&map).get() >= 1);
         drop(Trigger::parse(&map));
@@ -371,7 +371,7 @@ proptest! {
     }
 }
 
-/// K7: YAML's folded and literal text leaves line ends and tabs between entries.
+/// K7: YAML's folded and literal text keeps line ends and tabs between entries.
 #[test]
 fn entries_of_a_list_may_stand_on_lines_of_their_own() {
     let parsed = |changes: &[(&str, &str)]| {

@@ -1,4 +1,4 @@
-//! What the value of a key looks like, and what holds where the key is absent: for the docs in words, for the schemas in types.
+//! The form of a key's value, and the effect of an absent key: in words for the docs, in types for the schemas.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use regex_lite::Regex;
 
 use super::syntax;
 
-/// What a value looks like. [`fmt::Display`] says it as the docs do.
+/// The form of a value. [`fmt::Display`] formats it as in the docs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// Any text that is not blank; what it is in words.
+    /// Any text that is not blank, with its description.
     Text(&'static str),
-    /// Text of a form: in words, and as a regular expression (ECMA-262) for the whole of it.
+    /// Text of a form: its description, and a regular expression (ECMA-262) for the whole value.
     Form(&'static str, &'static str),
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// One of these words, of which a source takes some; in words which.
+    /// One of these words, of which each source accepts some; the description lists which.
     OneOfSome(&'static str, &'static [&'static str]),
     /// `true` or `false`, in any of Go's spellings.
     Flag,
@@ -25,23 +25,23 @@ pub enum Values {
     AtLeast(u64),
 }
 
-/// What holds where a key is absent.
+/// The effect of an absent key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// Nothing does.
+    /// An absent key has no effect.
     Nothing,
-    /// This value does.
+    /// The default value of an absent key.
     Value(&'static str),
-    /// What the words say: it depends.
+    /// The default depends on other keys, as described.
     Depends(&'static str),
-    /// The key must be there.
+    /// The key is always required.
     Required,
-    /// It must be there unless one of these other keys is; in words.
+    /// The key is required unless one of these other keys is present; with a description.
     RequiredWithout(&'static [&'static str], &'static str),
 }
 
 impl Values {
-    /// Whether a value has this form; its range is not looked at.
+    /// Whether a value has this form; its range is not checked.
     pub(super) fn allow(&self, value: &str) -> bool {
         match self {
             Self::Text(_) => true,

@@ -9,23 +9,23 @@ use super::dialect::AwsDialect;
 use super::metadata::Metadata;
 use super::number::{Decimal, Range, number};
 
-/// `scaleOn: writeUtilization`: as many shards as the writes to a Kinesis stream need.
+/// `scaleOn: writeUtilization`: the number of shards that the writes to a Kinesis stream need.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WriteUtilizationPolicy {
-    /// The use of the shards after a change: 0.1 to 0.9.
+    /// The utilization of the shards after a change: 0.1 to 0.9.
     pub target_utilization: Decimal,
-    /// The use that raises the count: above the target, at most 0.95.
+    /// The utilization that raises the count: above the target, at most 0.95.
     pub scale_up_utilization: Decimal,
     /// The count is lowered when it has been too high for this long: 30 min to 24 h.
     pub scale_down_after: Duration,
-    /// What is due within this time is prepared for, where it came at this time on both of the last two days: up to 6 h, and 0 for never.
+    /// Writes within this time are prepared for if they occurred at this time on both of the last two days: up to 6 h, and 0 for never.
     pub look_ahead: Duration,
 }
 
 /// The writes to a Kinesis stream, and the account through which they are read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WritesSource {
-    /// The stream.
+    /// The name or ARN of the stream.
     pub stream: KinesisStream,
     /// Region, endpoint and identity.
     pub access: AwsAccess,
@@ -43,7 +43,7 @@ const SCALE_UP: Range = Range {
 };
 const DEFAULT_DOWN_AFTER: Duration = Duration::from_secs(2 * 3600);
 const SHORTEST_DOWN_AFTER: Duration = Duration::from_secs(1800);
-/// `CloudWatch` is read for two days, and a habit needs both.
+/// `CloudWatch` is read for two days, and a habit needs both days.
 const LONGEST_DOWN_AFTER: Duration = Duration::from_secs(86_400);
 const DEFAULT_LOOK_AHEAD: Duration = Duration::from_secs(3600);
 const LONGEST_LOOK_AHEAD: Duration = Duration::from_secs(6 * 3600);
@@ -67,7 +67,7 @@ impl WriteUtilizationPolicy {
 }
 
 impl Default for WriteUtilizationPolicy {
-    /// What metadata mean that say nothing.
+    /// The policy of metadata without any of its keys.
     fn default() -> Self {
         Self {
             target_utilization: TARGET.default,

@@ -1,4 +1,4 @@
-//! The coordinator of one group of the classic protocol: who belongs to it, who has what, and what is committed.
+//! The coordinator of one group of the classic protocol: its members, their assignments, and the committed offsets.
 //!
 //! ```text
 //! Empty ── a member joins ──▶ Joining ── all have joined, or time is up ──▶ Syncing ── the leader has assigned ──▶ Stable
@@ -20,7 +20,7 @@ pub(super) struct Group {
     leader: String,
     protocol: String,
     members: BTreeMap<String, Member>,
-    /// Of all members that there ever were, so that names are not given twice.
+    /// The number of members that ever joined, so that no name is used twice.
     named: u64,
     committed: BTreeMap<(String, i32), i64>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Member {
     pub(super) client_id: String,
     session: Duration,
     rebalance: Duration,
-    /// What it can be assigned by, and what it says to each.
+    /// The assignment protocols that the member supports, with its metadata for each.
     protocols: Vec<(String, Vec<u8>)>,
     heard: Instant,
     joining: Option<oneshot::Sender<Joined>>,
@@ -48,7 +48,7 @@ pub(super) struct Member {
     pub(super) assignment: Vec<u8>,
 }
 
-/// Who wants to join.
+/// The request of a member to join.
 pub(super) struct Join {
     pub(super) member: String,
     pub(super) client_id: String,
@@ -57,7 +57,7 @@ pub(super) struct Join {
     pub(super) protocols: Vec<(String, Vec<u8>)>,
 }
 
-/// What a member gets when all have joined; only the leader is told the members.
+/// The response when all members have joined; only the leader gets the list of members.
 pub(super) struct Joined {
     pub(super) code: i16,
     pub(super) generation: i32,
@@ -67,7 +67,7 @@ pub(super) struct Joined {
     pub(super) members: Vec<(String, Vec<u8>)>,
 }
 
-/// What a member was assigned, or an error's code.
+/// The assignment of a member, or an error code.
 pub(super) type Synced = Result<Vec<u8>, i16>;
 
 impl Group {
@@ -80,7 +80,7 @@ impl Group {
         } else if self.members.contains_key(&member) {
             member
         } else {
-            // the receiver is in our own hands
+            // the receiver is still alive, because this function returns it
             drop(sender.send(Joined::refused(member)));
             return receiver;
         };
@@ -94,7 +94,7 @@ impl Group {
         receiver
     }
 
-    /// The leader tells what each is assigned; everybody waits for it.
+    /// Handles the leader's assignments; all members wait for them.
     pub(super) fn sync(
         &mut self,
         member: &str,
@@ -148,7 +148,7 @@ impl Group {
         code::NONE
     }
 
-    /// Members are put out that have been silent for too long, or that are awaited when the time to join is up.
+    /// Removes members without a heartbeat within their session timeout, or that have not rejoined when the rebalance times out.
     pub(super) fn expire(&mut self, now: Instant) {
         let late = matches!(self.phase, Phase::Joining { until } if until <= now);
         let before = self.members.len();
@@ -163,7 +163,8 @@ impl Group {
         self.complete(now);
     }
 
-    /// Whether this commit may be made: by a member of this generation, or by nobody's member while there is none.
+    /// Returns an error code unless the commit is allowed: by a member of this generation, or by a client without membership while
+    /// the group is empty.
     pub(super) fn may_commit(&self, member: &str, generation: i32) -> Option<i16> {
         if generation < 0 && self.members.is_empty() { None } else { self.refusal(member, generation) }
     }
@@ -176,7 +177,7 @@ impl Group {
         self.committed.get(&(topic.to_owned(), partition)).copied()
     }
 
-    /// Topics with their partitions that have a commit.
+    /// Returns the topics and partitions that have a commit.
     pub(super) fn all_committed(&self) -> Vec<(String, Vec<i32>)> {
         let mut topics = BTreeMap::<_, Vec<_>>::new();
         for (topic, partition) in self.committed.keys() {
@@ -193,7 +194,7 @@ impl Group {
         &self.protocol
     }
 
-    /// The phase as `DescribeGroups` names it.
+    /// Returns the state as `DescribeGroups` names it.
     pub(super) const fn state(&self) -> &'static str {
         match self.phase {
             Phase::Empty => "Empty",
@@ -213,7 +214,8 @@ impl Group {
         }
     }
 
-    /// Everybody has to join again; who waits for an assignment learns it at once, the others with their next heartbeat.
+    /// Starts a rebalance, in which all members must rejoin. A member that waits for an assignment learns of it at once, the others
+    /// with their next heartbeat.
     fn begin(&mut self, now: Instant) {
         for member in self.members.values_mut() {
             member.answer_sync(Err(code::REBALANCE_IN_PROGRESS));
@@ -255,7 +257,7 @@ impl Group {
                 member: name.clone(),
                 members: if *name == self.leader { std::mem::take(&mut everybody) } else { Vec::new() },
             };
-            // one whose connection is gone will be put out
+            // a member whose connection is closed will be removed
             drop(member.joining.take().map(|waiting| waiting.send(joined)));
         }
     }
@@ -290,7 +292,7 @@ mod tests {
         Join { member: member.into(), client_id: "c".into(), session, rebalance, protocols }
     }
 
-    /// A group with two members that know their parts.
+    /// A group with two members that have assignments.
     fn two(now: Instant) -> Group {
         let mut group = Group::default();
         let first = group.join(join(""), now).try_recv().unwrap();
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(group.heartbeat("c-2", 1, now), code::ILLEGAL_GENERATION);
         assert_eq!(group.may_commit("c-2", 2), None);
         assert_eq!(group.may_commit("c-2", 1), Some(code::ILLEGAL_GENERATION));
-        assert_eq!(group.may_commit("", -1), Some(code::UNKNOWN_MEMBER_ID), "nobody but members commits");
+        assert_eq!(group.may_commit("", -1), Some(code::UNKNOWN_MEMBER_ID), "only members may commit");
     }
 
     #[test]

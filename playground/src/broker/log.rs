@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-/// Where the fields of a record batch are.
+/// The offset of a field in a record batch.
 const MAGIC: usize = 16;
 const LAST_OFFSET_DELTA: usize = 23;
 const HEADER: usize = 61;
@@ -24,7 +24,7 @@ struct Batch {
 }
 
 impl Log {
-    /// Takes a batch, and tells its first offset; `None` for what is no batch of the format that brokers have stored since 0.11.
+    /// Appends a batch and returns its first offset; `None` if it is not in the batch format that brokers have stored since 0.11.
     pub(super) fn append(&mut self, batch: &[u8], now: Instant) -> Option<i64> {
         let delta = batch.get(LAST_OFFSET_DELTA..LAST_OFFSET_DELTA + 4)?.try_into().ok().map(i32::from_be_bytes)?;
         let length = batch.get(8..12)?.try_into().ok().map(i32::from_be_bytes)?;
@@ -41,7 +41,8 @@ impl Log {
         Some(base)
     }
 
-    /// The batches from the one with this offset on, at least one and then no more than `most` bytes; `None` outside the log.
+    /// Returns the batches from the one with this offset on: at least one, and further ones up to `most` bytes;
+    /// `None` outside the log.
     pub(super) fn read(&self, offset: i64, most: usize) -> Option<Vec<u8>> {
         if !(self.start..=self.end).contains(&offset) {
             return None;
@@ -56,12 +57,12 @@ impl Log {
         Some(read)
     }
 
-    /// When the record with this offset came; `None` for one that has not come.
+    /// Returns when the record with this offset arrived; `None` if it has not arrived yet.
     pub(super) fn appended(&self, offset: i64) -> Option<Instant> {
         self.batches.get(self.holding(offset)).map(|batch| batch.appended)
     }
 
-    /// Forgets batches that end before `offset`.
+    /// Deletes batches that end before `offset`.
     pub(super) fn trim(&mut self, offset: i64) {
         let gone = self.holding(offset);
         if let Some(last) = self.batches.drain(..gone).next_back() {
@@ -77,7 +78,7 @@ impl Log {
         self.end
     }
 
-    /// The index of the first batch that does not end before `offset`.
+    /// Returns the index of the first batch that does not end before `offset`.
     fn holding(&self, offset: i64) -> usize {
         self.batches.partition_point(|batch| batch.last < offset)
     }

@@ -1,8 +1,8 @@
 //! A Kafka-protocol broker inside the process: topics in memory, and a coordinator for groups.
 //!
-//! librdkafka's mock cluster cannot tell who the members of a group are and what they were given, which is half of what a scaler
-//! looks at. This one speaks one version of each request that a producer, a consumer of the classic protocol and a scaler send;
-//! it keeps no promise about anything else. It knows the truth: when each record came, and what is committed.
+//! librdkafka's mock cluster does not report the members of a group and their assignments, which a scaler needs. This broker supports
+//! one version of each request that a producer, a consumer of the classic protocol and a scaler send; it guarantees nothing else. It
+//! knows the exact arrival time of each record, and the committed offsets.
 
 mod group;
 mod log;
@@ -33,21 +33,21 @@ mod code {
     pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 }
 
-/// The broker; it ends when this is dropped, with all its connections.
+/// The broker; dropping it stops it and closes all its connections.
 pub(crate) struct Broker {
     cluster: Arc<Cluster>,
     serving: AbortHandle,
 }
 
-/// What a group has not read yet.
+/// The backlog of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unread {
     pub(crate) records: u64,
-    /// How long ago the oldest of them came.
+    /// The time since the oldest of these records arrived.
     pub(crate) age: Duration,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Cluster {
     address: SocketAddr,
     topics: Mutex<BTreeMap<String, Topic>>,
@@ -60,10 +60,10 @@ struct Topic {
 }
 
 impl Broker {
-    /// Serves on a free port of this machine, on the runtime that this is called in.
+    /// Starts a broker on a free port of this machine, on the current runtime.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// Fails if no port is available.
     pub(crate) async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -83,7 +83,7 @@ impl Broker {
         topics.entry(name.to_owned()).or_insert(Topic { id, partitions });
     }
 
-    /// The truth about a group: from what it has committed, and from the beginning where it has not.
+    /// Returns the exact backlog of a group: from its committed offsets, and from the start of the log where it has none.
     pub(crate) fn unread(&self, group: &str, topic: &str, now: Instant) -> Unread {
         let (topics, groups) = (self.cluster.topics(), self.cluster.groups());
         let (Some(found), group) = (topics.get(topic), groups.get(group)) else { return Unread::default() };
@@ -96,14 +96,14 @@ impl Broker {
         unread
     }
 
-    /// All records that ever came.
+    /// Returns the number of all records that ever arrived.
     pub(crate) fn produced(&self, topic: &str) -> u64 {
         let topics = self.cluster.topics();
         let ends = topics.get(topic).into_iter().flat_map(|topic| &topic.partitions).map(Log::end);
         u64::try_from(ends.sum::<i64>()).unwrap_or_default()
     }
 
-    /// Forgets what all these groups have read, as a stream processor does with a topic of its own.
+    /// Deletes the records that all these groups have read, as a stream processor does with its own topics.
     pub(crate) fn trim(&self, topic: &str, groups: &[&str]) {
         let (mut topics, all) = (self.cluster.topics(), self.cluster.groups());
         let Some(found) = topics.get_mut(topic) else { return };
@@ -123,7 +123,7 @@ impl Drop for Broker {
 }
 
 impl Cluster {
-    // nothing panics while it holds one of these, and who needs both takes the topics first
+    // no code panics while it holds one of these locks, and code that needs both locks the topics first
 
     fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Topic>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
@@ -157,10 +157,10 @@ mod tests {
     const TOPIC: &str = "orders";
     const GROUP: &str = "readers";
 
-    /// A partition's lag, and whose it is.
+    /// The lag of a partition, and its owner.
     type Row = (u64, Option<String>);
 
-    /// A broker of which a scaler has never heard.
+    /// A broker, with a sampler that has not read it yet.
     struct Scene {
         broker: Broker,
         sampler: Sampler<Sources>,
@@ -177,7 +177,7 @@ mod tests {
             let servers = broker.bootstrap_servers();
             let metadata = [
                 ("source", "kafka"),
-                // whoever asks for consumers is told the owners too
+                // a policy that needs the number of consumers also reads the owners
                 ("scaleOn", scale_on),
                 ("bootstrapServers", &*servers),
                 ("consumerGroup", GROUP),
@@ -214,7 +214,7 @@ mod tests {
             consumer.commit(&list, CommitMode::Sync).unwrap();
         }
 
-        /// A member of the group, until what is returned is dropped.
+        /// Starts a member of the group, which runs until the returned sender is dropped.
         fn member(&self, name: &str) -> oneshot::Sender<()> {
             let mut config = self.client();
             config
@@ -233,7 +233,7 @@ mod tests {
             end
         }
 
-        /// What the newest reading says of each partition.
+        /// Returns the rows of the newest reading.
         async fn rows(&self) -> Vec<Row> {
             let answer = self.sampler.ask("shop", &self.trigger, WITHIN).await.unwrap();
             let Rows::Partitions { partitions } = Rows::of(&answer.sample) else { panic!("no partitions") };
@@ -241,7 +241,7 @@ mod tests {
             partitions.into_iter().map(|row| (lag(&row), row.owner)).collect()
         }
 
-        /// What KEDA is told that it is compared with, of a trigger that scales on lag.
+        /// Returns the lag that a trigger on lag compares with its activation threshold.
         async fn lag(&self) -> i64 {
             let answer = self.sampler.ask("shop", &self.trigger, WITHIN).await.unwrap();
             let decision = decide(&self.trigger.policy, &self.trigger.source, &answer.sample).unwrap();
@@ -304,6 +304,6 @@ mod tests {
             sleep(Duration::from_millis(100)).await;
         }
         drop(first);
-        scene.until("nobody is left", |rows| rows.iter().all(|(_, owner)| owner.is_none())).await;
+        scene.until("no member is left", |rows| rows.iter().all(|(_, owner)| owner.is_none())).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What each request means.
+//! The handlers of all requests.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep_until};
 use super::group::{Join, Joined};
 use super::{Cluster, Group, Topic, code};
 
-/// The only broker.
+/// The id of the only broker.
 const NODE: i32 = 1;
-/// Leaders never change.
+/// The leader epoch, which never changes.
 const LEADER_EPOCH: i32 = 0;
-/// "not computed": operations that one is authorized for.
+/// The value for authorized operations that means "not computed".
 const UNTOLD: i32 = i32::MIN;
-/// How often a fetch that found nothing looks again.
+/// The interval at which a fetch that found nothing checks again.
 const BEAT: Duration = Duration::from_millis(50);
 
 pub(super) async fn answer(
@@ -99,7 +99,7 @@ fn produce(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> 
     answer.list(&topics, |answer, (name, partitions)| {
         answer.text(name).list(partitions, |answer, (partition, appended)| {
             answer.i32(*partition).i16(appended.err().unwrap_or(code::NONE));
-            // no time of the broker's own, and a start that nobody looks at
+            // no timestamp of the broker's own, and a log start that no client here reads
             answer.i64(appended.unwrap_or(-1)).i64(-1).i64(-1);
         });
     });
@@ -157,7 +157,7 @@ fn list_offsets(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer
             let (code, offset) = match (topics.get(name).and_then(|topic| topic.log(*partition)), *at) {
                 (Some(log), EARLIEST) => (code::NONE, log.start()),
                 (Some(log), LATEST) => (code::NONE, log.end()),
-                // nobody here asks by time
+                // no client here requests offsets by time
                 (Some(_), _) => (code::UNSUPPORTED_VERSION, -1),
                 (None, _) => (code::UNKNOWN_TOPIC_OR_PARTITION, -1),
             };
@@ -244,7 +244,7 @@ async fn join_group(
     let protocols = request.list(|request| Ok((request.text()?.to_owned(), request.bytes()?.to_vec())))?;
     let join = Join { member, client_id: client_id.to_owned(), session, rebalance, protocols };
     let waiting = cluster.groups().entry(name).or_default().join(join, Instant::now());
-    // a group drops who is not to wait any more: then the connection ends
+    // a group drops the sender of a member that must not wait any longer: then the connection closes
     let Joined { code, generation, protocol, leader, member, members } = waiting.await?;
     answer.i32(0).i16(code).i32(generation).text(&protocol).text(&leader).text(&member);
     answer.list(&members, |answer, (name, said)| {

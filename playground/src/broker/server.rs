@@ -1,4 +1,4 @@
-//! Connections: frames in, frames out, one after the other as the protocol wants it.
+//! Connections: reads and answers requests one after the other, as the protocol requires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Cluster, code, requests};
 
-/// A longer request is none of ours.
+/// The maximum size of a request in bytes.
 const LONGEST: usize = 16 << 20;
 
-/// How soon it is seen that a member is silent for too long.
+/// The interval between checks for members without a heartbeat.
 const EXPIRY: Duration = Duration::from_millis(100);
 
 const API_VERSIONS: i16 = 18;
 
-/// The requests that are answered, and their only version.
+/// The supported requests, each with its only version.
 const VERSIONS: [(i16, i16); 13] = [
     (0, 7),
     (1, 4),
@@ -37,10 +37,10 @@ const VERSIONS: [(i16, i16); 13] = [
     (API_VERSIONS, 3),
 ];
 
-/// Those whose version is a flexible one.
+/// The requests whose version is a flexible one.
 const FLEXIBLE: [i16; 1] = [3];
 
-/// Serves until it is aborted, which ends the connections too.
+/// Serves until the task is aborted, which also closes the connections.
 pub(super) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) {
     let mut connections = JoinSet::new();
     let mut expiry = interval(EXPIRY);
@@ -61,7 +61,7 @@ pub(super) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) {
     }
 }
 
-/// Until the client hangs up, or says what makes no sense.
+/// Serves a connection until the client closes it, or sends an invalid request.
 async fn converse(mut stream: TcpStream, cluster: Arc<Cluster>) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     loop {
@@ -89,7 +89,8 @@ async fn converse(mut stream: TcpStream, cluster: Arc<Cluster>) -> anyhow::Resul
     }
 }
 
-/// The one request whose version a client cannot know: to another one the answer is an error in version 0, with what there is.
+/// Answers the one request whose version a client cannot know: another version gets an error in version 0,
+/// with the supported versions.
 fn api_versions(version: i16, answer: &mut Writer) {
     if version == 3 {
         answer.set_encoding(Encoding::Flexible).i16(code::NONE);

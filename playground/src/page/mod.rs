@@ -1,4 +1,4 @@
-//! The playground's page: both worlds, live, in one look with the scaler's own pages.
+//! The playground's page: both worlds, live, in the style of the scaler's own pages.
 
 mod sheet;
 
@@ -19,26 +19,26 @@ use super::arrivals::Course;
 use super::periods::Periods;
 use super::world::World;
 
-/// One look with the scaler's own pages.
+/// The style that the scaler's own pages have too.
 static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(include_str!("playground.css")));
 
-/// What the page is about.
+/// The content of the page.
 #[derive(Clone)]
 pub(super) struct Page {
     pub(super) worlds: Arc<[World; 2]>,
     pub(super) periods: Periods,
     pub(super) course: Course,
-    /// Where the scaler's own pages are.
+    /// The address of the scaler's own pages.
     pub(super) scaler: SocketAddr,
 }
 
 #[derive(Deserialize)]
 struct Asked {
-    /// Only what changes is wanted.
+    /// Present if only the part that changes is requested.
     fragment: Option<String>,
 }
 
-/// Serves for ever.
+/// Serves the page forever.
 pub(super) async fn serve(listener: TcpListener, page: Page) -> std::io::Result<()> {
     let router =
         Router::new().route("/", get(show)).route("/state", get(state)).route(SCRIPT, get(script)).with_state(page);
@@ -51,7 +51,7 @@ async fn show(State(page): State<Page>, Query(asked): Query<Asked>) -> Response 
     page::Page { look: &LOOK, status: StatusCode::OK, title, links, still, live }.answer(asked.fragment.is_some())
 }
 
-/// The numbers for programs.
+/// Serves the numbers as JSON.
 async fn state(State(page): State<Page>) -> Json<Value> {
     let told = page.worlds.iter().map(|world| json!({"name": world.plan.name, "tally": world.state().tally}));
     Json(told.collect())

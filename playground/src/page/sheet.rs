@@ -1,4 +1,4 @@
-//! What is on the page.
+//! The content of the page.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::tally::{Point, Tally};
 use crate::world::State;
 use crate::{PARTITIONS, TOPIC, World};
 
-/// How the worlds are called and drawn.
+/// The names of the worlds, and their CSS classes.
 const NAMES: [(&str, &str); 2] = [("lag threshold", "by-lag"), ("catch-up", "by-catch-up")];
-/// Arrivals are told as the mean of so many points: single ones are as uneven as the producer's beat.
+/// The number of points whose mean is charted as arrivals: single points vary with the producer's send interval.
 const SMOOTH: usize = 3;
 
 pub(super) fn links(page: &Page) -> Markup {
@@ -33,13 +33,13 @@ pub(super) fn still(page: &Page) -> Markup {
                 "Two consumer groups read topic " b { (TOPIC) } ", " (PARTITIONS) " partitions. One is scaled by a lag threshold as KEDA \
                  does it, the other by the consumers that are needed. Broker, consumers and scaler are real; the HPA is its rules, "
                 (page.periods.speed) " times faster. The arrivals repeat after " (seconds(page.course.cycle())) "; a consumer handles "
-                (RECORDS_A_SECOND) " records a second."
+                (RECORDS_A_SECOND) " records per second."
             }
         }
     }
 }
 
-/// What is fetched again every few seconds.
+/// Renders the part that is fetched again every few seconds.
 pub(super) fn live(page: &Page) -> Markup {
     let states = page.worlds.each_ref().map(|world| (world, world.state()));
     let window = Window::up_to(states[0].1.tally.now.at);
@@ -60,14 +60,14 @@ pub(super) fn live(page: &Page) -> Markup {
     let arrivals = window.line("both groups", "arrivals", rates.iter().copied(), Shape::Straight);
     html! {
         div.worlds { @for ((world, state), (_, class)) in states.iter().zip(NAMES) { (card(world, state, class, objective)) } }
-        (figure("Arrivals", "records a second", Measure::Number, None).of(&[arrivals]))
+        (figure("Arrivals", "records per second", Measure::Number, None).of(&[arrivals]))
         (figure("Oldest unread record", "age", Measure::Seconds, Some(limit)).of(&ages))
-        (figure("Consumers", "that are paid for", Measure::Number, None).of(&consumers))
+        (figure("Consumers", "running", Measure::Number, None).of(&consumers))
         (shortened(page))
     }
 }
 
-/// The part of the past that is shown: as far back as there is something to see.
+/// The part of the past that is shown: as far back as there is data.
 #[derive(Clone, Copy)]
 struct Window {
     now: Duration,
@@ -94,7 +94,7 @@ impl Window {
     }
 }
 
-/// One world, counted up.
+/// Renders the totals of one world.
 fn card(world: &World, state: &State, class: &str, objective: Duration) -> Markup {
     let State { tally, metric } = state;
     let Point { behind, age, replicas, ready, .. } = tally.now;
@@ -123,12 +123,12 @@ fn card(world: &World, state: &State, class: &str, objective: Duration) -> Marku
     }
 }
 
-/// What takes how long, here and in a cluster.
+/// Renders the shortened periods, here and in a cluster.
 fn shortened(page: &Page) -> Markup {
     let Periods { speed, sync, down_window, pod_start, poll, objective, commit } = page.periods;
     let rows = [
-        ("The HPA looks at the metric every", sync),
-        ("The HPA goes down to the highest wish of the last", down_window),
+        ("The HPA reads the metric every", sync),
+        ("HPA scale-down stabilization window", down_window),
         ("A new replica's consumer starts after", pod_start),
         ("The scaler reads the source every", poll),
         ("Consumers commit every", commit),
@@ -151,7 +151,7 @@ fn shortened(page: &Page) -> Markup {
     }
 }
 
-/// Records a second.
+/// Returns the arrivals in records per second.
 fn arrivals(tally: &Tally) -> Vec<(Duration, f64)> {
     let points: Vec<_> = tally.course.iter().collect();
     let rate = |pair: &[&Point]| {

@@ -1,4 +1,4 @@
-//! `/`: every target, fifty on a page.
+//! `/`: all targets, fifty per page.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
@@ -12,23 +12,23 @@ use crate::page::plot::{self, Measure};
 use crate::page::text::{encoded, time, whole};
 use crate::sampler::{CallerView, Judged, TargetView, ViewState};
 
-/// Targets on a page.
+/// The number of targets per page.
 const ON_A_PAGE: usize = 50;
-/// Objects beside a target; its own page tells the others.
+/// The number of objects shown beside a target; the target's own page shows all of them.
 const ASKERS: usize = 3;
 
-/// Which targets, and how much of the page.
+/// Selects the targets, and how much of the page to render.
 #[derive(Debug, Default, Deserialize)]
 pub(in crate::admin) struct Query {
-    /// Only targets of which the description, or an object that asks about them, contains this text.
+    /// Only targets whose description, or an object that queries them, contains this text.
     #[serde(default)]
     q: String,
-    /// From 1; whatever is no number is the first.
+    /// The page number, from 1; a value that is not a number selects the first page.
     page: Option<String>,
     fragment: Option<String>,
 }
 
-/// The targets of one page.
+/// The targets of one page of the list.
 struct Selection<'a> {
     targets: Vec<&'a TargetView>,
     found: usize,
@@ -48,7 +48,7 @@ impl Query {
         wanted.is_empty() || contains(&view.source.to_string()) || view.askers.shown.iter().any(asker)
     }
 
-    /// Those that fail come first, the others by name.
+    /// Failing targets come first, the others are ordered by name.
     fn select<'a>(&self, views: &'a [TargetView]) -> Selection<'a> {
         let found = views.iter().filter(|view| self.finds(view));
         let mut found: Vec<_> =
@@ -89,7 +89,7 @@ fn live(views: &[TargetView], query: &Query, selection: &Selection<'_>) -> Marku
         div.top {
             h1 { "Targets" }
             p.counts {
-                b { (number(views.len())) } " in all"
+                b { (number(views.len())) } " total"
                 @if failing > 0 { " · " b.failing { (number(failing)) " failing" } }
                 @if pending > 0 { " · " b { (number(pending)) } " waiting" }
                 @if selection.found != views.len() { " · " b { (number(selection.found)) } " found" }
@@ -98,7 +98,7 @@ fn live(views: &[TargetView], query: &Query, selection: &Selection<'_>) -> Marku
         @if selection.targets.is_empty() {
             p.none {
                 @if views.is_empty() {
-                    "Nobody has asked about a source yet. A target appears with the first question of KEDA about it, and goes ten \
+                    "No source has been queried yet. A target appears with KEDA's first request for it, and is removed ten \
                      minutes after the last."
                 } @else {
                     "No target matches. " a href="/" { "Show all" }
@@ -114,7 +114,7 @@ fn live(views: &[TargetView], query: &Query, selection: &Selection<'_>) -> Marku
 fn table(selection: &Selection<'_>) -> Markup {
     html! {
         table.targets role="table" {
-            caption { "What is observed, who asks about it, and what they get" }
+            caption { "Observed sources, their ScaledObjects, and the values that KEDA gets" }
             thead role="rowgroup" {
                 tr role="row" {
                     @for (class, title) in [("", "Source"), ("", "Last 30 minutes"), ("n", "Behind"), ("n", "Read"), ("", "ScaledObject"),
@@ -133,7 +133,7 @@ fn target(view: &TargetView) -> Markup {
     let id = names::id(&view.source);
     let askers: Vec<_> = view.askers.shown.iter().take(ASKERS).map(|asker| (asker, view.judge(asker))).collect();
     let more = view.askers.shown.len() - askers.len() + view.askers.more;
-    // what the source's own failure does not explain
+    // errors that the source's own failure does not explain
     let refused = askers.iter().filter_map(|(asker, judged)| match judged {
         Judged::Failed { error, .. } if view.state.failure().is_none() => Some((asker, error)),
         _ => None,
@@ -202,7 +202,7 @@ fn cells(asker: &CallerView, judged: &Judged) -> Markup {
 }
 
 fn nobody() -> Markup {
-    html! { td.rest role="cell" colspan="6" { "asked without a ScaledObject" } }
+    html! { td.rest role="cell" colspan="6" { "queried without a ScaledObject" } }
 }
 
 fn pager(query: &Query, selection: &Selection<'_>) -> Markup {

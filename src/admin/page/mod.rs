@@ -1,7 +1,7 @@
-//! The status page: every target, and one of them with its decision in words.
+//! The status page: the list of targets, and one target with its decision in words.
 //!
-//! Rendered here, without a look at any source. Whatever comes from a source or from metadata is escaped by the templates; nothing
-//! that is shown is a secret, because neither a source's description nor a reading holds one.
+//! Rendering never reads a source. The templates escape all text from sources and metadata; the page shows no secret, because neither
+//! a source's description nor a reading contains one.
 
 mod list;
 mod names;
@@ -24,7 +24,7 @@ use crate::page::{Page, PageStyle};
 
 static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(""));
 
-/// How much of a target's page.
+/// Selects the whole page of a target or only the changing part.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Part {
     fragment: Option<String>,
@@ -47,7 +47,7 @@ pub(super) async fn target<O: Observe>(
     page.answer(part.fragment.is_some())
 }
 
-/// A page among the others.
+/// Wraps a page in the layout that all pages share.
 fn framed(status: StatusCode, title: &str, still: Markup, live: Markup) -> Page {
     let links = html! {
         a href="/" { "Targets" }

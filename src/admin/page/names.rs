@@ -1,4 +1,4 @@
-//! What a target and a policy are called.
+//! Names of targets and policies.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,7 +7,7 @@ use crate::page::plot::Measure;
 use crate::sampler::TargetView;
 use crate::trigger::{Policy, SourceRef, StreamName, StreamSource, TopicSelection};
 
-/// A source in two lines.
+/// The name of a source in two lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Names {
     pub(super) kind: &'static str,
@@ -49,14 +49,14 @@ fn stream_name(stream: &StreamSource) -> (&'static str, String) {
     }
 }
 
-/// The name of a target in addresses: the same in every scaler of this build, for as long as the source is the same.
+/// The identifier of a target in addresses: the same in every scaler of this build while the source is the same.
 pub(in crate::admin) fn id(source: &SourceRef) -> String {
     let mut hasher = DefaultHasher::new();
     source.hash(&mut hasher);
     format!("{:012x}", hasher.finish() >> 16)
 }
 
-/// The word for a policy in metadata.
+/// Returns the name of a policy as written in metadata.
 pub(in crate::admin) const fn policy(policy: &Policy) -> &'static str {
     match policy {
         Policy::Lag(_) => "lag",
@@ -67,7 +67,7 @@ pub(in crate::admin) const fn policy(policy: &Policy) -> &'static str {
     }
 }
 
-/// What a policy's value counts.
+/// Returns what a policy's value measures.
 pub(super) const fn measure_of(policy: &Policy) -> Measure {
     match policy {
         Policy::Age(_) => Measure::Seconds,
@@ -75,7 +75,7 @@ pub(super) const fn measure_of(policy: &Policy) -> Measure {
     }
 }
 
-/// What is unread of a source: what that is called, its unit, and what its numbers are.
+/// Returns the title, the unit and the measure of a source's backlog.
 pub(super) const fn behind(source: &SourceRef) -> (&'static str, &'static str, Measure) {
     match source {
         SourceRef::Kafka(_) => ("Behind", "records", Measure::Number),
@@ -85,11 +85,11 @@ pub(super) const fn behind(source: &SourceRef) -> (&'static str, &'static str, M
     }
 }
 
-/// What arrives and is consumed of a target, where that is known.
+/// Returns the unit of a target's arrival and consumption rates, if they are known.
 pub(super) fn rates(view: &TargetView) -> Option<&'static str> {
     match (&*view.source, view.state.sample().and_then(|(sample, _)| sample.flow.as_ref())) {
-        (SourceRef::Kafka(_), _) => Some("records a second"),
-        (_, Some(Flow::Throughput(_))) => Some("kilobytes a second"),
+        (SourceRef::Kafka(_), _) => Some("records per second"),
+        (_, Some(Flow::Throughput(_))) => Some("kilobytes per second"),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What both pages show: states, errors, values, courses.
+//! Parts that both pages share: states, errors, values, charts.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::sampler::{Judged, LONGEST_CHART, Point, TargetView, ViewState};
 use crate::scaling::{Decision, Quantity};
 use crate::trigger::Policy;
 
-/// How readings go, in a word and a sign.
+/// Shows the state of readings as a word and a sign.
 pub(super) fn state(state: &ViewState) -> Markup {
     let (class, word) = match state {
         ViewState::Pending => ("pending", "waiting for the first reading"),
@@ -23,7 +23,7 @@ pub(super) fn state(state: &ViewState) -> Markup {
     html! { span class={ "state " (class) } { i.sign {} (word) } }
 }
 
-/// What failed, why, since when, and what to do.
+/// Shows what failed, why, since when, and what to do.
 pub(super) fn failure(error: &SourceError, failing_for: Option<Duration>, last_good: Option<Duration>) -> Markup {
     html! {
         p.what { i.sign {} b { (kind(error)) } " · " (error) }
@@ -53,7 +53,7 @@ const fn kind(error: &SourceError) -> &'static str {
     }
 }
 
-/// A value or a target, by what the policy counts.
+/// Formats a value or a target in the policy's unit.
 pub(super) fn quantity(policy: &Policy, quantity: Quantity) -> String {
     let number = quantity.get();
     match measure_of(policy) {
@@ -63,10 +63,10 @@ pub(super) fn quantity(policy: &Policy, quantity: Quantity) -> String {
     }
 }
 
-/// The replicas that follow from a decision.
+/// Returns the replicas that follow from a decision.
 pub(super) fn replicas(policy: &Policy, decision: &Decision) -> String {
     match policy {
-        // an age is one number for the whole workload, and multiplies what is there
+        // an age is one number for the whole workload, and the HPA multiplies the current replicas
         Policy::Age(_) if decision.target.get() > 0.0 => {
             format!("× {}", short(decision.value.get() / decision.target.get()))
         }
@@ -85,14 +85,14 @@ pub(super) fn active(judged: &Judged) -> Markup {
     }
 }
 
-/// The course of one number of a chart, from 30 minutes ago, 0, to now, 1.
+/// Returns one number of a chart over time, from 0 (30 minutes ago) to 1 (now).
 pub(super) fn course(view: &TargetView, of: impl Fn(usize, &Point) -> f32) -> Vec<(f64, f64)> {
     let whole = LONGEST_CHART.as_secs_f64();
     let points = view.chart.points().iter().enumerate();
     points.map(|(index, point)| (1.0 - view.seconds_since(point) / whole, f64::from(of(index, point)))).collect()
 }
 
-/// The same as a line with a name.
+/// Returns the same numbers as a named line.
 pub(super) fn line(
     view: &TargetView,
     name: impl Into<String>,

@@ -1,4 +1,4 @@
-//! The partitions or shards of a target.
+//! The partition and shard tables of a target.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use crate::page::text::{short, time, whole};
 use crate::sampler::{PartitionRow, Rows, ShardRow, WorkerRow};
 use crate::scaling::Sample;
 
-/// So many rows are shown; the JSON has them all.
+/// The maximum number of rows on the page; the JSON has all of them.
 const MOST: usize = 200;
 
 pub(super) fn table(sample: &Sample, json: &str) -> Markup {
@@ -76,7 +76,7 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
                         td.n role="cell" data-label="Commit stands" { (time(row.commit_unchanged_for_seconds)) }
                         @if followed {
                             td.n role="cell" data-label="Arrive / s" { (row.arrivals_per_second.map_or_else(|| "–".to_owned(), short)) }
-                            td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("nobody")) }
+                            td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("none")) }
                         }
                     }
                 }
@@ -110,7 +110,7 @@ fn shards(rows: &[ShardRow]) -> Markup {
                             td.n role="cell" data-label="kB / s" { (row.kilobytes_per_second.map_or_else(|| "–".to_owned(), short)) }
                         }
                         td.long role="cell" data-label="Checkpoint" { (row.checkpoint.as_deref().unwrap_or("none")) }
-                        td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("nobody")) }
+                        td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("none")) }
                     }
                 }
             }
@@ -162,7 +162,7 @@ fn unread(row: &ShardRow) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an offset above 2^53 need not be told to the record")]
+#[expect(clippy::cast_precision_loss, reason = "an offset above 2^53 need not be exact to the record")]
 const fn as_number(offset: u64) -> f64 {
     offset as f64
 }

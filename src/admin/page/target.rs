@@ -1,4 +1,4 @@
-//! `/targets/{id}`: one target, whatever is known of it.
+//! `/targets/{id}`: the page of one target.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::page::text::{encoded, time};
 use crate::sampler::{Ages, CallerView, Judged, LONGEST_CHART, Point, Promise, TargetView};
 use crate::trigger::Policy;
 
-/// How much of the past is charted.
+/// The length of the charts in minutes.
 const MINUTES: u64 = LONGEST_CHART.as_secs() / 60;
 
-/// Those who ask by the same policy, and so get the same.
+/// Callers with the same policy, which get the same value.
 struct Judges<'a> {
     policy: &'a Arc<Policy>,
     askers: Vec<&'a CallerView>,
@@ -34,7 +34,7 @@ pub(super) fn absent() -> Page {
     let title = "No such target";
     let live = html! {
         div.top { h1 { (title) } }
-        p.none { "A target is forgotten ten minutes after the last question about it." }
+        p.none { "A target is removed ten minutes after the last request for it." }
     };
     framed(StatusCode::NOT_FOUND, title, crumbs(), live)
 }
@@ -66,7 +66,7 @@ fn live(view: &TargetView, names: &Names) -> Markup {
             section aria-labelledby="decision" {
                 h2 #decision { "Decision" }
                 @for judges in judges(view) { (decision(&judges, view.state.failure().is_some())) }
-                @if view.askers.shown.is_empty() { p.none { "Asked without a ScaledObject." } }
+                @if view.askers.shown.is_empty() { p.none { "Queried without a ScaledObject." } }
                 @if view.askers.more > 0 { p.none { "and " (view.askers.more) " more ScaledObjects" } }
             }
             section aria-labelledby="course" {
@@ -93,8 +93,8 @@ fn judges(view: &TargetView) -> Vec<Judges<'_>> {
     all
 }
 
-/// `told`: what fails is told above.
-fn decision(judges: &Judges<'_>, told: bool) -> Markup {
+/// Shows one decision. If the last argument is true, the page has already shown the source's error above.
+fn decision(judges: &Judges<'_>, shown_above: bool) -> Markup {
     let policy = &**judges.policy;
     let error = if let Judged::Failed { error, .. } = &judges.judged { Some(error) } else { None };
     html! {
@@ -107,8 +107,8 @@ fn decision(judges: &Judges<'_>, told: bool) -> Markup {
                 " " span.policy { (names::policy(policy)) }
             }
             @if let Some(error) = error {
-                p.gets { "KEDA gets " @if told { "this error" } @else { "an error" } }
-                @if !told { div.error { (parts::failure(error, None, None)) } }
+                p.gets { "KEDA gets " @if shown_above { "this error" } @else { "an error" } }
+                @if !shown_above { div.error { (parts::failure(error, None, None)) } }
             }
             @match judges.judged.decision() {
                 None => p.none { @if error.is_none() { "Waiting for the first reading." } @else { "There is no value." } }
@@ -163,7 +163,7 @@ fn courses(view: &TargetView) -> Markup {
     }
 }
 
-/// What was predicted behind what came of it, and the promise.
+/// Charts the predicted age, the measured age, and the limit that the policy promises.
 fn ages(view: &TargetView, promise: &Promise, now: Line) -> Markup {
     let limit = Some(Limit { name: "maxAge", at: promise.max_age });
     let predicted =
@@ -177,7 +177,7 @@ fn age_of(promise: &Promise, of: fn(&Ages) -> f32) -> impl Fn(usize, &Point) -> 
     move |index, _| promise.ages.get(index).map_or(f32::NAN, of)
 }
 
-/// A policy by its word, and by one who asks for it where there are several.
+/// Names a policy, with one of its callers where the chart has several policies.
 fn by_whom(view: &TargetView, policy: &Arc<Policy>) -> String {
     let word = names::policy(policy);
     let asker = view.askers.shown.iter().find(|asker| asker.policy == *policy);

@@ -1,4 +1,4 @@
-//! The numbers of one `ScaledObject`: of its source, and of what KEDA gets for its trigger.
+//! The metrics of one `ScaledObject`: of its source, and of the values that KEDA gets for its trigger.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::trigger::{Policy, SourceRef};
 
 const BYTES_A_KILOBYTE: f64 = 1000.0;
 
-/// What is known of a source, for one of those who ask about it. What a reading does not tell is `None`.
+/// The state of a source for one of its callers. A value that the reading does not contain is `None`.
 #[derive(Clone, Debug)]
 pub(super) struct SourceFacts {
     pub(super) labels: ObjectLabels,
@@ -23,10 +23,10 @@ pub(super) struct SourceFacts {
     pub(super) failing: Option<SourceErrorKind>,
     pub(super) errors: ErrorCounts,
     age: Option<f64>,
-    /// The last good reading.
+    /// The last good reading of the source.
     sample: Option<Arc<Sample>>,
     unmoved_for: Option<f64>,
-    /// What arrives and what is consumed in a second.
+    /// The arrival and consumption rates per second.
     rates: Option<Rates>,
 }
 
@@ -36,11 +36,11 @@ enum Rates {
     Bytes { arrive: f64, consumed: f64 },
 }
 
-/// What KEDA gets for a trigger.
+/// The result that KEDA gets for a trigger.
 #[derive(Clone, Debug)]
 pub(super) struct TriggerFacts {
     pub(super) labels: TriggerLabels,
-    /// Why it gets an error.
+    /// The kind of error that KEDA gets for it.
     pub(super) failing: Option<SourceErrorKind>,
     value: Option<f64>,
     target: Option<f64>,
@@ -222,7 +222,7 @@ impl TriggerFacts {
     pub(super) fn of(view: &TargetView, asker: &CallerView, source: &SourceFacts) -> Self {
         let judged = view.judge(asker);
         let decision = if let Judged::Valued(decision) = &judged { Some(decision) } else { None };
-        // an age says by how much to multiply, not how many
+        // the value of an age policy is a factor, not a number of replicas
         let counts = !matches!(*asker.policy, Policy::Age(_));
         Self {
             labels: TriggerLabels {
@@ -241,7 +241,7 @@ impl TriggerFacts {
     }
 }
 
-/// The same in every scaler of this build, for as long as the trigger is the same.
+/// Returns an identifier that is the same in every scaler of this build while the trigger is the same.
 fn id(policy: &Policy) -> String {
     let mut hasher = DefaultHasher::new();
     policy.hash(&mut hasher);

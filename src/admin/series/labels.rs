@@ -1,47 +1,47 @@
-//! What tells series apart. `namespace` and `scaledObject` are KEDA's own words, so that its metrics can be joined.
+//! The labels of series. `namespace` and `scaledObject` are KEDA's own label names, so that its metrics can be joined.
 
 use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 
-/// A `ScaledObject` and one of its sources.
+/// The labels of a `ScaledObject` and one of its sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectLabels {
     pub(super) namespace: Arc<str>,
     pub(super) scaled_object: Arc<str>,
-    /// The word of `source`.
+    /// The value of `source` in the metadata.
     pub(super) source: &'static str,
-    /// The name of the source in the status page's addresses.
+    /// The identifier of the source in the status page's addresses.
     pub(super) target: Arc<str>,
 }
 
-/// One of its triggers.
+/// The labels of one trigger of a `ScaledObject`.
 #[derive(Clone, Debug)]
 pub(super) struct TriggerLabels {
     pub(super) object: ObjectLabels,
-    /// The metric's name without KEDA's `s0-`.
+    /// The metric's name without KEDA's prefix `s0-`.
     pub(super) metric: String,
-    /// Tells triggers on one source apart, which differ in nothing but how they judge.
+    /// Distinguishes triggers on one source that differ only in their policy.
     pub(super) trigger: String,
 }
 
-/// A partition or shard.
+/// The labels of a partition or shard.
 #[derive(Clone, Debug)]
 pub(super) struct PartitionLabels {
     pub(super) source: &'static str,
     pub(super) target: Arc<str>,
-    /// The group, or the lease table.
+    /// The consumer group, or the lease table.
     pub(super) consumer: Arc<str>,
     /// The topic, the stream or the table.
     pub(super) stream: Arc<str>,
     pub(super) partition: String,
 }
 
-/// What has no series.
+/// The kind of item that has no series.
 pub(super) struct LeftOut(pub(super) &'static str);
 
-/// Labels and one more.
+/// A label set with one further label.
 pub(super) struct With<'a, L>(pub(super) &'a L, pub(super) &'static str, pub(super) &'a str);
 
 fn label(encoder: &mut LabelSetEncoder<'_>, name: &str, value: &str) -> fmt::Result {

@@ -1,7 +1,7 @@
-//! Series of what is known at the moment of a scrape: of each `ScaledObject` and its source, and of each of its triggers.
+//! Series of the state at the moment of a scrape: of each `ScaledObject` and its source, and of each of its triggers.
 //!
-//! Made from the sampler's view by the rules of the calls themselves, so a value here is the value that KEDA gets. A scrape asks
-//! nothing and changes nothing; what is forgotten has no series, and what is not known has none either. Bounded: see
+//! The sampler's view is evaluated by the same rules as KEDA's calls, so a value here is the value that KEDA gets. A scrape reads no
+//! source and changes nothing; forgotten targets and unknown values have no series. The number of series is bounded: see
 //! [`MOST_TRIGGERS`] and [`MOST_PARTITIONS`].
 
 mod facts;
@@ -22,19 +22,19 @@ use self::places::{PARTITION_GAUGES, PartitionFacts};
 use crate::lag::Observe;
 use crate::sampler::{Sampler, TargetView};
 
-/// So many triggers have series, the first by namespace and name: at most about 20 series each.
+/// The maximum number of triggers with series, the first by namespace and name: at most about 20 series per trigger.
 pub const MOST_TRIGGERS: usize = 10_000;
 
-/// So many partitions and shards have series, where that is asked for: at most two each.
+/// The maximum number of partitions and shards with series, if enabled: at most two series each.
 pub const MOST_PARTITIONS: usize = 20_000;
 
-/// Makes the series at each scrape.
+/// Collects the series at each scrape.
 pub struct LiveSeries<O: Observe> {
     sampler: Sampler<O>,
     partitions: bool,
 }
 
-/// One number of each row that has it.
+/// A gauge with one value per row that has it.
 struct Gauge<T> {
     name: &'static str,
     help: &'static str,
@@ -42,7 +42,7 @@ struct Gauge<T> {
 }
 
 impl<O: Observe> LiveSeries<O> {
-    /// The series of everything that `sampler` is asked about; also of each partition and shard if `partitions` is set.
+    /// Creates the series of all targets of `sampler`, and of each partition and shard if `partitions` is set.
     #[must_use]
     pub const fn new(sampler: Sampler<O>, partitions: bool) -> Self {
         Self { sampler, partitions }
@@ -76,7 +76,7 @@ impl<O: Observe> Collector for LiveSeries<O> {
     }
 }
 
-/// The rows of one scrape.
+/// The rows that one scrape shows.
 struct Shown {
     sources: Vec<SourceFacts>,
     triggers: Vec<TriggerFacts>,
@@ -87,7 +87,7 @@ impl Shown {
     fn of(views: &[TargetView]) -> Self {
         let mut asking: Vec<_> =
             views.iter().flat_map(|view| view.askers.shown.iter().map(move |asker| (view, asker))).collect();
-        // always the same ones, should there be too many
+        // the order is fixed, so that a scrape over the limit always shows the same triggers
         asking.sort_by(|(_, one), (_, other)| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
         let unnamed: usize = views.iter().map(|view| view.askers.more).sum();
         let left_out = unnamed + asking.len().saturating_sub(MOST_TRIGGERS);
@@ -95,7 +95,7 @@ impl Shown {
         for (view, asker) in asking.into_iter().take(MOST_TRIGGERS) {
             let facts = SourceFacts::of(view, asker);
             triggers.push(TriggerFacts::of(view, asker, &facts));
-            // its triggers on one source stand one after the other, unless it asks about several sources
+            // the triggers of an object on one source are adjacent, unless the object queries several sources
             if !sources.iter().rev().take_while(|known| known.is_of(asker)).any(|known| known.labels == facts.labels) {
                 sources.push(facts);
             }

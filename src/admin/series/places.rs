@@ -1,4 +1,4 @@
-//! The numbers of each partition and shard: only where the operator asks for them, because there are many.
+//! The series of each partition and shard: off by default, because there are many.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::admin::page;
 use crate::sampler::{Rows, ShardRow, TargetView};
 use crate::trigger::SourceRef;
 
-/// A partition or shard of a target.
+/// The facts of one partition or shard of a target.
 #[derive(Clone, Debug)]
 pub(super) struct PartitionFacts {
     pub(super) labels: PartitionLabels,
@@ -30,7 +30,7 @@ pub(super) const PARTITION_GAUGES: [Gauge<PartitionFacts>; 2] = [
     },
 ];
 
-/// The rows of these targets, and how many there was no room for.
+/// Returns the rows of these targets, and how many rows exceed the limit.
 pub(super) fn of(views: &[TargetView]) -> (Vec<PartitionFacts>, usize) {
     let mut views: Vec<_> = views.iter().map(|view| (Arc::<str>::from(page::id(&view.source)), view)).collect();
     views.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -81,7 +81,7 @@ fn of_target(target: &Arc<str>, view: &TargetView) -> Vec<PartitionFacts> {
     }
 }
 
-/// A shard that waits for its parent says nothing of its own.
+/// Returns the age of a shard; a shard that waits for its parent has none of its own.
 fn age(row: &ShardRow) -> Option<f64> {
     if row.backlog == "caughtUp" { Some(0.0) } else { row.age_seconds }
 }

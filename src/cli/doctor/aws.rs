@@ -1,4 +1,4 @@
-//! An AWS account: its addresses and clock, who asks, and each call that a reading needs.
+//! Checks of an AWS account: its endpoints and clock, the caller's identity, and each call that a reading needs.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use crate::probe::aws::{
 use crate::probe::tls::{TlsSettings, handshake};
 use crate::trigger::SourceRef;
 
-/// AWS takes a signature for five minutes.
+/// The maximum clock difference in seconds: AWS accepts a signature for five minutes.
 const CLOCK_MAY_DIFFER: u64 = 300;
-/// A clock that is set by the network differs by less than a second.
+/// The clock difference in seconds that gets a warning; a clock set by NTP differs by less than 1 s.
 const CLOCK_IS_ODD: u64 = 60;
 
 const AFTER_IDENTITY: [StepName; 2] = [StepName::Call, StepName::Leases];
 
-/// Everything up to the value; whether that can be asked for.
+/// Runs every check before the value; returns whether the value can be read.
 pub(super) async fn examine(
     checkup: &mut Checkup,
     probe: &AwsProbe,
@@ -50,14 +50,14 @@ pub(super) async fn examine(
     }
 }
 
-/// The policy that allows these rights, as a remedy.
+/// Returns a remedy with the policy that allows these rights.
 pub(super) fn allow(rights: &[Right], place: &ArnScope) -> String {
     format!("allow it: {}", policy(rights, place))
 }
 
 // === addresses and clock ===
 
-/// One answers: its URL. STS is needed by roles only.
+/// Checks the endpoints and returns the URL of one that answers. Only roles need STS.
 async fn endpoints(checkup: &mut Checkup, probe: &AwsProbe, rights: &[Right]) -> anyhow::Result<Option<String>> {
     let mut services = services(rights);
     services.push(ServiceName::Sts);
@@ -136,9 +136,9 @@ fn proxy(encrypted: bool) -> Option<&'static str> {
 async fn clock(url: &str) -> Looked<()> {
     let ahead = clock_ahead(url, now).await.map_err(|error| Finding::of(&error))?;
     let off = ahead.unsigned_abs();
-    // AWS ahead of this machine is this machine behind AWS
+    // if AWS's clock is ahead, this machine's clock is behind
     let seen = format!("this machine's clock is {off} s {} AWS's", if ahead > 0 { "behind" } else { "ahead of" });
-    let remedy = "set this machine's clock by NTP; AWS takes no signature that is over 300 s off";
+    let remedy = "set this machine's clock by NTP; AWS rejects requests whose clock is more than 300 s off";
     match off {
         0..=2 => Ok((Finding::ok("this machine's clock agrees with AWS's"), ())),
         3..=CLOCK_IS_ODD => Ok((Finding::ok(seen), ())),
@@ -149,7 +149,8 @@ async fn clock(url: &str) -> Looked<()> {
 
 // === identity ===
 
-/// Who asks, and its place in ARNs. For IAM of Amazon MSK, whose brokers have no clock to ask, `with_clock` asks that of STS.
+/// Determines the caller's identity, and its account and partition in ARNs. For IAM of Amazon MSK, whose brokers have no clock to
+/// query, `with_clock` checks the clock against STS.
 pub(super) async fn who(checkup: &mut Checkup, probe: &AwsProbe, with_clock: bool) -> anyhow::Result<Option<ArnScope>> {
     if with_clock
         && let Ok(url) = probe.endpoint(ServiceName::Sts).await
@@ -184,7 +185,7 @@ fn no_credentials(error: &SourceError) -> Finding {
     Finding::failed(said(error), remedy)
 }
 
-/// The ARN, where STS tells it.
+/// Returns the caller's ARN, if STS reports it.
 async fn identity(identity: &Identity<'_>) -> Looked<Option<String>> {
     match identity.arn().await {
         Ok(arn) => Ok((Finding::ok(arn.clone()), Some(arn))),
@@ -243,7 +244,7 @@ async fn calls(
 fn told_nothing(error: CallError, right: &Right, place: &ArnScope, source: &SourceRef) -> Finding {
     match error {
         CallError::NotMade { lacks } => Finding::skipped(format!("{lacks} is not known")),
-        // the text of KMS names its own action and key
+        // the error text of KMS names its own action and key
         CallError::Denied(error) if said(&error).contains("KMS") => {
             Finding::failed(said(&error), "allow kms:Decrypt on the key that the stream is encrypted with")
         }

@@ -1,4 +1,4 @@
-//! The way to a broker, layer by layer, without a login.
+//! Checks of the way to a broker, layer by layer, without a login.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::probe::kafka::KafkaProbe;
 use crate::probe::listener::{Listener, ListenerError, Login};
 use crate::probe::tls::{HandshakeError, Presented, Session, TlsSettings, first_certificate, handshake};
 
-/// KEDA's and a connection's words for the mechanisms, in Kafka's own.
+/// The names of SASL mechanisms in KEDA and in connections, with Kafka's own names.
 const MECHANISMS: [(&str, &str); 5] = [
     ("PLAIN", "plaintext"),
     ("SCRAM-SHA-256", "scram_sha256"),
@@ -18,10 +18,10 @@ const MECHANISMS: [(&str, &str); 5] = [
     ("GSSAPI", "gssapi"),
 ];
 
-/// Brokers are asked on this port where none is named.
+/// The port of brokers that are named without a port.
 pub(super) const USUAL_PORT: u16 = 9092;
 
-/// A connection to a broker, where the scaler would make one.
+/// Connects to a broker to which the scaler may connect.
 pub(super) async fn reach_broker(probe: &KafkaProbe, addresses: &[SocketAddr]) -> Looked<Connected> {
     probe.admits(addresses).map_err(|why| {
         let remedy = "where that is meant, write the host out in bootstrapServers of the rules, or use a connection";
@@ -34,7 +34,7 @@ fn listed(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Asks a broker.
+/// The checks of one broker.
 pub(super) struct BrokerCheck<'a> {
     pub(super) probe: &'a KafkaProbe,
     pub(super) terms: Option<TlsSettings>,
@@ -42,7 +42,7 @@ pub(super) struct BrokerCheck<'a> {
 }
 
 impl BrokerCheck<'_> {
-    /// Every layer up to the login, and whether the way to that is open.
+    /// Runs the checks of every layer up to the login; returns them, and whether a login can be attempted.
     pub(super) async fn steps(&self) -> (Vec<Step>, bool) {
         let on = self.address.to_string();
         let mut steps = Vec::new();
@@ -105,7 +105,7 @@ impl BrokerCheck<'_> {
                 let version = listener
                     .at_least()
                     .map_or("Kafka before 2.8".to_owned(), |least| format!("Kafka {least} or newer"));
-                return Ok((Finding::ok(format!("{version}, {} kinds of requests", listener.kinds())), listener));
+                return Ok((Finding::ok(format!("{version} ({} APIs)", listener.kinds())), listener));
             }
             Err(why) => why,
         };
@@ -124,7 +124,7 @@ impl BrokerCheck<'_> {
         })
     }
 
-    /// The listener wants a client certificate: another one, or one at all.
+    /// Reports a listener that requires a client certificate, or rejects the one presented.
     fn refused_certificate(&self, alert: &str, tls: Option<&Presented>) -> Finding {
         let authorities = tls.and_then(|presented| presented.wants_client_certificate.as_deref()).unwrap_or_default();
         let by = if authorities.is_empty() {
@@ -133,25 +133,26 @@ impl BrokerCheck<'_> {
             format!(", issued by one of: {}", authorities.join("; "))
         };
         let Some(own) = self.probe.client_certificate() else {
-            let seen = format!("the listener broke off ({alert}): it wants a client certificate, and there is none");
+            let seen =
+                format!("the listener disconnected ({alert}): it requires a client certificate, and there is none");
             return Finding::failed(seen, format!("give the connection cert and key{by}"));
         };
         let own = first_certificate(own).map_or("a certificate that cannot be read".to_owned(), |own| {
             format!("{}, issued by {}, until {}", own.subject, own.issuer, own.until)
         });
-        let seen = format!("the listener broke off ({alert}): it does not take the client certificate {own}");
+        let seen = format!("the listener disconnected ({alert}): it does not accept the client certificate {own}");
         Finding::failed(seen, format!("give the connection a cert and key that it takes{by}"))
     }
 
     async fn mechanism(&self, listener: &Listener) -> Looked<()> {
         let wanted = self.probe.mechanism();
-        // any mechanism makes a listener tell those that it has
+        // a request with any mechanism makes the listener list the mechanisms that it has
         let login = listener.login_by(wanted.unwrap_or("PLAIN")).await;
         match (wanted, login) {
             (_, Err(why)) => Err(Finding::failed(why.to_string(), "look at the broker's log")),
-            (None, Ok(Login::NotWanted)) => Ok((Finding::ok("this listener wants no login"), ())),
+            (None, Ok(Login::NotWanted)) => Ok((Finding::ok("this listener requires no login"), ())),
             (None, Ok(Login::Accepted(offered) | Login::Otherwise(offered))) => {
-                let seen = format!("this listener wants a login by {}, and there is none", offered.join(", "));
+                let seen = format!("this listener requires a login by {}, and there is none", offered.join(", "));
                 let remedy = format!("use a connection with username, password and sasl: {}", words(&offered));
                 Err(Finding::failed(seen, remedy))
             }
@@ -163,7 +164,7 @@ impl BrokerCheck<'_> {
                 Err(Finding::failed(seen, format!("set sasl to {}, or name another listener", words(&offered))))
             }
             (Some(mechanism), Ok(Login::NotWanted)) => {
-                let seen = format!("this listener wants no login, and the connection has one by {mechanism}");
+                let seen = format!("this listener requires no login, and the connection has one by {mechanism}");
                 Err(Finding::failed(seen, "set sasl: none, or name the port of a listener with SASL"))
             }
         }

@@ -1,4 +1,4 @@
-//! A Kafka cluster, its topics and a group.
+//! Checks of a Kafka cluster, its topics and a group.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::trigger::{AbsentTopics, KafkaSource, TopicSelection};
 
 const AFTER_LOGIN: [StepName; 3] = [StepName::Advertised, StepName::Topic, StepName::Group];
 
-/// Everything up to the value; whether that can be asked for.
+/// Runs every check before the value; returns whether the value can be read.
 pub(super) async fn examine(
     checkup: &mut Checkup,
     probe: &KafkaProbe,
@@ -45,7 +45,7 @@ pub(super) async fn examine(
     }
 }
 
-/// What there is to log in with, and a client that has taken it.
+/// Checks the credentials, and creates a client with them.
 fn credentials(probe: &KafkaProbe) -> Looked<Client> {
     let client = probe.client().map_err(|error| Finding::of(&error))?;
     let login = match (probe.mechanism(), probe.username()) {
@@ -81,7 +81,7 @@ async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> a
     checkup.look(StepName::Login, "", login(probe, client)).await
 }
 
-/// The steps to every broker that is to be asked first, and whether the way to one of them is open.
+/// Runs the checks of every bootstrap broker; returns them, and whether a login to one of them can be attempted.
 async fn ways(probe: &KafkaProbe) -> (Vec<Step>, bool) {
     let terms = probe.terms();
     let asked = join_all(probe.bootstrap_servers().iter().map(|server| way(probe, terms.clone(), server))).await;
@@ -139,7 +139,7 @@ async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Vec<Broker>> {
 
 // === the brokers' own names ===
 
-/// Whether every broker can be reached where it says that it is.
+/// Checks whether every broker can be reached at its advertised address.
 async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker]) -> anyhow::Result<bool> {
     let asked: Vec<_> =
         probe.bootstrap_servers().iter().filter_map(|server| Address::parse(server, USUAL_PORT)).collect();
@@ -167,7 +167,7 @@ async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker
     Ok(all)
 }
 
-/// The brokers name an address that does not work.
+/// Reports a broker whose advertised address does not work.
 fn misled(broker: &Broker, address: &Address, finding: Finding) -> Finding {
     let own = finding.remedy.unwrap_or_default();
     let remedy = format!(
@@ -222,7 +222,7 @@ impl Seeing<'_> {
         Ok(all && seen.is_some())
     }
 
-    /// The topic, or nothing where its absence is allowed.
+    /// Returns the topic, or nothing if its absence is allowed.
     async fn topic(&self, name: &Arc<str>) -> Looked<Option<Topic>> {
         match self.client.topic(name).await {
             Ok(topic) => {
@@ -261,7 +261,7 @@ impl Seeing<'_> {
         }
     }
 
-    /// How Describe is granted on this.
+    /// Returns how to grant Describe on this resource.
     fn grant(&self, kind: &str, name: &str) -> String {
         if let Some(iam) = self.probe.iam() {
             return aws::allow(&rights_on_msk(self.source), &iam.place(None));

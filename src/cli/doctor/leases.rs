@@ -1,4 +1,4 @@
-//! An application's checkpoint table, in words.
+//! Checks of an application's checkpoint table.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::lag::streams::ShardId;
 use crate::probe::aws::{Calls, Leases, Right, Writer};
 use crate::trigger::{ApplicationSource, InitialPosition, SourceRef};
 
-/// KCL renews each third of its failover time, which is 10 s where nobody sets it.
+/// The maximum age of a renewal: KCL renews each third of its failover time, which is 10 s by default.
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
-/// More ids than this say no more.
+/// The maximum number of shard ids in a message.
 const MOST_IDS: usize = 5;
 
-/// Whether the leases can be understood; nothing is said where the table could not be read.
+/// Checks whether the leases can be interpreted; does nothing if the table could not be read.
 pub(super) async fn look_at(
     checkup: &mut Checkup,
     calls: &mut Calls<'_>,
@@ -54,7 +54,7 @@ async fn judged(
         && let Some(right) = right
     {
         tokio::time::sleep(RENEWED_WITHIN).await;
-        // a look that fails now tells nothing about renewals
+        // if the later read fails, nothing is known about renewals
         if let (Ok(_), Ok(Some(later))) = (calls.make(right).await, calls.leases()) {
             odd.extend(standing(&later.not_renewed_since(&leases)));
         }
@@ -85,7 +85,7 @@ fn seen(leases: &Leases) -> String {
     format!("{} leases of {writer}{owners}", leases.count)
 }
 
-/// What does not fit the stream, each with its remedy.
+/// Returns which leases do not match the stream, each with its remedy.
 fn fit(leases: &Leases) -> Vec<(String, &'static str)> {
     let (of_no_shard, without_lease) = match leases.writer {
         Writer::Kcl35 | Writer::Kcl3 | Writer::Kcl1Or2 => (
@@ -124,7 +124,7 @@ fn listed(shards: &[ShardId]) -> String {
     ids.join(", ")
 }
 
-/// The checkpoint table is not there.
+/// Reports that the checkpoint table does not exist.
 pub(super) fn no_table(source: &SourceRef) -> Finding {
     let SourceRef::Application(application) = source else { return Finding::skipped("no application is asked about") };
     let seen = format!("there is no table {}", application.store.table);

@@ -1,7 +1,7 @@
-//! `doctor`: what stands between a trigger and its value, layer by layer, and what to do about it.
+//! `doctor`: checks everything between a trigger and its value, layer by layer, and shows how to fix it.
 //!
-//! A look that fails makes those that need it be left out and no others. Only the value is read as the service reads it;
-//! everything before it is asked by itself, once, with a deadline of its own.
+//! A failed check skips only the checks that need its result. The value is read as the service reads it; every check before it makes
+//! its own call, once, with its own deadline.
 
 mod aws;
 mod brokers;
@@ -31,7 +31,7 @@ use crate::telemetry::{LogFormat, Metrics, init_log};
 use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger};
 
-/// The value is read as `explain` reads it.
+/// The timeout of the value, which is read as `explain` reads it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The arguments of `doctor`.
@@ -53,12 +53,12 @@ pub(super) struct Arguments {
     /// The scaler's connections file
     #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
     connections: Option<PathBuf>,
-    /// Print the least policy of IAM that the triggers need, and call nothing
+    /// Print a least-privilege IAM policy for the triggers, and call nothing
     #[arg(long, requires = "file", conflicts_with = "scaler")]
     print_policy: bool,
     #[command(flatten)]
     scaler: scaler::ScalerArguments,
-    /// What of the scaler's own work to log, to stderr
+    /// Log filter of the scaler's own work, to stderr
     #[arg(long, env = "STREAM_SCALER_LOG", default_value = "off", value_name = "FILTER")]
     log: String,
     /// How to write the result
@@ -83,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
             (None, None) => of_triggers(&texts, &connections, live).await,
         }
     })?;
-    // a client of a cluster that does not answer must not hold the process
+    // a client of a cluster that does not answer must not keep the process alive
     runtime.shutdown_background();
     if arguments.output == Format::Json {
         output::json(&checkups)?;
@@ -153,7 +153,7 @@ async fn of_trigger(checkup: &mut Checkup, text: &TriggerText, connections: &Con
     checkup.skip(&[StepName::Value], "a step before has failed")
 }
 
-/// Everything between the rules and the value; whether that can be asked for.
+/// Runs every check between the rules and the value; returns whether the value can be read.
 async fn examine(checkup: &mut Checkup, probe: &Probe, source: Option<&SourceRef>) -> anyhow::Result<bool> {
     match (probe, source) {
         (Probe::Kafka(probe), Some(SourceRef::Kafka(source))) => kafka::examine(checkup, probe, Some(source)).await,
@@ -186,7 +186,7 @@ fn admitted(connections: &Connections, text: &TriggerText, trigger: &Trigger) ->
     Ok((Finding::ok(format!("namespace {namespace}, {by}")), admitted.probe))
 }
 
-/// The reading and the decision of the service.
+/// Reads the source and makes the decision as the service does.
 async fn value(connections: &Connections, text: &TriggerText, trigger: &Trigger) -> Looked<()> {
     let metrics = Metrics::new(VERSION, COMMIT);
     let sampler = Sampler::new(Sources::new(connections.clone(), metrics.upstream.clone()), metrics.sampler.clone());

@@ -1,4 +1,4 @@
-//! Name, connection and certificate, in words.
+//! Checks of name resolution, connection and certificate.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -8,12 +8,12 @@ use crate::network::{Address, Connected, Unconnected, Unresolved, connect, resol
 use crate::probe::Certificate;
 use crate::probe::tls::{Distrust, HandshakeError, Presented, TlsSettings, handshake};
 
-/// A certificate that ends sooner is about to be forgotten.
+/// A certificate that expires within this time gets a warning.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
 const DAY: u64 = 86_400;
 
-/// The time of day.
-#[expect(clippy::disallowed_methods, reason = "certificates and tokens are told by the time of day")]
+/// Returns the time of day.
+#[expect(clippy::disallowed_methods, reason = "certificates and tokens expire at a time of day")]
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }
@@ -51,7 +51,7 @@ pub(super) async fn reach(addresses: &[SocketAddr]) -> Looked<Connected> {
             let remedy = if refused {
                 "the host is there and nothing listens: check the port, and that the server runs"
             } else {
-                "nobody answers: check firewalls, security groups, network policies and routes between the scaler and the host"
+                "no answer: check firewalls, security groups, network policies and routes between the scaler and the host"
             };
             Err(Finding::failed(listed(&failed), remedy))
         }
@@ -62,7 +62,7 @@ fn listed(failed: &[(SocketAddr, Unconnected)]) -> String {
     failed.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether what listens there speaks TLS, whatever its certificate.
+/// Returns whether the listener speaks TLS, whatever its certificate is.
 pub(super) async fn speaks_tls(to: SocketAddr, host: &str) -> bool {
     match connect(&[to]).await {
         Ok(connected) => handshake(connected.stream, host, &TlsSettings::new(None, None), now()).await.is_ok(),
@@ -70,7 +70,7 @@ pub(super) async fn speaks_tls(to: SocketAddr, host: &str) -> bool {
     }
 }
 
-/// What was presented: whether it is to be trusted, and for how long.
+/// Reports the presented certificate: whether it is trusted, and until when.
 pub(super) fn presented(presented: &Presented, verifies: bool) -> Finding {
     let seen = seen(presented);
     if let Err(why) = &presented.trust {
@@ -98,7 +98,7 @@ fn seen(presented: &Presented) -> String {
         },
     );
     let asks = match presented.wants_client_certificate {
-        Some(_) => "; it asks for a client certificate",
+        Some(_) => "; it requests a client certificate",
         None => "",
     };
     format!("{}, {certificate}{asks}", presented.protocol)
@@ -120,14 +120,16 @@ fn distrusted(why: &Distrust) -> String {
     }
 }
 
-/// Why no encrypted connection came about, where the other end does speak TLS.
+/// Returns the remedy for a failed handshake with a listener that does speak TLS.
 pub(super) fn handshake_remedy(why: &HandshakeError) -> &'static str {
     match why {
-        HandshakeError::NotTls => "check the port: what listens there speaks no TLS",
+        HandshakeError::NotTls => "check the port: what listens there does not use TLS",
         HandshakeError::Alert(_) => {
-            "look at the server's log; a client certificate may be wanted, or another version of TLS"
+            "look at the server's log; it may require a client certificate, or another version of TLS"
         }
-        HandshakeError::Closed => "check the port: what listens there may speak no TLS, or want a client certificate",
+        HandshakeError::Closed => {
+            "check the port: what listens there may not use TLS, or may require a client certificate"
+        }
         HandshakeError::Silent { .. } => "look at the server: it takes connections and says nothing",
         HandshakeError::TooOld => "have the server take TLS 1.2 or 1.3",
         HandshakeError::Distrusted(_) | HandshakeError::Other(_) => {

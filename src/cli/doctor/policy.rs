@@ -1,4 +1,4 @@
-//! `--print-policy`: what the scaler's identities must be allowed to do for these triggers. Nothing is called.
+//! `--print-policy`: prints what the scaler's identities must be allowed to do for these triggers. No service is called.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::trigger::{SourceRef, Trigger};
 
 const OWN: &str = "the scaler's own identity";
 
-/// Rights by who needs them, and by place.
+/// Rights, grouped by the identity that needs them and by account, partition and region.
 type Needed = BTreeMap<(String, [String; 3]), (ArnScope, Vec<Right>)>;
 
 pub(super) fn print(texts: &[TriggerText], connections: &Connections, format: Format) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Steps, what was seen in each, and how that is written.
+//! The steps of a checkup, their findings, and how they are printed.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -11,7 +11,7 @@ use crate::cli::Verdict;
 use crate::cli::output;
 use crate::lag::SourceError;
 
-/// What is looked at; the words are part of the JSON.
+/// The step that was checked; its name is part of the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum StepName {
@@ -40,19 +40,19 @@ pub(super) enum StepName {
     Metrics,
 }
 
-/// How a step ended.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Status {
     Ok,
-    /// Readings work, and something is worth a look.
+    /// Readings work, but something needs attention.
     Warning,
     Failed,
-    /// Not looked at, because of what was seen before.
+    /// The step was not run, because of an earlier finding.
     Skipped,
 }
 
-/// What a look showed.
+/// The finding of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) status: Status,
@@ -60,7 +60,7 @@ pub(super) struct Finding {
     pub(super) remedy: Option<String>,
 }
 
-/// What a look showed and what the next ones need of it, or what was wrong.
+/// A finding with the result that later checks need, or the finding of a failure.
 pub(super) type Looked<T> = Result<(Finding, T), Finding>;
 
 /// One line of the report.
@@ -69,7 +69,7 @@ pub(super) type Looked<T> = Result<(Finding, T), Finding>;
 pub(super) struct Step {
     #[serde(rename = "step")]
     name: StepName,
-    /// Which broker, topic or call, where there are several.
+    /// The broker, topic or call, if the step runs for several.
     #[serde(skip_serializing_if = "Option::is_none")]
     on: Option<String>,
     status: Status,
@@ -79,7 +79,7 @@ pub(super) struct Step {
     milliseconds: u64,
 }
 
-/// All steps about one trigger, connection or scaler.
+/// All steps for one trigger, connection or scaler.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Checkup {
@@ -91,7 +91,7 @@ pub(super) struct Checkup {
     live: Live,
 }
 
-/// Whether steps are printed as they end.
+/// Whether and how steps are printed as they end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Live {
     No,
@@ -118,19 +118,19 @@ impl Finding {
         Self { status: Status::Skipped, seen: because.into(), remedy: None }
     }
 
-    /// The error that a reading would have, with its own remedy.
+    /// Creates the finding for the error of a reading, with its remedy.
     pub(super) fn of(error: &SourceError) -> Self {
         let remedy = error.advice().map(str::to_owned);
         Self { status: Status::Failed, seen: said(error), remedy }
     }
 
-    /// The same, but readings work all the same.
+    /// Turns the finding into a warning, because readings work nevertheless.
     pub(super) fn but_works(self) -> Self {
         Self { status: Status::Warning, ..self }
     }
 }
 
-/// An error with its cause, without its remedy.
+/// Returns an error with its cause, without its remedy.
 pub(super) fn said(error: &SourceError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
@@ -151,7 +151,7 @@ impl Step {
         self.status == Status::Failed
     }
 
-    /// Another way works, so this failure is none of the readings'.
+    /// Turns a failure into a warning, because another way works and readings are not affected.
     pub(super) fn excuse(&mut self, because: &str) {
         if self.status == Status::Failed {
             self.status = Status::Warning;
@@ -170,7 +170,7 @@ impl Step {
     }
 }
 
-/// Looks, and takes the time.
+/// Runs a check and measures its time.
 pub(super) async fn look<T>(step: StepName, on: &str, look: impl Future<Output = Looked<T>>) -> (Step, Option<T>) {
     let begun = Instant::now();
     let (finding, found) = match look.await {
@@ -199,7 +199,7 @@ impl Checkup {
         Ok(())
     }
 
-    /// Looks, and adds what was seen.
+    /// Runs a check and adds its finding.
     pub(super) async fn look<T>(
         &mut self,
         step: StepName,
@@ -211,12 +211,12 @@ impl Checkup {
         Ok(found)
     }
 
-    /// Adds what took no time.
+    /// Adds a finding that took no time.
     pub(super) fn tell(&mut self, step: StepName, on: &str, finding: Finding) -> anyhow::Result<()> {
         self.add(Step::new(step, on, finding, Duration::ZERO))
     }
 
-    /// Says which steps were left out, and why.
+    /// Adds the skipped steps, with the reason.
     pub(super) fn skip(&mut self, steps: &[StepName], because: &str) -> anyhow::Result<()> {
         steps.iter().try_for_each(|step| self.tell(*step, "", Finding::skipped(because)))
     }
@@ -225,7 +225,7 @@ impl Checkup {
         if self.steps.iter().any(Step::is_failed) { Verdict::Bad } else { Verdict::Good }
     }
 
-    /// Ends the report with how many steps ended how.
+    /// Ends the report with the number of steps per result.
     pub(super) fn sum_up(&self) -> anyhow::Result<()> {
         if self.live == Live::No {
             return Ok(());
@@ -248,7 +248,7 @@ impl Status {
         }
     }
 
-    /// In a column, and in colour where that is wanted.
+    /// Returns the status padded to a column, and coloured if the output is.
     fn painted(self, live: Live) -> String {
         let word = format!("{:<8}", self.words());
         let code = match (live, self) {
@@ -263,7 +263,7 @@ impl Status {
 }
 
 impl Live {
-    /// As the terminal wants it; `NO_COLOR` is that of no-color.org.
+    /// Returns the mode for stdout; `NO_COLOR` is that of no-color.org.
     pub(super) fn on_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if std::io::stdout().is_terminal() && !refused { Self::Coloured } else { Self::Plain }

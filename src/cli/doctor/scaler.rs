@@ -1,4 +1,4 @@
-//! A running scaler, asked as KEDA asks it.
+//! Checks of a running scaler, called as KEDA calls it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,15 +21,15 @@ use crate::network::Address;
 use crate::probe::tls::{TlsSettings, authorities, handshake};
 use crate::trigger::{ClientIdentity, Secret};
 
-/// KEDA itself gives a call no more than a few seconds.
+/// The timeout of a call; KEDA itself allows only a few seconds.
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 const USUAL_PORT: u16 = 50051;
 const AFTER_CONNECTING: [StepName; 3] = [StepName::Health, StepName::MetricSpec, StepName::Metrics];
 
-/// The arguments for a running scaler.
+/// The arguments for checking a running scaler.
 #[derive(Debug, Args)]
 pub(super) struct ScalerArguments {
-    /// Ask a running scaler as KEDA would, at the address of scalerAddress
+    /// Check a running scaler with KEDA's calls, at the address of scalerAddress
     #[arg(long, value_name = "ADDRESS")]
     pub(super) scaler: Option<String>,
     /// The authority of the scaler's certificate, PEM; KEDA's caCert
@@ -43,7 +43,7 @@ pub(super) struct ScalerArguments {
     tls_key: Option<std::path::PathBuf>,
 }
 
-/// Certificates as they were read.
+/// The content of the certificate files.
 struct Tls {
     ca: Option<String>,
     identity: Option<ClientIdentity>,
@@ -66,7 +66,7 @@ impl ScalerArguments {
     }
 }
 
-/// Asks the scaler at `address` for every external trigger.
+/// Calls the scaler at `address` for every external trigger.
 pub(super) async fn examine(
     checkup: &mut Checkup,
     arguments: &ScalerArguments,
@@ -132,18 +132,18 @@ async fn channel(
     Ok(Some((endpoint.connect_lazy(), to)))
 }
 
-/// Asks for the scaler's health, `plainly` at this address where that is without TLS.
+/// Checks the scaler's health; `plainly` is the address to test for TLS if the channel has none.
 async fn health(channel: Channel, plainly: Option<SocketAddr>) -> Looked<()> {
     let asked = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await;
     match asked {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Ok((Finding::ok("serving"), ())),
         Ok(answer) => {
             let status = answer.get_ref().status().as_str_name();
-            Err(Finding::failed(status, "the scaler is starting or draining: ask again, or look at its log"))
+            Err(Finding::failed(status, "the scaler is starting or draining: retry, or check its log"))
         }
         Err(status) => match plainly {
             Some(to) if speaks_tls(to, &to.ip().to_string()).await => {
-                let remedy = "give doctor --tls-ca, and the trigger caCert, tlsClientCert and tlsClientKey as the scaler wants them";
+                let remedy = "give doctor --tls-ca, and the trigger caCert, tlsClientCert and tlsClientKey as the scaler requires them";
                 Err(Finding::failed("this port speaks TLS", remedy))
             }
             _ => Err(refused(&status)),
@@ -181,8 +181,8 @@ async fn metrics(channel: Channel, about: ScaledObjectRef, name: String) -> Look
 fn refused(status: &Status) -> Finding {
     let remedy = match status.code() {
         tonic::Code::Unimplemented => "check the address: what answers is no scaler of KEDA",
-        tonic::Code::InvalidArgument => "correct the trigger's metadata; validate tells the lines",
-        // tonic does not know why a connection broke
+        tonic::Code::InvalidArgument => "correct the trigger's metadata; validate shows the lines",
+        // tonic does not report why a connection broke
         tonic::Code::Unavailable | tonic::Code::Unknown => {
             "see that a scaler listens there, and that it takes the client certificate (--tls-cert); then run doctor without --scaler"
         }

@@ -1,10 +1,10 @@
-//! KEDA's triggers that this scaler can take over: what they read, and what they count.
+//! KEDA's triggers that this scaler can take over: their sources, and what they count.
 
 use clap::ValueEnum;
 
 use super::super::manifest::{TriggerKind, TriggerText};
 
-/// What the value of the new trigger is to count.
+/// The policy of the migrated trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ScaleOn {
     /// Records behind (Kafka)
@@ -16,7 +16,7 @@ pub(super) enum ScaleOn {
     /// Seconds since the oldest unread record arrived (AWS)
     #[value(name = "age")]
     Age,
-    /// The consumers that are needed
+    /// Consumers needed to keep the objective
     #[value(name = "catchUp")]
     CatchUp,
 }
@@ -41,9 +41,9 @@ const KAFKA: &[&str] = &[
 ];
 const KAFKA_ALONE: &[&str] = &["fullMetadata", "version", "unsafeSsl", "saslTokenProvider"];
 const AWS: &[&str] = &["shardCount", "activationShardCount", "awsRegion", "awsEndpoint"];
-/// Read wherever a trigger has to do with AWS, so for Amazon MSK too.
+/// Parameters read by every trigger that uses AWS, including Kafka triggers for Amazon MSK.
 pub(super) const AWS_IDENTITY: &[&str] = &["identityOwner", "awsAccessKeyID", "awsSecretAccessKey"];
-/// What may come from the environment; anything else that ends in `FromEnv` KEDA's trigger passes over.
+/// The parameters that may come from the environment; KEDA's trigger ignores any other key that ends in `FromEnv`.
 const FROM_ENV: &[&str] = &["bootstrapServers", "consumerGroup", "topic", "awsAccessKeyID", "awsSecretAccessKey"];
 
 /// The built-in triggers that this scaler can take over.
@@ -56,7 +56,7 @@ pub(super) enum BuiltIn {
 }
 
 impl BuiltIn {
-    /// The built-in that a trigger is, if it can be taken over.
+    /// Returns the built-in type of a trigger, if it can be migrated.
     pub(super) fn of(text: &TriggerText) -> Option<Self> {
         let TriggerKind::BuiltIn(name) = &text.kind else { return None };
         match name.as_str() {
@@ -81,7 +81,7 @@ impl BuiltIn {
         matches!(self, Self::Kafka | Self::ApacheKafka)
     }
 
-    /// Whether KEDA's trigger reads the key, or the one that ends in `FromEnv`.
+    /// Returns whether KEDA's trigger reads the key, or the same key ending in `FromEnv`.
     pub(super) fn reads(self, key: &str) -> bool {
         if let Some(plain) = key.strip_suffix("FromEnv") {
             return FROM_ENV.contains(&plain) && self.reads(plain);

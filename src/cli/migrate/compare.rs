@@ -1,10 +1,10 @@
-//! `--compare`: the number of the built-in trigger beside that of the new one, each from a reading of its own.
+//! `--compare`: shows the built-in trigger's value beside the new one's, each from its own reading.
 
 use super::super::explain::outcomes;
 use super::report::{Comparison, Outcome, Report};
 use crate::tenancy::Connections;
 
-/// Reads the sources of all migrated triggers and adds what they say to the report.
+/// Reads the sources of all migrated triggers and adds their values to the report.
 pub(super) fn compare(report: &mut Report, connections: Connections) -> anyhow::Result<()> {
     let pairs = report.triggers.iter().filter_map(|trigger| trigger.pair.as_ref());
     let texts: Vec<_> = pairs.flat_map(|pair| [&pair.built_in, &pair.migrated]).collect();

@@ -1,4 +1,4 @@
-//! What the scaler's operator must add to the connections file, because KEDA hands an external scaler no credentials.
+//! Connections that the scaler's operator must add to the connections file, because KEDA passes no credentials to an external scaler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,16 +12,16 @@ pub(super) struct Authentication {
     /// `TriggerAuthentication` or `ClusterTriggerAuthentication`.
     pub(super) kind: String,
     pub(super) name: String,
-    /// What the object holds, where it is in the same text.
+    /// The content of the object, if it is in the same text.
     holds: Option<AuthenticationContents>,
 }
 
-/// What a `TriggerAuthentication` holds; no value is ever in it.
+/// The content of a `TriggerAuthentication`; it never contains a value.
 #[derive(Clone)]
 struct AuthenticationContents {
-    /// Parameter, and where it comes from.
+    /// Each parameter with the source of its value.
     parameters: Vec<(String, String)>,
-    /// `podIdentity`: the role, if one is named, and who KEDA would be.
+    /// The `podIdentity`: the role, if one is named, and the identity provider.
     identity: Option<(Option<String>, String)>,
 }
 
@@ -32,20 +32,20 @@ pub(super) struct Need {
     namespaces: BTreeSet<String>,
     kafka: bool,
     parameters: BTreeMap<String, Parameter>,
-    /// What could not be told.
+    /// Hints about values that the manifest does not determine.
     hints: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Parameter {
-    /// A value that is no secret.
+    /// A literal value that is not secret.
     Literal(String),
-    /// A file that the operator mounts; and what was there before.
+    /// A file that the operator mounts, with a note on where the value was before.
     File(String),
 }
 
 impl Authentication {
-    /// The reference of a trigger, with what its object holds where that is among the documents.
+    /// Returns the reference of a trigger, with the content of its object if that is among the documents.
     pub(super) fn of(trigger: &Node, documents: &Documents, namespace: &str) -> Option<Self> {
         let entry = trigger.entry("authenticationRef")?;
         let text = |key: &str| entry.value.get(key).and_then(Node::text).map(str::to_owned);
@@ -112,7 +112,7 @@ impl Need {
         }
     }
 
-    /// The parameters of an object that is there.
+    /// Adds the parameters of an object whose content is known.
     fn known(&mut self, holds: &AuthenticationContents) {
         for (parameter, from) in &holds.parameters {
             self.file(parameter, from);
@@ -128,7 +128,7 @@ impl Need {
         }
     }
 
-    /// What such a login needs.
+    /// Adds the parameters that a login of this kind usually needs.
     fn usual(&mut self, text: &TriggerText) {
         let value = |key: &str| text.metadata.get(key).map(|value| value.trim());
         let signed = value("sasl") == Some("aws_msk_iam") || value("saslTokenProvider") == Some("aws_msk_iam");
@@ -150,12 +150,12 @@ impl Need {
         self.parameters.insert(parameter.to_owned(), Parameter::Literal(value.to_owned()));
     }
 
-    /// A parameter that the operator mounts as a file; what is known of it goes into a comment.
+    /// Adds a parameter that the operator mounts as a file; a comment notes where its value was before.
     pub(super) fn file(&mut self, parameter: &str, from: &str) {
         self.parameters.insert(parameter.to_owned(), Parameter::File(from.to_owned()));
     }
 
-    /// Takes in another need of the same name, if one entry can serve both.
+    /// Merges another need of the same name, if one entry can serve both.
     fn merge(&mut self, other: &Self) -> bool {
         let same = (&self.parameters, &self.hints, self.kafka) == (&other.parameters, &other.hints, other.kafka);
         if same {
@@ -165,7 +165,7 @@ impl Need {
     }
 }
 
-/// Adds a need to the others and tells under which name; one that differs from another of its name gets a number.
+/// Adds a need to the others and returns its name; a need that differs from another one of its name gets a number.
 pub(super) fn place(needs: &mut Vec<Need>, mut need: Need) -> String {
     let wanted = need.name.clone();
     for number in 2.. {
@@ -180,7 +180,7 @@ pub(super) fn place(needs: &mut Vec<Need>, mut need: Need) -> String {
     name
 }
 
-/// The connections file with these entries. It has names of files, never a secret.
+/// Writes the connections file with these entries. It contains names of files, never a secret.
 pub(super) fn connections_file(needs: &[Need]) -> String {
     let mut file = String::from("connections:\n");
     for need in needs {
@@ -206,7 +206,7 @@ pub(super) fn connections_file(needs: &[Need]) -> String {
     file
 }
 
-/// As YAML in double quotes, which are JSON's.
+/// Quotes text for YAML in double quotes, with JSON's escapes.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

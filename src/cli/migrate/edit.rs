@@ -1,4 +1,4 @@
-//! Changes of a trigger's text. What is not changed stays byte for byte.
+//! Edits of a trigger's text. Unchanged parts stay identical byte for byte.
 
 use std::ops::Range;
 
@@ -8,17 +8,17 @@ use super::connection::quoted;
 use super::plan::{MetricType, Plan};
 use super::yaml::{Content, Documents, Entry, Node};
 
-/// A range of the text and what comes in its place.
+/// A range of the text and its replacement.
 struct Change {
     range: Range<usize>,
     with: String,
 }
 
-/// The changes of a text, in any order.
+/// The edits of a text, in any order.
 #[derive(Default)]
 pub(super) struct Changes(Vec<Change>);
 
-/// Why a trigger cannot be changed where it stands; `None` where it can.
+/// Returns why a trigger cannot be edited in place; `None` if it can.
 pub(super) fn obstacle(trigger: &Node, dropped: &[String], documents: &Documents) -> Option<String> {
     let metadata = trigger.get("metadata");
     let parts = [Some(trigger), metadata, trigger.get("type"), trigger.get("metricType")];
@@ -53,7 +53,7 @@ fn is_dropped(key: &str, dropped: &[String]) -> bool {
 }
 
 impl Changes {
-    /// Adds the changes of a trigger without an [`obstacle`].
+    /// Adds the edits for a trigger without an [`obstacle`].
     pub(super) fn trigger(&mut self, text: &str, trigger: &Node, plan: &Plan) {
         let Some(metadata) = trigger.get("metadata") else { return };
         if let Some(kind) = trigger.get("type") {
@@ -65,12 +65,12 @@ impl Changes {
         self.add(text, trigger, &plan.added);
     }
 
-    /// The text with all changes.
+    /// Returns the text with all edits applied.
     pub(super) fn apply(mut self, text: &str) -> String {
         self.0.sort_by_key(|change| (change.range.start, change.range.end));
         let (mut changed, mut at) = (String::with_capacity(text.len() + 256), 0);
         for Change { range, with } in self.0 {
-            // two entries that leave together may share what is between them
+            // two adjacent removed entries may share the text between them
             changed.push_str(text.get(at..range.start).unwrap_or_default());
             changed.push_str(&with);
             at = at.max(range.end);
@@ -83,7 +83,7 @@ impl Changes {
         self.0.push(Change { range, with: with.into() });
     }
 
-    /// Another word in the quotes that are there.
+    /// Replaces a scalar and keeps its quotes.
     fn scalar(&mut self, node: &Node, word: &str) {
         let with = match node.content {
             Content::Scalar { style: ScalarStyle::DoubleQuoted, .. } => format!("\"{word}\""),
@@ -110,7 +110,7 @@ impl Changes {
         }
     }
 
-    /// Takes entries out, each with the comment on its line; the comments above it stay.
+    /// Removes entries, each with the comment on its line; the comments above it stay.
     fn remove(&mut self, text: &str, mapping: &Node, leaves: &dyn Fn(&str) -> bool) {
         let leaving = |entry: &Entry| entry.key.text().is_some_and(leaves);
         let entries = mapping.entries();
@@ -131,7 +131,7 @@ impl Changes {
         }
     }
 
-    /// Puts entries before all others of `metadata`.
+    /// Inserts entries before all others of `metadata`.
     fn add(&mut self, text: &str, trigger: &Node, added: &[(&'static str, String)]) {
         let Some(Entry { key: heading, value: metadata }) = trigger.entry("metadata") else { return };
         let Some(first) = metadata.entries().first() else { return };
@@ -142,7 +142,7 @@ impl Changes {
             let (end, newline) = line_end(text, heading.end);
             let indent = " ".repeat(column(text, first.key.start));
             let entry = |(key, value): &(&str, String)| match *key {
-                // words that need no quotes
+                // these words need no quotes
                 "source" | "scaleOn" => format!("{newline}{indent}{key}: {value}"),
                 key => format!("{newline}{indent}{key}: {}", quoted(value)),
             };
@@ -151,7 +151,7 @@ impl Changes {
     }
 }
 
-/// A word in quotes where its neighbour is, as in JSON.
+/// Quotes a word if its neighbour is quoted, as in JSON.
 fn like(neighbour: &Node, word: &str) -> String {
     match neighbour.content {
         Content::Scalar { style: ScalarStyle::DoubleQuoted, .. } => quoted(word),
@@ -171,7 +171,7 @@ fn column(text: &str, at: usize) -> usize {
     text.get(line_start(text, at)..at).map_or(0, |before| before.chars().count())
 }
 
-/// Where the line ends that `at` is on, and by which characters lines end.
+/// Returns the end of the line that contains `at`, and the line ending.
 fn line_end(text: &str, at: usize) -> (usize, &'static str) {
     let rest = text.get(at..).unwrap_or_default();
     let end = at + rest.find('\n').unwrap_or(rest.len());

@@ -1,4 +1,4 @@
-//! `migrate`: KEDA's built-in triggers into triggers of this scaler, by editing the text of the manifest.
+//! `migrate`: converts KEDA's built-in triggers into triggers of this scaler, by editing the text of the manifest.
 
 mod built_in;
 mod compare;
@@ -122,7 +122,7 @@ fn migrate(file: &Path, text: &str, wishes: &Requirements<'_>) -> anyhow::Result
 
 const SHARED: &str = "an alias names the triggers it is one of: a change would change other places too; write them out";
 
-/// The triggers of all objects, and whether an alias names any of their lists.
+/// Returns the triggers of all objects, and whether an alias refers to any of their lists.
 fn triggers(documents: &Documents) -> (Vec<&Node>, bool) {
     let (mut nodes, mut shared) = (Vec::new(), false);
     for root in &documents.roots {
@@ -135,14 +135,14 @@ fn triggers(documents: &Documents) -> (Vec<&Node>, bool) {
     (nodes, shared)
 }
 
-/// A trigger that can be changed.
+/// A trigger that can be changed, with its plan.
 struct Change {
     plan: Plan,
     advice: Vec<String>,
     pair: Pair,
 }
 
-/// Plans the change of a trigger whose result is good, or says why there can be none.
+/// Plans the change of a trigger and checks its result, or returns why it cannot be changed.
 fn change(
     file: &Path,
     trigger: &TriggerText,
@@ -162,7 +162,7 @@ fn change(
         let told: Vec<_> = told.map(|one| format!("line {}: {}: {}", one.line, one.key, one.message)).collect();
         return Err(told.join("; "));
     }
-    // the built-in's number is that of its own policy
+    // the built-in's value is that of its own policy
     let mut built_in = plan::plan(trigger, &Requirements { scale_on: None, ..*wishes }, authentication.as_ref())?;
     built_in.added.push(("compat", "strict".to_owned()));
     if let Some(need) = plan.need.take() {
@@ -174,7 +174,7 @@ fn change(
     Ok(Change { plan, advice: checked.advice, pair })
 }
 
-/// The trigger as it is to be.
+/// Returns the trigger after the change.
 fn after(trigger: &TriggerText, plan: &Plan) -> TriggerText {
     let mut after = trigger.clone();
     after.kind = TriggerKind::External;
@@ -187,7 +187,7 @@ fn after(trigger: &TriggerText, plan: &Plan) -> TriggerText {
     after
 }
 
-/// Reads the new text again: it must say what was planned, for every trigger.
+/// Parses the new text and checks that every trigger is as planned.
 fn verify(manifest: &str, expected: &[TriggerText]) -> anyhow::Result<()> {
     let written = manifest::parse(manifest).context("the changed text is no manifest any more; nothing was written")?;
     let same = |(one, other): (&TriggerText, &TriggerText)| {

@@ -1,4 +1,4 @@
-//! What becomes of one built-in trigger: which keys stay, go and come, and what is to be said about it.
+//! The plan for one built-in trigger: which keys stay, are dropped or added, and the remarks about it.
 
 use std::collections::HashMap;
 
@@ -9,34 +9,34 @@ use super::built_in::{AWS_IDENTITY, BuiltIn, ScaleOn};
 use super::connection::{Authentication, Need};
 use crate::trigger::keys::find;
 
-/// What the new triggers are to be.
+/// The requirements of the new triggers.
 pub(super) struct Requirements<'a> {
     pub(super) scaler_address: &'a str,
     pub(super) scale_on: Option<ScaleOn>,
     pub(super) application_name: Option<&'a str>,
 }
 
-/// The change of one trigger.
+/// The planned change of one trigger.
 pub(super) struct Plan {
     pub(super) dropped: Vec<String>,
     pub(super) added: Vec<(&'static str, String)>,
     pub(super) metric_type: MetricType,
     pub(super) remarks: Vec<Remark>,
-    /// What the scaler's operator must add, if anything.
+    /// The connection that the scaler's operator must add, if any.
     pub(super) need: Option<Need>,
 }
 
-/// What happens to `metricType`.
+/// The planned change of `metricType`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum MetricType {
     Stays,
-    /// Age is one number for the whole workload.
+    /// It becomes `Value`, because age is one number for the whole workload.
     BecomesValue,
-    /// Consumers are counted, which only the default fits.
+    /// It is removed, because only the default fits a count of consumers.
     Goes,
 }
 
-/// Something to be said.
+/// A remark about the migration.
 #[derive(Debug, Serialize)]
 pub(super) struct Remark {
     pub(super) line: u64,
@@ -47,13 +47,13 @@ pub(super) struct Remark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum RemarkKind {
-    /// The new trigger does not do this by itself.
+    /// The new trigger lacks this function of the built-in one.
     Lost,
-    /// It does, but there is something to know.
+    /// The function stays, but the reader should know something about it.
     Note,
 }
 
-/// What only lag and shard counts have; with another policy the built-in's threshold means nothing.
+/// Keys that only lag and shard counts have; with another policy the built-in's threshold has no meaning.
 const OF_LAG: &[&str] = &[
     "lagThreshold",
     "allowIdleConsumers",
@@ -63,7 +63,7 @@ const OF_LAG: &[&str] = &[
 ];
 const OF_SHARD_COUNT: &[&str] = &["shardCount", "activationShardCount"];
 
-/// Plans the change of a trigger, or says why there can be none.
+/// Plans the change of a trigger, or returns why it cannot be migrated.
 pub(super) fn plan(
     text: &TriggerText,
     wishes: &Requirements<'_>,
@@ -72,7 +72,7 @@ pub(super) fn plan(
     let Some(built_in) = BuiltIn::of(text) else { return Err("KEDA's trigger has no counterpart".into()) };
     let mut draft = Draft { text, built_in, plan: Plan::new(built_in, wishes) };
     let policy = built_in.policy(wishes.scale_on).unwrap_or_else(|why| {
-        draft.remark("", RemarkKind::Note, format!("scaleOn stays the built-in's: what was asked for {why}"));
+        draft.remark("", RemarkKind::Note, format!("scaleOn stays the built-in's: the requested policy {why}"));
         built_in.own_policy()
     });
     if policy == ScaleOn::Age && text.object.starts_with("ScaledJob") {
@@ -98,14 +98,14 @@ impl Plan {
         }
     }
 
-    /// The metadata after the change.
+    /// Returns the metadata after the change.
     pub(super) fn metadata(&self, before: &HashMap<String, String>) -> HashMap<String, String> {
         let kept = before.iter().filter(|(key, _)| !self.dropped.contains(*key));
         let added = self.added.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
         kept.map(|(key, value)| (key.clone(), value.clone())).chain(added).collect()
     }
 
-    /// Names the connection as the file will.
+    /// Sets the name that the connection has in the connections file.
     pub(super) fn name_connection(&mut self, name: &str) {
         for (key, value) in &mut self.added {
             if *key == "connection" {
@@ -137,7 +137,7 @@ impl Draft<'_> {
         self.remark(key, kind, format!("{key} is left out: {why}"));
     }
 
-    /// Keys that the built-in does not read would be read here, or be problems.
+    /// Handles keys that the built-in does not read, but that this scaler would read or reject.
     fn keys(&mut self, policy: ScaleOn) {
         let mut keys: Vec<_> = self.text.metadata.keys().collect();
         keys.sort_unstable_by_key(|key| (self.text.line_of(key), *key));
@@ -148,7 +148,7 @@ impl Draft<'_> {
                 let known = if find(plain).is_some() { "" } else { ", and it is not known here" };
                 self.drop(key, RemarkKind::Note, &format!("KEDA's {name} trigger does not read it{known}"));
             } else if self.built_in.is_kafka() && AWS_IDENTITY.contains(&plain) {
-                self.drop(key, RemarkKind::Lost, "whom the scaler is towards Amazon MSK is its connection's to say");
+                self.drop(key, RemarkKind::Lost, "the MSK IAM identity belongs in the connection");
             } else if matches!(policy, ScaleOn::Age | ScaleOn::CatchUp)
                 && (OF_LAG.contains(&plain) || OF_SHARD_COUNT.contains(&plain))
             {
@@ -174,7 +174,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Who asks: KEDA's identities and a `TriggerAuthentication` do not reach an external scaler.
+    /// Handles the identity: KEDA's identities and a `TriggerAuthentication` do not reach an external scaler.
     fn identity(&mut self, authentication: Option<&Authentication>) {
         let login = self.value("sasl").is_some_and(|sasl| sasl != "none");
         if let Some(authentication) = authentication {
@@ -183,7 +183,7 @@ impl Draft<'_> {
                 line: *line,
                 kind: RemarkKind::Lost,
                 message: format!(
-                    "authenticationRef is left out: KEDA gives an external scaler nothing of {kind} {name}"
+                    "authenticationRef is left out: KEDA does not pass credentials of {kind} {name} to external scalers"
                 ),
             });
         }
@@ -196,7 +196,8 @@ impl Draft<'_> {
                 self.remark("identityOwner", RemarkKind::Note, message);
             }
             (false, Some(owner)) => {
-                let message = format!("identityOwner {owner} has no effect: the scaler never asks as the workload");
+                let message =
+                    format!("identityOwner {owner} has no effect: the scaler never uses the workload's identity");
                 self.remark("identityOwner", RemarkKind::Lost, message);
             }
             _ => {}

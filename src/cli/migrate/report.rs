@@ -1,4 +1,4 @@
-//! What was done, for people and for programs.
+//! The report of a migration, for people and for programs.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use super::super::manifest::{TriggerKind, TriggerText};
 use super::connection::Need;
 use super::plan::{Remark, RemarkKind};
 
-/// Everything that came of a file.
+/// The results for one file.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
     file: String,
     pub(super) manifest: String,
     pub(super) triggers: Vec<Migrated>,
-    /// What the scaler's operator must add, as a connections file.
+    /// The connections file that the scaler's operator must add, if any.
     pub(super) connections: Option<String>,
     #[serde(skip)]
     pub(super) needs: Vec<Need>,
 }
 
-/// What became of one built-in trigger.
+/// The result for one built-in trigger.
 #[derive(Serialize)]
 pub(super) struct Migrated {
     pub(super) object: String,
@@ -31,7 +31,7 @@ pub(super) struct Migrated {
     from: String,
     #[serde(flatten)]
     pub(super) outcome: Outcome,
-    /// What to compare.
+    /// The triggers to compare, if requested.
     #[serde(skip)]
     pub(super) pair: Option<Pair>,
 }
@@ -45,11 +45,11 @@ pub(super) enum Outcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         comparison: Option<Box<Comparison>>,
     },
-    /// It cannot be migrated.
+    /// The trigger cannot be migrated.
     Unchanged { why: String },
 }
 
-/// Old beside new.
+/// The values of the old and the new trigger.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Comparison {
@@ -57,7 +57,7 @@ pub(super) struct Comparison {
     pub(super) migrated: Explained,
 }
 
-/// A trigger as it is to be, and one that gives the built-in's number.
+/// The new trigger, and one that returns the built-in's value.
 pub(super) struct Pair {
     pub(super) built_in: TriggerText,
     pub(super) migrated: TriggerText,
@@ -129,7 +129,7 @@ impl fmt::Display for Report {
 }
 
 impl Comparison {
-    /// Whether the new trigger has no value.
+    /// Returns whether the new trigger has no value.
     pub(super) const fn has_failed(&self) -> bool {
         matches!(self.migrated, Explained::Failed { .. })
     }

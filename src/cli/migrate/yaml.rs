@@ -1,23 +1,23 @@
-//! YAML as a tree whose nodes know where in the text they stand: what is not changed stays as it was written.
+//! YAML as a tree whose nodes know their position in the text, so that unchanged parts stay as written.
 
 use std::collections::HashSet;
 
 use anyhow::Context as _;
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle, options};
 
-/// A node and where it stands.
+/// A node and its position in the text.
 pub(super) struct Node {
     /// The offset of its first byte.
     pub(super) start: usize,
-    /// The offset behind its last byte; behind that of its last child where it has no bracket of its own.
+    /// The offset after its last byte; after its last child if the node has no closing bracket.
     pub(super) end: usize,
     pub(super) line: u64,
-    /// Under which number aliases name it.
+    /// The number by which aliases refer to it.
     anchor: Option<usize>,
     pub(super) content: Content,
 }
 
-/// What a node is.
+/// The content of a node.
 pub(super) enum Content {
     Scalar { text: String, style: ScalarStyle },
     Mapping { style: StructureStyle, entries: Vec<Entry> },
@@ -34,7 +34,7 @@ pub(super) struct Entry {
 /// The documents of a text.
 pub(super) struct Documents {
     pub(super) roots: Vec<Node>,
-    /// The anchors that aliases name.
+    /// The anchors to which aliases refer.
     named: HashSet<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Documents {
     /// Reads all documents of a text.
     ///
     /// # Errors
-    /// When the text is no YAML.
+    /// Fails if the text is not YAML.
     pub(super) fn read(text: &str) -> anyhow::Result<Self> {
         let parser = Parser::new_from_str_with_options(text, options! { emit_comments: false });
         let mut reader = Reader { text, parser, named: HashSet::new() };
@@ -55,12 +55,12 @@ impl Documents {
         Ok(Self { roots, named: reader.named })
     }
 
-    /// Whether an alias names this very node.
+    /// Returns whether an alias refers to this node itself.
     pub(super) fn is_named(&self, node: &Node) -> bool {
         node.anchor.is_some_and(|anchor| self.named.contains(&anchor))
     }
 
-    /// Whether an alias names this node or one inside it.
+    /// Returns whether an alias refers to this node or one inside it.
     pub(super) fn is_named_within(&self, node: &Node) -> bool {
         self.is_named(node)
             || match &node.content {
@@ -74,7 +74,7 @@ impl Documents {
 }
 
 impl Node {
-    /// The entries of a mapping; none of anything else.
+    /// Returns the entries of a mapping; none for any other node.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.content {
             Content::Mapping { entries, .. } => entries,
@@ -108,7 +108,7 @@ impl Node {
         matches!(self.content, Content::Alias)
     }
 
-    /// Whether it is a mapping in braces.
+    /// Returns whether the node is a mapping in braces.
     pub(super) const fn is_flow(&self) -> bool {
         matches!(self.content, Content::Mapping { style: StructureStyle::Flow, .. })
     }
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         self.parser.next_event().transpose().map_err(|error| anyhow::anyhow!("{error}"))
     }
 
-    /// The event that must follow inside a collection.
+    /// Returns the next event, which must exist inside a collection.
     fn inner(&mut self) -> anyhow::Result<(Event<'a>, Span)> {
         self.next()?.context("the YAML ends too soon")
     }
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         let anchor = event.anchor_id();
         let content = match event {
             Event::Scalar(text, style, ..) => {
-                // a block scalar's range goes on to the next line
+                // the range of a block scalar extends into the next line
                 end = range.start + self.text.get(range.clone()).map_or(0, |text| text.trim_end().len());
                 Content::Scalar { text: text.into_owned(), style }
             }
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where a collection ends: at its bracket, or with its last child.
+/// Returns the end of a collection: its closing bracket, or the end of its last child.
 fn closing(style: StructureStyle, last: Option<usize>, span: Span) -> Option<usize> {
     match style {
         StructureStyle::Flow => span.end.byte_offset(),

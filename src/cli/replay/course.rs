@@ -1,4 +1,4 @@
-//! One policy on its way through a recording.
+//! One policy, replayed over a recording.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,15 +11,15 @@ use crate::scaling::{Decision, Sample, decide};
 use crate::trigger::keys::{Owner, find};
 use crate::trigger::{Policy, Trigger};
 
-/// A policy, and what it has seen so far.
+/// A policy and its state after the readings so far.
 pub(super) struct Course {
-    /// What distinguishes it from the others.
+    /// The keys that distinguish it from the others.
     pub(super) name: String,
     trigger: Trigger,
     sample: Option<Sample>,
 }
 
-/// A course for every trigger that was recorded, and for each that is to be compared with the first of them.
+/// Creates a course for every recorded trigger, and for each policy that is compared with the first of them.
 pub(super) fn courses(recorded: &BTreeSet<Metadata>, others: &[String]) -> anyhow::Result<Vec<Course>> {
     let mut courses = Vec::new();
     for metadata in recorded {
@@ -39,7 +39,7 @@ impl Course {
         Ok(Self { name, trigger: Trigger::parse(&metadata)?, sample: None })
     }
 
-    /// Goes on with a reading.
+    /// Adds a reading.
     pub(super) fn see(&mut self, observation: &Observation, now: Moment) {
         let policy = if let Policy::CatchUp(policy) = &self.trigger.policy { Some(policy.clone()) } else { None };
         let policies = policy.as_slice();
@@ -47,19 +47,19 @@ impl Course {
         self.sample = Some(sample);
     }
 
-    /// What the last reading shows; `None` before the first.
+    /// Returns the facts of the last reading; `None` before the first.
     pub(super) fn facts(&self) -> Option<&Facts> {
         self.sample.as_ref().map(|sample| &sample.facts)
     }
 
-    /// What KEDA would have got, had it asked right after the last reading; `None` before the first.
+    /// Returns what KEDA would have got right after the last reading; `None` before the first.
     pub(super) fn decide(&self) -> Option<Result<Decision, SourceError>> {
         let sample = self.sample.as_ref()?;
         Some(decide(&self.trigger.policy, &self.trigger.source, sample))
     }
 
-    /// What the HPA would have made of a value, with so many consumers as were recorded: an age is one number for the workload, all
-    /// else is divided by the replicas.
+    /// Returns the replicas that the HPA would have derived from a value, with the recorded number of consumers: an age is one number
+    /// for the whole workload, any other value is divided by the replicas.
     pub(super) fn replicas(&self, decision: &Decision, consumers: Option<usize>) -> u64 {
         let wanted = decision.replicas();
         let Some(now) = consumers.and_then(|now| u32::try_from(now).ok()).filter(|now| *now > 0) else { return wanted };
@@ -74,14 +74,14 @@ impl Course {
     }
 }
 
-/// The policy's keys of a trigger.
+/// Formats the policy's keys of a trigger.
 fn policy_in_words(metadata: &Metadata) -> String {
     let keys = metadata.iter().filter(|(key, _)| *key == "scaleOn" || of_a_policy(key));
     let words: Vec<_> = keys.map(|(key, value)| format!("{key}={value}")).collect();
     if words.is_empty() { "as recorded".to_owned() } else { words.join(",") }
 }
 
-/// The recorded metadata with these changes; where they name another policy, without the keys of the recorded one.
+/// Returns the recorded metadata with these changes; if they name another policy, without the keys of the recorded one.
 fn changed(base: &Metadata, changes: &str) -> anyhow::Result<Metadata> {
     let mut pairs = Vec::new();
     for change in changes.split(',') {

@@ -1,4 +1,4 @@
-//! `replay`: policies over samples: recorded ones from a file, or those of a simulator.
+//! `replay`: runs policies over samples: recorded ones from a file, or those of a simulator.
 
 mod course;
 mod protocol;
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// Metadata that differ from the recorded trigger's: key=value,key=value; once for each policy to compare
     #[arg(long = "with", value_name = "METADATA", conflicts_with = "protocol")]
     others: Vec<String>,
-    /// One line for each of these times
+    /// Interval between output lines
     #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = super::duration)]
     every: std::time::Duration,
     /// How to print

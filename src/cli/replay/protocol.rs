@@ -1,6 +1,6 @@
-//! The catch-up policy behind JSON lines, so that a simulator of any kind can ask it.
+//! Serves the catch-up policy over JSON lines, so that any simulator can query it.
 //!
-//! One object a line, one answer a line. Times are whole or fractional seconds from any beginning.
+//! Each line has one object and gets one answer. Times are whole or fractional seconds from any origin.
 //!
 //! ```text
 //! {"op":"reset","kind":"offsets","hpa_window":300,"hpa_tol":0.1}      {"ok":true}
@@ -8,8 +8,8 @@
 //! {"op":"metric","t":12}                                               {"value":2.0} or {"error":"…"}
 //! {"op":"active","t":12}                                               {"active":true} or {"error":"…"}
 //! ```
-//! A sample of kind `ages` has `age` in place of `end` and `committed`, in seconds; one of kind `throughput` has `age` and `kbps`.
-//! What cannot be answered is answered by an error, and changes nothing. An owner is a number for the consumer of each partition, below 0 for none.
+//! A sample of kind `ages` has `age` in place of `end` and `committed`, in seconds; one of kind `throughput` has `age` and `kbps`. An
+//! invalid request gets an error and changes nothing. An owner is a number for the consumer of each partition, below 0 for none.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::scaling::Decision;
 use crate::scaling::catch_up::{Memory, Unknown, advance};
 use crate::trigger::{CatchUpPolicy, Decimal};
 
-/// A sample is good for so long.
+/// The maximum age of a sample.
 const STALE: Duration = Duration::from_secs(90);
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ struct Session {
     decision: Option<Result<Decision, Unknown>>,
 }
 
-/// Answers every line of `input` until it ends.
+/// Answers every line of `input` until the input ends.
 pub(super) fn run(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> {
     let mut session = None;
     for line in input.lines() {
@@ -194,7 +194,7 @@ impl Sample {
     }
 }
 
-/// Two columns row by row, each with its place.
+/// Combines two columns row by row, each row with its index.
 fn columns<'a>(
     first: &str,
     firsts: &'a [f64],

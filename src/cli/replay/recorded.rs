@@ -1,4 +1,4 @@
-//! Recordings as files.
+//! Reads recordings from files.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,16 +10,16 @@ use anyhow::{Context as _, bail, ensure};
 use crate::lag::Observation;
 use crate::recording::{Line, Metadata, VERSION};
 
-/// What was recorded of one source.
+/// The recording of one source.
 pub(super) struct Recording {
     pub(super) source: String,
-    /// What was asked about it.
+    /// The metadata of the triggers that queried the source.
     pub(super) triggers: BTreeSet<Metadata>,
-    /// In the order of time: milliseconds since 1970, and what was read then.
+    /// The readings in the order of time, each with its time in milliseconds since 1970.
     pub(super) readings: Vec<(u64, Observation)>,
 }
 
-/// Reads files of one source, in any order.
+/// Reads the files of one source, in any order.
 pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Recording> {
     let mut all: Option<Recording> = None;
     for file in files {
@@ -55,7 +55,7 @@ fn read_file(file: &Path) -> anyhow::Result<Recording> {
     while let Some((index, line)) = lines.next() {
         let line = match serde_json::from_str(&line?) {
             Ok(line) => line,
-            // the last line may be half written
+            // the last line may be incomplete
             Err(_) if lines.peek().is_none() => break,
             Err(error) => return Err(error).with_context(|| format!("line {} is no line of a recording", index + 1)),
         };

@@ -1,4 +1,4 @@
-//! What policies would have asked for, side by side.
+//! The replicas that several policies would have requested, side by side.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,11 +21,11 @@ pub(super) struct Table {
     rows: Vec<Row>,
 }
 
-/// One time: the last reading before its end.
+/// One interval, shown by its last reading.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     at: u64,
     reading: ReadingFacts,
     answers: Vec<Answer>,
@@ -40,7 +40,7 @@ struct ReadingFacts {
     oldest_unread_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     open_shards: Option<u64>,
-    /// Where it was read.
+    /// The number of consumers, if it was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     consumers: Option<usize>,
 }
@@ -53,7 +53,7 @@ enum Answer {
 }
 
 impl Table {
-    /// Runs the courses through the recording.
+    /// Runs the courses over the recording.
     pub(super) fn fill(recording: &Recording, courses: &mut [Course], every: Duration) -> anyhow::Result<Self> {
         let every =
             u64::try_from(every.as_millis()).ok().filter(|every| *every > 0).context("--every must be longer")?;
@@ -73,7 +73,7 @@ impl Table {
         Ok(Self { source: recording.source.clone(), policies, rows })
     }
 
-    /// Whether every policy has a value at the end.
+    /// Returns whether every policy has a value at the end.
     pub(super) fn ends_well(&self) -> bool {
         let last = self.rows.last();
         last.is_some_and(|row| row.answers.iter().all(|answer| matches!(answer, Answer::Decided { .. })))
@@ -81,7 +81,7 @@ impl Table {
 }
 
 impl Row {
-    /// Every course has seen the same readings, so the first one knows what they show.
+    /// Creates a row. All courses have the same readings, so the first one provides the facts.
     fn new(at: u64, courses: &[Course]) -> Option<Self> {
         let reading = ReadingFacts::of(courses.first()?.facts()?);
         let answers = courses.iter().filter_map(|course| match course.decide()? {
@@ -96,7 +96,7 @@ impl Row {
         Some(Self { at, reading, answers })
     }
 
-    /// `2026-01-31 08:15:00`, in UTC.
+    /// Formats the time in UTC, such as `2026-01-31 08:15:00`.
     fn time(&self) -> String {
         let seconds = i64::try_from(self.at / 1000).unwrap_or(i64::MAX);
         OffsetDateTime::from_unix_timestamp(seconds).map_or_else(
@@ -166,7 +166,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// A, B, … for the columns.
+/// Returns the column's letter: A, B, …
 fn letter(number: usize) -> char {
     ('A'..='Z').cycle().nth(number).unwrap_or('?')
 }

@@ -1,4 +1,4 @@
-//! `resize`: as many shards as the writes to a Kinesis stream need.
+//! `resize`: sets a Kinesis stream to as many shards as its writes need.
 
 mod once;
 mod protocol;
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// The AWS region; that of the ARN where one is given
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// Where the services are, in place of AWS's own addresses
+    /// Address of the services, instead of AWS's own addresses
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// The most shards that the stream may have
@@ -50,13 +50,13 @@ pub(super) struct Arguments {
     /// A lower count waits while one of them is later than this
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::duration)]
     max_consumer_age: Duration,
-    /// Resize the stream; without it, only say what would be called
+    /// Resize the stream; without it, only show the planned call
     #[arg(long)]
     apply: bool,
-    /// Show what days of writes would have come to, beside a fixed count and on-demand, and call nothing: 3 to 15 days
+    /// Show how the last days of writes would have been sized, beside a fixed count and on-demand, and call nothing: 3 to 15 days
     #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "apply")]
     rehearse: Option<Duration>,
-    /// Look again each time that this has passed, until SIGTERM or Ctrl-C: from 1m
+    /// Interval between checks, which repeat until SIGTERM or Ctrl-C: from 1m
     #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "rehearse")]
     every: Option<Duration>,
     /// How to write the result

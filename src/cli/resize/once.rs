@@ -1,4 +1,4 @@
-//! One look at a stream: what it needs, what may be called, and the call.
+//! One check of a stream: the shards that it needs, the allowed call, and the call itself.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::source::aws::{ShardChange, StreamAccount, StreamControl, StreamReadin
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
-/// The shortest distance of two looks.
+/// The shortest interval between two checks.
 const SHORTEST_EVERY: Duration = Duration::from_secs(60);
 
-/// What was read, decided and done.
+/// The reading, the decision and the action.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Resized {
@@ -35,15 +35,15 @@ pub(super) struct Resized {
     action: Action,
 }
 
-/// What came of it.
+/// The action that followed from the check.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "action")]
 enum Action {
-    /// The count is right.
+    /// The shard count is right.
     Nothing,
-    /// The count stays, for this reason.
+    /// The count stays for this reason.
     Wait { reason: &'static str, message: String },
-    /// The count changes: `applied` where that was called.
+    /// The count changes; `applied` is true if the call was made.
     Call { target: u32, applied: bool, reason: Option<&'static str>, message: Option<String> },
 }
 
@@ -53,8 +53,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Resized> {
     runtime.block_on(look(&control, &bounds, arguments))
 }
 
-/// Looks again and again until a signal comes; never between the decision and the end of a call. In text only what differs from the look
-/// before is printed; in JSON each look is a line.
+/// Checks repeatedly until a signal arrives; a signal never interrupts between the decision and the end of a call. Text output has
+/// only what differs from the previous check; JSON output has one line per check.
 pub(super) fn repeat(arguments: &Arguments, every: Duration) -> anyhow::Result<()> {
     ensure!(every >= SHORTEST_EVERY, "--every must be 1m at least: CloudWatch has a point per minute");
     let (bounds, control) = (bounds(arguments)?, control(arguments)?);
@@ -89,7 +89,7 @@ pub(super) fn bounds(arguments: &Arguments) -> anyhow::Result<Bounds> {
     Ok(Bounds { min: arguments.min, max, calls_per_day: arguments.calls_per_day })
 }
 
-/// The stream that the arguments name.
+/// Creates the control of the stream that the arguments name.
 pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
     let SourceRef::Writes(source) = trigger(arguments, &[("scaleOn", "writeUtilization")])?.source else {
         bail!("--stream must be a Kinesis stream")
@@ -98,7 +98,7 @@ pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
     Ok(StreamAccount::new(identity, UpstreamMetrics::default(), None).stream(source.stream))
 }
 
-/// A trigger on the stream that the arguments name, whose metadata has its own rules for names and regions.
+/// Creates a trigger on the stream that the arguments name; its metadata has its own rules for names and regions.
 pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::Result<Trigger> {
     let stream = arguments.stream.as_deref().context("--stream is required")?;
     let key = if stream.starts_with("arn:") { "streamARN" } else { "streamName" };
@@ -126,7 +126,7 @@ async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -
         Situation { stream: &stream, bounds, calls: &calls, consumers: &consumers, writes: &writes, policy: &policy }
             .plan(need.wanted)
     };
-    // a raise needs room in the account, and a lower count waits for readers
+    // a higher count needs quota in the account, and a lower count waits for readers
     let plan = match plan(None, Vec::new()) {
         Plan::Call { target, .. } if target > reading.capacity.open => {
             plan(Some(control.free_shards().await?), Vec::new())

@@ -1,7 +1,7 @@
-//! The need and the plan behind JSON lines, so that a simulator of any kind can drive them.
+//! Serves the need and the plan over JSON lines, so that any simulator can drive them.
 //!
-//! One object per minute, one answer per line. `accepted` and `throttled` are those of the newest minute that can be read, in shards;
-//! `goal` is the count that was called for last, `calls` are the minutes of the calls of the last day.
+//! Each line has one object per minute and gets one answer. `accepted` and `throttled` are those of the newest minute that can be
+//! read, in shards; `goal` is the count of the last call, `calls` are the minutes of the calls of the last day.
 //!
 //! ```text
 //! {"now":3,"accepted":1.5,"throttled":0,"open":2,"goal":2,"active":true,"calls":[]}      {"target":4} or {"target":null}
@@ -19,9 +19,9 @@ use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
 use crate::scaling::write_utilization::shards_needed;
 use crate::trigger::WriteUtilizationPolicy;
 
-/// Records per minute that fill a shard.
+/// The number of records per minute that fill a shard.
 const RECORDS: f64 = 60_000.0;
-/// CloudWatch is this far behind.
+/// The delay of CloudWatch metrics.
 const DELAY: Duration = Duration::from_secs(120);
 const BOUNDS: Bounds = Bounds { min: 1, max: 10_000, calls_per_day: 10 };
 
@@ -45,7 +45,7 @@ struct Session {
     made: Vec<Change>,
 }
 
-/// Answers every line of `input` until it ends.
+/// Answers every line of `input` until the input ends.
 pub(super) fn run(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> {
     let mut session = Session::default();
     for line in input.lines() {

@@ -1,4 +1,4 @@
-//! The applications that the arguments name.
+//! Reads the applications that the arguments name.
 
 use super::Arguments;
 use super::once::trigger;
@@ -11,7 +11,7 @@ use crate::source::aws::StreamControl;
 use crate::telemetry::Metrics;
 use crate::tenancy::Connections;
 
-/// How far they are, or the latest reader by `GetRecords` as one consumer.
+/// Returns how late they are, or the latest reader by `GetRecords` as one consumer.
 pub(super) async fn consumers(control: &StreamControl, arguments: &Arguments) -> anyhow::Result<Vec<Consumer>> {
     let metrics = Metrics::new(VERSION, COMMIT);
     let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());

@@ -1,4 +1,4 @@
-//! `resize --rehearse`: days of writes, run through the law.
+//! `resize --rehearse`: runs the sizing law over days of recorded writes.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::resize::rehearsal::{Row, Sizing, rehearse};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// Two days in which habits are learnt, and one that counts; `CloudWatch` keeps minutes for fifteen days.
+/// The allowed range: two days to learn habits and one that counts, up to the fifteen days for which `CloudWatch` keeps minutes.
 const DAYS: (Duration, Duration) = (Duration::from_secs(3 * 86_400), Duration::from_secs(15 * 86_400));
 
-/// What the days would have come to.
+/// The result of a rehearsal.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Rehearsal {

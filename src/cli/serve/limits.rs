@@ -1,10 +1,10 @@
-//! The limits of `serve`.
+//! The limit flags of `serve`.
 
 use clap::Args;
 
 use crate::limits::{Bounds, Limits};
 
-/// How much of the scaler callers may take up. Over a limit they get `RESOURCE_EXHAUSTED`, and all others are served on.
+/// The limits for callers. A caller over a limit gets `RESOURCE_EXHAUSTED`; other callers are not affected.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_field_names, reason = "the names of flags")]
 #[command(next_help_heading = "Limits")]

@@ -1,4 +1,4 @@
-//! `serve`: the service itself.
+//! `serve`: runs the service.
 
 mod limits;
 mod observability;
@@ -22,7 +22,7 @@ use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
 use crate::telemetry::{LogFormat, Traces, init_log};
 use crate::tenancy::Connections;
 
-/// A collector that takes longer does not get the last spans.
+/// The time that a collector has to accept the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// The arguments of `serve`.
@@ -55,14 +55,14 @@ pub(super) struct Arguments {
     #[arg(long, env = "STREAM_SCALER_MAX_CONNECTION_AGE_SECONDS", default_value = "300", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     max_connection_age_seconds: u64,
-    /// Threads that answer; more than one helps only where one does not suffice
+    /// Threads that answer; more than one helps only if one is fully used
     #[arg(long, env = "STREAM_SCALER_WORKER_THREADS", default_value = "1", value_name = "THREADS",
           value_parser = clap::value_parser!(u16).range(1..=64))]
     worker_threads: u16,
     /// Record readings into this directory, for replay
     #[arg(long, env = "STREAM_SCALER_RECORD", value_name = "DIRECTORY")]
     record: Option<PathBuf>,
-    /// The most that recordings take, in MiB; the oldest go
+    /// The maximum size of all recordings in MiB; the oldest are deleted first
     #[arg(long, env = "STREAM_SCALER_RECORD_MIB", default_value = "1024", value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(32..=1_048_576))]
     record_mib: u64,
@@ -114,12 +114,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let served = runtime.block_on(async {
         let served = serve(settings, grpc_addr, http_addr).await?;
         if let (Ended::Drained, Some(traces)) = (&served, traces) {
-            // the runtime goes on meanwhile: the last spans are sent by it
+            // the runtime keeps running meanwhile, because it sends the last spans
             tokio::task::spawn_blocking(move || traces.end(LAST_SPANS)).await?;
         }
         anyhow::Ok(served)
     });
-    // a client of a source that does not answer must not hold the process
+    // a client of a source that does not answer must not keep the process alive
     runtime.shutdown_background();
     match served? {
         Ended::Drained => Ok(Verdict::Good),
@@ -127,11 +127,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     }
 }
 
-/// How the service ended.
+/// The way in which the service ended.
 enum Ended {
     /// Open calls had ended, or the drain deadline had passed.
     Drained,
-    /// A second signal came during the drain.
+    /// The process got another signal during the drain.
     BySecondSignal,
 }
 

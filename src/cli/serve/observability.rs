@@ -1,9 +1,9 @@
-//! The arguments of `serve` that say what operators get to see.
+//! The arguments of `serve` for the data that operators get.
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-/// What operators get to see beyond the defaults.
+/// Data for operators beyond the defaults.
 #[derive(Debug, Args)]
 pub(super) struct Observability {
     /// Also a series of each partition and shard on /metrics, up to 20,000 of them

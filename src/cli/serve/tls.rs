@@ -1,4 +1,4 @@
-//! The arguments of `serve` for TLS.
+//! The TLS arguments of `serve`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::tls::{Files, Tls};
 
-/// TLS on the gRPC port; plaintext without them.
+/// TLS on the gRPC port; plaintext without these arguments.
 #[derive(Debug, Args)]
 pub(super) struct TlsArguments {
     /// The certificate to serve, and those between it and its CA; PEM, read again when it changes
@@ -34,7 +34,7 @@ pub(super) struct TlsArguments {
 }
 
 impl TlsArguments {
-    /// Reads the files.
+    /// Reads the certificate files.
     pub(super) fn read(self) -> anyhow::Result<Option<Tls>> {
         let Self { certificate, key, client_ca } = self;
         let files = certificate.zip(key).map(|(certificate, key)| Files { certificate, key, client_ca });

@@ -1,4 +1,4 @@
-//! Who the scaler is towards AWS, and where that was written.
+//! The scaler's identity at AWS, and where its credentials are configured.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,26 +25,26 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Credentials that were found.
 pub(super) struct Found {
     provider: SharedCredentialsProvider,
-    /// Where they come from, in words.
+    /// The source of the credentials, as text.
     pub(super) origin: &'static str,
-    /// When they end, if they do.
+    /// When the credentials expire, if they do.
     pub(super) expiry: Option<std::time::SystemTime>,
 }
 
 /// A service that the scaler calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceName {
-    /// Kinesis Data Streams.
+    /// Kinesis Data Streams (`kinesis`).
     Kinesis,
-    /// DynamoDB.
+    /// The tables of DynamoDB (`dynamodb`).
     DynamoDb,
-    /// DynamoDB Streams.
+    /// The change streams of DynamoDB tables (`dynamodbstreams`).
     DynamoDbStreams,
-    /// Security Token Service.
+    /// Security Token Service (`sts`).
     Sts,
 }
 
-/// The credentials, found as for a reading.
+/// Finds the credentials as for a reading.
 pub(super) async fn find(region: &str, credentials: &AwsCredentials) -> Result<Found, Failure> {
     let provider = provider(region, credentials).await;
     let provider = provider.map_err(|cause| Failure::new(FailureKind::Unauthenticated, cause))?;
@@ -53,7 +53,8 @@ pub(super) async fn find(region: &str, credentials: &AwsCredentials) -> Result<F
 }
 
 impl Found {
-    /// The ARN of the identity, by `sts:GetCallerIdentity`, which needs no right.
+    /// Returns the ARN of the identity. Calls `GetCallerIdentity`
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>), which needs no permission.
     pub(super) async fn arn(&self, region: &str) -> Result<String, Failure> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
@@ -68,7 +69,7 @@ impl Found {
     }
 }
 
-/// Where credentials were found, in words; the first that is a step of theirs, because one may lead to another.
+/// The source of credentials as text; the first feature that matches one counts, because a provider may use another one.
 const ORIGINS: [(AwsCredentialFeature, &str); 13] = [
     (AwsCredentialFeature::CredentialsEnvVarsStsWebIdToken, IRSA),
     (AwsCredentialFeature::CredentialsProfileStsWebIdToken, IRSA),
@@ -92,18 +93,18 @@ const IRSA: &str = "a service account's token (IRSA: AWS_WEB_IDENTITY_TOKEN_FILE
 fn origin(credentials: &Credentials) -> &'static str {
     let steps = credentials.get_property::<Vec<AwsCredentialFeature>>();
     let found = ORIGINS.iter().find(|(step, _)| steps.is_some_and(|steps| steps.contains(step)));
-    // only those that the connection has come without a step
+    // only credentials of the connection have no provider feature
     found.map_or("the connection's key", |(_, origin)| origin)
 }
 
-/// Where the SDK would call a service: by `awsEndpoint`, by `AWS_ENDPOINT_URL…`, or AWS's own. Nothing is sent.
+/// Returns the endpoint that the SDK would call: that of `awsEndpoint`, of `AWS_ENDPOINT_URL…`, or AWS's own. Sends nothing.
 pub(super) async fn endpoint(identity: &AwsIdentity, service: ServiceName) -> Result<String, String> {
-    let nobody = Credentials::new("nobody", "nothing", None, None, "doctor");
+    let no_one = Credentials::new("no_one", "nothing", None, None, "doctor");
     let mut config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(identity.region.to_string()))
-        .credentials_provider(nobody)
+        .credentials_provider(no_one)
         .retry_config(RetryConfig::disabled());
-    // STS has its own addresses wherever the streams are
+    // STS has its own endpoints, wherever the streams are
     if let Some(endpoint) = identity.endpoint.as_ref().filter(|_| service != ServiceName::Sts) {
         config = config.endpoint_url(endpoint.as_ref());
     }
@@ -143,7 +144,7 @@ impl ServiceName {
         }
     }
 
-    /// As AWS names it.
+    /// Returns AWS's name of the service.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -155,7 +156,7 @@ impl ServiceName {
     }
 }
 
-/// Keeps where a request would go, and stops it.
+/// Records the address of a request, and stops the request.
 #[derive(Clone, Debug, Default)]
 struct Target(Arc<OnceLock<String>>);
 

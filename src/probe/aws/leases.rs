@@ -1,4 +1,4 @@
-//! What a checkpoint table tells about its application, for people.
+//! The leases of a checkpoint table, for display.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,39 +9,39 @@ use crate::trigger::StoreLayout;
 const THROUGHPUT: &str = "throughputKBps";
 const ENTITY: &str = "entityType";
 
-/// Which client wrote a table, as far as its rows tell.
+/// The client that wrote a table, as far as its rows show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// KCL 3.5 or newer: rows of other kinds stand beside the leases.
+    /// KCL 3.5 or newer: the table has rows of other kinds besides leases.
     Kcl35,
-    /// KCL 3: leases tell what their owners read in a second.
+    /// KCL 3: leases contain the throughput of their owners.
     Kcl3,
     /// KCL 1 or 2, or the DynamoDB Streams adapter.
     Kcl1Or2,
-    /// A client of another kind, as `checkpointStore` says.
+    /// Another client, as `checkpointStore` configures.
     Other,
 }
 
 /// The leases of one stream.
 #[derive(Clone, Debug)]
 pub struct Leases {
-    /// How many.
+    /// The number of leases.
     pub count: usize,
-    /// Which client wrote them.
+    /// The client that wrote them.
     pub writer: Writer,
-    /// Who owns the unfinished leases; `None` where the store has no owners.
+    /// The owners of the unfinished leases; `None` where the store has no owners.
     pub owners: Option<Owners>,
-    /// Leases of shards that the stream does not list, unfinished ones only.
+    /// The shards of unfinished leases that the stream does not list.
     pub of_no_shard: Vec<ShardId>,
-    /// Open shards that have no lease, while others have.
+    /// The open shards that have no lease, while others have one.
     pub without_lease: Vec<ShardId>,
     counters: HashMap<ShardId, (u64, Arc<str>)>,
 }
 
-/// Who owns the unfinished leases of a stream.
+/// The owners of the unfinished leases of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Owners {
-    /// How many leases each worker has.
+    /// The number of leases of each worker.
     pub leases: BTreeMap<Arc<str>, usize>,
     /// The shards whose leases have no owner.
     pub unowned: Vec<ShardId>,
@@ -79,13 +79,13 @@ impl Leases {
         }
     }
 
-    /// Whether renewals of leases are counted, so that it can be seen whether their owners live.
+    /// Whether the leases count renewals, which show whether their owners are alive.
     #[must_use]
     pub fn counts_renewals(&self) -> bool {
         !self.counters.is_empty()
     }
 
-    /// Owned leases that were not renewed between an `earlier` look and this one, with their owner.
+    /// Returns the owned leases that were not renewed between the `earlier` read and this one, with their owners.
     #[must_use]
     pub fn not_renewed_since(&self, earlier: &Self) -> Vec<(ShardId, Arc<str>)> {
         let same = self.counters.iter().filter(|(shard, now)| earlier.counters.get(*shard) == Some(now));

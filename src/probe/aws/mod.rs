@@ -1,4 +1,4 @@
-//! Each call that a reading needs, once, and what it tells; as whom, and by whose clock.
+//! Makes each AWS call that a reading needs once, and reports its result, the identity and the clock skew.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,12 +25,12 @@ use crate::source::aws::{dynamodb_streams, kinesis, tables};
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, KinesisStream, SourceRef, StreamName};
 
-/// The check reads the writes of this many minutes.
+/// The number of minutes of writes that the check reads.
 const LAST_MINUTES: usize = 15;
-/// Who answers no plain request in this time is out of reach.
+/// The deadline for the answer to a plain HTTP request.
 const CLOCK_WITHIN: Duration = Duration::from_secs(4);
 
-/// One account and region, and an identity towards it.
+/// One account and region, and an identity for it.
 pub struct AwsProbe {
     identity: AwsIdentity,
 }
@@ -41,16 +41,16 @@ pub struct Identity<'a> {
     region: &'a str,
 }
 
-/// Why it is not known whose credentials these are.
+/// Why the identity of the credentials is unknown.
 #[derive(Clone, Debug)]
 pub enum UnknownIdentity {
-    /// AWS does not take them: nothing else will be answered either.
+    /// AWS rejects the credentials, so every other call will fail too.
     Refused(SourceError),
-    /// STS did not say; no reading needs it to.
+    /// STS did not return the identity; readings do not need it.
     Unsaid(SourceError),
 }
 
-/// Calls about one source, in the order of its rights: later ones need what earlier ones told.
+/// The calls about one source, in the order of its permissions: later ones need the results of earlier ones.
 pub struct Calls<'a> {
     source: &'a SourceRef,
     aws: Aws,
@@ -60,31 +60,32 @@ pub struct Calls<'a> {
     rows: Option<Vec<Row>>,
 }
 
-/// Why a call told nothing.
+/// Why a call returned no result.
 #[derive(Clone, Debug)]
 pub enum CallError {
-    /// It could not be made without an earlier one's answer.
+    /// The call needs the result of an earlier one, which is missing.
     NotMade {
-        /// What is lacking.
+        /// The missing result.
         lacks: &'static str,
     },
-    /// AWS does not allow it.
+    /// AWS denies the call.
     Denied(SourceError),
-    /// The table of checkpoints is not there.
+    /// The checkpoint table does not exist.
     NoCheckpointTable,
-    /// The table has no stream, or it was switched off.
+    /// The table has no stream, or its stream is disabled.
     StreamOff,
-    /// It failed for another reason.
+    /// The call failed for another reason.
     Failed(SourceError),
 }
 
-/// By how many seconds the clock behind `url` is ahead of `now`; negative where it is behind. Any answer will do.
+/// Returns by how many seconds the clock of the server at `url` is ahead of `now`; negative where it is behind. Any HTTP answer with a
+/// `Date` header is sufficient.
 ///
 /// # Errors
-/// When no answer with a date comes within four seconds.
+/// Returns an error when no answer with a date arrives within four seconds.
 pub async fn clock_ahead(url: &str, now: impl Fn() -> SystemTime) -> Result<i64, SourceError> {
     let failed = |why: String| {
-        SourceError::new(SourceErrorKind::Unreachable, format!("could not ask {url} for its time"))
+        SourceError::new(SourceErrorKind::Unreachable, format!("could not read the clock of {url}"))
             .because(why)
             .remedy("check awsRegion, awsEndpoint, HTTPS_PROXY, and that the network lets the scaler out")
     };
@@ -103,13 +104,13 @@ impl AwsProbe {
         Self { identity }
     }
 
-    /// The region.
+    /// Returns the AWS region.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.identity.region
     }
 
-    /// The role that is assumed, if one is.
+    /// Returns the ARN of the role that is assumed, if any.
     #[must_use]
     pub fn role(&self) -> Option<&str> {
         match &self.identity.credentials {
@@ -118,18 +119,18 @@ impl AwsProbe {
         }
     }
 
-    /// Where the SDK calls a service.
+    /// Returns the endpoint at which the SDK calls a service.
     ///
     /// # Errors
-    /// When region and settings give no address.
+    /// Returns an error when region and settings give no endpoint.
     pub async fn endpoint(&self, service: ServiceName) -> Result<String, String> {
         Box::pin(endpoint(&self.identity, service)).await
     }
 
-    /// The credentials that assume the role, or that ask themselves where there is no role.
+    /// Returns the credentials that assume the role, or that call AWS themselves where there is no role.
     ///
     /// # Errors
-    /// When there are none.
+    /// Returns an error when there are none.
     pub async fn own(&self) -> Result<Identity<'_>, SourceError> {
         match &self.identity.credentials {
             AwsCredentials::Role { .. } => self.find(&AwsCredentials::DefaultChain).await,
@@ -137,22 +138,22 @@ impl AwsProbe {
         }
     }
 
-    /// The credentials that read: the role's, where one is assumed.
+    /// Returns the credentials of readings: the role's, where one is assumed.
     ///
     /// # Errors
-    /// When the role cannot be assumed.
+    /// Returns an error when the role cannot be assumed.
     pub async fn reader(&self) -> Result<Identity<'_>, SourceError> {
         self.find(&self.identity.credentials).await
     }
 
     async fn find(&self, credentials: &AwsCredentials) -> Result<Identity<'_>, SourceError> {
-        // providers are tens of kilobytes while they are asked
+        // the futures of providers are tens of kilobytes
         let found = Box::pin(find(self.region(), credentials)).await;
         let found = found.map_err(|failure| failure.into_error("AWS gave no credentials"))?;
         Ok(Identity { found, region: self.region() })
     }
 
-    /// The region's place in ARNs, and the account's where the role or `arn` names it.
+    /// Returns the scope of ARNs: the region, and the account where the role or `arn` names it.
     #[must_use]
     pub fn place(&self, arn: Option<&str>) -> ArnScope {
         let place = ArnScope::of_region(self.region());
@@ -162,7 +163,7 @@ impl AwsProbe {
         }
     }
 
-    /// Calls about `source`.
+    /// Returns the calls about `source`.
     #[must_use]
     pub fn calls<'a>(&self, source: &'a SourceRef) -> Calls<'a> {
         let aws = Aws::new(self.identity.clone(), UpstreamMetrics::default());
@@ -171,36 +172,37 @@ impl AwsProbe {
 }
 
 impl Identity<'_> {
-    /// Where the credentials come from, in words.
+    /// Returns the source of the credentials, as text.
     #[must_use]
     pub const fn origin(&self) -> &'static str {
         self.found.origin
     }
 
-    /// When they end, if they do.
+    /// Returns when the credentials expire, if they do.
     #[must_use]
     pub const fn expiry(&self) -> Option<SystemTime> {
         self.found.expiry
     }
 
-    /// Whose they are, by `sts:GetCallerIdentity`, for which nobody needs a right.
+    /// Returns the ARN of the identity. Calls `GetCallerIdentity`
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>), which needs no IAM permission.
     ///
     /// # Errors
-    /// When STS does not know them or does not answer.
+    /// Returns an error when STS does not know the credentials or does not answer.
     pub async fn arn(&self) -> Result<String, UnknownIdentity> {
         Box::pin(self.found.arn(self.region)).await.map_err(|failure| {
             let refused = failure.kind == FailureKind::Unauthenticated;
-            let error = failure.into_error("could not ask STS whose the credentials are");
+            let error = failure.into_error("could not get the caller identity from STS");
             if refused { UnknownIdentity::Refused(error) } else { UnknownIdentity::Unsaid(error) }
         })
     }
 }
 
 impl Calls<'_> {
-    /// Makes the call that `right` is about; what it told, in words.
+    /// Makes the call that `right` permits; returns its result as text.
     ///
     /// # Errors
-    /// Why it told nothing.
+    /// Returns the reason why there is no result.
     pub async fn make(&mut self, right: &Right) -> Result<String, CallError> {
         let Some((stream, application)) = about(self.source) else {
             return Err(CallError::NotMade { lacks: "a stream" });
@@ -231,10 +233,10 @@ impl Calls<'_> {
         told.map_err(|failure| Self::failed(right, failure))
     }
 
-    /// The leases that [`Calls::make`] has read, and whether they fit the stream.
+    /// Returns the leases that [`Calls::make`] has read, compared with the stream's shards; `None` before the table was read.
     ///
     /// # Errors
-    /// When a row is no lease; `None` before the table was read.
+    /// Returns an error when a row is not a lease.
     pub fn leases(&self) -> Result<Option<Leases>, SourceError> {
         let (Some((_, Some(application))), Some(rows)) = (about(self.source), &self.rows) else { return Ok(None) };
         let label = self.arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
@@ -285,7 +287,7 @@ impl Calls<'_> {
         Ok(told)
     }
 
-    /// An open shard where there is one.
+    /// Returns an open shard, else the first one.
     fn a_shard(&self) -> Option<ShardId> {
         let shards = self.shards.as_ref()?;
         let open = shards.iter().find(|shard| shard.state == ShardState::Open);
@@ -334,7 +336,7 @@ impl Calls<'_> {
     }
 }
 
-/// The stream, and the application where one is asked about.
+/// Returns the stream of `source`, and its application, if it has one.
 fn about(source: &SourceRef) -> Option<(StreamName, Option<&ApplicationSource>)> {
     match source {
         SourceRef::Kafka(_) => None,

@@ -1,4 +1,4 @@
-//! What the scaler must be allowed to do, source by source: exactly what it calls, on exactly what it reads.
+//! The IAM permissions that the scaler needs per source: exactly the actions that it calls, on exactly the resources that it reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,44 +9,44 @@ use crate::trigger::{
     AgeFrom, ApplicationSource, KafkaSource, RowSelection, SourceRef, StreamName, StreamSource, TopicSelection,
 };
 
-/// One action on one thing.
+/// One action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Right {
-    /// As a policy writes it, such as `kinesis:ListShards`.
+    /// The action as a policy names it, such as `kinesis:ListShards`.
     pub action: &'static str,
-    /// On what.
+    /// The resource that the action needs.
     pub resource: Resource,
 }
 
-/// What a right is about.
+/// The resource of a permission.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// A Kinesis stream, by its name or its ARN.
     Stream(Arc<str>),
     /// A DynamoDB table, by its name or its ARN.
     Table(Arc<str>),
-    /// Whichever stream a DynamoDB table has, by the table's name or ARN.
+    /// The streams of a DynamoDB table, by the table's name or ARN.
     TableStream(Arc<str>),
-    /// An Amazon MSK cluster; which one, its brokers' names do not tell.
+    /// An Amazon MSK cluster, whose name the broker addresses do not contain.
     MskCluster,
-    /// A topic of it, `*` for all.
+    /// A topic of the cluster, `*` for all.
     MskTopic(Arc<str>),
-    /// A consumer group of it.
+    /// A consumer group of the cluster.
     MskGroup(Arc<str>),
     /// An IAM role, by its ARN.
     Role(Arc<str>),
-    /// An action of this kind names no resource.
+    /// Every resource, for actions that support no resource.
     Any,
 }
 
-/// Where things are, as their ARNs say.
+/// The partition, region and account of ARNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArnScope {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
-    /// The region.
+    /// The AWS region.
     pub region: String,
-    /// The account's number, or `*` where it is not known.
+    /// The account number, or `*` where it is not known.
     pub account: String,
 }
 
@@ -59,12 +59,12 @@ const DESCRIBE_STREAM: &str = "dynamodb:DescribeStream";
 const DYNAMODB_ITERATOR: &str = "dynamodb:GetShardIterator";
 const DYNAMODB_RECORDS: &str = "dynamodb:GetRecords";
 const SCAN: &str = "dynamodb:Scan";
-/// `CloudWatch` has no resources of its own
+/// `CloudWatch` has no resource types for metrics
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html>).
 const GET_METRIC_DATA: &str = "cloudwatch:GetMetricData";
 const QUERY: &str = "dynamodb:Query";
 
-/// The rights that reading `source` needs, in the order in which they are used.
+/// Returns the permissions that reading `source` needs, in the order in which they are used.
 #[must_use]
 pub fn rights_for(source: &SourceRef) -> Vec<Right> {
     match source {
@@ -82,7 +82,7 @@ pub fn rights_for(source: &SourceRef) -> Vec<Right> {
     }
 }
 
-/// The rights of IAM that reading a group of an Amazon MSK cluster needs.
+/// Returns the IAM permissions that reading a group of an Amazon MSK cluster needs.
 #[must_use]
 pub fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
     let topics = match &source.topics {
@@ -94,7 +94,7 @@ pub fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
     std::iter::once(right("kafka-cluster:Connect", Resource::MskCluster)).chain(topics).chain([group]).collect()
 }
 
-/// The right to take a role.
+/// Returns the permission to assume a role.
 #[must_use]
 pub fn right_to_assume(role_arn: &str) -> Right {
     right("sts:AssumeRole", Resource::Role(role_arn.into()))
@@ -135,7 +135,7 @@ const fn right(action: &'static str, resource: Resource) -> Right {
     Right { action, resource }
 }
 
-/// An IAM policy that allows these rights and nothing else.
+/// Builds an IAM policy that allows these permissions and nothing else.
 #[must_use]
 pub fn policy(rights: &[Right], place: &ArnScope) -> Value {
     let mut by_resource: BTreeMap<&Resource, Vec<&str>> = BTreeMap::new();
@@ -152,7 +152,7 @@ pub fn policy(rights: &[Right], place: &ArnScope) -> Value {
 }
 
 impl ArnScope {
-    /// A region of an account that is not known.
+    /// Returns the scope of a region, of an unknown account.
     #[must_use]
     pub fn of_region(region: &str) -> Self {
         let partition = match region.split('-').next() {
@@ -163,7 +163,7 @@ impl ArnScope {
         Self { partition: partition.to_owned(), region: region.to_owned(), account: "*".to_owned() }
     }
 
-    /// The same region, in the account that an ARN names.
+    /// Returns the same region, in the account that an ARN names.
     #[must_use]
     pub fn in_account_of(mut self, arn: &str) -> Self {
         if let Some(account) = arn.split(':').nth(4).filter(|account| !account.is_empty()) {

@@ -1,4 +1,4 @@
-//! One account and region as one identity sees it: everything that is read is shared by everyone who asks.
+//! One account and region, read with one identity: all readings that need the same value share one read of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::lag::{Observation, Report, ShardsObservation, SourceError, SourceErro
 use crate::source::shared::Registry;
 use crate::trigger::{ApplicationSource, CheckpointStore, SourceRef, StreamName, StreamSource, WritesSource};
 
-/// The probes of one account that are made at once.
+/// The maximum number of concurrent probes of one account.
 const PROBES_AT_ONCE: usize = 192;
 
 /// Reads the streams of one account and region with one identity.
@@ -97,7 +97,7 @@ impl<S: Service> Account<S> {
         Reading { service: &self.service, source, stream: self.stream(name), table, reader, progress, round }
     }
 
-    /// Reads what is written to all of these streams together: `CloudWatch` answers for many of them in one call.
+    /// Reads the writes to all of these streams together: one `GetMetricData` call of `CloudWatch` covers many of them.
     async fn observe_writes(&self, due: &[Arc<SourceRef>], round: Round, report: &Report) {
         let writes = due.iter().filter_map(|source| match &**source {
             SourceRef::Writes(writes) => Some((source, writes)),
@@ -114,7 +114,7 @@ impl<S: Service> Account<S> {
         }
     }
 
-    /// What the stream accepts; an error where AWS sizes it.
+    /// Returns the capacity of the stream's shards; an error in on-demand mode, where AWS manages the number of shards.
     async fn shards(&self, source: &WritesSource, until: Instant) -> Result<StreamCapacity, SourceError> {
         let stream = self.stream(&StreamName::Kinesis(source.stream.clone()));
         let error = |what: &str| {

@@ -1,19 +1,19 @@
-//! Records that the Kinesis Producer Library has packed into one.
+//! Records that the Kinesis Producer Library aggregated into one.
 
 use prost::Message as _;
 
-/// What a packed record begins with, and the length of the checksum that it ends with: the library's `aggregation-format.md`.
+/// The magic bytes at the start of an aggregated record, and the length of the checksum at its end (the library's `aggregation-format.md`).
 const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 const CHECKSUM_BYTES: usize = 16;
 
-/// The library's `AggregatedRecord`, as far as it is needed here.
+/// The fields of the library's `AggregatedRecord` that are needed here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct AggregatedRecord {
     #[prost(bytes = "vec", repeated, tag = "3")]
     records: Vec<Vec<u8>>,
 }
 
-/// The user records in a record: 1 for one that is not packed.
+/// Returns the number of user records in a record: 1 for one that is not aggregated.
 pub(super) fn user_records(data: &[u8]) -> u64 {
     let packed = data.strip_prefix(&MAGIC).and_then(|rest| rest.get(..rest.len().checked_sub(CHECKSUM_BYTES)?));
     let records =

@@ -22,34 +22,34 @@ use crate::lag::streams::{
 use crate::lag::{ApplicationObservation, Checkpoints, Observation, SourceError, SourceErrorKind};
 use crate::trigger::{AgeFrom, AgesOf, ApplicationSource, InitialPosition, StreamName};
 
-/// The shards that are probed side by side for one application: often the first ones make the others needless.
+/// The number of shards in the first batch of concurrent probes of one application: often they make the other probes unnecessary.
 const FIRST_BATCH: usize = 8;
-/// The most that are, where they are not.
+/// The maximum number of shards in one batch.
 const LARGEST_BATCH: usize = 1024;
-/// A list that no answer depends on is waited for this long.
+/// How long a reading waits for a list that no answer depends on.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
-/// A record that was found is looked up again after this long: it may have been deleted.
+/// A known record is read again after this time, because the stream may have deleted it.
 const RECORDS_LAST: Duration = Duration::from_secs(60);
 
-/// In rounds that begin this soon after a source was first observed, an answer waits until every shard was probed once. The round after
-/// that has an answer.
+/// In rounds that begin within this time after a source was first observed, the reading waits until every shard was probed once. The next
+/// round returns an answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
-/// One source: triggers with other thresholds on the same application are others, which need other probes.
+/// One source: triggers with other thresholds on the same application are separate readers, because they need other probes.
 pub(super) struct Reader {
     id: ReaderId,
-    /// When it was first observed.
+    /// When the source was first observed.
     since: Instant,
 }
 
-/// What is remembered of an application between rounds, for all sources that observe it.
+/// The state of an application that is kept between rounds, for all sources that observe it.
 #[derive(Default)]
 pub(super) struct Progress(Mutex<ProgressState>);
 
 #[derive(Clone, Copy, Default)]
 struct ProgressState {
-    /// Where an application counts as begun that begins at the newest record: when it was first observed, or up to where it was seen
-    /// to have processed everything before its checkpoints were deleted.
+    /// The start position of an application that begins at the newest record: when it was first observed, or up to where it had processed
+    /// everything before its checkpoints were deleted.
     seen: Option<Timestamp>,
     /// Everything that arrived before this was processed while there were checkpoints.
     processed: Option<Timestamp>,
@@ -60,8 +60,8 @@ impl Reader {
         Self { id, since: Instant::now() }
     }
 
-    /// Whether the application has been observed for so short a time that an answer may wait until its shards were all probed once: a
-    /// checkpoint that is hours old says nothing of an application that has processed everything.
+    /// Whether the application was first observed so recently that the reading may wait until all shards were probed once: a checkpoint
+    /// that is hours old is no evidence of lag where the application has processed everything.
     fn is_new(&self, now: Instant) -> bool {
         now.duration_since(self.since) < FIRST_ANSWER
     }
@@ -72,7 +72,7 @@ impl Progress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when records count for an application that begins at the newest one.
+    /// Returns the time from which records count for an application that begins at the newest one.
     fn seen(&self, now: Timestamp, checkpoints: Checkpoints) -> Timestamp {
         let mut state = self.state();
         if checkpoints != Checkpoints::Some
@@ -83,7 +83,7 @@ impl Progress {
         *state.seen.get_or_insert(now)
     }
 
-    /// Everything that arrived before `until` is processed.
+    /// Records that everything that arrived before `until` is processed.
     fn processed(&self, until: Timestamp, checkpoints: Checkpoints) {
         if checkpoints == Checkpoints::Some {
             let mut state = self.state();
@@ -92,7 +92,7 @@ impl Progress {
     }
 }
 
-/// One application in one round.
+/// The reading of one application in one round.
 pub(super) struct Reading<'a, S> {
     pub(super) service: &'a Arc<S>,
     pub(super) source: &'a ApplicationSource,
@@ -103,21 +103,21 @@ pub(super) struct Reading<'a, S> {
     pub(super) round: Round,
 }
 
-/// What the application has written.
+/// The checkpoint rows of the application.
 #[derive(Default)]
 struct WriteMetrics {
     leases: Vec<Lease>,
     workers: Vec<Worker>,
 }
 
-/// The stream as it is in this round.
+/// The stream as listed and described in this round.
 struct Shards<S> {
     of: Arc<Incarnation<S>>,
     listing: Arc<Listing>,
 }
 
 impl<S: Service> Shards<S> {
-    /// Which list can settle what disagrees with the present one.
+    /// Returns which list can resolve what contradicts the present one, if any can.
     fn list_needed(&self, leases: &[Lease], failures: &HashMap<ShardId, Failure>) -> Option<ListNeeded> {
         let unfinished = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
         let unlisted = unfinished.map(|lease| &lease.shard).filter(|shard| self.listing.get(shard).is_none());
@@ -131,11 +131,11 @@ impl<S: Service> Shards<S> {
     }
 }
 
-/// Whether a list of shards was made to agree with what else is known.
+/// The result of resolving contradictions between the list of shards and the checkpoints or probes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settled {
     Yes,
-    /// It disagrees, and a newer list cannot be read now.
+    /// They contradict each other, and a newer list cannot be read now.
     NoNewerList,
 }
 
@@ -155,7 +155,7 @@ impl<S: Service> Reading<'_, S> {
         let mut shards = self.shards(&described).await?;
         let retention = described.description.as_ref().map(|description| description.retention);
         let reads_apart = described.description.as_ref().map_or(Duration::ZERO, |description| description.reads_apart);
-        // rounds begin a little early or late, and a whole one is not waited for because of that
+        // rounds begin slightly early or late; the factor keeps that from delaying a probe by a whole round
         let interval = reads_apart.max(self.source.probe_interval) * 9 / 10;
         let current_since = self.round.begun_at.minus(interval);
         let mut failures = HashMap::new();
@@ -179,20 +179,20 @@ impl<S: Service> Reading<'_, S> {
                 },
             };
             let surveyed = self.survey(&shards, &leases, &rules, interval, &mut arrival, &mut failures).await;
-            // a probe may have found the end of a shard that is listed as open, or no shard at all
+            // a probe may have found the end of a shard that is listed as open, or that the shard does not exist
             let disputed = shards.list_needed(&leases, &failures).is_some();
             if settled == Settled::NoNewerList || !disputed || Instant::now() >= self.round.until {
                 break surveyed;
             }
         };
         self.check(&survey, failures)?;
-        // a shard that was found empty an interval ago may have got records since
+        // a shard that was empty an interval ago may have received records since
         self.progress.processed(at.minus(survey.age()).min(current_since), checkpoints);
         let seen = at;
         Ok(Observation::Application(ApplicationObservation { survey, checkpoints, workers, table, retention, seen }))
     }
 
-    /// The numbers of DynamoDB Streams hold no time that bounds an age between two probes, so each turn is used.
+    /// The sequence numbers of DynamoDB Streams hold no time that bounds an age between two probes, so every turn is used.
     fn age_from(&self, interval: Duration) -> AgeFrom {
         match (self.source.age_from, &self.source.stream.stream) {
             (AgeFrom::Auto(AgesOf::Oldest { exact_above }), StreamName::DynamoDb(_)) => {
@@ -240,14 +240,14 @@ impl<S: Service> Reading<'_, S> {
         Ok(WriteMetrics { leases, workers: workers_of(rows, layout) })
     }
 
-    /// The stream that has the name now, and its shards.
+    /// Returns the stream that has the name now, and its shards.
     async fn shards(&self, described: &Described) -> Result<Shards<S>, SourceError> {
         let of = self.stream.incarnation(&described.address, described.created());
         let listing = of.listing(self.round.until).await.map_err(|failure| self.not_listed(failure))?;
         self.accepted(Shards { of, listing }).await
     }
 
-    /// Another stream may have the name: then nothing that was known holds any more.
+    /// Accepts the list; where another stream has the name now, discards what was known of the former one.
     async fn accepted(&self, shards: Shards<S>) -> Result<Shards<S>, SourceError> {
         if shards.of.accept(&shards.listing) {
             return Ok(shards);
@@ -258,7 +258,7 @@ impl<S: Service> Reading<'_, S> {
         Ok(Shards { of, listing })
     }
 
-    /// Lists the shards again where the checkpoints, or the shards themselves, disagree with the list.
+    /// Lists the shards again where the checkpoints, or the shards themselves, contradict the list.
     async fn settle(
         &self,
         shards: &mut Shards<S>,
@@ -314,13 +314,13 @@ impl<S: Service> Reading<'_, S> {
             let now = self.service.now();
             let survey = prober.survey(|probes| Survey::new(shards.listing.shards(), leases, probes, rules, now));
             let open: Vec<_> = survey.wanted.iter().filter(|wanted| !asked.contains(&wanted.shard)).cloned().collect();
-            // what was wanted in an earlier round is of no interest any more
+            // requests of earlier rounds are withdrawn
             prober.request(self.reader.id, &open, &like);
             if open.is_empty() || Instant::now() >= self.round.until {
                 return (survey, now);
             }
             arrival.wait_for_others().await;
-            // those without which there is no answer are all needed
+            // every probe without which there is no answer is needed
             let unknown = |wanted: &&Wanted| wanted.need == Need::Unknown;
             let needed = open.iter().filter(unknown).count().max(batch);
             let (first, rest): (Vec<_>, Vec<_>) = open.iter().partition(unknown);
@@ -338,8 +338,8 @@ impl<S: Service> Reading<'_, S> {
         }
     }
 
-    /// Whether the survey is an answer: a failed probe of a shard that matters is an error, and so is an age that nothing bounds.
-    /// Without a turn an age is an upper bound, which says so.
+    /// Returns an error unless the survey is an answer: a failed probe of a shard that matters is an error, and so is an unbounded age.
+    /// Without a probe turn an age is reported as an upper bound.
     fn check(&self, survey: &Survey, mut failures: HashMap<ShardId, Failure>) -> Result<(), SourceError> {
         let new = self.reader.is_new(self.round.begun);
         let lacking = |wanted: &Wanted| wanted.need == Need::Unknown || (new && wanted.need == Need::First);
@@ -355,7 +355,7 @@ impl<S: Service> Reading<'_, S> {
         }
         let shards = survey.shards.len();
         let attempt = format!("{lacking} of {shards} shards are not read yet for {}", self.source);
-        Err(SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("ask again: the scaler keeps what it has read"))
+        Err(SourceError::new(SourceErrorKind::TimedOut, attempt).remedy("retry: the scaler keeps what it has read"))
     }
 
     fn not_listed(&self, failure: Failure) -> SourceError {

@@ -1,4 +1,4 @@
-//! How often AWS is called: well below its limits, and less often after it has throttled.
+//! The rate of AWS calls: well below AWS's limits, and lower after AWS has throttled a call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,48 +11,48 @@ use super::failure::{Failure, FailureKind};
 use crate::lag::FORGET_AFTER;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 
-/// The first pause after AWS has throttled; each further one is twice as long.
+/// The first pause after AWS throttles a call; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-/// Calls that are a second apart here may arrive in the same second there.
+/// The time between reads of a Kinesis shard: network jitter may bring calls that are sent 1 s apart into the same second at AWS.
 const READS_APART: Duration = Duration::from_millis(1050);
-/// Lambda reads a shard of a DynamoDB stream four times per second. Here that is so for the few pages of one look.
+/// The time between reads of a DynamoDB shard: Lambda reads one four times per second, and a probe does so only for its few pages.
 const STREAMS_READS_APART: Duration = Duration::from_millis(250);
-/// With more scopes than this the unused ones are forgotten.
+/// Above this number of scopes the unused ones are removed.
 const MANY_SCOPES: usize = 10_000;
 const SWEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// What a limit of AWS is about: an API, and the stream, shard or table where the limit is not the account's.
+/// The scope of one AWS limit: an API, and the stream, shard or table where the limit is not per account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     pub(crate) api: UpstreamApi,
-    /// Empty for the account.
+    /// The stream, shard or table; empty for a limit per account.
     pub(crate) of: String,
 }
 
-/// The calls of every scope of one account and region.
+/// The call rates of all scopes of one account and region.
 #[derive(Debug, Default)]
 pub(crate) struct Budget(Mutex<Lanes>);
 
 #[derive(Debug, Default)]
 struct Lanes {
     by_scope: HashMap<Scope, Arc<Lane>>,
-    /// When unused scopes were last forgotten.
+    /// When unused scopes were last removed.
     swept: Option<Instant>,
 }
 
-/// The calls of one scope, one after another.
+/// The rate of one scope, whose calls are made one after another.
 #[derive(Debug)]
 struct Lane {
-    /// When the next call may be made. Those who wait for it queue here: one who gives up takes no turn from the others.
+    /// When the next call may be made. Callers queue on this lock; a caller that gives up does not consume a turn.
     next: tokio::sync::Mutex<Instant>,
     rest: Mutex<Rest>,
 }
 
-/// When a scope rests because AWS has throttled it.
+/// The pause of a scope after AWS throttled it.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
-    /// The last pause, until a call succeeds.
+    /// The length of the last pause; `None` after a call succeeded.
     pause: Option<Duration>,
     until: Instant,
     /// When the scope was used last.
@@ -68,19 +68,19 @@ impl Scope {
         Self { api, of: of.into() }
     }
 
-    /// The least time between two calls: an eighth of an account's limit for `DescribeStreamSummary` (20 per second), two fifths for
-    /// `DescribeStream` of a DynamoDB stream (10 per second, and one page of each list takes one), a little more than a second between
-    /// reads of a Kinesis shard.
+    /// Returns the minimum time between two calls: an eighth of the account limit for `DescribeStreamSummary` (20 per second), two fifths
+    /// of the limit for `DescribeStream` of a DynamoDB stream (10 per second; each page of a list is one call), and slightly over 1 s
+    /// between reads of a Kinesis shard.
     const fn spacing(&self) -> Duration {
         match self.api {
-            // two that a busy machine lets go at once are still below it
+            // two calls that a busy machine sends at once still stay below the limit
             UpstreamApi::KinesisDescribeStreamSummary
-            // five per second are the account's limit of each
+            // the account limit of each is 5 per second
             | UpstreamApi::KinesisListTagsForStream
             | UpstreamApi::KinesisAddTagsToStream
             | UpstreamApi::KinesisRemoveTagsFromStream => Duration::from_millis(400),
             UpstreamApi::StreamsDescribeStream => Duration::from_millis(250),
-            // one DescribeLimits per second is the account's limit
+            // the account limit of DescribeLimits is 1 per second
             UpstreamApi::KinesisGetRecords
             | UpstreamApi::KinesisGetShardIterator
             | UpstreamApi::KinesisDescribeLimits => READS_APART,
@@ -122,7 +122,7 @@ impl Budget {
         Ok(())
     }
 
-    /// A call has ended: after a throttled one the scope rests, after a good one it does not any more.
+    /// Records the end of a call: a throttled call pauses the scope, a successful one ends the pause.
     pub(crate) fn ended(&self, scope: &Scope, failure: Option<&Failure>) {
         let throttled = failure.is_some_and(|failure| failure.kind == FailureKind::Throttled);
         let now = Instant::now();
@@ -157,7 +157,7 @@ impl Lane {
     }
 }
 
-/// Makes a call in its turn, which comes within `turn_timeout`, and with its own deadline; it is timed without the wait.
+/// Waits for a turn for at most `turn_timeout`, then makes the call with its own deadline; the recorded duration excludes the wait.
 pub(crate) async fn call_in_turn<T>(
     budget: &Budget,
     scope: &Scope,

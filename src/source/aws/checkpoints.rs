@@ -1,4 +1,4 @@
-//! The checkpoint table of an application: read once for everyone who shares it, and no more often than its size allows.
+//! The checkpoint table of an application: one read for all sources that share it, at a rate that depends on the table's size.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::lag::streams::Row;
 use crate::source::shared::{Fetched, Shared};
 use crate::trigger::ApplicationSource;
 
-/// However large a table is, it is read this often.
+/// The maximum time between two reads of a table of any size.
 const LONGEST_INTERVAL: Duration = Duration::from_mins(60);
-/// While reads of a table are throttled, the last rows are used for this long.
+/// While AWS throttles reads of a table, the last rows are used for this time.
 const USED_WHILE_THROTTLED: Duration = Duration::from_secs(60);
 
-/// A checkpoint table.
+/// A checkpoint table whose reads are shared.
 #[derive(Default)]
 pub(super) struct CheckpointTable(Arc<Shared<TableRead, Failure>>);
 
@@ -30,8 +30,8 @@ pub(super) struct TableRows {
 }
 
 impl CheckpointTable {
-    /// The rows of this round. Those of an earlier one where reading them again would cost more than `leaseTableReadUnits`, or is
-    /// throttled; `None` where there is no such table.
+    /// Returns the rows of this round, or those of an earlier one where another read would exceed `leaseTableReadUnits` or is throttled;
+    /// `None` where the table does not exist.
     pub(super) async fn rows<S: Service>(
         &self,
         service: &Arc<S>,
@@ -70,7 +70,7 @@ impl TableRows {
     }
 }
 
-/// The time from one read of a table to the next.
+/// Returns the time from one read of a table to the next.
 fn interval(read: &TableRead, most_units: f64) -> Duration {
     let interval = Duration::try_from_secs_f64(read.read_units / most_units).unwrap_or(LONGEST_INTERVAL);
     interval.min(LONGEST_INTERVAL)

@@ -1,4 +1,4 @@
-//! The SDK's clients for one identity, and how a call is made: in its turn, with a deadline, counted.
+//! The SDK clients of one identity, and how a call is made: rate-limited, with a deadline, counted.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::telemetry::UpstreamMetrics;
 use crate::trigger::AwsIdentity;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// An answer that takes longer is none.
+/// The deadline of one call; a later answer is discarded.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// Credentials that take longer are none.
+/// The deadline for obtaining credentials.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a call waits for its turn.
@@ -29,7 +29,7 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) enum TurnWait {
     /// A reading waits for the answer: 5 s.
     Reading,
-    /// No reading waits for the answer: 5 min, for some hundred lists at the limit of one account.
+    /// No reading waits for the answer: 5 min, enough for several hundred lists at the limit of one account.
     Background,
 }
 
@@ -42,7 +42,7 @@ impl TurnWait {
     }
 }
 
-/// One account and region, called as one identity.
+/// One account and region, called with one identity.
 pub(crate) struct Aws {
     identity: AwsIdentity,
     clients: OnceCell<Clients>,
@@ -64,12 +64,12 @@ impl Aws {
         Self { identity, clients, budget, clock, metrics }
     }
 
-    /// The service's time.
+    /// Returns the time of the service's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Makes a call in its turn. The SDK tries nothing twice: throttling is to be noticed, not to be answered by more calls.
+    /// Waits for a turn and makes the call. The SDK does not retry: throttling must be noticed, not answered by more calls.
     pub(crate) async fn call<'a, T, E, R, F>(
         &'a self,
         wait: TurnWait,
@@ -85,7 +85,7 @@ impl Aws {
         let clients = tokio::time::timeout(CREDENTIALS_TIMEOUT, made)
             .await
             .map_err(|_| Failure::new(FailureKind::TimedOut, "no AWS credentials in time"))??;
-        // futures of the SDK are tens of kilobytes, and everything that waits for one would be too
+        // SDK futures are tens of kilobytes; boxing keeps the futures that await them small
         let call = Box::pin(async { call(clients).await.map_err(|error| Failure::of(&error)) });
         call_in_turn(&self.budget, &scope, wait.longest(), call, &self.metrics).await
     }

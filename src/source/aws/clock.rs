@@ -1,4 +1,4 @@
-//! The service's clock, from the dates of its answers: a machine whose own clock is wrong must not tell wrong ages.
+//! The service's clock, from the `Date` headers of its answers: a wrong clock on this machine must not produce wrong ages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,18 +18,18 @@ use tokio::time::Instant;
 
 use crate::lag::streams::Timestamp;
 
-/// What differs less than this is no difference.
+/// Smaller differences count as none, in milliseconds.
 const TOLERANCE_MS: i64 = 1_000;
 
-/// An answer that took longer says too little of the difference to learn it from.
+/// Answers that took longer, in milliseconds, are not used to measure the difference.
 const QUICK_MS: i64 = 1_000;
 
-/// How far this machine's clock is from the service's.
+/// The difference between this machine's clock and the service's, in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServiceClock(Arc<AtomicI64>);
 
 impl ServiceClock {
-    /// The service's time.
+    /// Returns the time of the service's clock.
     pub(super) fn now(&self) -> Timestamp {
         let now = local_ms().saturating_add(self.0.load(Ordering::Relaxed));
         Timestamp::from_unix_ms(u64::try_from(now).unwrap_or(0))
@@ -58,9 +58,9 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// How far the service's clock is ahead, where its answer says `date_ms` and `before` was known.
+    /// Returns how far the service's clock is ahead, in milliseconds, given the answer's `date_ms` and the difference known `before`.
     ///
-    /// The service took its time somewhere between the two moments and cut it to the second. A quick answer shows the difference;
+    /// The service took its time somewhere between the two moments and truncated it to the second. A quick answer shows the difference;
     /// a slow one only whether a known difference can still be right.
     fn ahead(self, date_ms: i64, before: i64) -> i64 {
         let least = date_ms.saturating_sub(self.received_ms);
@@ -68,17 +68,17 @@ impl Exchange {
         let possible = |ahead: i64| (least - TOLERANCE_MS..=most + TOLERANCE_MS).contains(&ahead);
         let quick = self.received_ms - self.sent_ms <= QUICK_MS;
         match (possible(0), quick) {
-            // what can still be right stays: the next answers would change it to and fro
+            // a known difference that is still possible is kept, so that the value does not oscillate between answers
             _ if possible(before) => before,
             (true, _) => 0,
-            // an age is rather too high than too low
+            // an age that is too high is preferred to one that is too low
             (false, true) => most,
             (false, false) => before.clamp(least, most),
         }
     }
 }
 
-/// When a request was sent, kept beside it.
+/// When a request was sent, stored with the request.
 #[derive(Clone, Copy, Debug)]
 struct Sent(Instant);
 
@@ -86,7 +86,7 @@ impl Storable for Sent {
     type Storer = StoreReplace<Self>;
 }
 
-#[expect(clippy::disallowed_methods, reason = "records are stamped with the time of day")]
+#[expect(clippy::disallowed_methods, reason = "records are stamped with wall-clock time")]
 fn local_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -131,7 +131,8 @@ mod tests {
 
     const NOON: i64 = 1_800_000_000_000;
 
-    /// What is known after an answer that the service, whose clock is `skew` ahead, gave `after` its sending, and that took `took`.
+    /// Returns the difference that is known after an answer that took `took`; the service, whose clock is `skew` ahead, stamped it
+    /// `after` the request was sent.
     fn learned(skew: i64, phase: i64, after: i64, took: i64, before: i64) -> i64 {
         let sent_ms = NOON + phase;
         let date_ms = (sent_ms + after + skew).div_euclid(1000) * 1000;

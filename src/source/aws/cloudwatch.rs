@@ -1,7 +1,7 @@
-//! What is written to streams, from `CloudWatch`.
+//! The writes to streams, read from `CloudWatch`.
 //!
-//! `GetMetricData` (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html>): at most 500 metrics and 100,800
-//! points per call, 50 calls per second; answers come in pages. It is billed by the metric, not by the point.
+//! Calls `GetMetricData` (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html>): at most 500 metrics
+//! and 100,800 points per call, 50 calls per second; results are paged by token. AWS bills per metric, not per point.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,23 +18,23 @@ use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
-/// The metrics of one stream.
+/// The number of metrics of one stream.
 const METRICS: usize = WriteMetric::ALL.len();
 /// AWS's limits per call.
 const MOST_METRICS: usize = 500;
 const MOST_POINTS: usize = 100_800;
-/// A minute is read when it ended this long ago.
+/// A minute is read after it ended this long ago.
 const SETTLED: Duration = Duration::from_secs(60);
-/// The latest reader of the last minutes counts: `CloudWatch` may be as late with one.
+/// The number of minutes that are searched for the latest reader: `CloudWatch` may be this late.
 const READERS_MINUTES: usize = 5;
-/// A reading has some pages; more are no answer.
+/// The maximum number of pages of one result; more are an error.
 const MOST_PAGES: usize = 20;
 const NAMESPACE: &str = "AWS/Kinesis";
 
-/// The points of each minute, or of a longer time, of one stream.
+/// The points of one stream, one per minute or longer period.
 pub(crate) type Points = Result<Vec<Option<Minute>>, Failure>;
 
-/// A number of points, the last of which ends at `end`.
+/// The number of points and the time at which the last one ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) end: Timestamp,
@@ -42,7 +42,7 @@ pub(crate) struct Span {
     pub(crate) period: Duration,
 }
 
-/// What is counted of a stream; each is a metric of its own.
+/// A metric of a stream's writes.
 #[derive(Clone, Copy, Debug)]
 enum WriteMetric {
     Bytes,
@@ -50,8 +50,8 @@ enum WriteMetric {
     Throttled,
 }
 
-/// The age of the latest reader of a stream within the last minutes, by `GetRecords.IteratorAgeMilliseconds`; `None` where `GetRecords` was not
-/// called.
+/// Returns the age of the latest reader of a stream within the last minutes, from `GetRecords.IteratorAgeMilliseconds`; `None` where
+/// `GetRecords` was not called.
 pub(crate) async fn readers_age(aws: &Aws, stream: &KinesisStream) -> Result<Option<Duration>, Failure> {
     const ID: &str = "age";
     let span = Span { end: last_minute(aws.now()), points: READERS_MINUTES, period: MINUTE };
@@ -62,18 +62,18 @@ pub(crate) async fn readers_age(aws: &Aws, stream: &KinesisStream) -> Result<Opt
     Ok(ages.reduce(f64::max).map(|age| Duration::try_from_secs_f64(age.max(0.0) / 1000.0).unwrap_or(Duration::MAX)))
 }
 
-/// The end of the last minute that is settled.
+/// Returns the end of the last minute that is complete in `CloudWatch`.
 pub(crate) fn last_minute(now: Timestamp) -> Timestamp {
     whole(now.minus(SETTLED), MINUTE)
 }
 
-/// The last time before `time` that is a multiple of `period`.
+/// Returns the last multiple of `period` at or before `time`.
 pub(crate) fn whole(time: Timestamp, period: Duration) -> Timestamp {
     let time = time.unix_ms();
     Timestamp::from_unix_ms(time - time % milliseconds(period))
 }
 
-/// One point per period for each of the streams, `None` where `CloudWatch` has none of any metric; or why those of a stream are unknown.
+/// Returns one point per period for each stream, `None` where `CloudWatch` has no metric; an error per stream where it is unreadable.
 pub(crate) async fn points(aws: &Aws, streams: &[KinesisStream], span: Span) -> Result<Vec<Points>, Failure> {
     let queries = streams.iter().enumerate().flat_map(|(index, stream)| {
         WriteMetric::ALL.map(|counted| query(&counted.id(index), stream, counted.metric(), "Sum", span.period))
@@ -91,7 +91,7 @@ pub(crate) async fn points(aws: &Aws, streams: &[KinesisStream], span: Span) -> 
     Ok((0..streams.len()).map(&mut of_stream).collect())
 }
 
-/// All pages, joined by metric.
+/// Calls `GetMetricData` until the last page, at most `MOST_PAGES`, and joins the pages by metric.
 async fn results(
     aws: &Aws,
     queries: &[MetricDataQuery],
@@ -134,7 +134,7 @@ fn join(joined: &mut HashMap<String, MetricDataResult>, result: MetricDataResult
     Ok(())
 }
 
-/// Anything but a complete result is an error: few points must not look like few writes.
+/// Returns an error unless the result is complete: missing points must not look like few writes.
 fn complete(result: MetricDataResult) -> Result<MetricDataResult, Failure> {
     let kind = match result.status_code {
         Some(StatusCode::Complete) => return Ok(result),
@@ -146,7 +146,8 @@ fn complete(result: MetricDataResult) -> Result<MetricDataResult, Failure> {
     Err(Failure::new(kind, format!("{status}: {}", message.unwrap_or("not all points were returned"))))
 }
 
-/// Another account's stream has no points here, which would look like no writes: with its account in the query that is an error.
+/// Builds the query of one metric. It names the stream's account: a stream of another account has no points here, which would otherwise
+/// look like no writes instead of an error.
 fn query(id: &str, stream: &KinesisStream, metric: &str, stat: &str, period: Duration) -> MetricDataQuery {
     let account = stream.arn().and_then(|arn| arn.split(':').nth(4));
     let dimension = Dimension::builder().name("StreamName").value(stream.name()).build();
@@ -173,7 +174,7 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 impl Span {
-    /// The streams whose points one call returns on one page.
+    /// Returns the number of streams whose points one call returns on one page.
     pub(crate) fn streams_per_call(self) -> usize {
         (MOST_METRICS / METRICS).min(MOST_POINTS / (METRICS * self.points.max(1))).max(1)
     }
@@ -182,7 +183,7 @@ impl Span {
         self.end.minus(self.period * u32::try_from(self.points).unwrap_or(u32::MAX))
     }
 
-    /// Where the point that begins then belongs.
+    /// Returns the index of the point that begins at this time.
     fn index(&self, begins_ms: u64) -> Option<usize> {
         let since = begins_ms.checked_sub(self.start().unix_ms())?;
         usize::try_from(since / milliseconds(self.period)).ok()
@@ -192,7 +193,7 @@ impl Span {
 impl WriteMetric {
     const ALL: [Self; 3] = [Self::Bytes, Self::Records, Self::Throttled];
 
-    /// Of the stream at this place in a call.
+    /// Returns the query id of this metric for the stream with this index in a call.
     fn id(self, stream: usize) -> String {
         let letter = match self {
             Self::Bytes => 'b',
@@ -210,7 +211,7 @@ impl WriteMetric {
         }
     }
 
-    /// Adds what is counted to the points of a stream, per minute.
+    /// Adds the values of this metric to the points of a stream, per minute.
     fn add(self, points: &mut [Option<Minute>], result: &MetricDataResult, span: Span) -> Result<(), Failure> {
         for (at, value) in pairs(result) {
             let at = at.to_millis().ok().and_then(|at| u64::try_from(at).ok());

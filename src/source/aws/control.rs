@@ -1,4 +1,4 @@
-//! One Kinesis stream that may be resized: what a decision needs of it, and the one call that changes it.
+//! One Kinesis stream that may be resized: what a decision reads of it, and the call that changes it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
 
-/// The streams of one account and region, called as one identity and within its budgets.
+/// The streams of one account and region, called with one identity and within its call budgets.
 #[derive(Clone)]
 pub struct StreamAccount {
     pub(super) aws: Arc<Aws>,
     written: Arc<WriteMetrics<Aws>>,
-    /// The table that keeps each change, in the same account and region.
+    /// The table that records each change, in the same account and region.
     pub(super) ledger: Option<LedgerTable>,
 }
 
-/// A stream, called as one identity.
+/// A stream, called with one identity.
 pub struct StreamControl {
     pub(super) account: StreamAccount,
     pub(super) stream: KinesisStream,
@@ -38,14 +38,14 @@ pub struct StreamControl {
 }
 
 impl StreamAccount {
-    /// An account; nothing is called yet. Each change of a stream is written to `ledger` where one is named.
+    /// Creates the account without calling AWS. Each change of a stream is written to `ledger`, if given.
     #[must_use]
     pub fn new(identity: AwsIdentity, metrics: UpstreamMetrics, ledger: Option<LedgerTable>) -> Self {
         let aws = Arc::new(Aws::new(identity, metrics));
         Self { written: Arc::new(WriteMetrics::new(aws.clone())), aws, ledger }
     }
 
-    /// One of its streams.
+    /// Returns the control of one stream of this account.
     #[must_use]
     pub fn stream(&self, stream: KinesisStream) -> StreamControl {
         StreamControl { account: self.clone(), stream, summary: Mutex::default() }
@@ -58,27 +58,27 @@ impl fmt::Display for StreamControl {
     }
 }
 
-/// What was read of a stream at one moment.
+/// The values of a stream that were read at one moment.
 #[derive(Clone, Debug)]
 pub struct StreamReading {
-    /// The service's time.
+    /// When they were read, by the service's clock.
     pub at: Timestamp,
-    /// Whether it can be resized.
+    /// Whether the stream can be resized.
     pub state: StreamState,
-    /// Its shards.
+    /// The capacity of the stream's shards.
     pub capacity: StreamCapacity,
-    /// How long it keeps records.
+    /// The retention period of the stream's records.
     pub retention: Duration,
 }
 
-/// The tag that says who resizes a stream.
+/// The tag that names the object that resizes a stream.
 const CLAIM: &str = "keda-stream-scaler/resized-by";
 
 impl StreamControl {
-    /// Reads the stream; of its summary one that is no older than this will do, unless the stream was being changed.
+    /// Reads the stream; reuses a summary that is no older than `summary_kept_for`, unless the stream was being changed.
     ///
     /// # Errors
-    /// When anything is not readable: a part is never taken for the whole.
+    /// Returns an error when any part is unreadable: a partial reading is never returned.
     pub async fn read(&self, summary_kept_for: Duration) -> Result<StreamReading, SourceError> {
         let kept = self
             .kept()
@@ -99,10 +99,10 @@ impl StreamControl {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is written to the stream, up to a minute ago.
+    /// Returns the writes to the stream, up to a minute ago.
     ///
     /// # Errors
-    /// When anything of it is not readable.
+    /// Returns an error when any part is unreadable.
     pub async fn writes(&self) -> Result<Writes, SourceError> {
         let read = async {
             let written = self.account.written.read(slice::from_ref(&self.stream)).await.pop();
@@ -111,11 +111,11 @@ impl StreamControl {
         self.named("read the writes", read).await
     }
 
-    /// Who resizes the stream, by its tag; `None` where it has none. Calls `ListTagsForStream`
+    /// Returns who resizes the stream, from its tag; `None` where it has none. Calls `ListTagsForStream`
     /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListTagsForStream.html>): five calls per second and account.
     ///
     /// # Errors
-    /// When the tags are not readable.
+    /// Returns an error when the tags are unreadable.
     pub async fn claim(&self) -> Result<Option<String>, SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisListTagsForStream);
         let call = self.account.aws.call(TurnWait::Background, scope, |clients| {
@@ -126,10 +126,11 @@ impl StreamControl {
         Ok(tags.into_iter().find(|tag| tag.key == CLAIM).and_then(|tag| tag.value))
     }
 
-    /// Says by a tag that `owner` resizes the stream.
+    /// Sets the tag that marks the stream as resized by `owner`. Calls `AddTagsToStream`
+    /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_AddTagsToStream.html>): five calls per second and account.
     ///
     /// # Errors
-    /// When the service refuses it, or does not answer.
+    /// Returns an error when the service refuses the call or does not answer.
     pub async fn set_claim(&self, owner: &str) -> Result<(), SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisAddTagsToStream);
         let call = self.account.aws.call(TurnWait::Background, scope, |clients| {
@@ -139,10 +140,11 @@ impl StreamControl {
         self.named("set the tag", call).await.map(drop)
     }
 
-    /// Removes that tag.
+    /// Removes that tag. Calls `RemoveTagsFromStream`
+    /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_RemoveTagsFromStream.html>): five calls per second and account.
     ///
     /// # Errors
-    /// When the service refuses it, or does not answer.
+    /// Returns an error when the service refuses the call or does not answer.
     pub async fn remove_claim(&self) -> Result<(), SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisRemoveTagsFromStream);
         let call = self.account.aws.call(TurnWait::Background, scope, |clients| {
@@ -152,32 +154,33 @@ impl StreamControl {
         self.named("remove the tag", call).await.map(drop)
     }
 
-    /// The result of a call, whose failure says what was attempted.
+    /// Returns the result of a call; an error names what was attempted.
     async fn named<T>(&self, attempt: &str, call: impl Future<Output = Result<T, Failure>>) -> Result<T, SourceError> {
         call.await.map_err(|failure| failure.into_error(format!("could not {attempt} of stream {}", self.stream)))
     }
 
-    /// The open shards, and the writes of the last `minutes`, the newest last.
+    /// Returns the number of open shards and the writes of the last `minutes`, the newest last.
     ///
     /// # Errors
-    /// When either is not readable.
+    /// Returns an error when either is unreadable.
     pub async fn history(&self, minutes: usize) -> Result<(u32, Vec<Option<Minute>>), SourceError> {
         let open = self.named("list the shards", self.capacity()).await?.open;
         Ok((open, self.named("read the writes", self.account.written.history(&self.stream, minutes)).await?))
     }
 
-    /// The age of the latest reader within the last minutes; `None` where `GetRecords` was not called.
+    /// Returns the age of the latest reader within the last minutes; `None` where `GetRecords` was not called.
     ///
     /// # Errors
-    /// When that is not readable.
+    /// Returns an error when the age is unreadable.
     pub async fn readers_age(&self) -> Result<Option<Duration>, SourceError> {
         self.named("read the age of the readers", cloudwatch::readers_age(&self.account.aws, &self.stream)).await
     }
 
-    /// The shards that the account may still open.
+    /// Returns the number of shards that the account may still open. Calls `DescribeLimits`
+    /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeLimits.html>): one call per second and account.
     ///
     /// # Errors
-    /// When the account's limits are not readable.
+    /// Returns an error when the account's limits are unreadable.
     pub async fn free_shards(&self) -> Result<u32, SourceError> {
         let scope = Scope::account(UpstreamApi::KinesisDescribeLimits);
         let limits = self

@@ -1,4 +1,4 @@
-//! Who asks AWS: a key, a role, or the default chain.
+//! The credentials for AWS calls: a key, a role, or the default chain.
 
 use std::time::Duration;
 
@@ -15,14 +15,16 @@ use crate::trigger::AwsCredentials;
 
 const SESSION: &str = "keda-stream-scaler";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Each less than what waits for it may take, a role for these and a call for its role: that would not tell for what it waited.
+/// The deadline for the scaler's own credentials. Each deadline is shorter than that of its caller (the role for these, the API call for
+/// the role); otherwise the error would not name the step that timed out.
 const OWN_TIMEOUT: Duration = Duration::from_secs(3);
 const ROLE_TIMEOUT: Duration = Duration::from_millis(3500);
 
-/// The provider of these credentials.
+/// Returns the provider of these credentials. For a role it calls `AssumeRole`
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>) without retries.
 ///
 /// # Errors
-/// When the default chain has no provider at all.
+/// Returns an error when the default chain has no provider at all.
 pub(crate) async fn provider(region: &str, credentials: &AwsCredentials) -> Result<SharedCredentialsProvider, String> {
     match credentials {
         AwsCredentials::Static { access_key_id, secret_access_key, session_token } => {
@@ -33,7 +35,7 @@ pub(crate) async fn provider(region: &str, credentials: &AwsCredentials) -> Resu
         AwsCredentials::DefaultChain => own(&defaults(region).load().await).map(SharedCredentialsProvider::new),
         AwsCredentials::Role { arn, external_id } => {
             let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
-            // as with every other call, the next round is soon enough
+            // as with every other call, the next round retries
             let config = defaults(region).timeout_config(timeouts).retry_config(RetryConfig::disabled()).load().await;
             let mut role = AssumeRoleProvider::builder(arn).session_name(SESSION).configure(&config);
             if let Some(external_id) = external_id {
@@ -51,14 +53,14 @@ fn defaults(region: &str) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region.to_owned()))
 }
 
-/// The scaler's own identity.
+/// Returns the provider of the scaler's own identity.
 fn own(config: &SdkConfig) -> Result<Explained<SharedCredentialsProvider>, String> {
     let provider = config.credentials_provider().ok_or("there are no AWS credentials")?;
     let attempt = "could not get the scaler's own credentials".to_owned();
     Ok(Explained { attempt, remedies: OWN, within: OWN_TIMEOUT, provider })
 }
 
-/// What to do, by what went wrong.
+/// The remedies in the error, by the cause of the failure.
 #[derive(Clone, Copy, Debug)]
 struct Remedies {
     denied: &'static str,
@@ -67,14 +69,14 @@ struct Remedies {
 
 const OWN: Remedies = Remedies {
     denied: "check the service account's role, or the key in the scaler's environment",
-    out_of_reach: "check that the scaler can reach STS, or the agent that gives it its credentials",
+    out_of_reach: "check that the scaler can reach STS, or the agent that provides its credentials",
 };
 const ROLE: Remedies = Remedies {
     denied: "check that the role trusts the scaler's identity with this awsExternalId, and that the identity may call sts:AssumeRole",
     out_of_reach: "check that the scaler can reach STS in this region",
 };
 
-/// A provider whose failures say what was attempted, and come before the deadline of the call that waits for it.
+/// A provider whose errors name what was attempted, and which fails before the deadline of the call that waits for it.
 #[derive(Debug)]
 struct Explained<P> {
     attempt: String,

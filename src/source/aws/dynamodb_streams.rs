@@ -1,4 +1,4 @@
-//! The calls of DynamoDB Streams.
+//! The API calls for DynamoDB Streams.
 
 use std::time::Duration;
 
@@ -12,24 +12,25 @@ use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
 use crate::telemetry::UpstreamApi;
 
-/// DynamoDB keeps records for a day, always.
+/// The fixed retention of a DynamoDB stream: 24 hours.
 pub(crate) const RETENTION: Duration = Duration::from_secs(86_400);
 
-/// What a table tells of its stream.
+/// The stream of a table, as `DescribeTable` reports it.
 pub(crate) struct TableStream {
-    /// The present one, or for a day after it was switched off the last one.
+    /// The ARN of the present stream, or for a day after the stream was disabled that of the last one.
     pub(crate) arn: Option<String>,
-    /// What its records hold, such as `NEW_IMAGE`; `None` where it is switched off.
+    /// The view type of the stream's records, such as `NEW_IMAGE`; `None` where the stream is disabled.
     pub(crate) view: Option<String>,
 }
 
-/// The ARN of the table's present stream.
+/// Returns the ARN of the table's present stream; an error where the table has none.
 pub(crate) async fn stream_arn(aws: &Aws, table: &str) -> Result<String, Failure> {
     let arn = table_stream(aws, table).await?.arn;
     arn.ok_or_else(|| Failure::new(FailureKind::Missing, format!("table {table} has no stream")))
 }
 
-/// The table's stream.
+/// Returns the table's stream. Calls `DescribeTable`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeTable.html>) once.
 pub(crate) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, Failure> {
     let scope = Scope::account(UpstreamApi::DynamoDbDescribeTable);
     let answer = aws
@@ -41,7 +42,9 @@ pub(crate) async fn table_stream(aws: &Aws, table: &str) -> Result<TableStream, 
     Ok(TableStream { arn: table.latest_stream_arn, view })
 }
 
-/// A page of the shards that are listed, closed ones included.
+/// Returns one page of the listed shards, closed ones included. Calls `DescribeStream`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_DescribeStream.html>): at most 10 calls per second and
+/// account; `after` is the last shard of the previous page.
 pub(crate) async fn shards(aws: &Aws, arn: &str, after: Option<String>) -> Result<ShardsPage, Failure> {
     let scope = Scope::account(UpstreamApi::StreamsDescribeStream);
     let mut requested = Requested::now(aws);
@@ -72,7 +75,8 @@ fn shard(shard: &SdkShard) -> Option<Shard> {
     })
 }
 
-/// An iterator behind `position`.
+/// Returns an iterator for `position`. Calls `GetShardIterator`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetShardIterator.html>).
 pub(crate) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &Position) -> Result<String, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetShardIterator, format!("{arn}/{shard}"));
     let answer = aws
@@ -94,7 +98,8 @@ pub(crate) async fn iterator(aws: &Aws, arn: &str, shard: &ShardId, position: &P
     answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
 }
 
-/// The first record behind an iterator.
+/// Returns the first record after an iterator. Calls `GetRecords`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html>) with a limit of one record.
 pub(crate) async fn page(aws: &Aws, arn: &str, shard: &ShardId, iterator: String) -> Result<Page, Failure> {
     let scope = Scope::of(UpstreamApi::StreamsGetRecords, format!("{arn}/{shard}"));
     let mut at = aws.now();

@@ -1,4 +1,4 @@
-//! What went wrong with a call, by AWS's own codes: the typed errors of the SDK lack those that a service is not said to give.
+//! Failures of AWS calls, by AWS's own error codes: the typed errors of the SDK lack codes that a service's model does not declare.
 
 use std::error::Error;
 
@@ -13,50 +13,50 @@ use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::shared::Panicked;
 use crate::telemetry::UpstreamOutcome;
 
-/// Why a call gave nothing.
+/// Why a call returned no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
-    /// AWS's code and message, or what kept the call from being made.
+    /// AWS's code and message, or the reason why the call was not made.
     pub(crate) text: String,
-    /// What to do, where the kind alone does not say it.
+    /// The remedy, where the kind alone does not imply it.
     remedy: Option<&'static str>,
 }
 
-/// A call was not made for lack of credentials, as the SDK hands it through.
+/// The error of a call that was not made for lack of credentials, passed through the SDK.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.text)]
 pub(crate) struct NoCredentials(pub(super) Failure);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// Too many calls, or the scaler itself holds back because there were.
+    /// AWS throttled the call, or the scaler's own budget held it back.
     Throttled,
-    /// The stream, shard or table is not there.
+    /// The stream, shard or table does not exist.
     Missing,
-    /// The identity may not do this.
+    /// The identity lacks the permission.
     Denied,
-    /// The credentials are no good, or there are none.
+    /// The credentials are invalid or missing.
     Unauthenticated,
-    /// No answer before the deadline.
+    /// There was no answer before the deadline.
     TimedOut,
-    /// No connection.
+    /// There was no connection to the service.
     Unreachable,
-    /// The iterator was not used for too long.
+    /// The iterator expired.
     ExpiredIterator,
-    /// The records behind the position were deleted.
+    /// The records at the position were deleted.
     Trimmed,
-    /// The service itself says that a sequence number is of another stream than the one that has the name now.
+    /// The service reports that a sequence number belongs to another stream than the one that has the name now.
     FormerStream,
-    /// The service refuses the request as it is, such as a key that the table does not have.
+    /// The service rejects the request itself, such as a key that the table does not have.
     Invalid,
-    /// Anything else.
+    /// The call failed for any other reason.
     Other,
 }
 
-/// What Kinesis says of a sequence number that a former stream of the same name gave.
+/// The part of Kinesis's message for a sequence number of a former stream of the same name.
 const NOT_OF_THIS_STREAM: &str = "did not come from this stream";
-/// What Kinesis says of a sequence number that another shard gave.
+/// The part of Kinesis's message for a sequence number of another shard.
 const OF_ANOTHER_SHARD: &str = "It encodes shardId-";
 const WRONG_ROWS: &str = "check leaseTable and checkpointStore: the keys or rows of this table are not of that kind";
 
@@ -65,18 +65,18 @@ impl Failure {
         Self { kind, text: text.into(), remedy: None }
     }
 
-    /// Adds what to do, where the kind alone does not say so.
+    /// Sets the remedy, where the kind alone does not imply it.
     pub(crate) const fn advising(mut self, remedy: &'static str) -> Self {
         self.remedy = Some(remedy);
         self
     }
 
-    /// Says what was attempted, and what to do where nothing nearer to the cause has said so.
+    /// Adds what was attempted, and a remedy where none closer to the cause is set.
     pub(crate) fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
         Self { text: format!("{attempt}: {}", self.text), remedy: self.remedy.or(remedy), ..self }
     }
 
-    /// Why there are no credentials: STS has reasons of its own, with the codes of an answer.
+    /// Builds the failure from a credentials error: STS errors have codes of their own.
     pub(crate) fn of_credentials(error: &CredentialsError) -> Self {
         if let Some(NoCredentials(why)) = find(error) {
             return why.clone();
@@ -113,7 +113,7 @@ impl Failure {
         }
     }
 
-    /// Whether a probe failed for its position, or for once: others of the same shard may well succeed.
+    /// Whether a probe failed because of its position or only this once: probes at other positions of the shard may still succeed.
     pub(crate) const fn is_of_position(&self) -> bool {
         matches!(
             self.kind,
@@ -125,12 +125,12 @@ impl Failure {
         )
     }
 
-    /// Whether a call about a listed shard failed so that the list may be of another stream, or old.
+    /// Whether a call about a listed shard failed in a way that shows the list is old or belongs to another stream.
     pub(crate) const fn disputes_list(&self) -> bool {
         matches!(self.kind, FailureKind::Missing | FailureKind::FormerStream | FailureKind::Invalid)
     }
 
-    /// Whether the same call may well succeed later, so that what was read before is still worth something.
+    /// Whether the same call may succeed later, so that earlier results stay usable.
     pub(crate) const fn is_passing(&self) -> bool {
         match self.kind {
             FailureKind::Throttled | FailureKind::TimedOut | FailureKind::Unreachable | FailureKind::Other => true,
@@ -144,7 +144,7 @@ impl Failure {
         }
     }
 
-    /// What the service answered in place of a result.
+    /// Builds the failure from the error code and message that the service returned.
     fn answered(code: Option<&str>, message: &str) -> Self {
         let code = code.unwrap_or("an error without a code");
         let text = if message.is_empty() { code.to_owned() } else { format!("{code}: {message}") };
@@ -156,7 +156,7 @@ impl Failure {
         Self { remedy, ..Self::new(kind, text) }
     }
 
-    /// The same failure of a call about a checkpoint table.
+    /// Adds the remedy for a call about a checkpoint table.
     pub(crate) fn of_checkpoint_table(self) -> Self {
         let remedy = match self.kind {
             FailureKind::Missing => Some("check leaseTable or applicationName, awsRegion, and that the table exists"),
@@ -166,13 +166,13 @@ impl Failure {
         Self { remedy: self.remedy.or(remedy), ..self }
     }
 
-    /// The same failure of a call that begins at a checkpoint.
+    /// Adds the remedy for a call that begins at a checkpoint.
     pub(crate) fn of_checkpoint(self) -> Self {
         let remedy = match self.kind {
             FailureKind::Missing => Some(
                 "the stream or the shard does not exist: check the stream's name, awsRegion, and that leaseTable is of this stream",
             ),
-            FailureKind::Invalid => Some("AWS does not take the checkpoint: check leaseTable and checkpointStore"),
+            FailureKind::Invalid => Some("AWS rejects the checkpoint: check leaseTable and checkpointStore"),
             _ => None,
         };
         Self { remedy: self.remedy.or(remedy), ..self }
@@ -193,7 +193,7 @@ impl Failure {
         }
     }
 
-    /// As an error of a source.
+    /// Converts the failure into an error of a source.
     pub(crate) fn into_error(self, attempt: impl Into<String>) -> SourceError {
         let (kind, remedy) = match self.kind {
             FailureKind::Throttled => {
@@ -218,7 +218,7 @@ impl Failure {
                  table, or give the application a new name",
             ),
             FailureKind::Invalid => {
-                (SourceErrorKind::Broken, "AWS refuses the request: check the names in the metadata")
+                (SourceErrorKind::Broken, "AWS rejects the request: check the names in the metadata")
             }
             FailureKind::ExpiredIterator | FailureKind::Trimmed | FailureKind::Other => (
                 SourceErrorKind::Broken,
@@ -236,7 +236,7 @@ impl From<Panicked> for Failure {
 }
 
 impl FailureKind {
-    /// By the code, without its namespace.
+    /// Returns the kind for an error code, ignoring its namespace.
     fn of_code(code: &str) -> Self {
         match code {
             "ProvisionedThroughputExceededException"
@@ -270,7 +270,7 @@ impl FailureKind {
     }
 }
 
-/// The first cause of this type.
+/// Returns the first cause of this type.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -290,7 +290,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    // the chain of credentials tells each of its attempts on a line of its own
+    // the credentials chain prints each of its attempts on a line of its own
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 

@@ -1,4 +1,4 @@
-//! The calls of Kinesis.
+//! The API calls for Kinesis.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, 
 use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
 
-/// The stream for a request: its name, or its ARN in place of that.
+/// Returns the stream's name and ARN for a request, which has either one or the other.
 pub(super) fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) {
     match stream.arn() {
         Some(arn) => (None, Some(arn.to_owned())),
@@ -22,14 +22,15 @@ pub(super) fn named(stream: &KinesisStream) -> (Option<String>, Option<String>) 
     }
 }
 
-/// A page of the shards that hold records, closed ones included.
+/// Returns one page of the shards that hold records, closed ones included. Calls `ListShards`
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html>); `token` requests the next page.
 pub(crate) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<String>) -> Result<ShardsPage, Failure> {
     let mut requested = Requested::now(aws);
     let scope = Scope::of(UpstreamApi::KinesisListShards, stream.as_given());
     let call = aws.call(TurnWait::Reading, scope, |clients| {
-        // after the wait for its turn
+        // set again after the wait for the turn
         requested = Requested::now(aws);
-        // a token stands for the stream that it came with
+        // a token identifies the stream, and AWS accepts no name beside it
         let (name, arn) = if token.is_none() { named(stream) } else { (None, None) };
         let request = clients.kinesis.list_shards().set_stream_name(name).set_stream_arn(arn);
         request.set_next_token(token).send()
@@ -42,9 +43,9 @@ pub(crate) async fn shards(aws: &Aws, stream: &KinesisStream, token: Option<Stri
     Ok(ShardsPage { requested, shards: listed.iter().map(shard).collect(), widest, next: page.next_token })
 }
 
-/// The share of all hash keys that a range has.
+/// Returns the share of the hash key space that a range covers.
 fn share(range: Option<&HashKeyRange>) -> Option<f64> {
-    /// All hash keys.
+    /// The size of the hash key space.
     const KEYS: f64 = 340_282_366_920_938_463_463_374_607_431_768_211_456.0;
     let key = |text: &str| text.parse::<u128>().ok();
     let width = key(&range?.ending_hash_key)?.checked_sub(key(&range?.starting_hash_key)?)?;
@@ -64,30 +65,31 @@ fn shard(shard: &SdkShard) -> Shard {
     }
 }
 
-/// The largest record of a stream that was not made for larger ones.
+/// The default maximum record size of a stream, in KiB.
 const ORDINARY_KIB: u64 = 1024;
-/// The kilobytes a second that a shard gives to all its readers together.
+/// The read throughput of a shard, shared by all its readers, in KiB per second.
 const SHARD_KIB_A_SECOND: u64 = 2048;
-/// No stream keeps records for longer.
+/// The longest retention that Kinesis supports.
 pub(crate) const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
-/// Whatever size of records a stream reports, its shards are read this often.
+/// The maximum time between two reads of a shard, whatever record size the stream reports.
 const LONGEST_APART: Duration = Duration::from_secs(60);
 
-/// What bounds the reading of a stream, and which stream it is.
+/// The limits for reading a stream, and the identity of the stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Summary {
-    /// How long it keeps records.
+    /// The retention period of the stream's records.
     pub(crate) retention: Duration,
-    /// The least time between two reads of a shard. Where records may be larger than is ordinary, the two of a page must cost the
-    /// stream's consumers no more than a fifth of what the shard gives.
+    /// The minimum time between two reads of a shard. Where records may exceed the default maximum size, the two records of a page must
+    /// not use more than a fifth of the shard's read throughput.
     pub(crate) reads_apart: Duration,
-    /// When it was created; another stream of the same name has another time.
+    /// When the stream was created; another stream of the same name has another time.
     pub(crate) created: Option<Timestamp>,
-    /// Whether its shards can be changed.
+    /// Whether the number of shards can be changed.
     pub(crate) state: StreamState,
 }
 
-/// Retention and the size of records.
+/// Returns retention, maximum record size and state of the stream. Calls `DescribeStreamSummary`
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html>): 20 calls per second and account.
 pub(crate) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary, Failure> {
     let scope = Scope::account(UpstreamApi::KinesisDescribeStreamSummary);
     let answer = aws
@@ -124,7 +126,8 @@ pub(crate) async fn summary(aws: &Aws, stream: &KinesisStream) -> Result<Summary
     }
 }
 
-/// An iterator behind `position`.
+/// Returns an iterator for `position`. Calls `GetShardIterator`
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetShardIterator.html>): five calls per second and shard.
 pub(crate) async fn iterator(
     aws: &Aws,
     stream: &KinesisStream,
@@ -156,7 +159,8 @@ pub(crate) async fn iterator(
     answer.shard_iterator.ok_or_else(|| Failure::new(FailureKind::Other, "no iterator in the answer"))
 }
 
-/// The first records behind an iterator.
+/// Returns at most `limit` records after an iterator. Calls `GetRecords`
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html>): five calls per second and shard.
 pub(crate) async fn page(
     aws: &Aws,
     stream: &KinesisStream,
@@ -169,12 +173,12 @@ pub(crate) async fn page(
     let answer = aws
         .call(TurnWait::Reading, scope, |clients| {
             at = aws.now();
-            // the iterator stands for the stream, and only its ARN is taken beside it
+            // the iterator identifies the stream, and only an ARN is accepted beside it
             let request = clients.kinesis.get_records().set_stream_arn(named(stream).1);
             request.shard_iterator(iterator).limit(limit).send()
         })
         .await?;
-    // without it an empty page does not say that the tip is reached
+    // without this value an empty page does not prove that the tip is reached
     let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).map(Duration::from_millis);
     let records = answer.records.iter().map(|record| {
         Ok(PageRecord {

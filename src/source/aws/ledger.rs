@@ -1,4 +1,4 @@
-//! A DynamoDB table that keeps every change of a stream: the audit for those who have no access to the cluster or its logs.
+//! A DynamoDB table that records every change of a stream: an audit log for readers without access to the cluster or its logs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +12,22 @@ use crate::lag::SourceError;
 use crate::telemetry::UpstreamApi;
 use crate::trigger::{KinesisStream, is_table};
 
-/// An item is kept this long where the table's time to live is `expiresAt`.
+/// How long an item is kept where the table's time-to-live attribute is `expiresAt`.
 const KEPT: Duration = Duration::from_secs(14 * 86_400);
 
-/// The table, in the account and region of the stream. Its partition key is `streamName`, its sort key `scalingDatetime`, both strings.
+/// The ledger table, in the account and region of the stream. Its partition key is `streamName` and its sort key `scalingDatetime`,
+/// both of type string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerTable(Arc<str>);
 
 impl LedgerTable {
-    /// The table of this name; `None` where DynamoDB has no such names.
+    /// Returns the table of this name; `None` where the name is not a valid DynamoDB table name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         is_table(name).then(|| Self(name.into()))
     }
 
-    /// Calls `PutItem` (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>) once per change.
+    /// Adds one item. Calls `PutItem` (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>) once per change.
     pub(super) async fn add(&self, aws: &Aws, stream: &KinesisStream, change: &ShardChange) -> Result<(), SourceError> {
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let number = |value: u64| AttributeValue::N(value.to_string());

@@ -1,4 +1,4 @@
-//! The list of a stream's shards: read by tasks that outlive rounds, and keep the pages that they have.
+//! The list of a stream's shards, read by tasks that outlive rounds and keep the pages read so far.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,29 +12,29 @@ use super::service::{Address, Service};
 use crate::lag::streams::{Shard, ShardId, ShardState, StreamCapacity, Timestamp, changes};
 use crate::source::shared::{Fetched, Shared};
 
-/// A list is read again after this long, and as soon as a checkpoint or the end of a shard disagrees with it.
+/// A list is read again after this time, and as soon as a checkpoint or the end of a shard contradicts it.
 const LISTED_EVERY: Duration = Duration::from_secs(60);
-/// The next list is waited for this long where there is an older one, which is then used.
+/// How long a reading waits for the next list where an older one can be used instead.
 const NEXT_LIST_TIMEOUT: Duration = Duration::from_secs(1);
-/// An older list is none, although the next one cannot be read.
+/// The maximum age of a list that is used while the next one cannot be read.
 const OLDEST_LIST: Duration = Duration::from_mins(10);
-/// Kinesis lets the token of a page live for five minutes.
+/// How long pages are kept: a page token of Kinesis expires after five minutes.
 const PAGES_LAST: Duration = Duration::from_mins(4);
-/// A Kinesis stream has some ten thousand shards at most; a table has some thousand partitions, each of which closes a shard a few
-/// times per day.
+/// The maximum number of shards in a list. A Kinesis stream has some ten thousand at most; a DynamoDB table has some thousand partitions,
+/// each of which closes a shard a few times per day.
 const MOST_SHARDS: usize = 100_000;
 
-/// A list of this many pages is none.
+/// The maximum number of pages of a list; more are an error.
 const MOST_PAGES: usize = 10_000;
 
-/// Every shard that holds records, closed ones included.
+/// All shards that hold records, closed ones included.
 #[derive(Debug)]
 pub(crate) struct Listing {
     shards: Vec<Shard>,
     index: HashMap<ShardId, usize>,
-    /// The share of all hash keys that the widest open shard has.
+    /// The share of the hash key space that the widest open shard covers.
     widest: Option<f64>,
-    /// When its first page was requested.
+    /// When the first page was requested.
     pub(crate) begun: Instant,
     /// When the list was requested, by the service's clock.
     pub(crate) at: Timestamp,
@@ -45,12 +45,12 @@ pub(crate) struct ShardList<S> {
     service: Arc<S>,
     address: Address,
     list: Arc<Shared<Listing, Failure>>,
-    /// The pages of a list that could not be read to its end.
+    /// The pages of a list that was not read to its end.
     pages: Arc<Mutex<Option<Pages>>>,
 }
 
 struct Pages {
-    /// When the first of them was requested.
+    /// When the first page was requested.
     begun: Requested,
     count: usize,
     shards: Vec<Shard>,
@@ -73,7 +73,7 @@ impl Listing {
         Self { shards, index, widest: pages.widest, begun: pages.begun.at, at: pages.begun.service_time }
     }
 
-    /// What the stream accepts; `None` where its shards do not show their ranges of hash keys.
+    /// Returns the stream's capacity; `None` where the shards have no hash key ranges.
     pub(crate) fn capacity(&self) -> Option<StreamCapacity> {
         let open = self.shards.iter().filter(|shard| shard.state == ShardState::Open).count();
         let open = u32::try_from(open).unwrap_or(u32::MAX);
@@ -88,7 +88,7 @@ impl Listing {
         self.shards.get(*self.index.get(id)?)
     }
 
-    /// Whether both are lists of the same stream: a stream that was deleted and created again has shards of the same names, whose
+    /// Whether both lists are of the same stream: a stream that was deleted and created again has shards of the same names, whose
     /// sequence numbers begin elsewhere.
     pub(crate) fn is_of_same_stream(&self, earlier: &Self) -> bool {
         self.shards.iter().all(|shard| match (&shard.first, earlier.get(&shard.id).map(|before| &before.first)) {
@@ -98,7 +98,8 @@ impl Listing {
     }
 }
 
-/// A list that is read while a DynamoDB shard is replaced may still show it open beside its children; consumers take it for closed.
+/// Closes parents whose children are listed: a list that is read while a DynamoDB shard is replaced may still show the parent as open,
+/// which consumers treat as closed.
 fn close_parents(shards: &mut [Shard]) {
     let parents: HashSet<_> = shards.iter().flat_map(|shard| shard.parents.iter().cloned()).collect();
     for shard in shards.iter_mut().filter(|shard| parents.contains(&shard.id)) {
@@ -113,7 +114,7 @@ impl<S: Service> ShardList<S> {
         Self { service, address, list: Arc::default(), pages: Arc::default() }
     }
 
-    /// The newest list; where there is none, waits for one until `until`.
+    /// Returns the newest list; where there is none, waits for one until `until`.
     pub(crate) async fn get(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
         let now = Instant::now();
         let latest = self.list.latest().map(|latest| latest.value);
@@ -130,7 +131,7 @@ impl<S: Service> ShardList<S> {
         latest.filter(|_| failure.is_passing()).ok_or(failure)
     }
 
-    /// A list that began to be read at `since` or later.
+    /// Returns a list whose read began at `since` or later.
     pub(crate) async fn newer(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
         {
             let mut kept = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,12 +157,12 @@ impl<S: Service> ShardList<S> {
     }
 }
 
-/// The list of a stream's shards, read once.
+/// Reads the list of a stream's shards once.
 pub(crate) async fn list<S: Service>(service: &S, stream: &Address) -> Result<Listing, Failure> {
     read(service, stream, &Mutex::default()).await
 }
 
-/// Reads page by page; a page that fails is where the next attempt goes on.
+/// Reads page by page; the next attempt resumes at a page that failed.
 async fn read<S: Service>(service: &S, address: &Address, pages: &Mutex<Option<Pages>>) -> Result<Listing, Failure> {
     let kept = || pages.lock().unwrap_or_else(PoisonError::into_inner);
     kept().take_if(|pages| pages.begun.at.elapsed() > PAGES_LAST);

@@ -1,7 +1,7 @@
-//! Kinesis, DynamoDB Streams and checkpoint tables of one account and region, called as one identity.
+//! Kinesis, DynamoDB Streams and checkpoint tables of one account and region, called with one identity.
 //!
-//! Whatever is read is shared by all readings that need it: the shards of a stream, the rows of a table, what a probe of a
-//! shard found.
+//! All readings that need the same data share one read: the shards of a stream, the rows of a table, the result of a probe of a
+//! shard.
 
 mod account;
 mod aggregated;
@@ -47,7 +47,7 @@ use crate::trigger::{AwsIdentity, SourceRef};
 pub(super) struct AwsClient(Arc<Account<Aws>>);
 
 impl AwsClient {
-    /// A client; it connects when a source is read.
+    /// Creates a client; it connects when a source is read.
     pub(super) fn new(identity: AwsIdentity, metrics: UpstreamMetrics) -> Self {
         Self(Arc::new(Account::new(Aws::new(identity, metrics))))
     }

@@ -9,14 +9,14 @@ use super::failure::{Failure, FailureKind};
 use super::service::Service;
 use crate::lag::streams::{SequenceNumber, Shard, Timestamp};
 
-/// What stands behind an iterator.
+/// The records that follow an iterator.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     /// When the request was sent, after the wait for its turn.
     pub(crate) at: Timestamp,
     /// The first records: two at most.
     pub(crate) records: Vec<PageRecord>,
-    /// Where to go on; `None` at the end of a closed shard.
+    /// The next iterator; `None` at the end of a closed shard.
     pub(crate) next: Option<String>,
     /// How far before the tip the page ends, where the service reports it.
     pub(crate) behind: Option<Duration>,
@@ -25,15 +25,15 @@ pub(crate) struct Page {
 /// A record of a page.
 #[derive(Clone, Debug)]
 pub(crate) struct PageRecord {
-    /// Its sequence number; `None` where it is no number.
+    /// The sequence number; `None` where it cannot be parsed.
     pub(crate) number: Option<SequenceNumber>,
-    /// When it arrived.
+    /// When the record arrived.
     pub(crate) arrived: Timestamp,
-    /// The user records in it: more than one where the Kinesis Producer Library has packed them.
+    /// The number of user records in it: more than one where the Kinesis Producer Library aggregated them.
     pub(crate) user_records: u64,
 }
 
-/// A record's time.
+/// Converts a record's arrival time.
 pub(crate) fn timestamp(time: Option<&DateTime>) -> Result<Timestamp, Failure> {
     let milliseconds = time.and_then(|time| time.to_millis().ok()).and_then(|time| u64::try_from(time).ok());
     milliseconds
@@ -41,14 +41,14 @@ pub(crate) fn timestamp(time: Option<&DateTime>) -> Result<Timestamp, Failure> {
         .ok_or_else(|| Failure::new(FailureKind::Other, "a record without the time of its arrival"))
 }
 
-/// A part of a list of shards.
+/// One page of a list of shards.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardsPage {
     pub(crate) requested: Requested,
     pub(crate) shards: Vec<Shard>,
-    /// The share of all hash keys that the widest open shard has; `None` where one does not show its range.
+    /// The share of the hash key space that the widest open shard covers; `None` where a shard has no range.
     pub(crate) widest: Option<f64>,
-    /// Where the list goes on, if it does.
+    /// The token of the next page, if any.
     pub(crate) next: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! One look at one position of a shard: an iterator, and as many pages as it takes.
+//! One probe of one position of a shard: an iterator and as many pages as needed.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use super::page::{Page, PageRecord};
 use super::service::{Address, Service};
 use crate::lag::streams::{Found, Position, Probe, ShardId, ShardState, Timestamp};
 
-/// Empty pages of a DynamoDB stream are followed this far; a later one that is empty too says that the tip is reached.
+/// The maximum number of empty pages that a probe of a DynamoDB stream follows; an empty page after that means that the tip is reached.
 const MOST_PAGES: usize = 5;
-/// Kinesis lets an iterator live for five minutes, DynamoDB Streams for fifteen.
+/// How long an iterator is used: Kinesis expires it after five minutes, DynamoDB Streams after fifteen.
 const ITERATOR_LASTS: Duration = Duration::from_secs(240);
 
-/// Where a look that found nothing can be continued.
+/// The iterator with which a later probe resumes one that found nothing.
 pub(super) struct KeptIterator {
     position: Position,
     text: String,
     made: Instant,
-    /// The empty pages between the position and this iterator.
+    /// The number of empty pages between the position and this iterator.
     pages: usize,
 }
 
-/// What a look found, and where it can be continued if that is nothing.
+/// The result of a probe, and the iterator to resume it if it found nothing.
 pub(super) struct ProbeResult {
     pub(super) probe: Probe,
     pub(super) iterator: Option<KeptIterator>,
@@ -39,18 +39,18 @@ impl KeptIterator {
     }
 }
 
-/// One shard of one stream, and the position that is looked behind.
+/// One shard of one stream, and the position to probe.
 pub(super) struct ProbeRequest<'a, S> {
     pub(super) service: &'a S,
     pub(super) stream: &'a Address,
     pub(super) shard: &'a ShardId,
-    /// As it is listed: a closed shard ends, and has no tip.
+    /// The listed state: a closed shard ends, and has no tip.
     pub(super) state: ShardState,
     pub(super) position: &'a Position,
 }
 
 impl<S: Service> ProbeRequest<'_, S> {
-    /// Looks for the first record behind the position. None is between there and `kept`.
+    /// Searches for the first record after the position. There is none between the position and `kept`.
     pub(super) async fn look(&self, kept: Option<KeptIterator>) -> Result<ProbeResult, Failure> {
         if let Some(kept) = kept {
             match self.follow(kept.text, kept.pages).await {
@@ -59,7 +59,7 @@ impl<S: Service> ProbeRequest<'_, S> {
             }
         }
         match self.look_from(self.position).await {
-            // what the checkpoint stands before is deleted: what is unread begins with the oldest record that is left
+            // the records at the checkpoint are deleted: the unread records begin with the oldest one that is left
             Err(failure) if failure.kind == FailureKind::Trimmed => self.look_from(&Position::TrimHorizon).await,
             looked => looked,
         }
@@ -90,7 +90,7 @@ impl<S: Service> ProbeRequest<'_, S> {
         }
     }
 
-    /// What the last of `pages` pages says, if nothing was behind the position on those before it.
+    /// Evaluates the last of `pages` pages, given that the pages before it had no record after the position.
     fn judge(&self, page: Page, pages: usize) -> Judged {
         let first = page.records.into_iter().find(|record| !self.is_processed(record));
         match (first, page.next) {
@@ -101,7 +101,7 @@ impl<S: Service> ProbeRequest<'_, S> {
         }
     }
 
-    /// DynamoDB Streams does not report how far it is to the tip: one empty page says nothing, several say that it is reached.
+    /// Whether the tip is reached. DynamoDB Streams does not report the distance to the tip: one empty page proves nothing, several do.
     fn is_tip(&self, behind: Option<Duration>, pages: usize) -> bool {
         let reached = match self.stream {
             Address::Kinesis(_) => behind == Some(Duration::ZERO),
@@ -110,7 +110,7 @@ impl<S: Service> ProbeRequest<'_, S> {
         reached && self.state == ShardState::Open
     }
 
-    /// Whether a record is the one of the checkpoint, and no user record of it is left.
+    /// Whether a record is the one of the checkpoint and all its user records are processed.
     fn is_processed(&self, record: &PageRecord) -> bool {
         let Position::Within(number, part) = self.position else { return false };
         record.number.as_ref() == Some(number) && record.user_records <= part.saturating_add(1)
@@ -125,7 +125,7 @@ impl<S: Service> ProbeRequest<'_, S> {
 
 enum Judged {
     Found(Found, Option<String>),
-    /// An empty page; the next one may not be.
+    /// The page is empty; the next one may not be.
     Undecided {
         behind: Option<Duration>,
         next: String,

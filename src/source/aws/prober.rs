@@ -1,4 +1,4 @@
-//! Probes the shards of one stream for all applications on it, each shard by one task at a time.
+//! Probes the shards of one stream for all applications on it, with one task per shard at a time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use super::service::{Address, Service};
 use super::turns::{ReaderId, Request, Turns, per_turn};
 use crate::lag::streams::{Found, Position, Probes, ShardId, Survey, Wanted};
 
-/// More iterators of one shard are not kept: one for each position where nothing was found.
+/// The maximum number of kept iterators per shard: one for each position where nothing was found.
 const MOST_ITERATORS: usize = 16;
 
-/// What is known of the shards of one stream, by probes.
+/// The probe results of the shards of one stream.
 pub(super) struct Prober<S> {
     service: Arc<S>,
     address: Address,
-    /// Limits the probes of one account that are made at once.
+    /// Limits the concurrent probes of one account.
     room: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -36,9 +36,9 @@ struct KnownShard {
     iterators: Vec<KeptIterator>,
     /// The task that probes the shard until no request is left that may be probed now.
     visit: Option<Visit>,
-    /// What kept a request of each reader from being served.
+    /// Why the request of each reader was not served.
     failures: HashMap<ReaderId, Failure>,
-    /// Since when the shard is known to have ended, whatever the list says.
+    /// Since when the shard is known to have ended, whatever the list reports.
     ended: Option<Instant>,
 }
 
@@ -56,26 +56,26 @@ impl<S: Service> Prober<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `judge` makes of the probes.
+    /// Evaluates the probe results with `judge`.
     pub(super) fn survey(&self, judge: impl FnOnce(&Probes) -> Survey) -> Survey {
         judge(&self.state().probes)
     }
 
-    /// When a shard was first seen to have ended, of those that `listed_open` holds for: the latest of them.
+    /// Returns the latest time at which a shard that `listed_open` matches was first seen to have ended.
     pub(super) fn ended(&self, listed_open: impl Fn(&ShardId) -> bool) -> Option<Instant> {
         let state = self.state();
         let ended = state.shards.iter().filter_map(|(shard, known)| Some((shard, known.ended?)));
         ended.filter(|(shard, _)| listed_open(shard)).map(|(_, at)| at).max()
     }
 
-    /// Forgets the shards that are not to be kept.
+    /// Removes the shards that `keep` does not match.
     pub(super) fn retain(&self, keep: impl Fn(&ShardId) -> bool) {
         let mut state = self.state();
         state.probes.retain(|shard, _| keep(shard));
         state.shards.retain(|shard, _| keep(shard));
     }
 
-    /// Replaces what `reader` wants to know.
+    /// Replaces the requests of `reader`.
     pub(super) fn request(&self, reader: ReaderId, wanted: &[Wanted], like: &Request) {
         let (mut state, now) = (self.state(), Instant::now());
         for known in state.shards.values_mut() {
@@ -90,7 +90,7 @@ impl<S: Service> Prober<S> {
         }
     }
 
-    /// Sees to it that a shard is probed where one of its requests may be probed now, and waits until that of `reader` is served, has
+    /// Starts a probe task for a shard where one of its requests may be probed now, and waits until the request of `reader` is served, has
     /// failed or has no turn; `None` where none may be probed.
     pub(super) fn visit(
         self: &Arc<Self>,
@@ -119,7 +119,7 @@ impl<S: Service> Prober<S> {
             visit.borrow_and_update();
             let outcome = self.with(shard, |known| {
                 let failure = known.failures.remove(&reader);
-                // a visit that ends by itself is not the present one any more
+                // a visit that ends by itself is no longer the present one
                 let panicked = ended && known.visit.as_ref().is_some_and(|present| present.same_channel(&visit));
                 match failure {
                     Some(failure) => Some(Err(failure)),
@@ -132,12 +132,12 @@ impl<S: Service> Prober<S> {
             if let Some(outcome) = outcome {
                 return outcome;
             }
-            // an error says that the visit has ended, which the next turn of the loop sees
+            // an error means that the visit has ended, which the next turn of the loop notices
             let _ = visit.changed().await;
         }
     }
 
-    /// Probes until no request is left that may be probed now. A failure of one position concerns its reader only.
+    /// Probes until no request is left that may be probed now. A failure of one position affects its reader only.
     async fn probe_all(&self, shard: &ShardId, progress: &watch::Sender<u32>) {
         while let Some((reader, request, iterator)) = self.next(shard) {
             let Ok(_room) = self.room.acquire().await else { return };
@@ -162,7 +162,7 @@ impl<S: Service> Prober<S> {
         }
     }
 
-    /// The next position to probe and the iterator that goes on from there. Where there is none the visit ends, under the same lock:
+    /// Returns the next position to probe and the iterator that resumes it. Where there is none the visit ends, under the same lock:
     /// a later request begins another one.
     fn next(&self, shard: &ShardId) -> Option<(ReaderId, Request, Option<KeptIterator>)> {
         self.with(shard, |known| {

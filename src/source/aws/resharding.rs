@@ -1,4 +1,4 @@
-//! The one call that changes a stream.
+//! The call that changes the number of shards.
 
 use aws_sdk_kinesis::types::ScalingType;
 
@@ -15,20 +15,20 @@ use crate::telemetry::UpstreamApi;
 pub struct ShardChange {
     /// When it was decided, by the service's clock.
     pub at: Timestamp,
-    /// The open shards before.
+    /// The number of open shards before the change.
     pub from: u32,
-    /// The open shards after it.
+    /// The number of open shards after the change.
     pub to: u32,
-    /// Why.
+    /// The reason for the change.
     pub why: String,
 }
 
 impl StreamControl {
-    /// Resizes the stream. Targets are absolute: a call whose answer was lost is looked up in the stream, and not repeated. Then the change
-    /// is logged, and written to the ledger where there is one, whose failure is logged.
+    /// Resizes the stream. Targets are absolute: after a lost answer the scaler reads the stream instead of repeating the call. It then
+    /// logs the change and writes it to the ledger, if there is one; a failure of the ledger is logged.
     ///
     /// # Errors
-    /// When the service refuses the call, or when it did not answer and the stream does not show the change.
+    /// Returns an error when the service refuses the call, or when it did not answer and the stream does not show the change.
     pub async fn resize(&self, change: &ShardChange) -> Result<(), SourceError> {
         match self.update_shard_count(change.to).await {
             Err(error) if matches!(error.kind(), SourceErrorKind::TimedOut | SourceErrorKind::Unreachable) => {

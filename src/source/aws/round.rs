@@ -1,4 +1,4 @@
-//! What belongs to one round: when it began, when it ends, and who takes part in it.
+//! The state of one round: when it began, when it ends, and which applications take part in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use tokio::time::{Instant, timeout};
 
 use crate::lag::streams::Timestamp;
 
-/// A round begins nothing new after this long; a call that is under way then ends by its own deadline.
+/// A round begins nothing new after this time; a call that is in progress then ends by its own deadline.
 const ROUND_LASTS: Duration = Duration::from_secs(9);
-/// The applications of a stream wait this long for each other before the first probe, so that the least exact answer gets it.
+/// How long the applications of a stream wait for each other before the first probe, so that the least exact answer gets it.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// One round. What was read since it began is current until it ends.
+/// One round. Everything read since it began is current until it ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
     pub(super) begun: Instant,
-    /// The same moment by the service's clock.
+    /// When the round began, by the service's clock.
     pub(super) begun_at: Timestamp,
-    /// Nothing is waited for beyond this.
+    /// The deadline of all waits of the round.
     pub(super) until: Instant,
 }
 
-/// Where the applications of one stream wait for each other, once in a round.
+/// The gate at which the applications of one stream wait for each other, once per round.
 #[derive(Clone)]
 pub(super) struct Gate(Arc<watch::Sender<usize>>);
 
-/// One application on its way to the gate; the default one has none to wait for. One that is dropped on the way is not waited for.
+/// One application that has not reached the gate; the default one waits for none. Dropping it removes it from those that are awaited.
 #[derive(Default)]
 pub(super) struct Arrival(Option<Gate>);
 
@@ -45,7 +45,7 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// One more application that is waited for.
+    /// Adds an application that the others wait for.
     pub(super) fn expect(&self) -> Arrival {
         self.0.send_modify(|missing| *missing += 1);
         Arrival(Some(self.clone()))
@@ -58,7 +58,7 @@ impl Arrival {
         let Some(gate) = self.0.take() else { return };
         let mut missing = gate.0.subscribe();
         drop(Self(Some(gate)));
-        // those who are late come in later
+        // late applications go on when they arrive
         let _ = timeout(GATHER, missing.wait_for(|missing| *missing == 0)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The calls that readings are made of, apart from the SDK that makes them: readings can so be tested on a paused clock.
+//! The AWS calls of readings, separate from the SDK, so that tests can run readings on a paused clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use super::{dynamodb_streams, kinesis, tables};
 use crate::lag::streams::{Position, ShardId, StreamState, Timestamp};
 use crate::trigger::{CheckpointStore, KinesisStream, StreamName};
 
-/// A stream as calls name it.
+/// The stream as calls identify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// Whichever Kinesis stream has this name or ARN now.
+    /// The Kinesis stream that has this name or ARN now.
     Kinesis(KinesisStream),
-    /// The stream of a DynamoDB table with this ARN: a stream that is switched off and on again has another one.
+    /// The stream of a DynamoDB table with this ARN: a stream that is disabled and enabled again has another one.
     DynamoDb(Arc<str>),
 }
 
 impl Address {
-    /// The end of the ARN, in which the streams that one table has had differ.
+    /// Returns the end of the ARN, which distinguishes the streams that one table has had.
     pub(crate) fn label(&self) -> Option<&str> {
         match self {
             Self::Kinesis(_) => None,
@@ -31,36 +31,36 @@ impl Address {
     }
 }
 
-/// What a stream is, and what bounds the reading of it.
+/// The identity of a stream, and the limits for reading it.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     pub(crate) address: Address,
-    /// When it was created, where the service reports it; another stream of the same name has another time.
+    /// When the stream was created, where the service reports it; another stream of the same name has another time.
     pub(crate) created: Option<Timestamp>,
-    /// How long it keeps records.
+    /// The retention period of the stream's records.
     pub(crate) retention: Duration,
-    /// The least time between two reads of a shard.
+    /// The minimum time between two reads of a shard.
     pub(crate) reads_apart: Duration,
-    /// Whether its shards can be changed.
+    /// Whether the number of shards can be changed.
     pub(crate) state: StreamState,
 }
 
-/// One account and region, called as one identity.
+/// One account and region, called with one identity.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// The service's time.
+    /// Returns the time of the service's clock.
     fn now(&self) -> Timestamp;
 
-    /// What a stream is.
+    /// Describes a stream, by `DescribeStreamSummary` or `DescribeTable`.
     fn describe(&self, stream: &StreamName) -> impl Future<Output = Result<Description, Failure>> + Send;
 
-    /// A page of the list of shards: the first one, or the one that `next` names.
+    /// Returns a page of the list of shards: the first one, or the one that `next` names.
     fn shards(
         &self,
         stream: &Address,
         next: Option<String>,
     ) -> impl Future<Output = Result<ShardsPage, Failure>> + Send;
 
-    /// An iterator behind `position` of a shard.
+    /// Returns an iterator for `position` of a shard, by `GetShardIterator`.
     fn iterator(
         &self,
         stream: &Address,
@@ -68,7 +68,7 @@ pub(crate) trait Service: Send + Sync + 'static {
         position: &Position,
     ) -> impl Future<Output = Result<String, Failure>> + Send;
 
-    /// The first records behind an iterator: of a DynamoDB stream one, of a Kinesis stream `limit`.
+    /// Returns the first records after an iterator, by `GetRecords`: one of a DynamoDB stream, `limit` of a Kinesis stream.
     fn page(
         &self,
         stream: &Address,
@@ -77,14 +77,14 @@ pub(crate) trait Service: Send + Sync + 'static {
         limit: i32,
     ) -> impl Future<Output = Result<Page, Failure>> + Send;
 
-    /// The points of what is written to each of the streams, in one call.
+    /// Returns the points of the writes to each of the streams, in one `GetMetricData` call.
     fn points(
         &self,
         streams: &[KinesisStream],
         span: Span,
     ) -> impl Future<Output = Result<Vec<Points>, Failure>> + Send;
 
-    /// Every row of a checkpoint table.
+    /// Returns every row of a checkpoint table, by `Scan` or `Query`.
     fn rows(&self, store: &CheckpointStore) -> impl Future<Output = Result<TableRead, Failure>> + Send;
 }
 
@@ -112,7 +112,7 @@ impl Service for Aws {
                     created: None,
                     retention: dynamodb_streams::RETENTION,
                     reads_apart: Duration::ZERO,
-                    // DynamoDB sizes it
+                    // DynamoDB manages the number of shards
                     state: StreamState::OnDemand,
                 })
             }

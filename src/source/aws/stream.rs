@@ -1,5 +1,5 @@
-//! One stream as everyone who asks about it shares it. What is known holds for one incarnation: a stream that is deleted and created
-//! again under its name, or switched off and on, is another one of which nothing is known.
+//! One stream, shared by all readings. Everything known holds for one incarnation: a stream that is deleted and created again under its
+//! name, or disabled and enabled again, is another incarnation, of which nothing is known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,24 +16,24 @@ use crate::lag::streams::{ShardId, ShardState, StreamState, Timestamp};
 use crate::source::shared::{Fetched, Shared};
 use crate::trigger::StreamName;
 
-/// Retention and size of records are changed by hand, and seldom.
+/// The time between two descriptions of a Kinesis stream: retention and record size change by hand, and rarely.
 const KINESIS_DESCRIBED_EVERY: Duration = Duration::from_secs(600);
-/// A table's stream that was switched off and on again is noticed after this long.
+/// The time after which a table's stream that was disabled and enabled again is noticed.
 const DYNAMODB_DESCRIBED_EVERY: Duration = Duration::from_secs(20);
-/// A stream that is switched to on-demand is noticed after this long where its shards are to be changed.
+/// The time after which a switch to on-demand mode is noticed, for streams whose shards are to be changed.
 const STATE_READ_EVERY: Duration = Duration::from_secs(300);
-/// A first reading waits this long for the retention. Hundreds of streams at once must wait for their turn to request it, and only
-/// few ages need it.
+/// How long a first reading waits for the retention. With hundreds of streams at once each waits for its turn, and only few ages
+/// need the retention.
 const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// The last description is used this long while a newer one cannot be read.
+/// The maximum age of a description that is used while a newer one cannot be read.
 const OLDEST_DESCRIPTION: Duration = Duration::from_mins(10);
-/// While a list and a checkpoint or the end of a shard exclude each other, the shards are listed this often.
+/// While a list contradicts a checkpoint or the end of a shard, the shards are listed at this interval.
 const LISTED_AGAIN_EVERY: Duration = Duration::from_secs(15);
 
-/// After this long a shard that is not listed is looked up once more.
+/// A shard that is not listed is looked up again after this time.
 const DISPUTED_FOR: Duration = Duration::from_mins(10);
 
-/// A stream by its name.
+/// A stream, identified by its name.
 pub(super) struct Stream<S> {
     service: Arc<S>,
     name: StreamName,
@@ -42,10 +42,10 @@ pub(super) struct Stream<S> {
     present: Mutex<Option<Arc<Incarnation<S>>>>,
 }
 
-/// What is known of a stream before anything of it is read.
+/// The description of a stream, before its shards are read.
 pub(super) struct Described {
     pub(super) address: Address,
-    /// `None` for a Kinesis stream whose description has to wait for its turn.
+    /// The description; `None` for a Kinesis stream whose description has not been read yet.
     pub(super) description: Option<Arc<Description>>,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Incarnation<S> {
 struct Known {
     created: Option<Timestamp>,
     listing: Option<Arc<Listing>>,
-    /// Another stream has the name now.
+    /// Whether another stream has the name now.
     gone: bool,
     /// Since when the list is disputed about these shards.
     disputed: HashMap<(ShardId, Dispute), Instant>,
@@ -82,7 +82,7 @@ impl<S: Service> Stream<S> {
         self.description.get(since, || async move { service.describe(&name).await })
     }
 
-    /// What the stream is.
+    /// Returns the stream's address and description.
     pub(super) async fn describe(&self, until: Instant) -> Result<Described, Failure> {
         let now = Instant::now();
         match &self.name {
@@ -93,7 +93,7 @@ impl<S: Service> Stream<S> {
                 let description = match timeout_at(until, self.read_description(now - KINESIS_DESCRIBED_EVERY)).await {
                     Ok(Ok(described)) => Some(described.value),
                     Ok(Err(failure)) if !failure.is_passing() => return Err(failure),
-                    // an age without the retention is no less exact
+                    // an age is as exact without the retention
                     Ok(Err(_)) | Err(_) => before,
                 };
                 Ok(Described { address, description })
@@ -114,7 +114,7 @@ impl<S: Service> Stream<S> {
         }
     }
 
-    /// Whether the shards of the stream can be changed.
+    /// Returns whether the shards of the stream can be changed.
     pub(super) async fn state(&self, until: Instant) -> Result<StreamState, Failure> {
         let now = Instant::now();
         let before = self.description.latest();
@@ -128,7 +128,7 @@ impl<S: Service> Stream<S> {
         }
     }
 
-    /// The stream that has this address and was created at this time, as far as that is known.
+    /// Returns the stream that has this address and was created at this time, as far as that is known.
     pub(super) fn incarnation(&self, address: &Address, created: Option<Timestamp>) -> Arc<Incarnation<S>> {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(incarnation) = present.as_ref().filter(|known| known.is(address, created)) {
@@ -142,7 +142,8 @@ impl<S: Service> Stream<S> {
         incarnation
     }
 
-    /// The shards of the stream that has the name now. Its rights are those of listing: no description of a Kinesis stream is needed.
+    /// Returns the shards of the stream that has the name now. It needs only the permission to list: no description of a Kinesis
+    /// stream is read for it.
     pub(super) async fn listing(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
         let address = match &self.name {
             StreamName::Kinesis(stream) => Address::Kinesis(stream.clone()),
@@ -151,7 +152,7 @@ impl<S: Service> Stream<S> {
         self.incarnation(&address, None).listing(until).await
     }
 
-    /// Another stream has the name now: nothing that is known of the one that is `gone` holds for it.
+    /// Returns the incarnation that replaces `gone`, none of whose data holds for the new one.
     pub(super) fn successor(&self, gone: &Arc<Incarnation<S>>) -> Arc<Incarnation<S>> {
         self.forget(gone);
         self.incarnation(&gone.address, None)
@@ -161,14 +162,14 @@ impl<S: Service> Stream<S> {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, gone)) {
             *present = None;
-            // read again by the next reading, which may go on without it
+            // the next reading reads it again, and may go on without it
             drop(self.read_description(Instant::now()));
         }
     }
 }
 
 impl Described {
-    /// When the stream was created, as far as that is known.
+    /// Returns when the stream was created, as far as that is known.
     pub(super) fn created(&self) -> Option<Timestamp> {
         self.description.as_ref()?.created
     }
@@ -192,17 +193,17 @@ impl<S: Service> Incarnation<S> {
         same
     }
 
-    /// The list of shards; one that is new enough, or the older one where the next cannot be read.
+    /// Returns the list of shards: one that is new enough, or the older one where the next cannot be read.
     pub(super) async fn listing(&self, until: Instant) -> Result<Arc<Listing>, Failure> {
         self.list.get(until).await
     }
 
-    /// A list that began to be read at `since` or later.
+    /// Returns a list whose read began at `since` or later.
     pub(super) async fn newer_listing(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
         self.list.newer(since, until).await
     }
 
-    /// Takes `listing` as the present one; false where it is the list of another stream.
+    /// Makes `listing` the present list; returns false where it is the list of another stream.
     pub(super) fn accept(&self, listing: &Arc<Listing>) -> bool {
         let mut known = self.known();
         let newest = known.listing.as_ref().is_none_or(|before| listing.begun > before.begun);
@@ -214,8 +215,8 @@ impl<S: Service> Incarnation<S> {
         !known.gone
     }
 
-    /// Which list can say more than `listing` about `disputes`, if one can. A shard is looked up once for each reason; where a checkpoint
-    /// contradicts the list, or an ended shard is listed as open, until it does not.
+    /// Returns which list can add to what `listing` shows about `disputes`, if any. A shard is looked up once per reason; where a
+    /// checkpoint contradicts the list, or an ended shard is listed as open, it is looked up until that ends.
     pub(super) fn list_needed(
         &self,
         listing: &Listing,
@@ -239,18 +240,18 @@ impl<S: Service> Incarnation<S> {
     }
 }
 
-/// Why a list may be old, or that of another stream.
+/// Why a list may be old, or the list of another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Dispute {
-    /// A shard has a lease that is not finished, and is not listed.
+    /// A shard has an unfinished lease but is not listed.
     Unlisted,
-    /// A shard is listed, and the service refuses to read it.
+    /// A shard is listed, but the service refuses to read it.
     Refused,
-    /// A shard is listed, and a checkpoint contradicts what is listed.
+    /// A shard is listed, but a checkpoint contradicts what is listed.
     Contradicted,
 }
 
-/// A list that began to be read at `since` or later. The one that is waited for longer is the greater.
+/// A list whose read began at `since` or later. Of two, the one with the longer wait is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ListNeeded {
     pub(super) wait: Wait,
@@ -260,8 +261,8 @@ pub(super) struct ListNeeded {
 /// How long a round waits for a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wait {
-    /// There is an answer without it.
+    /// The answer does not need the list.
     Shortly,
-    /// There is none.
+    /// There is no answer without the list.
     UntilTheEnd,
 }

@@ -1,4 +1,4 @@
-//! Rows of checkpoint tables.
+//! The rows of checkpoint tables.
 
 #[cfg(test)]
 mod tests;
@@ -14,27 +14,27 @@ use crate::lag::streams::{Attribute, Row, WORKER, WORKER_ATTRIBUTES};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::{CheckpointStore, RowFilter, RowSelection, ShardKey, StoreLayout};
 
-/// A table with more rows, those of other applications included, is no checkpoint table.
+/// The maximum number of rows of a checkpoint table, rows of other applications included.
 const MOST_ROWS: usize = 200_000;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// What one reading of a table returned, and what it cost.
+/// The result of one read of a table, and its cost.
 #[derive(Debug, Default)]
 pub(crate) struct TableRead {
     /// Every row of the application's store.
     pub(crate) rows: Vec<Row>,
-    /// The read capacity units that it consumed: as DynamoDB reported them, or estimated from the size of the rows.
+    /// The read capacity units consumed: as DynamoDB reported them, or estimated from the size of the rows.
     pub(crate) read_units: f64,
 }
 
 /// One page of a `Scan` or `Query`.
 struct ItemPage {
     items: Vec<Item>,
-    /// Where the next page begins; `None` on the last one.
+    /// The start key of the next page; `None` on the last one.
     next: Option<Item>,
     consumed: Option<ConsumedCapacity>,
-    /// The rows that were read, also those that the service left out.
+    /// The number of rows that the service read, including those that its filter dropped.
     scanned: usize,
 }
 
@@ -42,7 +42,10 @@ struct ItemPage {
 const BYTES_PER_HALF_UNIT: usize = 4096;
 const HALF_UNIT: f64 = 0.5;
 
-/// Every row of the store, eventually consistent, which costs half of what a consistent read does.
+/// Reads every row of the store with eventually consistent reads, which cost half of a consistent read. Calls `Scan`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html>) or, where the store is one partition, `Query`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html>), page by page until the last one; more than
+/// `MOST_ROWS` rows are an error.
 pub(crate) async fn read(aws: &Aws, store: &CheckpointStore) -> Result<TableRead, Failure> {
     let mut read = TableRead::default();
     let (mut scanned, mut after) = (0, None);
@@ -67,7 +70,7 @@ pub(crate) async fn read(aws: &Aws, store: &CheckpointStore) -> Result<TableRead
 }
 
 impl ItemPage {
-    /// What the page cost: as reported, else as its items would cost, at least half a unit.
+    /// Returns the cost of the page: as reported, else estimated from its items, at least half a unit.
     fn read_units(&self) -> f64 {
         let reported = self.consumed.as_ref().and_then(|consumed| consumed.capacity_units);
         if let Some(units) = reported.filter(|units| units.is_finite() && *units >= 0.0) {
@@ -79,7 +82,7 @@ impl ItemPage {
     }
 }
 
-/// The size of a value in bytes, about as DynamoDB counts it.
+/// Returns the approximate size of a value in bytes, as DynamoDB counts it.
 fn size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
@@ -92,7 +95,7 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
-/// The names and values that stand in the expressions of a request as placeholders, because some names are reserved words.
+/// The names and values of a request's expressions as placeholders, because some names are reserved words.
 #[derive(Default)]
 struct Placeholders {
     names: HashMap<String, String>,
@@ -100,7 +103,7 @@ struct Placeholders {
 }
 
 impl Placeholders {
-    /// `#a0`, `#a1` and so on; the same for the same name, because an attribute may be in a projection only once.
+    /// Returns `#a0`, `#a1` and so on; the same for the same name, because an attribute may be in a projection only once.
     fn name(&mut self, attribute: &str) -> String {
         if let Some((placeholder, _)) = self.names.iter().find(|(_, name)| *name == attribute) {
             return placeholder.clone();
@@ -110,7 +113,7 @@ impl Placeholders {
         placeholder
     }
 
-    /// `:v0`, `:v1` and so on.
+    /// Returns `:v0`, `:v1` and so on.
     fn value(&mut self, value: AttributeValue) -> String {
         let placeholder = format!(":v{}", self.values.len());
         self.values.insert(placeholder.clone(), value);
@@ -121,7 +124,7 @@ impl Placeholders {
         self.value(AttributeValue::S(text.to_owned()))
     }
 
-    /// The attributes that are read.
+    /// Returns the projection expression of the attributes that are read.
     fn projection(&mut self, layout: &StoreLayout) -> String {
         let of_workers = layout.kind.iter().flat_map(|_| WORKER_ATTRIBUTES);
         let mut projection: Vec<String> = Vec::new();
@@ -134,7 +137,7 @@ impl Placeholders {
         projection.join(", ")
     }
 
-    /// Which rows a `Scan` returns; the service leaves out those of other kinds and other applications.
+    /// Returns the filter expression of a `Scan`: it drops rows of other kinds and of other applications.
     fn filter(&mut self, layout: &StoreLayout) -> Option<String> {
         let clauses = [self.lease_or_worker(layout), self.selected(layout), self.begins_with(layout)];
         clauses.into_iter().flatten().reduce(|one, other| format!("({one}) AND ({other})"))
@@ -146,7 +149,7 @@ impl Placeholders {
         Some(format!("attribute_not_exists({kind}) OR {kind} = {lease} OR {kind} = {worker}"))
     }
 
-    /// The value may be written as a text, a number or a boolean, which are never equal to each other.
+    /// Compares with the value as text, number and boolean, which DynamoDB never treats as equal.
     fn selected(&mut self, layout: &StoreLayout) -> Option<String> {
         let RowSelection::Filter(filter) = &layout.selection else { return None };
         let mut values = vec![AttributeValue::S(filter.value.to_string())];
@@ -169,13 +172,13 @@ impl Placeholders {
         Some(begins.collect::<Vec<_>>().join(" OR "))
     }
 
-    /// The names, and the values where there are any: DynamoDB refuses an empty map.
+    /// Returns the names, and the values where there are any: DynamoDB rejects an empty map.
     fn into_maps(self) -> (HashMap<String, String>, Option<HashMap<String, AttributeValue>>) {
         (self.names, Some(self.values).filter(|values| !values.is_empty()))
     }
 }
 
-/// Whether DynamoDB takes a text for a number: up to 38 digits, with a sign, a point and an exponent.
+/// Whether DynamoDB accepts a text as a number: up to 38 digits, with a sign, a point and an exponent.
 fn is_number(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let number = text.parse::<f64>().ok().map(f64::abs);
@@ -249,8 +252,8 @@ fn row(item: Item) -> Row {
     item.into_iter().filter_map(|(name, value)| Some((name, attribute(value)?))).collect()
 }
 
-/// The value of an attribute, leniently: one version of a client writes a text where the next one writes a number. `NULL` is no
-/// value: the row does not have the attribute.
+/// Converts the value of an attribute leniently: one version of a client writes text where the next one writes a number. `NULL` is treated
+/// as a missing attribute.
 fn attribute(value: AttributeValue) -> Option<Attribute> {
     Some(match value {
         AttributeValue::Null(_) => return None,

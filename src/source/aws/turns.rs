@@ -1,6 +1,6 @@
-//! Whose position of a shard is probed next: the answer that is the least exact.
+//! Selects which position of a shard is probed next: that of the least exact answer.
 //!
-//! One probe serves every application that it can serve, so the number of probes grows with the shards and not with the applications.
+//! One probe serves every application that it can, so the number of probes grows with the shards and not with the applications.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 use super::service::Address;
 use crate::lag::streams::{Need, Position, ShardId, ShardState, Timestamp};
 
-/// An application whose position was not probed for this long gets a probe of its own.
+/// An application whose position was not probed for this time gets a probe of its own.
 const STARVED_AFTER: Duration = Duration::from_mins(5);
-/// What applications got is remembered this long.
+/// How long the probes of applications are remembered.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
-/// First probes of new applications are paid back by later turns, this many at most.
+/// The maximum number of turns that first probes of new applications use up in advance.
 const MOST_DEBT: i32 = 8;
 
-/// One source that is observed on a stream.
+/// The id of one source that is observed on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ReaderId(pub(super) u64);
 
-/// What one application wants to know of a shard.
+/// The probe that one application needs of a shard.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) position: Position,
@@ -30,13 +30,13 @@ pub(super) struct Request {
     pub(super) need: Need,
     /// The difference between the highest and the lowest possible age.
     pub(super) width: Duration,
-    /// The application's turns of this shard are this far apart.
+    /// The time between two turns of the application on this shard.
     pub(super) interval: Duration,
-    /// When the round began that it is made in.
+    /// When the round began in which the request was made.
     pub(super) round: Instant,
 }
 
-/// The requests for one shard, and what they may still cost.
+/// The requests for one shard, and the probes that are left for them.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     requests: HashMap<ReaderId, Request>,
@@ -53,8 +53,8 @@ struct Balance {
     left: i32,
 }
 
-/// How many bounded positions of a shard are probed in one turn. Times inside the sequence numbers of Kinesis bound ages well, and
-/// its turns are a round apart; those of DynamoDB Streams are half a minute apart and hold no time.
+/// Returns the number of bounded positions of a shard that are probed in one turn. The times in the sequence numbers of Kinesis bound ages
+/// well, and its turns are a round apart; those of DynamoDB Streams are half a minute apart and hold no time.
 pub(super) const fn per_turn(address: &Address) -> i32 {
     match address {
         Address::Kinesis(_) => 1,
@@ -63,7 +63,7 @@ pub(super) const fn per_turn(address: &Address) -> i32 {
 }
 
 impl Turns {
-    /// Replaces what `reader` wants to know. The first request of a round may begin another turn.
+    /// Replaces the request of `reader`. The first request of a round may begin another turn.
     pub(super) fn request(&mut self, reader: ReaderId, request: Request, now: Instant, per_turn: i32) {
         let left = match self.bounded {
             None => Some(per_turn),
@@ -76,12 +76,12 @@ impl Turns {
         self.requests.insert(reader, request);
     }
 
-    /// What `reader` wanted to know is of no interest any more.
+    /// Removes the request of `reader`.
     pub(super) fn withdraw(&mut self, reader: ReaderId) {
         self.requests.remove(&reader);
     }
 
-    /// The next position to probe, if any may be probed now.
+    /// Returns the next position to probe, if any may be probed now.
     pub(super) fn next(&self, shard: &ShardId, now: Instant) -> Option<(ReaderId, Request)> {
         let of = |need: &[Need]| self.requests.iter().filter(|(_, request)| need.contains(&request.need)).collect();
         let chosen = Self::lowest(shard, of(&[Need::Unknown, Need::First]));
@@ -96,7 +96,7 @@ impl Turns {
         Some((*id, request.clone()))
     }
 
-    /// A probe from the lowest position may serve the others too.
+    /// Returns the request with the lowest position, whose probe may serve the others too.
     fn lowest<'a>(shard: &ShardId, requests: Vec<(&'a ReaderId, &'a Request)>) -> Option<(&'a ReaderId, &'a Request)> {
         let before = |one: &Request, other: &Request| {
             one.position != other.position
@@ -114,13 +114,13 @@ impl Turns {
         in_turn || served.is_some_and(|at| now.duration_since(*at) >= STARVED_AFTER.max(request.interval))
     }
 
-    /// The wider the bound and the longer the wait, the more urgent; one that was never probed comes first.
+    /// Returns the urgency: it grows with the width of the bound and with the wait; a position that was never probed comes first.
     fn urgency(&self, id: ReaderId, request: &Request, now: Instant) -> u128 {
         let waited = self.served.get(&id).map(|at| now.duration_since(*at));
         waited.map_or(u128::MAX, |waited| request.width.as_millis().saturating_mul(waited.as_millis()))
     }
 
-    /// The probe that `reader` requested has succeeded: it takes a turn, and every request that `answered` holds for is served.
+    /// Records that the probe for `reader` succeeded: it uses a turn, and every request that `answered` matches is served.
     pub(super) fn succeeded(
         &mut self,
         (reader, request): (ReaderId, &Request),
@@ -130,7 +130,7 @@ impl Turns {
         if let Some(balance) = self.bounded.as_mut().filter(|_| request.need != Need::Quiet) {
             balance.left = (balance.left - 1).max(-MOST_DEBT);
         }
-        // the reader may have moved on meanwhile, and wants to know another position
+        // the reader may have moved on meanwhile and requested another position
         if self.requests.get(&reader).is_some_and(|waiting| waiting.position == request.position) {
             self.requests.remove(&reader);
         }
@@ -151,7 +151,7 @@ impl Turns {
         self.requests.contains_key(&reader)
     }
 
-    /// None of the requests is of interest any more; those who made them.
+    /// Removes all requests and returns their readers.
     pub(super) fn withdraw_all(&mut self) -> impl Iterator<Item = ReaderId> + use<> {
         std::mem::take(&mut self.requests).into_keys()
     }
@@ -177,7 +177,7 @@ mod tests {
         Position::After(SequenceNumber::parse(&number.to_string()).expect("digits"))
     }
 
-    /// A shard of Kinesis, whose rounds are ten seconds apart.
+    /// A Kinesis shard with a round every ten seconds.
     struct Rounds {
         turns: Turns,
         shard: ShardId,
@@ -190,7 +190,7 @@ mod tests {
             Self { turns: Turns::default(), shard, round: Instant::now() }
         }
 
-        /// The applications that are probed in the next round, in which these are requested; a quiet probe serves those
+        /// Returns the applications that are probed in the next round, in which these are requested; a quiet probe serves those
         /// that follow it, and no other serves more than one.
         fn next(&mut self, requests: &[(u64, u32, Need, Duration)]) -> Vec<u64> {
             self.round += SECOND * 10;

@@ -1,7 +1,7 @@
-//! What is written to the streams of an account: the minutes with each reading, and the two days before them once per hour.
+//! The writes to the streams of an account: the minutes with each reading, and the two days before them once per hour.
 //!
-//! All streams that are due are read together. `CloudWatch` bills each metric of each call, whatever its points: a day of minutes and hours of
-//! one stream is 4,392 metrics.
+//! One read covers all streams that are due. `CloudWatch` bills each metric of each call, whatever its points: a day of minutes and hours
+//! of one stream is 4,392 metrics.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::lag::{COARSE, LONG, Minute, Writes};
 use crate::source::shared::Registry;
 use crate::trigger::KinesisStream;
 
-/// The minutes begin at a full hour: the history before them is read again when the next hour has begun.
+/// The minutes begin at a full hour; the history before them is read again when the next hour has begun.
 const HOUR: Duration = Duration::from_secs(3600);
-/// At least so much is read by the minute; with the begun hour, as many streams fit into a call as by its limit of metrics.
+/// The minimum span that is read by the minute; together with the current hour, calls fit as many streams as the metric limit allows.
 const BY_THE_MINUTE: Duration = Duration::from_secs(2 * 3600);
-/// `CloudWatch` may be this late with a minute.
+/// How late `CloudWatch` may be with a minute.
 const LATE: Duration = Duration::from_secs(5 * 60);
 
-/// What is written to the streams of one account.
+/// The writes to the streams of one account.
 pub(crate) struct WriteMetrics<S> {
     service: Arc<S>,
     histories: Registry<KinesisStream, Mutex<Option<History>>>,
 }
 
-/// The time before the minutes that are read.
+/// The points of the time before the minutes that are read.
 #[derive(Clone)]
 struct History {
     end: Timestamp,
@@ -41,7 +41,7 @@ impl<S: Service> WriteMetrics<S> {
         Self { service, histories: Registry::default() }
     }
 
-    /// The writes to each of the streams up to a minute ago, in their order.
+    /// Returns the writes to each of the streams up to a minute ago, in the order of `streams`.
     pub(crate) async fn read(&self, streams: &[KinesisStream]) -> Vec<Result<Writes, Failure>> {
         let until = last_minute(self.service.now());
         let begin = whole(until.minus(BY_THE_MINUTE), HOUR);
@@ -53,14 +53,14 @@ impl<S: Service> WriteMetrics<S> {
         minutes.into_iter().zip(histories).map(writes).collect()
     }
 
-    /// The last `minutes` of a stream, the newest last.
+    /// Returns the points of the last `minutes` of a stream, the newest last.
     pub(crate) async fn history(&self, stream: &KinesisStream, minutes: usize) -> Points {
         let span = Span { end: last_minute(self.service.now()), points: minutes, period: MINUTE };
         let mut points = self.points(std::slice::from_ref(stream), span).await;
         points.pop().unwrap_or_else(|| Err(Failure::new(FailureKind::Other, "no points")))
     }
 
-    /// The two days before `end`; only those that are not known yet are read.
+    /// Returns the points of the two days before `end`; only those that are not known yet are read.
     async fn histories(&self, streams: &[KinesisStream], end: Timestamp) -> Vec<Points> {
         let known = streams.iter().map(|stream| {
             let known = self.histories.get_or_insert(stream, Mutex::default);
@@ -82,7 +82,7 @@ impl<S: Service> WriteMetrics<S> {
         known.into_iter().map(history).collect()
     }
 
-    /// The points of each stream, in as few calls as they fit.
+    /// Returns the points of each stream, with as few calls as possible.
     async fn points(&self, streams: &[KinesisStream], span: Span) -> Vec<Points> {
         let chunks = streams.chunks(span.streams_per_call());
         let read = chunks.map(async |streams| match self.service.points(streams, span).await {

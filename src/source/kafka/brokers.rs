@@ -1,7 +1,7 @@
 //! The brokers of a cluster, and the connections to them.
 //!
-//! Connections are made by tasks of their own, which outlive the request that wanted one: a login that takes longer than a round is
-//! there for the next round.
+//! Connections are made by tasks of their own, which outlive the request that needs one: a login that takes longer than a round is
+//! available to the next round.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -16,13 +16,13 @@ use super::transport::{Broker, BrokerId, RowError};
 use crate::network::Address;
 use crate::source::shared::Shared;
 
-/// Kafka's port, where a bootstrap server has none.
+/// Kafka's default port, for bootstrap servers without one.
 const USUAL_PORT: u16 = 9092;
 
-/// Brokers that are dialed at once where any will do.
+/// The number of brokers that are dialed concurrently where any will do.
 const DIALS_AT_ONCE: usize = 8;
 
-/// The brokers that are known, by where they say that they are, and those to ask first.
+/// The known brokers by their advertised addresses, and the bootstrap servers.
 pub(super) struct Brokers {
     dialer: Arc<Dialer>,
     bootstrap: Vec<Address>,
@@ -44,7 +44,7 @@ impl Brokers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes where brokers say that they are. Connections to where none is any more are closed when they are not used.
+    /// Stores the advertised addresses of brokers. Connections to addresses that no broker has any more are closed when they become unused.
     pub(super) fn learn(&self, brokers: &[Broker]) {
         let mut state = self.state();
         state.known = brokers.iter().map(|broker| (broker.id, address(broker))).collect();
@@ -53,24 +53,24 @@ impl Brokers {
             .retain(|address, _| known.values().any(|known| known == address) || self.bootstrap.contains(address));
     }
 
-    /// Takes where one broker says that it is.
+    /// Stores the advertised address of one broker.
     pub(super) fn learn_one(&self, broker: &Broker) {
         self.state().known.insert(broker.id, address(broker));
     }
 
-    /// Whether it is known where a broker is.
+    /// Whether the address of a broker is known.
     pub(super) fn knows(&self, id: BrokerId) -> bool {
         self.state().known.contains_key(&id)
     }
 
-    /// A connection to a broker.
+    /// Returns a connection to a broker.
     pub(super) async fn connection(&self, id: BrokerId, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
         let address = self.state().known.get(&id).cloned();
         let address = address.ok_or_else(|| RowError::Moving(format!("the cluster has no broker {}", id.0).into()))?;
         self.connect(address.clone(), deadline).await.map_err(|why| row_error(why, &address))
     }
 
-    /// A connection to a broker that is connected, else to the first of all that lets the client in; to none at `except`.
+    /// Returns a connection to a connected broker, else to the first one that accepts the login; to none at `except`.
     pub(super) async fn any(&self, except: Option<&Address>, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
         let addresses = self.addresses(except);
         let connected = addresses.iter().filter_map(|address| self.connected(address));
@@ -91,13 +91,13 @@ impl Brokers {
                     let overdue = why.is_none();
                     reasons.push((address, why));
                     if overdue {
-                        // more brokers would be dialed, all at once, and too late
+                        // continuing would dial more brokers, all at once, and too late
                         break;
                     }
                 }
             }
         }
-        // who refuses the credentials says more than who is not there
+        // refused credentials explain more than an unreachable broker
         reasons.sort_by_key(|(_, why)| match why {
             Some(why) if why.is_refusal() => 0,
             Some(_) => 1,
@@ -107,7 +107,7 @@ impl Brokers {
         Err(why.unwrap_or_else(|| RowError::Unreachable("there is no other broker".into())))
     }
 
-    /// Those that are known, and those to ask first; each once.
+    /// Returns the addresses of the known brokers and of the bootstrap servers, each once.
     fn addresses(&self, except: Option<&Address>) -> Vec<Address> {
         let state = self.state();
         let mut addresses = Vec::new();
@@ -123,7 +123,7 @@ impl Brokers {
         self.state().connections.get(address).and_then(usable)
     }
 
-    /// The reason is `None` where there is none yet: it takes longer.
+    /// Connects to a broker. The error is `None` where the deadline passed before an outcome.
     async fn connect(&self, address: Address, deadline: Instant) -> Result<Arc<LoggedIn>, Option<DialError>> {
         let shared = self.state().connections.entry(address.clone()).or_default().clone();
         if let Some(usable) = usable(&shared) {
@@ -138,13 +138,13 @@ impl Brokers {
         }
     }
 
-    /// How connections are made.
+    /// Returns the dialer that makes the connections.
     pub(super) fn dialer(&self) -> &Dialer {
         &self.dialer
     }
 }
 
-/// The connection, where requests can be made over it.
+/// Returns the connection if it is open for requests.
 fn usable(shared: &Arc<Shared<LoggedIn, DialError>>) -> Option<Arc<LoggedIn>> {
     let latest = shared.latest()?.value;
     let lasts = latest.until.is_none_or(|until| Instant::now() < until);
@@ -155,9 +155,9 @@ fn address(broker: &Broker) -> Address {
     Address { host: broker.host.clone(), port: broker.port }
 }
 
-/// `host:port`, or what it is instead.
+/// Parses `host:port`; the error names the invalid text.
 pub(super) fn bootstrap_address(server: &str) -> Result<Address, String> {
-    Address::parse(server, USUAL_PORT).ok_or_else(|| format!("{server} in bootstrapServers is no host and port"))
+    Address::parse(server, USUAL_PORT).ok_or_else(|| format!("{server} in bootstrapServers is not host:port"))
 }
 
 fn row_error(why: Option<DialError>, address: &Address) -> RowError {

@@ -1,4 +1,4 @@
-//! A cluster with an identity: its client, and the task that keeps its token fresh.
+//! A cluster with an identity: its client, and the task that renews its token.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::trigger::{KafkaSecurity, SourceRef};
 /// The pause before a token that could not be fetched is requested again.
 const TOKEN_RETRY: Duration = Duration::from_secs(5);
 
-/// No token is asked for more often: brokers refuse a second login within a second.
+/// The minimum time between two token requests: brokers refuse another login within one second.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(2);
 
 /// Reads the groups of one cluster with one identity.
@@ -27,10 +27,10 @@ pub struct KafkaClient {
 }
 
 impl KafkaClient {
-    /// A client; it connects when it is asked.
+    /// Creates a client; it connects at the first request.
     ///
     /// # Errors
-    /// [`SourceErrorKind::Denied`] when the credentials cannot be used at all.
+    /// Returns [`SourceErrorKind::Denied`] when the credentials are unusable.
     pub fn new<S: AsRef<str>>(
         bootstrap_servers: &[S],
         security: &KafkaSecurity,
@@ -53,10 +53,10 @@ impl KafkaClient {
     }
 }
 
-/// The client of a cluster, and where its tokens come from if its login needs any.
+/// Creates the client of a cluster, and the source of its tokens if its login needs one.
 ///
 /// # Errors
-/// [`SourceErrorKind::Denied`] when the credentials cannot be used at all.
+/// Returns [`SourceErrorKind::Denied`] when the credentials are unusable.
 pub(crate) fn open<S: AsRef<str>>(
     bootstrap_servers: &[S],
     security: &KafkaSecurity,
@@ -72,11 +72,11 @@ pub(crate) fn open<S: AsRef<str>>(
     Ok((transport, tokens))
 }
 
-/// Renews the token at four fifths of its life.
+/// Renews the token after four fifths of its lifetime.
 async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Batched>>) {
     let mut failing = false;
     loop {
-        #[expect(clippy::disallowed_methods, reason = "a token's life is told in the time of day")]
+        #[expect(clippy::disallowed_methods, reason = "a token's lifetime is measured in wall-clock time")]
         let now = SystemTime::now();
         let pause = match tokens.fetch(now).await {
             Ok(Fetched { token, lifetime }) => {
@@ -98,7 +98,7 @@ async fn keep_token(tokens: Arc<TokenSource>, cluster: Arc<Cluster<Batched>>) {
     }
 }
 
-/// The certificates that this machine trusts, PEM; empty where there are none to be found.
+/// Returns the certificates that this machine trusts, in PEM; empty where none are found.
 pub(crate) fn system_roots() -> String {
     let file = openssl_probe::probe().cert_file;
     file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()

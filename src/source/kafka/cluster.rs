@@ -1,8 +1,8 @@
-//! A round on one cluster: topics, then what the groups committed, then the ends of the logs.
+//! A round on one cluster: topics, then the committed offsets of groups, then the log end offsets.
 //!
-//! The order gives the sign: what is produced in between can only overstate a lag. Rows are used as they come: a silent broker
-//! or coordinator holds up the sources that need it and no others. What failed makes its topic doubtful, and the next look at
-//! it begins with the topic's leaders.
+//! The order gives the sign: records that arrive in between can only overstate a lag. Rows are used as they arrive: a silent broker
+//! or coordinator delays the sources that need it and no others. A failed row makes its topic doubtful, and the next read of the topic
+//! begins with its leaders.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use super::transport::{ClusterTransport, TopicName};
 use crate::lag::{Report, SourceError};
 use crate::trigger::{SourceRef, TopicSelection};
 
-/// What comes within this time of the first goes on together; what comes later follows in a wave of its own.
+/// Items that arrive within this time of the first form one wave; later ones form a wave of their own.
 const WAVE: Duration = Duration::from_millis(250);
-/// What goes on together at most.
+/// The maximum number of items in a wave.
 const LARGEST_WAVE: usize = 5_000;
 
-/// A source, and the topics that it is about.
+/// A source and its topics.
 pub(super) type SourceTopics = (Arc<SourceRef>, Arc<[TopicName]>);
 
 /// Reads the groups of one cluster with one identity.
@@ -35,12 +35,12 @@ pub struct Cluster<T> {
 }
 
 impl<T: ClusterTransport> Cluster<T> {
-    /// A cluster of which nothing is known yet.
+    /// Creates a cluster of which nothing is known yet.
     pub fn new(transport: T) -> Self {
         Self { topics: Topics::new(transport) }
     }
 
-    /// How it is asked.
+    /// Returns the transport to the brokers.
     pub(super) const fn transport(&self) -> &T {
         &self.topics.transport
     }
@@ -93,7 +93,7 @@ async fn in_waves<V, F: Future<Output = ()>>(items: UnboundedReceiver<V>, run: i
     }
 }
 
-/// The next item, and those that come soon after it.
+/// Returns the next item, and those that arrive soon after it.
 async fn wave<V>(items: &mut UnboundedReceiver<V>) -> Option<Vec<V>> {
     let mut wave = vec![items.recv().await?];
     let mut end = pin!(sleep(WAVE));

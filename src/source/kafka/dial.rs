@@ -1,4 +1,4 @@
-//! The way to a broker: its addresses, a connection within reach, TLS, the first words and the login.
+//! Connects to a broker: name resolution, a connection to an allowed address, TLS, `ApiVersions` and the login.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::tenancy::{AllowedHosts, OUT_OF_REACH};
 use crate::trigger::{KafkaSecurity, Sasl, Tls};
 
 const CLIENT_ID: &str = "keda-stream-scaler";
-/// A login takes milliseconds, and some seconds on a starved machine.
+/// The deadline of a dial: a login takes milliseconds, and several seconds on an overloaded machine.
 const WITHIN: Duration = Duration::from_secs(10);
 /// A connection is replaced after four fifths of its session, between requests (KIP-368).
 const SESSION_USED: (u32, u32) = (4, 5);
 
-/// How brokers of one cluster are connected to.
+/// The settings for connections to the brokers of one cluster.
 pub(super) struct Dialer {
     reach: AllowedHosts,
     tls: Option<Arc<ClientConfig>>,
@@ -51,10 +51,10 @@ enum Token {
 
 /// A connection that is logged in.
 pub(super) struct LoggedIn {
-    /// The broker.
+    /// The address of the broker.
     pub(super) address: Address,
     pub(super) connection: Connection,
-    /// It is not used after this.
+    /// The end of the session, after which the connection is not used.
     pub(super) until: Option<Instant>,
     pub(super) authentication: Authentication,
 }
@@ -69,34 +69,34 @@ pub(super) enum Authentication {
 /// Why there is no connection to a broker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DialError {
-    /// Its name leads nowhere.
+    /// The broker's name could not be resolved.
     #[error("could not resolve {0}: {1}")]
     Unresolved(Address, Unresolved),
-    /// It is not to be connected to.
+    /// The client may not connect to the broker's address.
     #[error("{0}: {OUT_OF_REACH}")]
     OutOfReach(Address),
-    /// It does not take the connection.
+    /// The broker does not accept the connection.
     #[error("could not connect to {0}: {1}")]
     Unconnected(Address, Unconnected),
-    /// There is no encrypted connection.
+    /// The TLS handshake failed.
     #[error("no TLS with {0}: {1}")]
     Tls(Address, Arc<str>),
-    /// It speaks TLS, and the connection has none.
+    /// The broker answers in TLS, and the connection has none.
     #[error("{0} answers in TLS: set tls: enable, or name the port of a listener without TLS")]
     SpeaksTls(Address),
-    /// It is no Kafka broker, or does not answer.
+    /// The other end is not a Kafka broker, or does not answer.
     #[error("{0}: {1}")]
     Request(Address, RequestError),
-    /// It does not let the client in.
+    /// The broker refuses the login.
     #[error("{0}: {1}")]
     Login(Address, LoginError),
-    /// There is no token to log in with.
+    /// There is no token for the login.
     #[error("there is no token: {0}")]
     NoToken(Arc<str>),
-    /// It took too long.
+    /// The dial exceeded its deadline.
     #[error("{broker} did not let the client in within {} s", WITHIN.as_secs())]
     Late {
-        /// The broker.
+        /// The address of the broker.
         broker: Address,
     },
     /// The task that connects has panicked.
@@ -111,7 +111,7 @@ impl From<Panicked> for DialError {
 }
 
 impl DialError {
-    /// Whether the broker is there and refuses the credentials.
+    /// Whether the broker is reachable and refuses the credentials.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -141,7 +141,7 @@ impl Dialer {
         self.token.send_replace(Token::Fetched(Arc::new(token)));
     }
 
-    /// Says why there is no token. One that was fetched before is used until it has expired.
+    /// Sets the reason why there is no token. A token that was fetched before is used until it has expired.
     pub(super) fn set_token_failure(&self, why: &str) {
         self.token.send_if_modified(|token| {
             let lacks = !matches!(token, Token::Fetched(_));
@@ -152,7 +152,7 @@ impl Dialer {
         });
     }
 
-    /// A connection to a broker, logged in.
+    /// Connects and logs in to a broker.
     pub(super) async fn dial(&self, address: Address) -> Result<LoggedIn, DialError> {
         let deadline = Instant::now() + WITHIN;
         let late = DialError::Late { broker: address.clone() };
@@ -160,7 +160,7 @@ impl Dialer {
     }
 
     async fn connect(&self, address: Address, deadline: Instant) -> Result<LoggedIn, DialError> {
-        // a broker does not wait for long for one who has connected to log in
+        // a broker closes connections that do not log in soon, so the token comes first
         let login = self.login().await?;
         let found = resolve(&address).await.map_err(|why| DialError::Unresolved(address.clone(), why))?;
         let within: Vec<_> = found.into_iter().filter(|found| self.reach.includes(found.ip())).collect();
@@ -169,12 +169,12 @@ impl Dialer {
         }
         let stream = connect_to_any(&within).await;
         let stream = stream.map_err(|(_, why)| DialError::Unconnected(address.clone(), why))?;
-        // a request is small, and waits for no other
+        // requests are small and must not wait to be merged with others
         let _ = stream.set_nodelay(true);
         let opened = match &self.tls {
             None => Connection::open(stream, CLIENT_ID.into(), deadline).await,
             Some(config) => {
-                // the handshake is the largest part of a dial
+                // the handshake has the largest future of a dial
                 let stream = Box::pin(encrypt(config, &address, stream)).await?;
                 Connection::open(stream, CLIENT_ID.into(), deadline).await
             }
@@ -194,14 +194,14 @@ impl Dialer {
         Ok(LoggedIn { address, connection, until, authentication: Authentication::Sasl })
     }
 
-    /// TLS 1.3 refuses a client certificate after the handshake.
+    /// Explains an alert: with TLS 1.3 a server refuses a client certificate after the handshake.
     fn refused(&self, alert: &str) -> String {
         match self.presents {
             Presents::Nothing => {
-                format!("it broke off ({alert}): it wants a client certificate; give the connection cert and key")
+                format!("it disconnected ({alert}): it requires a client certificate; give the connection cert and key")
             }
             Presents::ACertificate => {
-                format!("it broke off ({alert}): it does not take the client certificate in cert")
+                format!("it disconnected ({alert}): it does not accept the client certificate in cert")
             }
         }
     }
@@ -209,7 +209,7 @@ impl Dialer {
     /// Waits for the first token, where the login needs one.
     async fn login(&self) -> Result<Option<Login>, DialError> {
         Ok(match &self.sasl {
-            // Kerberos is refused before anybody dials
+            // Kerberos is refused before any dial
             Sasl::None | Sasl::Gssapi => None,
             Sasl::Plain(credentials) => Some(Login::Plain(credentials.clone())),
             Sasl::ScramSha256(credentials) => Some(Login::Scram(ScramHash::Sha256, credentials.clone())),
@@ -236,7 +236,7 @@ async fn encrypt(
 ) -> Result<TlsStream<TcpStream>, DialError> {
     let no_tls = |why: String| DialError::Tls(address.clone(), why.into());
     let name = ServerName::try_from(address.host.clone());
-    let name = name.map_err(|_| no_tls(format!("{} is no name of a host", address.host)))?;
+    let name = name.map_err(|_| no_tls(format!("{} is not a host name", address.host)))?;
     let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
     stream.map_err(|error| no_tls(handshake_failure(&HandshakeError::of(&error))))
 }

@@ -1,7 +1,7 @@
-//! The ends of the logs for a wave of jobs: every leader is asked at once, and a new leader as soon as the cluster names one.
+//! The log end offsets for a wave of jobs: every leader is queried concurrently, and a new leader as soon as the cluster names one.
 //!
-//! A leader that dies or falls silent gets successors within seconds, by the cluster's own clock. So the wait for an answer is
-//! also a watch on the metadata: whoever is overdue is looked up again, and its successor asked at once.
+//! The cluster replaces a leader that fails or becomes silent within seconds, by its own clock. So the wait for an answer also polls the
+//! metadata: the leader of an overdue partition is looked up again, and its successor is queried at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,22 +21,22 @@ use crate::lag::Report;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A healthy leader answers in milliseconds; after this time it is looked up again, and then as often.
+/// The interval at which leaders of overdue partitions are looked up: a healthy leader answers in milliseconds.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(300);
 
-/// Where all have answered, but not all of them well, leaders are looked up so soon.
+/// The delay before leaders are looked up where all have answered, some with an error.
 const LOOK_UP_SOON: Duration = Duration::from_millis(100);
 
 pub(super) struct EndsReading<'a, T> {
     topics: &'a Topics<T>,
     open: Vec<PendingReading>,
     ends: Ends,
-    /// One for each request; an old leader may still be answering when its successor is asked.
+    /// One stream per request; an old leader may still be answering when its successor is queried.
     answers: SelectAll<BoxStream<'static, (LogPosition, OffsetRows)>>,
     until: Instant,
 }
 
-/// What is requested of each broker.
+/// The requests to each broker.
 type Asks = BTreeMap<(BrokerId, LogPosition), LedPartitions>;
 
 impl<'a, T: ClusterTransport> EndsReading<'a, T> {
@@ -52,7 +52,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         Self { topics, open, ends, answers: SelectAll::new(), until: now + DEADLINE }
     }
 
-    /// Reads, and reports each job exactly once.
+    /// Reads the offsets, and reports each job exactly once.
     pub(super) async fn run(mut self, report: &Report) {
         let mut looked_up = Instant::now();
         let _: bool = self.ask(&Refused::new());
@@ -77,7 +77,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         }
     }
 
-    /// Whether an answer is still to come.
+    /// Whether an answer is outstanding.
     fn are_awaited(&self) -> bool {
         self.ends.values().any(TopicEnds::are_awaited)
     }
@@ -112,7 +112,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         });
     }
 
-    /// Looks up the leaders of what is still missing, and requests it; returns whether there was a leader to ask.
+    /// Looks up the leaders of the missing partitions and queries them; returns whether there was a leader to query.
     async fn look_up(&mut self) -> bool {
         let lacking: Vec<_> = self.open.iter().flat_map(|job| job.lacking(&self.ends)).cloned().collect();
         for topic in &lacking {
@@ -122,7 +122,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         self.ask(&refused)
     }
 
-    /// Requests what is missing; returns whether there was a leader to ask. A partition without one is an error.
+    /// Queries the leaders of missing partitions; returns whether there was one. A partition without a leader is an error.
     fn ask(&mut self, refused: &Refused) -> bool {
         let mut asks = Asks::new();
         let mut topology = self.topics.topology();
@@ -145,7 +145,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     }
 }
 
-/// Adds the requests for what a job lacks of a topic; returns whether all have a leader.
+/// Adds the requests for the partitions of a topic that a job lacks; returns whether all have a leader.
 fn ask_about(
     selected: &TopicPartitions,
     positions: [LogPosition; 2],

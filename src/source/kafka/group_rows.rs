@@ -1,7 +1,7 @@
-//! What coordinators report about the groups of a round: how far each has come, its members where it is followed, and its type
+//! The coordinators' answers about the groups of a round: the progress of each, its members where they are needed, and its type
 //! until that is certain.
 //!
-//! All is requested at once, and each group goes on as soon as its own answers have come.
+//! Everything is requested at once, and each group continues as soon as its own answers have arrived.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
@@ -25,7 +25,7 @@ use crate::trigger::GroupType;
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// The answers about groups that are of one type, or are taken for it, while they come.
+/// The answers about groups of one known or assumed type, as they arrive.
 pub(super) struct GroupRows<'a, T> {
     topics: &'a Topics<T>,
     report: &'a Report,
@@ -39,7 +39,7 @@ pub(super) struct GroupRows<'a, T> {
 /// A group that waits for answers.
 struct Group {
     jobs: Vec<PendingReading>,
-    /// Its type was certain before.
+    /// Whether its type was certain before.
     certain: bool,
     progress: Option<Result<Arc<ProgressRows>, RowError>>,
     state: Option<Result<GroupState, RowError>>,
@@ -51,7 +51,7 @@ enum Row {
     State(Result<GroupState, RowError>),
 }
 
-/// Reads what is to be known of the groups of these jobs, and passes each job on as soon as it is; those that failed are reported.
+/// Reads the groups of these jobs, and passes each job on as soon as its group is read; failed jobs are reported.
 pub(super) async fn read<T: ClusterTransport>(
     topics: &Topics<T>,
     jobs: Vec<PendingReading>,
@@ -121,7 +121,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
             };
             self.take(&group, row);
         }
-        // a transport owes a row for each group, so this is its fault, and an error all the same
+        // a transport returns a row for each group; a missing row is its bug, and still an error of the reading
         for (_, group) in std::mem::take(&mut self.waiting) {
             self.fail(&group.jobs, "offsets", &RowError::Overdue("no answer".into()));
         }
@@ -151,7 +151,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
                 }
                 for mut job in group.jobs.extract_if(.., |job| !job.lacks_members()) {
                     job.come_so_far(self.group_type, rows.clone());
-                    // the other end reads for as long as jobs come
+                    // the receiver reads for as long as jobs arrive
                     let _ = self.ready.send(job);
                 }
                 if let Some(Err(error)) = &group.state {
@@ -164,16 +164,16 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         }
     }
 
-    /// The type of a group, as soon as its answers show it.
+    /// Returns the type of a group as soon as its answers show it.
     fn type_of(&self, group: &Group) -> Option<Result<GroupType, RowError>> {
         if group.progress.as_ref().is_some_and(|rows| rows.as_ref().is_ok_and(|rows| any(rows))) {
             return Some(Ok(self.group_type));
         }
         match group.state.as_ref()? {
             Ok(GroupState { group_type: Some(found), .. }) => Some(Ok(*found)),
-            // a broker that describes no groups has no share groups either
+            // a broker that cannot describe groups has no share groups either
             Ok(_) | Err(RowError::Unsupported(_) | RowError::Broker(_)) => Some(Ok(self.group_type)),
-            // what the group has read may show it yet
+            // the group's progress may still show its type
             Err(error) => group.progress.is_some().then(|| Err(error.clone())),
         }
     }
@@ -188,13 +188,13 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         }
         for (topic, of) in rows.as_slice() {
             if of.as_slice().iter().any(|(_, row)| matches!(row, Err(RowError::Moving(_)))) {
-                // its id is another one by now
+                // the topic has a new id by now
                 self.topics.topology().doubt(topic);
             }
         }
     }
 
-    /// The group is of the other type: a mistake of those triggers that name a type.
+    /// Hands the group over to the other type; triggers that name a type get an error.
     fn hand_over(&mut self, id: &GroupId, jobs: Vec<PendingReading>, found: GroupType) {
         self.topics.group_types.reported(id, found);
         let (mistaken, other): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.requested_type.is_some());
@@ -234,7 +234,7 @@ fn any(rows: &ProgressRows) -> bool {
     rows.any(|(_, row)| matches!(row, Ok(Progress::Committed(_) | Progress::Unacknowledged(_))))
 }
 
-/// What the jobs of one group select, each partition once.
+/// Returns the partitions that the jobs of one group select, each once.
 fn selected(jobs: &[PendingReading]) -> Vec<TopicPartitions> {
     let mut topics: Vec<_> = jobs.iter().flat_map(|job| &job.topics).map(|topic| topic.selected.clone()).collect();
     topics.sort_by(|one, other| one.name.cmp(&other.name));

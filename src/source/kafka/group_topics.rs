@@ -1,7 +1,7 @@
-//! Which topics a group reads, for triggers that name none.
+//! The topics that a group reads, for triggers that name none.
 //!
-//! A topic that the principal may not see is left out of a group's committed offsets without an error, so that list alone is
-//! not trusted: what members are assigned counts too, and a topic that was seen before counts until its own committed offsets
+//! The broker omits a topic that the principal may not see from a group's committed offsets without an error, so that list alone is
+//! not sufficient: the members' assignments count too, and a topic that was seen before counts until its own committed offsets
 //! are gone, or the topic is.
 
 use std::collections::{BTreeSet, HashMap};
@@ -24,13 +24,13 @@ use super::transport::{
 use crate::lag::{FORGET_AFTER, Report, SourceError, SourceErrorKind};
 use crate::trigger::{GroupType, SourceRef, TopicSelection, WithoutCommits};
 
-/// New topics of a group are seen after this long at the latest.
+/// The maximum time until new topics of a group are noticed.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(3);
 
 type TopicNames = BTreeSet<TopicName>;
 
-/// The topics of groups, as last seen.
+/// The last known topics of groups.
 #[derive(Debug, Default)]
 pub(super) struct GroupTopics {
     seen: Mutex<HashMap<GroupId, Seen>>,
@@ -42,10 +42,10 @@ struct Seen {
     read_at: Instant,
 }
 
-/// What a group has committed to, if it is a consumer group, and its state.
+/// The topics to which a group has committed, if it is a consumer group, and its state.
 type Answer = (Result<TopicNames, RowError>, Result<GroupState, RowError>);
 
-/// What has come of a group.
+/// The answers about a group that have arrived.
 #[derive(Default)]
 struct Answers {
     committed: Option<Result<TopicNames, RowError>>,
@@ -67,7 +67,7 @@ impl GroupTopics {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the topics of these sources; each goes on as soon as its own group has answered.
+    /// Finds the topics of these sources; each continues as soon as its own group has an answer.
     pub(super) async fn find<T: ClusterTransport>(
         &self,
         transport: &T,
@@ -120,7 +120,7 @@ impl GroupTopics {
         self.seen().retain(|_, seen| now.duration_since(seen.read_at) < FORGET_AFTER);
     }
 
-    /// Those of the groups whose topics need not be read again yet.
+    /// Returns the groups whose topics need no new read yet, with these topics.
     fn fresh<'a>(&self, groups: impl Iterator<Item = &'a GroupId>) -> Vec<(GroupId, TopicNames)> {
         let seen = self.seen();
         let fresh = groups.filter_map(|group| {
@@ -131,7 +131,7 @@ impl GroupTopics {
         fresh.collect()
     }
 
-    /// The cluster refused a topic: one that is gone is no topic of any group any more, one that is denied stays an error.
+    /// Handles a topic that the cluster refused: a deleted topic is removed from every group, a denied one stays an error.
     pub(super) fn refused(&self, topic: &TopicName, error: &RowError) {
         if matches!(error, RowError::Gone(_)) {
             for seen in self.seen().values_mut() {
@@ -142,7 +142,7 @@ impl GroupTopics {
 }
 
 impl Answers {
-    /// Both, once they are there.
+    /// Returns both answers once they have arrived.
     fn take(&mut self) -> Option<Answer> {
         if self.committed.is_none() || self.state.is_none() {
             return None;
@@ -156,7 +156,7 @@ fn topics_of(rows: ProgressRows) -> TopicNames {
 }
 
 impl<T: ClusterTransport> Search<'_, T> {
-    /// Remembers the topics of a group, and passes its sources on.
+    /// Stores the topics of a group, and passes its sources on.
     async fn settle(&self, group: GroupId, sources: Vec<Arc<SourceRef>>, answer: Answer) {
         let topics = self.topics(&group, answer).await;
         if let Ok(topics) = &topics {
@@ -165,7 +165,7 @@ impl<T: ClusterTransport> Search<'_, T> {
         self.pass_on(sources, topics).await;
     }
 
-    /// The topics of a group: those that it has read, and those that its members are assigned.
+    /// Returns the topics of a group: those that it has read, and those that its members are assigned.
     async fn topics(&self, group: &GroupId, (committed, state): Answer) -> Result<TopicNames, RowError> {
         let (group_type, assigned) = match state {
             Ok(state) => {
@@ -195,7 +195,7 @@ impl<T: ClusterTransport> Search<'_, T> {
         rows.map_or_else(|| Err(RowError::Overdue("no answer".into())), |(_, rows)| rows)
     }
 
-    /// Adds the topics that were seen before and are left out now, unless the group has no committed offset for them any more.
+    /// Adds the topics that were seen before and are missing now, unless the group has no committed offset for them any more.
     async fn with_hidden(
         &self,
         group_type: GroupType,
@@ -214,7 +214,7 @@ impl<T: ClusterTransport> Search<'_, T> {
                     asked.push(TopicPartitions { name, id: topic.id, partitions: topic.numbers() });
                 }
                 Err(RowError::Gone(_)) => {}
-                // what is wrong with it is reported by those who read it
+                // the readings of the topic report its error
                 Err(_) => drop(topics.insert(name)),
             }
         }
@@ -230,7 +230,7 @@ impl<T: ClusterTransport> Search<'_, T> {
     async fn pass_on(&self, sources: Vec<Arc<SourceRef>>, topics: Result<TopicNames, RowError>) {
         for source in sources {
             match self.topics_for(&source, &topics).await {
-                // the other end reads for as long as sources come
+                // the receiver reads for as long as sources arrive
                 Ok(topics) => drop(self.found.send((source, topics.into_iter().collect()))),
                 Err(error) => (self.report)(&source, Err(error)),
             }

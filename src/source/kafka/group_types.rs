@@ -1,4 +1,4 @@
-//! Of which type groups are, as far as the cluster has shown it.
+//! The types of groups, as far as the cluster has shown them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::transport::GroupId;
 use crate::lag::FORGET_AFTER;
 use crate::trigger::GroupType;
 
-/// A group that has read nothing yet may still become one of another type.
+/// The time after which the type of a group that has read nothing is read again, because it may still change.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// The types of the groups of one cluster.
@@ -23,7 +23,7 @@ pub(super) struct GroupTypes {
 struct Known {
     group_type: GroupType,
     read_at: Instant,
-    /// It has read something, which groups of other types cannot have.
+    /// Whether the group has read something, which fixes its type.
     settled: bool,
 }
 
@@ -32,7 +32,7 @@ struct Known {
 pub(super) enum Knowledge {
     /// The group is of this type.
     Certain(GroupType),
-    /// The cluster is to be asked; until then the group is taken for this type.
+    /// The type must be read from the cluster; until then this type is assumed.
     Assumed(GroupType),
 }
 
@@ -48,7 +48,7 @@ impl GroupTypes {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The type of a group that is requested as this one.
+    /// Returns what is known of the type of a group that the trigger declares as `requested`.
     pub(super) fn of(&self, group: &GroupId, requested: Option<GroupType>) -> Knowledge {
         match self.known().get(group).copied() {
             Some(known) if known.holds(requested) => Knowledge::Certain(known.group_type),
@@ -59,17 +59,17 @@ impl GroupTypes {
         }
     }
 
-    /// A group has read something, which shows its type.
+    /// Records that a group has read something, which fixes its type.
     pub(super) fn settle(&self, group: &GroupId, group_type: GroupType) {
         self.insert(group, Known { group_type, read_at: Instant::now(), settled: true });
     }
 
-    /// The cluster has reported the type of a group that has read nothing yet.
+    /// Records the type that the cluster reported for a group that has read nothing yet.
     pub(super) fn reported(&self, group: &GroupId, group_type: GroupType) {
         self.insert(group, Known { group_type, read_at: Instant::now(), settled: false });
     }
 
-    /// What a group had read is gone, as if it had been deleted.
+    /// Records that the progress of a group is gone, as if it had been deleted.
     pub(super) fn unsettle(&self, group: &GroupId) {
         if let Some(known) = self.known().get_mut(group) {
             known.settled = false;

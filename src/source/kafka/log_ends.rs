@@ -1,17 +1,17 @@
-//! The ends of the logs of a wave, as they are read.
+//! The log end offsets of a wave, as they are read.
 
 use super::model::ByName;
 use super::transport::{ByPartition, Leader, LogPosition, OffsetAndEpoch, RowError};
 use crate::lag::PartitionId;
 
-/// The ends of the logs by topic.
+/// The log ends by topic.
 pub(super) type Ends = ByName<TopicEnds>;
 
-/// The ends of the logs of one topic.
+/// The log ends of one topic.
 #[derive(Debug, Default)]
 pub(super) struct TopicEnds {
     partitions: ByPartition<PartitionEnds>,
-    /// How many answers are still to come.
+    /// The number of outstanding answers.
     awaited: usize,
 }
 
@@ -20,16 +20,16 @@ pub(super) struct TopicEnds {
 pub(super) struct PartitionEnds {
     start: End,
     end: End,
-    /// Only sources that read committed records alone need it.
+    /// The last stable offset; only sources that read committed records need it.
     stable_end: Option<Box<End>>,
 }
 
 /// Which log an answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeenLog {
-    /// The one that was known, as far as can be seen.
+    /// The known log, as far as the offsets show.
     Same,
-    /// Another one: it ends before the start that was known.
+    /// Another log: it ends before the known start.
     Another,
 }
 
@@ -38,14 +38,14 @@ pub(super) enum SeenLog {
 struct End {
     /// The newest answer.
     row: Option<Result<OffsetAndEpoch, RowError>>,
-    /// The leader that was asked last.
+    /// The leader that was queried last.
     asked: Option<Leader>,
-    /// Whether its answer is still to come.
+    /// Whether its answer is outstanding.
     awaited: bool,
 }
 
 impl TopicEnds {
-    /// Adds the partitions that are not there yet, which are in order, with the starts of their logs that are known.
+    /// Adds the partitions that are not included yet, which are in order, with their known log starts.
     pub(super) fn add(
         &mut self,
         partitions: &[PartitionId],
@@ -61,23 +61,23 @@ impl TopicEnds {
         self.partitions.extend(ends);
     }
 
-    /// The ends of a partition.
+    /// Returns the ends of a partition.
     pub(super) fn of(&self, partition: PartitionId) -> Option<&PartitionEnds> {
         self.partitions.get(&partition)
     }
 
-    /// Whether these ends of a partition have been read well.
+    /// Whether these ends of a partition were read without an error.
     pub(super) fn are_good(&self, partition: PartitionId, positions: &[LogPosition]) -> bool {
         self.of(partition).is_some_and(|ends| positions.iter().all(|at| matches!(ends.row(*at), Some(Ok(_)))))
     }
 
-    /// Whether an answer is still to come.
+    /// Whether an answer is outstanding.
     pub(super) const fn are_awaited(&self) -> bool {
         self.awaited > 0
     }
 
-    /// Whether to ask this leader about a partition that has not been read well: it is not the one that was asked last, or the last answer was
-    /// that the leader is moving. If so, records the request.
+    /// Whether to query this leader about a partition that was not read well: it is not the leader that was queried last, or the last
+    /// answer was that the leader is moving. If so, records the request.
     pub(super) fn ask(&mut self, partition: PartitionId, at: LogPosition, leader: Leader) -> bool {
         let Some(ends) = self.partitions.get_mut(&partition) else { return false };
         let end = ends.at_mut(at);
@@ -90,7 +90,7 @@ impl TopicEnds {
         ask
     }
 
-    /// Takes an answer. One of the new leader is not undone by a late error of the old one, and the start of another log is forgotten.
+    /// Adds an answer. A late error of the old leader does not replace an answer of the new one; the start of another log is removed.
     pub(super) fn take(
         &mut self,
         partition: PartitionId,
@@ -112,7 +112,7 @@ impl TopicEnds {
 }
 
 impl PartitionEnds {
-    /// The newest answer about the end at this position.
+    /// Returns the newest answer about the end at this position.
     pub(super) fn row(&self, at: LogPosition) -> Option<&Result<OffsetAndEpoch, RowError>> {
         match at {
             LogPosition::Start => self.start.row.as_ref(),
@@ -121,7 +121,7 @@ impl PartitionEnds {
         }
     }
 
-    /// Whether the start was known before and lies behind this end.
+    /// Whether the known start is after this end.
     fn is_another_log(&self, end: OffsetAndEpoch) -> bool {
         self.start.asked.is_none() && matches!(self.start.row, Some(Ok(start)) if start.offset > end.offset)
     }

@@ -1,6 +1,6 @@
-//! Where logs begin, which is not read in each round.
+//! The log start offsets, which are not read in each round.
 //!
-//! A log's start moves only as retention or an administrator deletes records. A start that is behind overstates a lag by records that
+//! A log's start moves only as retention or an administrator deletes records. An outdated start overstates a lag by the records that
 //! were deleted since it was read, and never understates one.
 
 use std::time::Duration;
@@ -11,18 +11,18 @@ use super::model::ByName;
 use super::transport::{ByPartition, OffsetAndEpoch, RowError, TopicName, TopicPartitions};
 use crate::lag::{PartitionId, TopicId};
 
-/// Deleted records count no longer after this time at the latest. Brokers look for what to delete every five minutes.
+/// The maximum time for which deleted records still count. Brokers delete expired records every five minutes.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
-/// The starts of the logs of one cluster.
+/// The log starts of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct LogStarts(ByName<Known>);
 
-/// Those of one topic.
+/// The log starts of one topic.
 #[derive(Debug)]
 struct Known {
     topic: Option<TopicId>,
-    /// None where a start is to be read again.
+    /// `None` where a start must be read again.
     starts: ByPartition<Option<Start>>,
 }
 
@@ -33,7 +33,7 @@ struct Start {
 }
 
 impl LogStarts {
-    /// The starts of the logs of this topic that need not be read again.
+    /// Returns the log starts of this topic that need no new read.
     pub(super) fn fresh(
         &self,
         topic: &TopicPartitions,
@@ -45,7 +45,7 @@ impl LogStarts {
         move |partition| known?.starts.get(&partition)?.filter(is_fresh).map(|start| start.offset)
     }
 
-    /// Starts that were just read.
+    /// Stores log starts that were just read.
     pub(super) fn insert(
         &mut self,
         name: &TopicName,
@@ -62,14 +62,14 @@ impl LogStarts {
         }
     }
 
-    /// The log has become another one.
+    /// Removes the start of a log that was replaced by another one.
     pub(super) fn remove(&mut self, name: &TopicName, partition: PartitionId) {
         if let Some(start) = self.0.get_mut(name).and_then(|known| known.starts.get_mut(&partition)) {
             *start = None;
         }
     }
 
-    /// Forgets topics of which all is to be read again.
+    /// Removes topics whose starts must all be read again.
     pub(super) fn prune(&mut self, now: Instant) {
         let is_fresh = |start: &(PartitionId, Option<Start>)| {
             start.1.is_some_and(|start| now.duration_since(start.read_at) < READ_AGAIN_AFTER)

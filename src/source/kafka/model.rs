@@ -1,4 +1,4 @@
-//! Brokers, topics, groups and how far these have come: the words that the protocol and the seam share.
+//! Brokers, topics, groups and their progress: the types that the protocol and the transport share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ pub type TopicName = Arc<str>;
 /// The id of a consumer group.
 pub type GroupId = Arc<str>;
 
-/// Values by name. A round looks each name up some twenty times, so the hash is a quick one; its seed is another one in each process.
+/// Values by name. A round looks each name up about twenty times, so the hash is a fast one; its seed differs per process.
 pub(super) type ByName<V> = HashMap<Arc<str>, V, foldhash::fast::RandomState>;
 
 /// One partition of a named topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
-    /// The topic.
+    /// The name of the topic.
     pub topic: TopicName,
-    /// The partition's number in it.
+    /// The partition's number in the topic.
     pub partition: PartitionId,
 }
 
@@ -33,9 +33,9 @@ pub type ByPartition<V> = Ordered<PartitionId, V>;
 /// Values of partitions by topic.
 pub type ByTopic<V> = Ordered<TopicName, ByPartition<V>>;
 
-/// What values are ordered by.
+/// A key by which values are ordered.
 pub trait Key: Ord {
-    /// Where the key stands if none before it is left out; `None` where that is not known.
+    /// Returns the key's index if no key before it is missing; `None` where that is not known.
     fn usual_position(&self) -> Option<usize>;
 }
 
@@ -52,24 +52,24 @@ impl Key for TopicName {
 }
 
 impl<K: Key, V> Ordered<K, V> {
-    /// All values.
+    /// Returns all keys with their values, in order.
     #[must_use]
     pub fn as_slice(&self) -> &[(K, V)] {
         &self.0
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
         self.position(key).map(|position| &self.0[position].1)
     }
 
-    /// The value of a key, to be changed.
+    /// Returns a mutable reference to the value of a key.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.position(key).map(|position| &mut self.0[position].1)
     }
 
-    /// Adds a value. One with a key behind all others costs least.
+    /// Adds a value. Appending a key after all others is the fastest.
     pub fn insert(&mut self, key: K, value: V) {
         if self.0.last().is_none_or(|(last, _)| *last < key) {
             return self.0.push((key, value));
@@ -80,7 +80,7 @@ impl<K: Key, V> Ordered<K, V> {
         }
     }
 
-    /// What becomes of the values of these keys, which are in order; some have none.
+    /// Maps the values of these keys, which are in order; keys without a value get `None`.
     pub fn each_of<'a, W>(
         self,
         keys: impl Iterator<Item = &'a K> + Clone,
@@ -163,7 +163,7 @@ pub struct BrokerId(pub i32);
 /// A broker as the cluster's metadata names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
-    /// Its number.
+    /// The broker's number in the cluster.
     pub id: BrokerId,
     /// The host that it advertises to clients.
     pub host: String,
@@ -171,12 +171,12 @@ pub struct Broker {
     pub port: u16,
 }
 
-/// Counts the leaders that a partition has had. A recreated topic begins again at 0.
+/// The number of leaders that a partition has had. A recreated topic begins again at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaderEpoch(pub u32);
 
 impl LeaderEpoch {
-    /// Kafka writes -1 where the epoch is not known.
+    /// Converts the wire value; Kafka writes -1 where the epoch is not known.
     #[must_use]
     pub fn from_wire(wire: i32) -> Option<Self> {
         u32::try_from(wire).ok().map(Self)
@@ -186,65 +186,65 @@ impl LeaderEpoch {
 /// The broker that leads a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leader {
-    /// The broker.
+    /// The number of the broker.
     pub broker: BrokerId,
-    /// Its epoch; brokers before 2.1 do not report it.
+    /// The leader epoch; brokers before 2.1 do not report it.
     pub epoch: Option<LeaderEpoch>,
 }
 
 /// An offset, and the leader epoch that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetAndEpoch {
-    /// The offset.
+    /// The offset of a record.
     pub offset: Offset,
-    /// For a committed offset the epoch of the last consumed record, for the end of a log the leader's; not every client and
+    /// For a committed offset the epoch of the last consumed record, for a log end the leader's epoch; not every client and
     /// broker reports it.
     pub epoch: Option<LeaderEpoch>,
 }
 
-/// What the cluster's metadata says of a topic.
+/// A topic as the cluster's metadata describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
-    /// Its id; brokers before 2.8 have none.
+    /// The topic's id; brokers before 2.8 report none.
     pub id: Option<TopicId>,
     /// Each partition with its leader, if it has one now.
     pub partitions: ByPartition<Option<Leader>>,
 }
 
 impl Topic {
-    /// Its partitions, in order.
+    /// Returns the partition numbers, in order.
     #[must_use]
     pub fn numbers(&self) -> Arc<[PartitionId]> {
         self.partitions.as_slice().iter().map(|&(partition, _)| partition).collect()
     }
 
-    /// The leader of a partition, if it has one now.
+    /// Returns the leader of a partition, if it has one now.
     #[must_use]
     pub fn leader(&self, partition: PartitionId) -> Option<Leader> {
         self.partitions.get(&partition).copied().flatten()
     }
 }
 
-/// Which committed offsets to read.
+/// A request for the committed offsets of a group.
 #[derive(Clone, Debug)]
 pub struct GroupAsk {
-    /// The group.
+    /// The id of the group.
     pub group: GroupId,
-    /// Of which partitions.
+    /// The partitions whose offsets are requested.
     pub partitions: PartitionsAsk,
 }
 
 /// The partitions of a [`GroupAsk`].
 #[derive(Clone, Debug)]
 pub enum PartitionsAsk {
-    /// These; a row for each comes back.
+    /// These partitions; the answer has a row for each.
     Named(Vec<TopicPartitions>),
-    /// All that the group has committed and the principal may see.
+    /// All partitions that the group has committed and the principal may see.
     AllCommitted,
 }
 
 impl PartitionsAsk {
-    /// The partitions, where they are named.
+    /// Returns the partitions, where they are named.
     #[must_use]
     pub fn named(&self) -> Option<&[TopicPartitions]> {
         match self {
@@ -259,36 +259,36 @@ impl PartitionsAsk {
 pub struct TopicPartitions {
     /// The topic's name.
     pub name: TopicName,
-    /// Its id; with it, commits for a deleted topic of the same name do not count.
+    /// The topic's id; with it, commits for a deleted topic of the same name do not count.
     pub id: Option<TopicId>,
-    /// Its partitions, in order.
+    /// The partition numbers, in order.
     pub partitions: Arc<[PartitionId]>,
 }
 
-/// How far a group has come in a partition.
+/// The progress of a group in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It has no committed offset, or has not read the partition.
+    /// The group has no committed offset, or has not read the partition.
     None,
-    /// A consumer group: the committed offset.
+    /// The committed offset of a consumer group.
     Committed(OffsetAndEpoch),
-    /// A share group: the number of records that are not acknowledged.
+    /// The number of records that a share group has not acknowledged.
     Unacknowledged(u64),
 }
 
 /// A group as its coordinator describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupState {
-    /// Of which type it is; `None` where there is no such group.
+    /// The type of the group; `None` where the group does not exist.
     pub group_type: Option<GroupType>,
-    /// The coordinator's word, such as `Stable`, `Empty` or `Dead`.
+    /// The state that the coordinator reports, such as `Stable`, `Empty` or `Dead`.
     pub state: String,
-    /// The members and what they were given.
+    /// The members and their assignments.
     pub members: Vec<GroupMember>,
 }
 
 impl GroupState {
-    /// Whether partitions are being assigned: then their owners are unknown.
+    /// Whether partitions are being assigned, so that their owners are unknown.
     #[must_use]
     pub fn rebalancing(&self) -> bool {
         let unassigned = self.members.iter().all(|member| member.assignment.is_empty());
@@ -299,11 +299,11 @@ impl GroupState {
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
-    /// What the coordinator calls it: another one each time that it joins.
+    /// The member id that the coordinator assigns, a new one each time the member joins.
     pub id: String,
-    /// Its client id, as the application set it.
+    /// The client id that the application set.
     pub client_id: String,
-    /// The partitions that it was given.
+    /// The partitions that are assigned to the member.
     pub assignment: Vec<TopicPartition>,
 }
 

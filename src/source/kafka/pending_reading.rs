@@ -1,4 +1,4 @@
-//! One source of a round on its way to an observation: what it asks for, and how rows become its answer.
+//! One source of a round on its way to an observation: what it requests, and how rows become its result.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::trigger::{GroupType, IsolationLevel, KafkaSource, SourceRef};
 
 /// A topic of a source.
 pub(super) struct JobTopic {
-    /// What the source selects of it.
+    /// The partitions that the source selects.
     pub(super) selected: TopicPartitions,
-    /// How many partitions it has.
+    /// The number of partitions of the topic.
     pub(super) partition_count: u32,
 }
 
@@ -29,11 +29,11 @@ pub(super) struct PendingReading {
     pub(super) requested_type: Option<GroupType>,
     group_type: GroupType,
     end: LogPosition,
-    /// Ordered by name.
+    /// The topics of the source, ordered by name.
     pub(super) topics: Vec<JobTopic>,
     absent: Vec<Arc<str>>,
     progress: Option<Arc<ProgressRows>>,
-    /// Until they are read, where they are to be.
+    /// The members and their assignments, where they are needed; `None` until they are read.
     members: Option<Members>,
     owners: ByTopic<MemberIndex>,
 }
@@ -66,19 +66,19 @@ impl PendingReading {
         }
     }
 
-    /// Whether it is still to be read who works on what.
+    /// Whether the members must still be read.
     pub(super) const fn lacks_members(&self) -> bool {
         self.members.is_none()
     }
 
-    /// Takes who works on what.
+    /// Stores the members and their assignments.
     pub(super) fn join(&mut self, state: &GroupState) {
         if state.rebalancing() {
             self.members = Some(Members::Rebalancing(state.members.len()));
             return;
         }
         if state.group_type == Some(GroupType::Share) {
-            // every member of a share group works on every partition of its topics
+            // every member of a share group consumes every partition of its topics
             let works = |member: &&GroupMember| {
                 let mut topics = member.assignment.iter().map(|partition| &partition.topic);
                 topics.any(|topic| self.topics.iter().any(|known| known.selected.name == *topic))
@@ -101,22 +101,22 @@ impl PendingReading {
         self.topics.iter().all(|topic| topic.selected.partitions.is_empty())
     }
 
-    /// The ends of the log that the job needs of each partition.
+    /// Returns the log ends that the job needs of each partition.
     pub(super) const fn positions(&self) -> [LogPosition; 2] {
         [LogPosition::Start, self.end]
     }
 
-    /// Takes how far the group has come, which is of this type.
+    /// Stores the progress of the group, which is of this type.
     pub(super) fn come_so_far(&mut self, group_type: GroupType, rows: Arc<ProgressRows>) {
         self.group_type = group_type;
         if group_type == GroupType::Share {
-            // the lag of a share group is counted up to there
+            // the lag of a share group is counted up to the high watermark
             self.end = LogPosition::End;
         }
         self.progress = Some(rows);
     }
 
-    /// The topics of which an end of a log that the job needs has not come well.
+    /// Returns the topics for which a log end that the job needs is missing or failed.
     pub(super) fn lacking(&self, ends: &Ends) -> impl Iterator<Item = &TopicName> {
         let read = |selected: &TopicPartitions| {
             let Some(ends) = ends.get(&selected.name) else { return selected.partitions.is_empty() };
@@ -126,7 +126,7 @@ impl PendingReading {
         topics.filter(move |selected| !read(selected)).map(|selected| &selected.name)
     }
 
-    /// The observation, or why there is none: a single missing row is reason enough.
+    /// Returns the observation; an error if a single row is missing.
     pub(super) fn finish(&self, ends: &Ends) -> Result<Observation, SourceError> {
         let mut failures = Failures::default();
         let topics = self.topics.iter().map(|topic| self.topic(topic, ends, &mut failures));
@@ -170,10 +170,10 @@ fn member(member: &GroupMember) -> Member {
     Member { id: member.id.as_str().into(), client_id: member.client_id.as_str().into() }
 }
 
-/// The committed offset of a partition that ends so.
+/// Returns the committed offset of a partition that ends at `end`.
 ///
 /// A commit of a later epoch than the leader's, which was read after it, was made for a deleted topic of the same name, whose
-/// epochs went further: no offset is committed for this one.
+/// epochs went further: this topic has no committed offset.
 fn committed(progress: Progress, end: OffsetAndEpoch) -> CommittedOffset {
     match progress {
         Progress::None => CommittedOffset::None,
@@ -185,7 +185,7 @@ fn committed(progress: Progress, end: OffsetAndEpoch) -> CommittedOffset {
     }
 }
 
-/// Rows that had no value: the first is told, the others are counted.
+/// Rows without a value: the first error is reported, the others are counted.
 #[derive(Default)]
 struct Failures {
     first: Option<(String, RowError)>,
@@ -193,7 +193,7 @@ struct Failures {
 }
 
 impl Failures {
-    /// The value of a row, if it has one.
+    /// Returns the value of a row, if it has one, and records the error otherwise.
     fn take<V: Copy>(
         &mut self,
         (topic, partition): (&TopicName, PartitionId),
@@ -211,7 +211,7 @@ impl Failures {
     }
 }
 
-/// A row's error as an error of the source.
+/// Converts a row's error into an error of the source.
 pub(crate) fn failed(attempt: String, row: &RowError) -> SourceError {
     let (kind, remedy) = match row {
         RowError::Moving(_) => (SourceErrorKind::Unreachable, "leaders are moving; it is tried again at once"),
@@ -234,7 +234,7 @@ pub(crate) fn failed(attempt: String, row: &RowError) -> SourceError {
         RowError::Unsupported(_) => {
             (SourceErrorKind::Broken, "upgrade the brokers; docs/kafka.md names the oldest for each feature")
         }
-        RowError::Broker(_) => (SourceErrorKind::Broken, "look at the brokers' log"),
+        RowError::Broker(_) => (SourceErrorKind::Broken, "check the brokers' log"),
     };
     SourceError::new(kind, attempt).because(row).remedy(remedy)
 }
@@ -277,7 +277,7 @@ mod tests {
         Ends::from_iter([("t".into(), ends)])
     }
 
-    /// L1 to L3: KEDA counts a partition that the answer lacks as no lag.
+    /// L1 to L3: KEDA counts a partition that the answer lacks as zero lag.
     #[test]
     fn a_row_that_is_missing_is_an_error_and_never_zero() {
         for committed in [Progress::None, Progress::Committed(at(100, None))] {

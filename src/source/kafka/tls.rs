@@ -1,4 +1,4 @@
-//! How connections to brokers are encrypted: the project's one TLS stack, with what a connection says.
+//! The encryption of connections to brokers: the project's one TLS stack, with the settings of a connection.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::client::system_roots;
 use crate::network::server_tls::Verifier;
 use crate::trigger::{CertificateVerification, ClientIdentity, Tls};
 
-/// What the keys of PKCS#8 that have a password are called in PEM.
+/// The PEM label of PKCS#8 keys that have a password.
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Why certificates and keys cannot be used.
@@ -34,7 +34,7 @@ pub(crate) enum UnusableTls {
     Other(String),
 }
 
-/// The settings of TLS; nothing where the connection has none.
+/// Returns the TLS settings; `None` where the connection has no TLS.
 pub(super) fn client_config(tls: &Tls) -> Result<Option<Arc<ClientConfig>>, UnusableTls> {
     let Tls::On { ca, identity, verification } = tls else { return Ok(None) };
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -60,7 +60,7 @@ pub(super) fn client_config(tls: &Tls) -> Result<Option<Arc<ClientConfig>>, Unus
     Ok(Some(Arc::new(config)))
 }
 
-/// The system's authorities and those of `ca`.
+/// Returns the system's certificate authorities and those of `ca`.
 fn roots(ca: Option<&str>) -> Result<RootCertStore, UnusableTls> {
     let mut roots = RootCertStore::empty();
     let certificates = |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect::<Vec<_>>();
@@ -74,14 +74,14 @@ fn roots(ca: Option<&str>) -> Result<RootCertStore, UnusableTls> {
     Ok(roots)
 }
 
-/// The key of a client certificate, decrypted where it has a password.
+/// Returns the key of a client certificate, decrypted where it has a password.
 pub(crate) fn private_key(identity: &ClientIdentity) -> Result<PrivateKeyDer<'static>, UnusableTls> {
     let pem = identity.key.reveal();
     if !pem.contains(ENCRYPTED) {
         return PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| UnusableTls::Key(error.to_string()));
     }
     let password = identity.key_password.as_ref().ok_or(UnusableTls::NoPassword)?;
-    // text may stand before the key, as openssl writes it
+    // the PEM may have text before the key, as openssl writes it
     let begin = pem.find("-----BEGIN ENCRYPTED").unwrap_or_default();
     let (_, document) = SecretDocument::from_pem(pem.get(begin..).unwrap_or_default())
         .map_err(|error| UnusableTls::Key(error.to_string()))?;

@@ -15,19 +15,19 @@ use crate::source::aws::credentials::provider;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::trigger::{AwsCredentials, Credentials, Sasl, Secret, Tls};
 
-/// An OAuth server that takes longer is down.
+/// The deadline for the answer of an OAuth server.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The longest life of a token that Amazon MSK accepts.
+/// The longest lifetime of a token that Amazon MSK accepts.
 const MSK_LIFETIME: Duration = Duration::from_secs(900);
 
-/// A token without a life of its own lasts this long.
+/// The lifetime of a token that names none.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
-/// A token that lasts longer is renewed as if it lasted this long: the server chooses the number, and it may be any.
+/// The maximum lifetime that is assumed for a token: the server chooses the number, and it may be any.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// Where tokens come from.
+/// The source of tokens.
 pub(crate) enum TokenSource {
     Oauth {
         http: reqwest::Client,
@@ -43,7 +43,7 @@ pub(crate) enum TokenSource {
     },
 }
 
-/// A token and how long it lasts.
+/// A token and its lifetime.
 pub(crate) struct Fetched {
     pub(crate) token: OauthToken,
     pub(crate) lifetime: Duration,
@@ -56,10 +56,10 @@ struct TokenAnswer {
 }
 
 impl TokenSource {
-    /// The source of tokens that the login needs, if it needs any.
+    /// Creates the source of tokens that the login needs, if it needs any.
     ///
     /// # Errors
-    /// When the certificates of the connection cannot be read.
+    /// Returns an error when the certificates of the connection cannot be read.
     pub(super) fn new(sasl: &Sasl, tls: &Tls, metrics: &UpstreamMetrics) -> Result<Option<Self>, String> {
         match sasl {
             Sasl::OauthBearer { client, token_endpoint, scopes, extensions } => Ok(Some(Self::Oauth {
@@ -77,7 +77,7 @@ impl TokenSource {
         }
     }
 
-    /// A new token; `now` is the time of day.
+    /// Fetches a new token; `now` is the wall-clock time.
     pub(crate) async fn fetch(&self, now: SystemTime) -> Result<Fetched, String> {
         match self {
             Self::Oauth { http, endpoint, client, scopes, extensions, metrics } => {
@@ -137,7 +137,7 @@ impl TokenAnswer {
     }
 }
 
-/// A presigned `kafka-cluster:Connect`, as Amazon MSK's IAM expects it. It lasts no longer than the key that signed it.
+/// Presigns a `kafka-cluster:Connect` request, as Amazon MSK's IAM expects it. The token expires no later than the key that signed it.
 fn msk_token(region: &str, key: &AwsKey, now: SystemTime) -> Result<Fetched, String> {
     let left = key.expiry().map_or(MSK_LIFETIME, |expiry| expiry.duration_since(now).unwrap_or_default());
     let lifetime = MSK_LIFETIME.min(left);
@@ -167,7 +167,7 @@ fn msk_token(region: &str, key: &AwsKey, now: SystemTime) -> Result<Fetched, Str
     Ok(Fetched { token, lifetime })
 }
 
-/// The end of the service's host name in the region's partition.
+/// Returns the domain suffix of the service's host name in the region's partition.
 fn suffix(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
@@ -205,7 +205,7 @@ mod tests {
         AwsKey::new("AKIDEXAMPLE", secret, session_token.map(str::to_owned), expiry, "test")
     }
 
-    /// The address that a token stands for, and its parameters.
+    /// Returns the address that a token encodes, and its parameters.
     fn opened(fetched: &Fetched) -> (String, BTreeMap<String, String>) {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(fetched.token.value.reveal()).expect("base64 for addresses");
         let text = String::from_utf8(bytes).expect("an address");

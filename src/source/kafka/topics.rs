@@ -1,4 +1,4 @@
-//! Which topics and partitions each source is about, and who leads them.
+//! The topics and partitions of each source, and their leaders.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::trigger::{AbsentTopics, KafkaSource, PartitionSelection, SourceRef};
 
 const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What is known of the topics of one cluster.
+/// The known topics of one cluster.
 pub(super) struct Topics<T> {
     pub(super) transport: T,
     topology: Mutex<Topology>,
@@ -31,7 +31,7 @@ pub(super) struct Topics<T> {
 pub(super) type Refused = HashMap<TopicName, RowError>;
 
 impl<T: ClusterTransport> Topics<T> {
-    /// Nothing is known yet.
+    /// Creates the state of a cluster of which nothing is known yet.
     pub(super) fn new(transport: T) -> Self {
         Self {
             transport,
@@ -50,7 +50,7 @@ impl<T: ClusterTransport> Topics<T> {
         self.log_starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what no source has used for long.
+    /// Removes entries that no source has used for a long time.
     pub(super) fn prune(&self) {
         let now = Instant::now();
         self.topology().prune(now);
@@ -59,7 +59,7 @@ impl<T: ClusterTransport> Topics<T> {
         self.log_starts().prune(now);
     }
 
-    /// Reads what is to be known of the topics; sources without are reported.
+    /// Reads the topics of the sources; a source whose topics cannot be read is reported.
     pub(super) async fn plan(&self, sources: Vec<SourceTopics>, report: &Report) -> Vec<PendingReading> {
         let refused = self.refresh(sources.iter().flat_map(|(_, names): &SourceTopics| &**names)).await;
         let mut jobs = Vec::with_capacity(sources.len());
@@ -73,7 +73,7 @@ impl<T: ClusterTransport> Topics<T> {
         jobs
     }
 
-    /// Reads the topics that are new, old or doubtful; the answer holds those that could not be read.
+    /// Reads the topics that are new, old or doubtful; returns those that could not be read.
     pub(super) async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> Refused {
         let unread = self.topology().unread(names, Instant::now());
         if unread.is_empty() {
@@ -108,7 +108,7 @@ impl<T: ClusterTransport> Topics<T> {
         let mut topics = Vec::with_capacity(names.len());
         let mut absent = Vec::new();
         for name in names {
-            // leaders as last seen are better than none while the metadata cannot be read
+            // the last known leaders are better than none while the metadata cannot be read
             if let Some(all) = topology.partitions(name, now) {
                 topics.push(selected(all, &kafka.partitions));
                 continue;
@@ -123,7 +123,7 @@ impl<T: ClusterTransport> Topics<T> {
         if most == 0 && absent.is_empty() {
             return Err(SourceError::new(SourceErrorKind::Missing, format!("no topic of {source} has a partition")));
         }
-        // a selection of nothing is a mistake, and no lag of zero; where no partition exists there is nothing to select
+        // an empty selection is a mistake, not zero lag; where no partition exists there is nothing to select
         if most > 0 && topics.iter().all(|topic| topic.selected.partitions.is_empty()) {
             let attempt = format!("partitionLimitation selects no partition of {source}");
             let error = SourceError::new(SourceErrorKind::Missing, attempt)

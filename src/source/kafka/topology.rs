@@ -1,4 +1,4 @@
-//! What is remembered of topics between rounds: their ids, partitions and leaders.
+//! The topics that are remembered between rounds: their ids, partitions and leaders.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::model::ByName;
 use super::transport::{RowError, Topic, TopicName, TopicPartitions};
 use crate::lag::{FORGET_AFTER, PartitionId};
 
-/// Partitions that were added are seen after this time at the latest. Consumers see them after five minutes, unless they are
+/// The maximum time until added partitions are noticed. Consumers notice them after five minutes, unless they are
 /// configured otherwise (`metadata.max.age.ms`).
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
-/// The topics of one cluster, as last seen.
+/// The last known topics of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Topology {
     topics: ByName<Known>,
@@ -30,14 +30,14 @@ struct Known {
 }
 
 impl Topology {
-    /// Those of `names` that must be read before they are used.
+    /// Returns those of `names` that must be read before they are used.
     pub(super) fn unread<'a>(&self, names: impl Iterator<Item = &'a TopicName>, now: Instant) -> Vec<TopicName> {
         let good = |known: &Known| !known.doubtful && now.duration_since(known.read_at) < READ_AGAIN_AFTER;
         let unread: HashSet<_> = names.filter(|name| !self.topics.get(*name).is_some_and(good)).cloned().collect();
         unread.into_iter().collect()
     }
 
-    /// Adds what the cluster said. A topic that is gone is forgotten at once.
+    /// Stores the cluster's answer about a topic. A deleted topic is removed at once.
     pub(super) fn learn(&mut self, name: &TopicName, row: &Result<Topic, RowError>, now: Instant) {
         match row {
             Ok(topic) => {
@@ -57,19 +57,19 @@ impl Topology {
         self.topics.retain(|_, known| now.duration_since(known.used_at) < FORGET_AFTER);
     }
 
-    /// All partitions of the topic as last seen.
+    /// Returns all last known partitions of the topic.
     pub(super) fn partitions(&mut self, name: &TopicName, now: Instant) -> Option<TopicPartitions> {
         let known = self.topics.get_mut(name)?;
         known.used_at = now;
         Some(TopicPartitions { name: name.clone(), id: known.topic.id, partitions: known.partitions.clone() })
     }
 
-    /// The topic as last seen. Does not count as use.
+    /// Returns the last known state of the topic. Does not count as use.
     pub(super) fn last(&self, name: &TopicName) -> Option<&Topic> {
         self.topics.get(name).map(|known| &known.topic)
     }
 
-    /// Something of this topic could not be read: its leaders may have moved.
+    /// Marks the topic as doubtful because a read failed: its leaders may have moved.
     pub(super) fn doubt(&mut self, name: &TopicName) {
         if let Some(known) = self.topics.get_mut(name) {
             known.doubtful = true;

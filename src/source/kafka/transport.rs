@@ -1,7 +1,7 @@
-//! The seam between the Kafka adapter and whatever speaks to the brokers.
+//! The interface between the Kafka adapter and the client that talks to the brokers.
 //!
-//! Batch-shaped: one call names everything a round wants to know, the answer comes in rows, each with an error of its own,
-//! and what has come is usable when the deadline falls. A transport that can only ask group by group fans out behind it.
+//! It works in batches: one call names everything a round needs, the answer arrives in rows, each with an error of its own,
+//! and the rows received so far are usable at the deadline. A transport that can only request group by group fans out behind it.
 
 use std::fmt;
 use std::future::Future;
@@ -16,31 +16,31 @@ pub use super::model::{
 };
 use crate::trigger::GroupType;
 
-/// Which topics to describe.
+/// The topics to describe.
 #[derive(Clone, Debug)]
 pub enum TopicsAsk {
-    /// These; a row for each comes back.
+    /// These topics; the answer has a row for each.
     Named(Vec<TopicName>),
     /// Every topic that the principal may see.
     All,
 }
 
-/// How far a group has come: a row for each partition that was asked for.
+/// The progress of a group: a row for each requested partition.
 pub type ProgressRows = ByTopic<Result<Progress, RowError>>;
 
-/// One end of the logs: a row for each partition that was asked for.
+/// One end of the logs: a row for each requested partition.
 pub type OffsetRows = Vec<(TopicName, ByPartition<Result<OffsetAndEpoch, RowError>>)>;
 
 /// Partitions that one broker leads, each in this epoch, where it is known.
 pub type LedPartitions = Vec<(TopicName, ByPartition<Option<LeaderEpoch>>)>;
 
-/// What is known of topics: a row for each that was asked for.
+/// The state of topics: a row for each requested topic.
 pub type TopicRows = Vec<(TopicName, Result<Topic, RowError>)>;
 
-/// Which end of the log to read.
+/// The end of the log to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LogPosition {
-    /// The first offset that is still there.
+    /// The first offset that still exists.
     Start,
     /// The high watermark: the end for consumers that read uncommitted records.
     End,
@@ -51,21 +51,21 @@ pub enum LogPosition {
 /// Why a row has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowError {
-    /// A leader or coordinator is moving; look it up and ask again. Coordinators have been asked until the deadline.
+    /// A leader or coordinator is moving; look it up and request again. Coordinators have been tried until the deadline.
     Moving(Arc<str>),
     /// The cluster names no leader.
     Leaderless(Arc<str>),
     /// The broker could not be reached.
     Unreachable(Arc<str>),
-    /// No answer before the deadline.
+    /// There was no answer before the deadline.
     Overdue(Arc<str>),
-    /// The principal may not.
+    /// The principal lacks the permission.
     Denied(Arc<str>),
-    /// The topic or partition is not there.
+    /// The topic or partition does not exist.
     Gone(Arc<str>),
-    /// The broker cannot do what was requested.
+    /// The broker does not support the request.
     Unsupported(Arc<str>),
-    /// Any other error of the broker.
+    /// The broker reported any other error.
     Broker(Arc<str>),
 }
 
@@ -83,23 +83,24 @@ impl fmt::Display for RowError {
     }
 }
 
-/// Rows as they come; the stream ends when every asked key was answered or the deadline fell (then the rest has come as
+/// Rows as they arrive; the stream ends when every requested key has an answer or the deadline has passed (the rest then arrives as
 /// [`RowError::Overdue`]).
 pub type Rows<K, V> = mpsc::UnboundedReceiver<(K, Result<V, RowError>)>;
 
-/// Asks one cluster with one identity.
+/// Reads one cluster with one identity.
 pub trait ClusterTransport: Send + Sync + 'static {
-    /// Ids, partitions and leaders of topics; never creates one.
+    /// Returns ids, partitions and leaders of topics, by `Metadata`; never creates a topic.
     ///
     /// # Errors
-    /// When nothing could be asked, so that there are no rows at all.
+    /// Returns an error when no request could be made, so that there are no rows at all.
     fn topics(&self, ask: TopicsAsk, deadline: Duration) -> impl Future<Output = Result<TopicRows, RowError>> + Send;
 
-    /// How far groups of one type have come, without joining them. A group of another type seems to have read nothing.
+    /// Returns the progress of groups of one type, without joining them, by `OffsetFetch` or `DescribeShareGroupOffsets`. A group of
+    /// another type seems to have read nothing.
     fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows>;
 
-    /// Offsets at one end of the log; `leader` is the broker that leads all the asked partitions. Each partition is answered once; those
-    /// of one request come together.
+    /// Returns the offsets at one end of the log, by `ListOffsets`; `leader` is the broker that leads all the requested partitions. Each
+    /// partition gets one row; those of one request arrive together.
     fn offsets(
         &self,
         leader: BrokerId,
@@ -108,6 +109,6 @@ pub trait ClusterTransport: Send + Sync + 'static {
         deadline: Duration,
     ) -> mpsc::UnboundedReceiver<OffsetRows>;
 
-    /// State and members of groups.
+    /// Returns state and members of groups, by `DescribeGroups` and its successors.
     fn groups(&self, ids: Vec<GroupId>, deadline: Duration) -> Rows<GroupId, GroupState>;
 }

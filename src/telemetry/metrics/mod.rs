@@ -1,4 +1,4 @@
-//! Prometheus metrics. Labels come from closed sets, or from live state that is bounded, so no series can grow without bound.
+//! Prometheus metrics. Labels come from closed sets, or from bounded live state, so that no series can grow without bound.
 
 mod process;
 mod rpc;
@@ -18,33 +18,33 @@ pub use self::sampler::SamplerMetrics;
 pub use self::upstream::{UpstreamApi, UpstreamCall, UpstreamMetrics, UpstreamOutcome};
 use crate::telemetry::{LimitMetrics, TlsMetrics};
 
-/// What the names of the scaler's own metrics begin with.
+/// The prefix of the scaler's own metric names.
 const PREFIX: &str = "stream_scaler";
 
 /// All metrics of the process.
 pub struct Metrics {
     registry: Mutex<Registry>,
-    /// Of the RPCs.
+    /// The metrics of RPCs.
     pub rpc: RpcMetrics,
-    /// Of the sampler.
+    /// The metrics of the sampler.
     pub sampler: SamplerMetrics,
-    /// Of the calls to Kafka and its like.
+    /// The metrics of calls to Kafka, AWS and similar services.
     pub upstream: UpstreamMetrics,
-    /// Of the limits.
+    /// The metrics of limits.
     pub limits: LimitMetrics,
 }
 
-/// How metrics are written down.
+/// The text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposition {
-    /// `OpenMetrics` 1.0, which Prometheus asks for.
+    /// `OpenMetrics` 1.0, which Prometheus requests.
     OpenMetrics,
-    /// Prometheus' text format 0.0.4, which everything reads.
+    /// Prometheus' text format 0.0.4, which every reader accepts.
     Text,
 }
 
 impl Exposition {
-    /// The media type of such a text.
+    /// Returns the media type of the format.
     #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Exposition {
 }
 
 impl Metrics {
-    /// All metrics, registered; `version` and `commit` become labels of `build_info`.
+    /// Creates and registers all metrics; `version` and `commit` become labels of `build_info`.
     #[must_use]
     pub fn new(version: &'static str, commit: &'static str) -> Self {
         let mut registry = Registry::default();
@@ -69,18 +69,19 @@ impl Metrics {
         Self { registry: Mutex::new(registry), rpc, sampler, upstream, limits }
     }
 
-    /// Those of TLS, which exist only where it is spoken; to be asked for once.
+    /// Registers the TLS metrics, which exist only if TLS is enabled. Must be called once only.
     #[must_use]
     pub fn tls(&self) -> TlsMetrics {
         TlsMetrics::register(self.registry().sub_registry_with_prefix(PREFIX))
     }
 
-    /// From now on each scrape has these series too, under the scaler's own prefix.
+    /// Adds series to each scrape, under the scaler's own prefix.
     pub fn add(&self, collector: impl Collector) {
         self.registry().sub_registry_with_prefix(PREFIX).register_collector(Box::new(collector));
     }
 
-    /// What a Prometheus server reads. Takes a while where there are many series: not for a thread that answers.
+    /// Renders the metrics for a Prometheus server. With many series this takes a while: do not call it on a
+    /// thread that answers KEDA.
     #[must_use]
     pub fn render(&self, exposition: Exposition) -> String {
         let mut text = String::new();

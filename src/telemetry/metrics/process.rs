@@ -1,4 +1,4 @@
-//! What the kernel says of this process, by the names that Prometheus' clients use everywhere.
+//! The kernel's statistics of this process, under the names that all Prometheus clients use.
 
 use std::collections::HashMap;
 use std::{fmt, fs};
@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Linux counts a process's time in these, whatever its own clock is (`USER_HZ`).
+/// The unit in which Linux counts a process's CPU time, independent of its own clock (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads `/proc/self` at each scrape.
@@ -17,25 +17,25 @@ pub(super) struct ProcessCollector;
 
 struct Usage {
     cpu_seconds: f64,
-    /// Since 1970.
+    /// The start of the process in seconds since 1970.
     started_seconds: f64,
     resident_bytes: u64,
     virtual_bytes: u64,
     threads: u64,
     open_fds: usize,
-    /// `None` where there is no limit.
+    /// The limit of open files; `None` if there is none.
     most_fds: Option<u64>,
 }
 
 impl Usage {
-    /// `None` where the kernel has no such files, or writes them otherwise.
+    /// Reads the statistics; `None` if the kernel has no such files, or writes them differently.
     fn now() -> Option<Self> {
         let [stat, status, limits, system] =
             ["self/stat", "self/status", "self/limits", "stat"].map(|file| fs::read_to_string(format!("/proc/{file}")));
         let (stat, status, limits, system) = (stat.ok()?, status.ok()?, limits.ok()?, system.ok()?);
-        // the name of the program comes first, in parentheses, and may have any character
+        // the program's name comes first, in parentheses, and may contain any character
         let (_, fields) = stat.rsplit_once(") ")?;
-        // numbered from 1 in proc(5), where the first one here is the third
+        // proc(5) numbers the fields from 1, and the first field here is the third
         let ticks = |number: usize| fields.split(' ').nth(number - 3)?.parse::<f64>().ok();
         let status: HashMap<_, _> = status.lines().filter_map(|line| line.split_once(':')).collect();
         let of_status = |name| status.get(name)?.split_whitespace().next()?.parse::<u64>().ok();
@@ -56,7 +56,7 @@ impl Usage {
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        // what cannot be read is left out: a number would be a lie
+        // values that cannot be read are omitted: any number would be wrong
         let Some(usage) = Usage::now() else { return Ok(()) };
         let mut put = |name: &str, help: &str, metric: &dyn EncodeMetric| {
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)

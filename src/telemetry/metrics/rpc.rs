@@ -1,4 +1,4 @@
-//! RPCs of the contract, by the names that gRPC servers use everywhere, so that dashboards for them work.
+//! Metrics of the contract's RPCs, under the names that all gRPC servers use, so that their dashboards work.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,43 +17,43 @@ use crate::telemetry::spans;
 
 const SERVICE: &str = "externalscaler.ExternalScaler";
 
-/// Answers come from memory in microseconds; the first reading of a target may take up to 2.5 s.
+/// The histogram buckets in seconds: answers come from memory in microseconds; the first reading of a target may take up to 2.5 s.
 const SECONDS: [f64; 8] = [0.000_1, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
 
-/// The code of a call whose caller went away.
+/// The code of a call that its caller cancelled.
 const CANCELED: RpcCode = RpcCode { name: "CANCELLED", label: "Canceled" };
 
-/// A gRPC code by its names.
+/// The names of a gRPC code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RpcCode {
-    /// In the specification, such as `NOT_FOUND`.
+    /// The name in the specification, such as `NOT_FOUND`.
     pub name: &'static str,
-    /// In metrics, such as `NotFound`: servers in Go have set the custom.
+    /// The name in metrics, such as `NotFound`, as servers in Go write it.
     pub label: &'static str,
 }
 
 /// A method of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RpcMethod {
-    /// `IsActive`
+    /// The RPC `IsActive`.
     IsActive,
-    /// `StreamIsActive`
+    /// The RPC `StreamIsActive`.
     StreamIsActive,
-    /// `GetMetricSpec`
+    /// The RPC `GetMetricSpec`.
     GetMetricSpec,
-    /// `StreamMetricSpec`
+    /// The RPC `StreamMetricSpec`.
     StreamMetricSpec,
-    /// `GetMetrics`
+    /// The RPC `GetMetrics`.
     GetMetrics,
 }
 
-/// Counts RPCs and their time.
+/// Counts RPCs and measures their time.
 #[derive(Clone, Debug)]
 pub struct RpcMetrics(Arc<Families>);
 
 #[derive(Debug)]
 struct Families {
-    /// In the order of [`RpcMethod::ALL`]: on the way of every call, so it is not looked for.
+    /// The metrics in the order of [`RpcMethod::ALL`]: every call uses them, so there is no lookup by label.
     methods: [OfMethod; RpcMethod::ALL.len()],
     handled: Family<HandledLabels, Counter>,
     streams: Gauge,
@@ -65,7 +65,7 @@ struct OfMethod {
     seconds: Histogram,
 }
 
-/// An RPC under way. One that is dropped before it has ended was given up by its caller.
+/// An RPC in progress. If it is dropped before it has ended, its caller has cancelled it.
 #[derive(Debug)]
 pub struct Call {
     metrics: RpcMetrics,
@@ -85,7 +85,7 @@ struct HandledLabels {
 }
 
 impl RpcCode {
-    /// Whether it is the server that failed, by the semantic conventions.
+    /// Returns whether the code means a server error, by the semantic conventions.
     fn is_of_server(self) -> bool {
         ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"].contains(&self.name)
     }
@@ -131,7 +131,7 @@ impl RpcMetrics {
         Self(Arc::new(Families { methods, handled, streams }))
     }
 
-    /// An RPC begins.
+    /// Starts an RPC.
     #[must_use]
     pub fn started(&self, method: RpcMethod) -> Call {
         self.0.methods[method as usize].started.inc();
@@ -146,7 +146,7 @@ impl RpcMetrics {
 // === impl Call ===
 
 impl Call {
-    /// The RPC has ended with this code.
+    /// Ends the RPC with this code.
     pub fn ended(mut self, code: RpcCode) {
         self.code = code;
     }

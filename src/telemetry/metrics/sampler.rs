@@ -1,4 +1,4 @@
-//! Readings of sources.
+//! Metrics of the readings of sources.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Counts readings.
+/// Counts readings of sources, by outcome.
 #[derive(Clone, Debug, Default)]
 pub struct SamplerMetrics {
     samples: Family<OutcomeLabel, Counter>,
@@ -37,27 +37,27 @@ impl SamplerMetrics {
         metrics
     }
 
-    /// Announces an outcome: a rate can be told from the first one on only where the series began at 0.
+    /// Announces an outcome: a rate includes the first event only if the series began at 0.
     pub fn expect_outcome(&self, outcome: &'static str) {
         drop(self.samples.get_or_create(&OutcomeLabel { outcome }));
     }
 
-    /// Announces a risk, for the same reason.
+    /// Announces a retention risk, for the same reason.
     pub fn expect_risk(&self, risk: &'static str) {
         drop(self.near_retention.get_or_create(&RiskLabel { risk }));
     }
 
-    /// A reading found records that will soon be deleted unread.
+    /// Counts a reading with unread records that will soon be deleted.
     pub fn near_retention(&self, risk: &'static str) {
         self.near_retention.get_or_create(&RiskLabel { risk }).inc();
     }
 
-    /// A reading of one source has ended.
+    /// Counts a reading of one source that has ended.
     pub fn sampled(&self, outcome: &'static str) {
         self.samples.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// So many backends are read now.
+    /// Sets the number of backends that are currently read.
     pub fn set_backends(&self, count: usize) {
         self.backends.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

@@ -1,9 +1,9 @@
-//! Prometheus' own text format, for readers that do not ask for `OpenMetrics`: `curl`, `promtool`, older agents.
+//! Prometheus' own text format, for readers that do not request `OpenMetrics`: `curl`, `promtool`, older agents.
 
 use std::fmt::Write as _;
 
-/// Rewrites an `OpenMetrics` text: there a counter's family is named without `_total` and an information's without `_info`, its
-/// units have lines of their own and it ends with a mark.
+/// Rewrites an `OpenMetrics` text: in that format a counter's family is named without `_total` and an info's without `_info`, units
+/// have lines of their own and the text ends with a mark.
 pub(super) fn classic(open: &str) -> String {
     let mut text = String::with_capacity(open.len());
     let mut help = None;

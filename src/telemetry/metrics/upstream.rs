@@ -1,4 +1,4 @@
-//! Requests to the services that sources are read from.
+//! Metrics of requests to the services that sources are read from.
 
 use std::fmt::{self, Write as _};
 
@@ -12,10 +12,10 @@ use tracing::Span;
 
 use crate::telemetry::spans;
 
-/// From a broker next door to the deadline of a round.
+/// The histogram buckets in seconds, from a nearby broker to the deadline of a round.
 const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// A request to a source's service.
+/// An API of a source's service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamApi {
     /// Kafka: brokers, and ids, partitions and leaders of topics.
@@ -28,7 +28,7 @@ pub enum UpstreamApi {
     KafkaFindCoordinator,
     /// Kafka: state and members of groups.
     KafkaDescribeGroups,
-    /// Kafka: how far share groups have come.
+    /// Kafka: the progress of share groups.
     KafkaDescribeShareGroupOffsets,
     /// A token of an OAuth server.
     OauthToken,
@@ -36,23 +36,23 @@ pub enum UpstreamApi {
     KinesisListShards,
     /// Kinesis: the retention of a stream.
     KinesisDescribeStreamSummary,
-    /// Kinesis: the shards that an account may have.
+    /// Kinesis: the shard quota of an account.
     KinesisDescribeLimits,
     /// Kinesis: a new number of shards.
     KinesisUpdateShardCount,
-    /// Kinesis: who resizes a stream.
+    /// Kinesis: the tag that names who resizes a stream.
     KinesisListTagsForStream,
-    /// Kinesis: that this scaler resizes a stream.
+    /// Kinesis: set the tag that names this scaler.
     KinesisAddTagsToStream,
-    /// Kinesis: that this scaler no longer resizes a stream.
+    /// Kinesis: remove the tag that names this scaler.
     KinesisRemoveTagsFromStream,
-    /// CloudWatch: what is written to streams.
+    /// CloudWatch: the writes to streams.
     CloudWatchGetMetricData,
-    /// Kinesis: where to read a shard.
+    /// Kinesis: the position at which to read a shard.
     KinesisGetShardIterator,
     /// Kinesis: one record of a shard.
     KinesisGetRecords,
-    /// DynamoDB: which stream a table has.
+    /// DynamoDB: the stream of a table.
     DynamoDbDescribeTable,
     /// DynamoDB: a page of a checkpoint table.
     DynamoDbScan,
@@ -62,41 +62,41 @@ pub enum UpstreamApi {
     DynamoDbPutItem,
     /// DynamoDB Streams: a page of the shards of a stream.
     StreamsDescribeStream,
-    /// DynamoDB Streams: where to read a shard.
+    /// DynamoDB Streams: the position at which to read a shard.
     StreamsGetShardIterator,
     /// DynamoDB Streams: one record of a shard.
     StreamsGetRecords,
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamOutcome {
-    /// With an answer; single rows of it may hold errors.
+    /// The service answered; single rows of the answer may contain errors.
     Ok,
-    /// A leader or coordinator is moving.
+    /// A partition leader or coordinator is moving.
     Moving,
-    /// No connection.
+    /// No connection could be made.
     Unreachable,
-    /// Not before its deadline.
+    /// The deadline passed without an answer.
     TimedOut,
-    /// Not allowed.
+    /// The service denied access.
     Denied,
-    /// Not there.
+    /// The resource does not exist.
     Missing,
-    /// The service asked for fewer requests.
+    /// The service throttled the request.
     Throttled,
-    /// Another error.
+    /// Any other error occurred.
     Error,
 }
 
-/// Counts requests to the services, and their time.
+/// Counts requests to services and measures their time.
 #[derive(Clone, Debug)]
 pub struct UpstreamMetrics {
     calls: Family<CallLabels, Counter>,
     seconds: Family<ApiLabel, Histogram, fn() -> Histogram>,
 }
 
-/// A request under way.
+/// A request in progress.
 #[derive(Debug)]
 pub struct UpstreamCall {
     metrics: UpstreamMetrics,
@@ -134,13 +134,13 @@ impl UpstreamMetrics {
         metrics
     }
 
-    /// A request begins. One that is dropped before it has ended is not counted.
+    /// Starts a request. A request that is dropped before it has ended is not counted.
     #[must_use]
     pub fn begin(&self, api: UpstreamApi) -> UpstreamCall {
         UpstreamCall { metrics: self.clone(), api, begun: Instant::now(), span: spans::upstream(api.as_str()) }
     }
 
-    /// How many requests of one kind have ended in one way.
+    /// Returns how many requests to one API have ended with one outcome.
     #[must_use]
     pub fn count(&self, api: UpstreamApi, outcome: UpstreamOutcome) -> u64 {
         self.calls.get_or_create(&CallLabels { api, outcome }).get()
@@ -148,7 +148,7 @@ impl UpstreamMetrics {
 }
 
 impl UpstreamCall {
-    /// The request has ended.
+    /// Ends the request with this outcome.
     pub fn ended(self, outcome: UpstreamOutcome) {
         let Self { metrics, api, begun, span } = self;
         metrics.calls.get_or_create(&CallLabels { api, outcome }).inc();

@@ -218,7 +218,7 @@ spec:
     );
     assert_eq!(stdout.matches("\"shop-kafka-auth-2\"").count(), 2, "one entry for both: {stdout}");
     assert_eq!(stderr.matches("namespaces:").count(), 2, "{stderr}");
-    assert!(stderr.contains("in.yaml:13: lost: authenticationRef is left out: KEDA gives an external scaler nothing of TriggerAuthentication kafka-auth"), "{stderr}");
+    assert!(stderr.contains("in.yaml:13: lost: authenticationRef is left out: KEDA does not pass credentials of TriggerAuthentication kafka-auth to external scalers"), "{stderr}");
     let entry = r#"  "shop-kafka-auth":
     namespaces: ["shop"]
     kafka:
@@ -394,7 +394,7 @@ async fn what_is_lost_is_said_with_its_line() {
     let Ended { code, stderr, .. } = migrate(text, &["--scale-on", "lag"]).await;
     assert_eq!(code, Some(0));
     assert!(
-        stderr.contains("in.yaml:4: note: scaleOn stays the built-in's: what was asked for is for Kafka"),
+        stderr.contains("in.yaml:4: note: scaleOn stays the built-in's: the requested policy is for Kafka"),
         "{stderr}"
     );
     for wrong in [&["--scale-on", "age"][..], &["--scale-on", "speed"]] {

@@ -1,7 +1,7 @@
-//! The flow of an application of which only ages are known: KCL before 3, DynamoDB Streams.
+//! The flow of an application that reports only ages: KCL before 3, DynamoDB Streams.
 //!
-//! A shard's demand is the share of one consumer that it needs to keep up. A speed is seconds of the stream that are processed per second.
-//! A consumer that is behind all the time is full: the sum of demand times speed over its shards is 1. Of one that is not, it is at most 1.
+//! A shard's demand is the share of one consumer that it needs to keep up. A speed is seconds of the stream processed per second.
+//! A consumer that is always behind is full: the sum of demand times speed over its shards is 1. For any other consumer it is at most 1.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,68 +13,68 @@ use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split};
 use crate::lag::Moment;
 
-/// What a consumer does per second, in parts of its capacity: thresholds of half a record are nothing beside it.
+/// What a consumer does per second, in parts of its capacity; thresholds of half a record are negligible beside it.
 pub const FULL: f64 = 1000.0;
-/// A speed is measured over this many readings at least: in less, the phase of the checkpoint dominates.
+/// The minimum number of readings over which a speed is measured: in fewer, the phase of the checkpoint dominates.
 const WINDOW: f64 = 2.0;
-/// A shard is behind that is older than checkpoints explain by this share of a sampling period.
+/// A shard is behind if its age exceeds what checkpoints explain by this share of a sampling period.
 const MARGIN: f64 = 0.5;
-/// The weight of a new demand that differs by more than noise.
+/// The weight of a new demand that differs from the known one by more than noise.
 const CHANGED: f64 = 0.6;
-/// The weight of one that does not.
+/// The weight of a new demand that differs from the known one by noise only.
 const NOISE: f64 = 0.25;
-/// Demands that differ by less than this share differ by noise.
+/// Demands that differ by less than this share differ by noise only.
 const NEAR: f64 = 0.3;
-/// Slower than this is not believed, and nor is a shard that is not behind and faster than this.
+/// The plausible range of speeds: lower ones are rejected, and so are higher ones of a shard that is not behind.
 const SPEEDS: (f64, f64) = (0.02, 1.5);
 /// The utilization of consumers that is assumed until ages contradict it.
 const ASSUMED: f64 = 0.82;
 
-/// One reading.
+/// One reading of an application's ages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgeReading {
-    /// The shards that are being read, in an order that stays, and how many seconds ago the oldest unread record of each arrived; 0
-    /// where nothing is unread.
+    /// The shards that are being read, in a stable order, and the age in seconds of the oldest unread record of each; 0 where
+    /// nothing is unread.
     pub rows: Vec<(Split, f64)>,
-    /// The owner of each, by the same order.
+    /// The owner of each shard, in the same order.
     pub owners: Owners,
 }
 
-/// The flow of an application.
+/// The flow of an application that reports only ages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgeFlow {
     shards: Vec<ShardFlow>,
-    /// The demands as if they were records.
+    /// The demands, expressed as records.
     flow: OffsetFlow,
     rebalances: Rebalances,
     owners: Owners,
     staleness: Staleness,
     rebalanced_at: Moment,
-    /// When some consumer was full last.
+    /// When a consumer was last full.
     full_at: Moment,
 }
 
-/// The flow of a shard.
+/// The flow of one shard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardFlow {
-    /// The shard.
+    /// The shard that this flow describes.
     pub place: Split,
-    /// How many seconds ago its oldest unread record arrived; 0 where nothing is unread.
+    /// The age in seconds of its oldest unread record; 0 where nothing is unread.
     pub age: f64,
-    /// Whether it is behind, judged when its checkpoint moved last.
+    /// Whether the shard was behind when its checkpoint last moved.
     pub behind: bool,
-    /// Up to which arrival everything is processed, in seconds since the epoch.
+    /// Every record that arrived before this time is processed; in seconds since the epoch.
     processed_until: f64,
-    /// The share of one consumer that it needs, and whether that was measured.
+    /// The share of one consumer that the shard needs, and whether that was measured.
     demand: f64,
     measured: bool,
     window: Option<Window>,
     speed: Option<(f64, Moment)>,
-    /// What was done of it in all, in parts of a consumer's capacity.
+    /// The total work done on the shard, in parts of a consumer's capacity.
     done: f64,
 }
 
-/// Where the present measurement of a speed began.
+/// The start of the present measurement of a speed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Window {
     since: Moment,
@@ -87,16 +87,16 @@ struct Window {
 struct Seen {
     moved: bool,
     behind: bool,
-    /// Where its window ends.
+    /// How the measurement window ends at this reading, if it does.
     ended: Option<Ended>,
 }
 
-/// A window that ends.
+/// How a measurement window ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// The shard was behind at both ends: its consumer was full.
     Full,
-    /// It was not.
+    /// The shard was not behind at both ends.
     NotFull,
 }
 
@@ -115,7 +115,7 @@ impl ShardFlow {
 }
 
 impl AgeFlow {
-    /// The flow after a reading.
+    /// Returns the flow after a reading.
     #[must_use]
     pub fn fold(past: Option<&Self>, reading: AgeReading, now: Moment) -> Self {
         let past = past.filter(|past| !past.shards.is_empty());
@@ -172,7 +172,7 @@ impl AgeFlow {
         next
     }
 
-    /// Whether the shards are those of the reading before.
+    /// Whether the shards are those of the previous reading.
     fn places(&self, rows: &[(Split, f64)]) -> bool {
         self.shards.len() == rows.len() && self.shards.iter().zip(rows).all(|(shard, (place, _))| shard.place == *place)
     }
@@ -182,8 +182,8 @@ impl AgeFlow {
         same.or_else(|| self.shards.iter().find(|past| past.place == *place))
     }
 
-    /// What was measured with one assignment says nothing about another. Fewer consumers than before are believed to be enough until ages
-    /// contradict it, where no shard was behind.
+    /// Discards measurements of the previous assignment, which do not apply to the new one. If no shard was behind, fewer consumers than
+    /// before are assumed to be enough until ages contradict that.
     fn rebalance(&mut self, before: &Self, now: Moment) {
         self.rebalanced_at = now;
         let calm = !before.shards.iter().any(|shard| shard.behind);
@@ -197,7 +197,7 @@ impl AgeFlow {
         }
     }
 
-    /// Seconds that a caught-up consumer looks behind: the ages just after a checkpoint.
+    /// Seconds by which a caught-up consumer appears behind: the ages just after a checkpoint.
     fn error(&mut self, period: f64, now: Moment) -> f64 {
         if now.since(self.rebalanced_at).as_secs_f64() >= 2.0 * period {
             let owned = self.shards.iter().enumerate().filter(|(index, _)| self.owners.of(*index).is_some());
@@ -257,7 +257,7 @@ impl AgeFlow {
             if full.is_empty() {
                 let behind = |(shard, seen): (&ShardFlow, &Seen)| shard.behind || seen.behind && seen.moved;
                 if !own.iter().filter_map(of).any(behind) {
-                    // a consumer that is not behind does no more than it can
+                    // a consumer that is not behind does no more than its capacity
                     let done: f64 =
                         own.iter().filter_map(of).map(|(shard, _)| shard.demand * speed(shard).max(1.0)).sum();
                     self.scale(consumer, 1.0 / done.max(1.0));
@@ -296,7 +296,7 @@ impl AgeFlow {
     }
 }
 
-/// The demands that are assumed before any was measured: every consumer is used as the law would use it.
+/// The demands that are assumed before any was measured: every consumer at the utilization that the law aims at.
 fn assumed(owners: &Owners, shards: usize) -> Vec<f64> {
     let mut own = vec![0_usize; owners.count()];
     for owner in (0..shards).filter_map(|index| owners.of(index)) {
@@ -316,7 +316,7 @@ impl ShardFlow {
         now.seconds() - self.age > self.processed_until + SAME
     }
 
-    /// Its consumer is full, and spends this share on it.
+    /// Learns from a full consumer that spends this share on the shard.
     fn learn(&mut self, share: f64) {
         let demand = share / self.speed().unwrap_or(1.0).max(SPEEDS.0);
         let near = (demand - self.demand).abs() < NEAR * self.demand;
@@ -345,7 +345,7 @@ impl ShardFlow {
 // === what the flow shows ===
 
 impl AgeFlow {
-    /// The demands as records of which a consumer does [`FULL`] per second.
+    /// The demands as records, of which a consumer processes [`FULL`] per second.
     #[must_use]
     pub const fn flow(&self) -> &OffsetFlow {
         &self.flow
@@ -363,14 +363,14 @@ impl AgeFlow {
         &self.owners
     }
 
-    /// For how long no consumer has been full and no shard has had another owner; `None` while a shard is behind.
+    /// How long no consumer has been full and no shard has changed its owner; `None` while a shard is behind.
     #[must_use]
     pub fn calm_for(&self) -> Option<Duration> {
         let behind = self.shards.iter().any(|shard| shard.behind);
         (!behind).then(|| self.flow.at().since(self.full_at.max(self.rebalanced_at)))
     }
 
-    /// How old the oldest unread record is, in seconds.
+    /// The age of the oldest unread record, in seconds.
     #[must_use]
     pub fn age(&self) -> f64 {
         self.shards.iter().map(|shard| shard.age).fold(0.0, f64::max)

@@ -1,6 +1,6 @@
-//! Averages in which the past fades.
+//! Averages that weight recent values more.
 
-/// An exponentially weighted average that is right from its first value on: it is divided by the weights so far.
+/// An exponentially weighted average that is unbiased from its first value on: it is divided by the sum of the weights so far.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Average {
     sum: f64,
@@ -8,7 +8,7 @@ pub struct Average {
 }
 
 impl Average {
-    /// An average that begins with `value` as if it had gathered this weight, between 0 and 1, so far.
+    /// Creates an average that starts with `value` as if it had already gathered this weight, between 0 and 1.
     #[must_use]
     pub fn begun(value: f64, weight: f64) -> Self {
         Self { sum: value * weight, weight }
@@ -20,7 +20,7 @@ impl Average {
         self.weighed(mean, share_of(elapsed, constant))
     }
 
-    /// The same where the share is known already: [`share_of`] takes longer than all the rest.
+    /// Does the same as [`Self::with`] for a share that is already known: [`share_of`] takes longer than the rest of the calculation.
     pub(super) fn weighed(self, mean: f64, share: f64) -> Self {
         Self { sum: self.sum + share * (mean - self.sum), weight: self.weight + share * (1.0 - self.weight) }
     }
@@ -37,7 +37,7 @@ pub(super) fn share_of(elapsed: f64, constant: f64) -> f64 {
     1.0 - (-elapsed / constant).exp()
 }
 
-/// The middle one; of an even number, the mean of the two. Reorders `values`.
+/// The median of `values`; for an even number of values, the mean of the middle two. Reorders `values`.
 pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     if values.is_empty() {
@@ -49,10 +49,10 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     Some(below.map_or(*upper, |below| f64::midpoint(below, *upper)))
 }
 
-/// The weight of a new measurement beside those before.
+/// The weight of a new measurement against the earlier ones.
 pub(super) const SHARE: f64 = 0.3;
 
-/// A new measurement mixed into what is known.
+/// Blends a new measurement into the known value.
 #[must_use]
 pub fn blend(known: Option<f64>, new: f64) -> f64 {
     known.map_or(new, |known| known + SHARE * (new - known))
@@ -68,7 +68,7 @@ pub(super) const fn whole(number: f64) -> usize {
     number as usize
 }
 
-/// A count as a number to calculate with.
+/// Converts a count to a float for calculations.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "consumers and partitions are counted in thousands")]
 pub const fn count(number: usize) -> f64 {

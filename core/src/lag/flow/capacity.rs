@@ -1,7 +1,7 @@
-//! What one consumer can do.
+//! The capacity of one consumer.
 //!
-//! Only those who have more to do than they can show it. Between two commits, and after a rebalance, nothing is believed; the median
-//! over consumers decides.
+//! Only saturated consumers show the capacity. Between two commits, and after a rebalance, no value is trusted; the median over
+//! the consumers decides.
 
 use std::time::Duration;
 
@@ -9,99 +9,99 @@ use super::DOUBLINGS;
 use super::average::{SHARE, count, median};
 use crate::lag::Moment;
 
-/// A capacity is measured over this many commits, or readings where those are rarer; the first one over one of them.
+/// The number of commits, or readings where those are rarer, over which a capacity is measured; the first measurement takes one.
 const WINDOW: f64 = 3.0;
-/// A consumer is saturated that has the work of this share of a sampling period before it.
+/// A consumer is saturated if its backlog exceeds its work of this share of a sampling period.
 const SATURATED: f64 = 0.25;
-/// A consumer that is this many times faster than the estimate, without being saturated, shows that the estimate is too low; a measurement
-/// this many times below what was hoped for is a recovery that failed.
+/// A consumer that is this many times faster than the estimate without being saturated shows that the estimate is too low; a measurement
+/// this many times below the raised estimate is a failed recovery.
 const FASTER: f64 = 1.1;
-/// A bad hour is doubted after this long without lag; twice as long after each time that it was found true.
+/// A low estimate, possibly measured during a slowdown, is raised after this long without lag; the wait doubles each time it proves right.
 const RECOVER_AFTER: Duration = Duration::from_secs(600);
-/// How much better it is then taken to be.
+/// The factor by which a recovery raises the estimate.
 const RECOVERY: f64 = 1.25;
-/// The best known capacity is forgotten by half in this time.
+/// The half-life of the best known capacity, in seconds.
 const HALF_LIFE: f64 = 86_400.0;
 
-/// What is known of the capacity of one consumer.
+/// The capacity of one consumer, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Capacity {
     estimate: Option<Estimate>,
     failed_recoveries: u32,
-    /// Of each saturated consumer.
+    /// The window of each saturated consumer.
     windows: Vec<Option<Window>>,
 }
 
-/// The present window of a saturated consumer.
+/// The present measurement window of a saturated consumer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Window {
     since: Moment,
-    /// What it did per second in the window before.
+    /// What the consumer did per second in the previous window.
     rate: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Estimate {
     per_second: f64,
-    /// Over how many commits of all consumers it was measured, or readings where those are rarer.
+    /// The number of commits of all consumers, or readings where those are rarer, over which the estimate was measured.
     commits: f64,
     best: f64,
     measured_at: Moment,
-    /// It was raised on trust, and has not been measured since.
+    /// The estimate was raised without a measurement and has not been measured since.
     recovering: bool,
 }
 
-/// One consumer at a reading.
+/// The state of one consumer at a reading.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Worker {
-    /// Its backlog, without what it only seems to be behind and without partitions that are stuck.
+    /// Its backlog, without the apparent backlog of a caught-up consumer and without stuck partitions.
     pub(super) backlog: f64,
-    /// The part of it in partitions that have progressed since its window began.
+    /// The part of the backlog in partitions that have progressed since the window began.
     pub(super) progressing: f64,
-    /// What it did in a second, over the ring.
+    /// What the consumer did per second, over the ring.
     pub(super) rate: f64,
-    /// What it has done since its window began.
+    /// What the consumer has done since its window began.
     pub(super) done: f64,
-    /// Whether a position of it has moved just now.
+    /// Whether one of its positions moved at this reading.
     pub(super) moved: bool,
 }
 
-/// When it is, and what may be believed.
+/// The time of a reading, and which of its values can be trusted.
 pub(super) struct Circumstances {
     pub(super) now: Moment,
-    /// Since the reading before.
+    /// Seconds since the previous reading.
     pub(super) elapsed: f64,
     pub(super) stable_since: Moment,
     /// Seconds between commits.
     pub(super) commits: f64,
     /// Seconds between readings.
     pub(super) period: f64,
-    /// Whether the rates of the ring are of undisturbed work, over a long enough time.
+    /// Whether the rates of the ring cover undisturbed work over a long enough time.
     pub(super) rates_hold: bool,
-    /// Since when no consumer is saturated.
+    /// The time since which no consumer is saturated.
     pub(super) quiet_since: Option<Moment>,
 }
 
-/// What a reading shows of the windows.
+/// What a reading shows of the measurement windows.
 pub(super) struct Measured {
-    /// Of these consumers a window begins at this reading.
+    /// The consumers for which a window begins at this reading.
     pub(super) begun: Vec<usize>,
-    /// The consumers that have more to do than they can.
+    /// The number of consumers with more work than they can do.
     pub(super) saturated: usize,
 }
 
 impl Capacity {
-    /// What one consumer can do in a second, once measured.
+    /// The capacity of one consumer per second, once measured.
     pub(super) fn per_second(&self) -> Option<f64> {
         self.estimate.map(|estimate| estimate.per_second)
     }
 
-    /// The share of a measurement over enough commits that there is so far, between 0 and 1.
+    /// How much of a full measurement, over enough commits, is complete: between 0 and 1.
     pub(super) fn certainty(&self) -> f64 {
         self.estimate.map_or(0.0, |estimate| estimate.certainty())
     }
 
-    /// When it was measured last.
+    /// When the capacity was last measured.
     pub(super) fn measured_at(&self) -> Option<Moment> {
         self.estimate.map(|estimate| estimate.measured_at)
     }
@@ -111,12 +111,12 @@ impl Capacity {
         self.windows.get(consumer)?.as_ref()?.rate.filter(|rate| *rate > 0.0)
     }
 
-    /// Windows begin again: partitions have other owners.
+    /// Restarts the windows, because partitions have other owners.
     pub(super) fn rebalanced(&mut self) {
         self.windows.clear();
     }
 
-    /// Adds a reading.
+    /// Adds a reading and updates the estimate.
     pub(super) fn add(&mut self, workers: &[Worker], circumstances: &Circumstances) -> Measured {
         let measured = self.measure(workers, circumstances);
         if let Some(estimate) = &mut self.estimate {
@@ -150,7 +150,7 @@ impl Capacity {
             let rate = match over {
                 None if !worker.moved || now == stable_since => continue,
                 Some(over) if over < window => continue,
-                // partitions that stand still are no work that a consumer was busy with
+                // partitions without progress are not work that kept the consumer busy
                 Some(over) if worker.progressing > enough.max(1.0) => Some(worker.done / over),
                 None | Some(_) => None,
             };
@@ -160,7 +160,7 @@ impl Capacity {
         }
         rates.retain(|rate| *rate > 0.0);
         if let Some(rate) = median(&mut rates) {
-            // of some of the consumers it counts less than of all
+            // a measurement of some of the consumers has less weight than one of all
             self.learn(rate, apart, count(rates.len()) / count(workers.len()), now);
         }
         Measured { begun, saturated }
@@ -189,7 +189,7 @@ impl Estimate {
         (self.commits / WINDOW).min(1.0)
     }
 
-    /// Without lag a low capacity cannot be measured to be wrong, and a slow hour would be paid for ever.
+    /// Raises a low estimate: without lag it cannot be measured to be wrong, and one slow hour would cost consumers permanently.
     fn recover(&mut self, circumstances: &Circumstances, failures: u32) {
         let Circumstances { now, elapsed, quiet_since, .. } = *circumstances;
         if self.certainty() < 1.0 {

@@ -1,41 +1,41 @@
-//! How often positions move.
+//! How often committed positions move.
 //!
-//! A consumer commits every few seconds: between two commits it looks as if it stood still, and as if it were behind.
+//! A consumer commits every few seconds: between two commits it appears to make no progress and to be behind.
 
 use std::time::Duration;
 
 use super::average::{blend, median};
 use crate::lag::Moment;
 
-/// Until a commit was seen to move twice.
+/// The assumed interval in seconds until two moves of a position were observed.
 const UNSEEN: f64 = 10.0;
-/// Commits further apart than this many seconds are no habit: a partition that makes no progress for longer, while others do, is stuck.
+/// The longest plausible commit interval in seconds: a partition without progress for longer, while others progress, is stuck.
 const LONGEST: f64 = 120.0;
-/// This many commits, or readings where those are rarer, show what a consumer does without being saturated.
+/// The number of commits, or readings where those are rarer, that show the rate of a consumer that is not saturated.
 const RATES_OVER: f64 = 6.0;
-/// Others move if one of them has within this time.
+/// Other partitions count as progressing if one of them moved within this time.
 const MOVING: Duration = Duration::from_secs(60);
 
-/// How often positions move, and since when they may be compared.
+/// How often positions move, and since when they can be compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Commits {
-    /// Seconds between two moves of a busy partition's position, once seen.
+    /// Seconds between two moves of a busy partition's position, once observed.
     interval: Option<f64>,
-    /// The same, with the moves that are still awaited.
+    /// The same interval, including moves that are still awaited.
     awaited: f64,
-    /// Nobody has been given another partition since.
+    /// No partition has changed its owner since this time.
     pub(super) stable_since: Moment,
-    /// When any position moved last.
+    /// When any position last moved.
     pub(super) progressed_at: Moment,
 }
 
-/// One partition at a reading: what shows how often it moves.
+/// One partition at a reading, with what shows how often its position moves.
 pub(super) struct Move {
-    /// When the position had moved last, before this reading.
+    /// When the position last moved, before this reading.
     pub(super) before: Moment,
-    /// Whether it has moved now.
+    /// Whether the position moved at this reading.
     pub(super) moved: bool,
-    /// Whether something is unread.
+    /// Whether the partition has unread records.
     pub(super) unread: bool,
     pub(super) owned: bool,
 }
@@ -45,13 +45,13 @@ impl Commits {
         Self { interval: None, awaited: UNSEEN, stable_since: now, progressed_at: now }
     }
 
-    /// Whoever owns what has changed.
+    /// Returns the state after partitions changed their owners.
     #[must_use]
     pub(super) fn rebalanced(self, now: Moment) -> Self {
         Self { stable_since: now, ..self }
     }
 
-    /// With a reading, `elapsed` seconds after the one before.
+    /// Returns the state after a reading, `elapsed` seconds after the previous one.
     #[must_use]
     pub(super) fn with(self, moves: &[Move], elapsed: f64, now: Moment) -> Self {
         let seconds = |since: Moment| now.since(since).as_secs_f64();
@@ -69,12 +69,12 @@ impl Commits {
         Self { interval, awaited, progressed_at, ..self }
     }
 
-    /// Seconds for which a caught-up consumer looks as if it were behind.
+    /// Seconds for which a caught-up consumer appears to be behind.
     pub(super) const fn awaited(&self) -> f64 {
         self.awaited
     }
 
-    /// The longest time between two commits that counts as usual, in seconds; until two were seen, any up to two minutes.
+    /// The longest usual time between two commits, in seconds; up to two minutes until two were observed.
     pub(super) fn longest(&self) -> f64 {
         self.interval.map_or(LONGEST, |_| self.awaited)
     }
@@ -89,7 +89,7 @@ impl Commits {
         LONGEST.max(6.0 * self.interval.unwrap_or(UNSEEN))
     }
 
-    /// Whether a partition with something unread, whose position moved last at `moved_at`, is stuck while others move.
+    /// Whether a partition with unread records, whose position last moved at `moved_at`, is stuck while others progress.
     pub(super) fn stuck(&self, moved_at: Moment, now: Moment) -> bool {
         let after = self.stuck_after();
         now.since(moved_at).as_secs_f64() > after

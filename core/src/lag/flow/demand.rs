@@ -1,4 +1,4 @@
-//! What a source that shows how many records are behind needs of its consumers.
+//! What a source that reports records behind needs of its consumers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::partition::PartitionFlow;
 use super::{OffsetFlow, Owners};
 use crate::lag::Moment;
 
-/// The end of a transaction is a record or two that no consumer gets.
+/// The end of a transaction is one or two records that no consumer receives.
 const MARKERS: f64 = 2.0;
 
 /// What one partition needs of its consumer.
@@ -14,20 +14,20 @@ const MARKERS: f64 = 2.0;
 pub struct Demand {
     /// Arrivals per second.
     pub arrivals: f64,
-    /// What is unread.
+    /// The number of unread records.
     pub unread: f64,
     /// Seconds of arrivals that are unread although the consumer is not behind.
     pub not_behind: f64,
-    /// Whose it is.
+    /// The index of the consumer that owns the partition.
     pub owner: Option<usize>,
-    /// It makes no progress while others do: more consumers do not help it.
+    /// The partition makes no progress while others do: more consumers do not help it.
     pub stuck: bool,
 }
 
 // === what the flow shows ===
 
 impl OffsetFlow {
-    /// When it was read last.
+    /// When the source was last read.
     #[must_use]
     pub const fn at(&self) -> Moment {
         self.at
@@ -48,105 +48,105 @@ impl OffsetFlow {
         Some(demands.collect())
     }
 
-    /// The partitions.
+    /// The partitions at the last reading.
     #[must_use]
     pub fn partitions(&self) -> &[PartitionFlow] {
         &self.partitions
     }
 
-    /// Who works on them.
+    /// The consumers of the partitions.
     #[must_use]
     pub const fn owners(&self) -> &Owners {
         &self.owners
     }
 
-    /// What arrived per second since the reading before, and how many seconds ago that was; `None` at the first reading.
+    /// Arrivals per second since the previous reading, and the seconds since that reading; `None` at the first reading.
     #[must_use]
     pub const fn arrived(&self) -> Option<(f64, f64)> {
         self.arrived
     }
 
-    /// The highest rate of a consumer in undisturbed work, per second: it can do at least as much.
+    /// The highest rate per second of a consumer in undisturbed work: a lower bound of its capacity.
     #[must_use]
     pub fn best_rate(&self) -> Option<f64> {
         (self.best > 0.0).then_some(self.best)
     }
 
-    /// What one consumer can do per second, once measured.
+    /// The capacity of one consumer per second, once measured.
     #[must_use]
     pub fn capacity(&self) -> Option<f64> {
         self.capacity.per_second()
     }
 
-    /// How much of that is measured, and not a guess from a few commits: between 0 and 1.
+    /// How much of the capacity is measured rather than guessed from a few commits: between 0 and 1.
     #[must_use]
     pub fn capacity_certainty(&self) -> f64 {
         self.capacity.certainty()
     }
 
-    /// When that was measured.
+    /// When the capacity was last measured.
     #[must_use]
     pub fn capacity_measured_at(&self) -> Option<Moment> {
         self.capacity.measured_at()
     }
 
-    /// Seconds for which a caught-up consumer looks as if it were behind.
+    /// Seconds for which a caught-up consumer appears to be behind.
     #[must_use]
     pub const fn commit_interval(&self) -> f64 {
         self.commits.awaited()
     }
 
-    /// For how long no consumer has been saturated and no partition has had another owner; `None` while one is.
+    /// How long no consumer has been saturated and no partition has changed its owner; `None` while a consumer is saturated.
     #[must_use]
     pub fn quiet_for(&self) -> Option<Duration> {
         self.quiet_since.map(|since| self.at.since(since))
     }
 
-    /// Since when no partition has had another owner.
+    /// The time since which no partition has changed its owner.
     #[must_use]
     pub const fn stable_since(&self) -> Moment {
         self.commits.stable_since
     }
 
-    /// When any position moved last.
+    /// When any position last moved.
     #[must_use]
     pub const fn progressed_at(&self) -> Moment {
         self.commits.progressed_at
     }
 
-    /// When there were fewer consumers than before.
+    /// When the number of consumers last decreased.
     #[must_use]
     pub const fn fewer_at(&self) -> Option<Moment> {
         self.fewer_at
     }
 
-    /// What a consumer did per second in its last window, while it has more to do than it can; `None` for others.
+    /// What a consumer did per second in its last window, while it is saturated; `None` for others.
     #[must_use]
     pub fn saturated_rate(&self, consumer: usize) -> Option<f64> {
         self.capacity.saturated_rate(consumer)
     }
 
-    /// No partition has progressed for longer than commits explain.
+    /// Whether no partition has progressed for longer than commits explain.
     #[must_use]
     pub fn still(&self) -> bool {
         self.commits.still(self.at)
     }
 
-    /// What is unread in all, without the control records of transactions, which no consumer reads.
+    /// The total of unread records, without the control records of transactions, which no consumer reads.
     #[must_use]
     pub fn unread(&self) -> f64 {
         let work = self.partitions.iter().filter(|partition| !markers_only(partition));
         work.map(|partition| partition.backlog).sum()
     }
 
-    /// The part of the backlog that is no work: a record or two in partitions that stand still, such as control records.
+    /// The part of the backlog that is not work: one or two records in partitions without progress, such as control records.
     #[must_use]
     pub fn markers(&self) -> f64 {
         let markers = self.partitions.iter().filter(|partition| markers_only(partition));
         markers.map(|partition| partition.backlog).sum()
     }
 
-    /// Partitions without progress while others progress.
+    /// The number of partitions without progress while others progress.
     #[must_use]
     pub fn stuck_partitions(&self) -> usize {
         self.partitions.iter().filter(|partition| partition.stuck).count()

@@ -1,7 +1,7 @@
-//! How fast a stream flows and how fast its consumers work: what the catch-up policy needs of the past.
+//! How fast a stream flows and how fast its consumers work: the history that the catch-up policy needs.
 //!
-//! Folded in once for each reading, from what the reading itself shows: rates from the differences of positions, the capacity of a
-//! consumer from those that have more to do than they can. Nothing here depends on a trigger, so every trigger of a source shares it.
+//! Each reading is folded in once, using only what the reading shows: rates from the differences of positions, the capacity of a consumer
+//! from saturated consumers. Nothing here depends on a trigger, so every trigger of a source shares it.
 
 mod ages;
 mod average;
@@ -27,22 +27,22 @@ pub use owners::{Owners, Split};
 pub use partition::{Arrivals, NOTHING, OffsetRow, PartitionFlow};
 pub use throughput::{ThroughputFlow, ThroughputReading, ThroughputRow};
 
-/// How often a wait doubles at most that doubles with each failure.
+/// The maximum number of doublings of a wait that doubles with each failure.
 pub const DOUBLINGS: u32 = 4;
 
-/// The flow of a source, in what it can tell of itself.
+/// The flow of a source, in the unit that the source reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Flow {
-    /// In records: Kafka.
+    /// In records, for Kafka.
     Offsets(OffsetFlow),
-    /// In kilobytes: KCL 3 and later.
+    /// In kilobytes, for KCL 3 and later.
     Throughput(ThroughputFlow),
-    /// In seconds of the stream: KCL before 3, DynamoDB Streams.
+    /// In seconds of the stream, for KCL before 3 and DynamoDB Streams.
     Ages(AgeFlow),
 }
 
 impl Flow {
-    /// Who works.
+    /// The consumers of the source.
     #[must_use]
     pub const fn owners(&self) -> &Owners {
         match self {
@@ -52,7 +52,7 @@ impl Flow {
         }
     }
 
-    /// The partitions or shards that there are to work on.
+    /// The number of partitions or shards to work on.
     #[must_use]
     pub fn places(&self) -> usize {
         match self {

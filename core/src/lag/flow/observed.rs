@@ -1,4 +1,4 @@
-//! From what was read of a source to its flow.
+//! Converts readings of a source to its flow.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::lag::{
 use crate::trigger::{Compat, GroupType, ResetRules, SourceRef, StreamName};
 
 impl Flow {
-    /// The flow after a reading of `source`; `None` where nobody wants to follow it.
+    /// Returns the flow after a reading of `source`; `None` where no trigger uses the flow.
     #[must_use]
     pub fn observe(
         past: Option<&Self>,
@@ -79,7 +79,7 @@ fn of_group(
             let ids: Vec<_> = members.iter().map(|member| &member.id).collect();
             Owners::listed(&ids, partitions().map(|(_, partition, ..)| partition.owner.map(|member| member.0)))
         }
-        // while partitions are given out nobody owns any, and soon somebody does
+        // during a rebalance no consumer owns the partitions, and each soon has an owner again
         Members::Rebalancing(members) => match past.filter(|past| past.partitions().len() == rows.len()) {
             Some(past) if past.owners().count() > 0 => past.owners().clone(),
             _ => Owners::even(*members, rows.len()),
@@ -89,12 +89,12 @@ fn of_group(
     OffsetReading { rows, owners }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a position beyond 2^53 may be told in steps of two")]
+#[expect(clippy::cast_precision_loss, reason = "a position beyond 2^53 may be rounded to an even number")]
 const fn records(offset: u64) -> f64 {
     offset as f64
 }
 
-/// With KCL 3 in kilobytes, else in ages. A store that told kilobytes once goes on to do so, also for shards that are too new.
+/// In kilobytes with KCL 3, else in ages. Once a store has reported kilobytes they are used from then on, also for shards that are too new.
 fn of_application(
     past: Option<&Flow>,
     kinesis: bool,
@@ -122,7 +122,7 @@ fn of_application(
     Flow::Ages(AgeFlow::fold(past, AgeReading { rows: rows.collect(), owners }, now))
 }
 
-/// The age of a shard that is being read; `None` where there is nothing to read, now or ever.
+/// The age of a shard that is being read; `None` where there is nothing to read, now or later.
 fn age(report: &ShardReport) -> Option<f64> {
     match &report.backlog {
         Backlog::Unread { age, .. } => Some(age.as_secs_f64()),

@@ -1,4 +1,4 @@
-//! What of a reading the flow goes by.
+//! Which parts of a reading affect the flow.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn application_source(stream: (&str, &str, &str)) -> SourceRef {
 const KINESIS: (&str, &str, &str) = ("aws-kinesis-stream", "streamName", "orders");
 const DYNAMODB: (&str, &str, &str) = ("aws-dynamodb-streams", "tableName", "orders");
 
-/// Readings of one source, ten seconds apart.
+/// A course of readings of one source, ten seconds apart.
 struct Course {
     source: SourceRef,
     history: Option<History>,
@@ -116,11 +116,11 @@ fn until_all_partitions_have_an_owner_again_those_of_before_count() {
     for _ in 0..6 {
         assert_eq!(of(course.read(&between)), before);
     }
-    // no rebalance lasts longer
+    // no rebalance takes longer
     assert_eq!(of(course.read(&between)), [Some(0), None, Some(1), None]);
     let after = group(settled(&["a", "b", "c"]), &[Some(0), Some(2), Some(1), Some(2)], 1);
     assert_eq!(of(course.read(&after)), [0, 1, 2, 1].map(Some));
-    // a scaler that has just started knows no earlier owners, and takes the consumers with the fewest partitions
+    // a scaler that has just started has no earlier owners, and assigns the partitions to the consumers with the fewest
     let mut course = Course::new(kafka(&[]));
     assert_eq!(of(course.read(&between)), [0, 0, 1, 1].map(Some));
 }
@@ -134,7 +134,7 @@ fn while_partitions_are_given_out_those_who_had_them_count() {
     assert_eq!(course.read(&rebalancing).owners().count(), 2);
     let three = group(settled(&["c", "a", "b"]), &[Some(0), Some(1), Some(2), Some(2)], 1);
     assert_eq!(course.read(&three).owners().count(), 3);
-    // a scaler that begins in between knows only how many there are
+    // a scaler that starts in between has only the number of members
     assert_eq!(Course::new(kafka(&[])).read(&rebalancing).owners().count(), 3);
 }
 
@@ -208,7 +208,7 @@ fn a_worker_that_renews_nothing_for_a_minute_is_gone() {
     assert_eq!(course.read(&shards(3)).owners().count(), 1);
 }
 
-/// Where its workers have read a parent, KCL has no owner for the children for some seconds.
+/// After its workers have read a parent, KCL has no owner for the children for some seconds.
 #[test]
 fn a_reshard_takes_no_consumer_away() {
     for throughput in [None, Some(3.0)] {
@@ -225,7 +225,7 @@ fn a_reshard_takes_no_consumer_away() {
         assert_eq!(count(vec![child(2), child(3), child(4), child(5)]), 2, "rows of parents are gone");
         assert_eq!(count(vec![read_by(2, "a"), child(3), read_by(4, "a"), child(5)]), 2, "b is slower");
         assert_eq!(count(vec![read_by(2, "a"), read_by(3, "b"), read_by(4, "a"), read_by(5, "b")]), 2);
-        // workers that have stopped left their own shards
+        // stopped workers left their own shards
         assert_eq!(count(vec![child(2), child(3), child(4), child(5)]), 0);
     }
     let mut course = Course::new(application_source(KINESIS));

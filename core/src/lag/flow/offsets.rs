@@ -1,4 +1,4 @@
-//! The flow of a source that shows how many records are behind.
+//! The flow of a source that reports records behind.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use super::staleness::Staleness;
 use super::{OffsetRow, Owners};
 use crate::lag::Moment;
 
-/// This much older than commits explain is behind, in seconds.
+/// An age that exceeds what commits explain by this many seconds is behind.
 const CAUGHT_UP: f64 = 10.0;
-/// Where positions move at each reading, consumers are taken to commit this share of a reading apart.
+/// Where positions move at each reading, the assumed commit interval is this share of a reading.
 const UNSEEN: f64 = 0.5;
 /// The sampling period is averaged over this time, in seconds.
 const PERIOD_OVER: f64 = 60.0;
-/// Bounds of what is taken for the sampling period, in seconds: readings may fail for a while.
+/// Bounds of the estimated sampling period, in seconds: readings may fail for a while.
 const PERIOD: (f64, f64) = (0.5, 60.0);
-/// A consumer's best rate is forgotten by half in this time, in seconds.
+/// The half-life of a consumer's best rate, in seconds.
 const BEST_HALF_LIFE: f64 = 3600.0;
 
-/// One reading.
+/// One reading of offsets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetReading {
-    /// The partitions, in an order that stays.
+    /// The partitions, in a stable order.
     pub rows: Vec<OffsetRow>,
-    /// Whose they are, by the same order.
+    /// The owners of the partitions, in the same order.
     pub owners: Owners,
 }
 
-/// The flow of a group.
+/// The flow of a consumer group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFlow {
     pub(super) at: Moment,
@@ -42,24 +42,24 @@ pub struct OffsetFlow {
     rebalances: Rebalances,
     /// Seconds from one reading to the next.
     period: Average,
-    /// What arrived since the reading before, per second, and for how many seconds.
+    /// Arrivals per second since the previous reading, and the seconds since that reading.
     pub(super) arrived: Option<(f64, f64)>,
     pub(super) commits: Commits,
     staleness: Staleness,
-    /// Seconds that a caught-up consumer looks behind beyond what its commits explain.
+    /// Seconds by which a caught-up consumer appears behind, beyond what its commits explain.
     error: f64,
     ring: Ring,
     pub(super) capacity: Capacity,
     /// The highest rate of a consumer in undisturbed work, per second.
     pub(super) best: f64,
-    /// Since when no consumer is saturated and no partition has another owner.
+    /// The time since which no consumer is saturated and no partition has changed its owner.
     pub(super) quiet_since: Option<Moment>,
-    /// When there were fewer consumers than at the reading before.
+    /// When the number of consumers last decreased from one reading to the next.
     pub(super) fewer_at: Option<Moment>,
 }
 
 impl OffsetFlow {
-    /// The flow after a reading.
+    /// Returns the flow after a reading.
     #[must_use]
     pub fn fold(past: Option<&Self>, reading: OffsetReading, now: Moment) -> Self {
         let past = past.filter(|past| !past.partitions.is_empty());
@@ -142,7 +142,7 @@ impl OffsetFlow {
         next
     }
 
-    /// The partitions of `rows` at the reading before.
+    /// The partitions of `rows` at the previous reading.
     fn pasts(&self, rows: &[OffsetRow]) -> Vec<Option<&PartitionFlow>> {
         let pairs = || self.partitions.iter().zip(rows);
         if self.partitions.len() == rows.len() && pairs().all(|(past, row)| past.place == row.place) {
@@ -152,7 +152,7 @@ impl OffsetFlow {
         rows.iter().map(|row| by_place.get(&row.place).copied()).collect()
     }
 
-    /// What was measured with one assignment says nothing about another.
+    /// Discards measurements of the previous assignment, which do not apply to the new one.
     fn rebalance(&mut self, before: &Self, pasts: &[Option<&PartitionFlow>]) {
         let other_places = before.partitions.len() != pasts.len() || pasts.contains(&None);
         let mut pairs = pasts.iter().zip(&self.partitions);
@@ -220,7 +220,7 @@ impl OffsetFlow {
             }
         }
         let within = 2.0 * commits + CAUGHT_UP;
-        // how much is unread is not known, and its age says enough
+        // the number of unread records is unknown, and their age is enough
         let behind = self.partitions.iter().any(|partition| partition.unweighed_age().is_some_and(|age| age >= within));
         let quiet = measured.saturated == 0 && !behind && self.at > self.commits.stable_since;
         self.quiet_since = quiet.then(|| self.quiet_since.unwrap_or(self.at));
@@ -234,7 +234,7 @@ impl OffsetFlow {
         for (index, (partition, one)) in self.partitions.iter().zip(moves).enumerate() {
             for (owner, part) in self.owners.parts(index) {
                 let Some(worker) = workers.get_mut(owner) else { continue };
-                // a stuck partition is no sign of load
+                // a stuck partition does not show load
                 if self.at.since(partition.moved_at) <= commits {
                     let backlog = part * self.surely_behind(partition);
                     worker.backlog += backlog;
@@ -249,7 +249,7 @@ impl OffsetFlow {
         workers
     }
 
-    /// A rebalance commits everything: only readings well after one show how stale a consumer is that is not behind.
+    /// Updates the staleness. A rebalance commits everything, so only readings well after one show how stale a caught-up consumer appears.
     fn watch_staleness(&mut self, commits: f64) {
         if self.at.since(self.commits.stable_since).as_secs_f64() < 2.0 * commits {
             return;
@@ -266,8 +266,8 @@ impl OffsetFlow {
         self.staleness.add(self.at, &mut ages);
     }
 
-    /// Seconds of arrivals that a partition shows as backlog although its consumer is not behind: those since its last commit, as far as
-    /// commits are that far apart, and the error of a reading.
+    /// Seconds of arrivals that a partition shows as backlog although its consumer is not behind: those since its last commit, up to the
+    /// commit interval, and the error of a reading.
     pub(super) fn not_behind(&self, partition: &PartitionFlow) -> f64 {
         self.explained(partition, self.error)
     }
@@ -279,8 +279,8 @@ impl OffsetFlow {
         (self.at.since(partition.moved_at).as_secs_f64() + error).min(self.commits.longest().max(error))
     }
 
-    /// The backlog without all that a caught-up consumer may show. Its last commit was at some time since the reading before: one that keeps
-    /// up would else be taken for one that is full, and its arrivals for its capacity.
+    /// The backlog less everything that a caught-up consumer may show. Its last commit was at some time since the previous reading:
+    /// otherwise a consumer that keeps up would be mistaken for a full one, and its arrivals for its capacity.
     fn surely_behind(&self, partition: &PartitionFlow) -> f64 {
         (partition.backlog - partition.arrivals() * self.explained(partition, self.error.max(UNSEEN * self.period())))
             .max(0.0)
@@ -303,7 +303,7 @@ impl OffsetFlow {
         self.rebalances.ongoing(self.at)
     }
 
-    /// Seconds for which a rebalance stops the work.
+    /// Seconds for which a rebalance stops all work.
     #[must_use]
     pub fn pause(&self) -> f64 {
         self.rebalances.pause()

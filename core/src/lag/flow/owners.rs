@@ -1,4 +1,4 @@
-//! Who works on what.
+//! Which consumer works on which partition or shard.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use crate::lag::streams::ShardId;
 /// A partition of a topic, or a shard of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Split {
-    /// Of a Kafka topic.
+    /// A partition of a Kafka topic.
     Partition(Arc<str>, PartitionId),
-    /// Of a stream.
+    /// A shard of a stream.
     Shard(ShardId),
 }
 
 /// The consumers that have something to work on.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Owners {
-    /// Each of them, in the order of its first place.
+    /// The names of the consumers, in the order of their first partition or shard.
     names: Vec<Arc<str>>,
     work: Work,
 }
@@ -28,9 +28,9 @@ pub struct Owners {
 /// How consumers divide the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Work {
-    /// The index of each place's consumer.
+    /// The index of the consumer of each partition or shard.
     Places(Vec<Option<u32>>),
-    /// Every consumer works on every place.
+    /// Every consumer works on every partition.
     Shared,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Split {
 }
 
 impl Owners {
-    /// From the consumer of each place.
+    /// Creates the owners from the consumer of each partition or shard.
     pub fn new(of: impl IntoIterator<Item = Option<Arc<str>>>) -> Self {
         let mut names = Vec::new();
         let mut known = HashMap::new();
@@ -64,7 +64,7 @@ impl Owners {
         Self { names, work: Work::Places(places) }
     }
 
-    /// From the index of each place's consumer in a list of names: a large group needs no name looked up for each partition.
+    /// Creates the owners from indices into a list of names, so that a large group needs no name lookup per partition.
     pub(super) fn listed(list: &[&Arc<str>], of: impl IntoIterator<Item = Option<u32>>) -> Self {
         let mut names = Vec::new();
         let mut known = vec![None; list.len()];
@@ -80,18 +80,18 @@ impl Owners {
         Self { names, work: Work::Places(places) }
     }
 
-    /// The members of a share group.
+    /// Creates the owners of a share group from its members.
     pub fn sharing(names: impl IntoIterator<Item = Arc<str>>) -> Self {
         Self { names: names.into_iter().collect(), work: Work::Shared }
     }
 
-    /// Whether every consumer works on every place.
+    /// Whether every consumer works on every partition.
     #[must_use]
     pub const fn share(&self) -> bool {
         matches!(self.work, Work::Shared)
     }
 
-    /// `consumers` that share `places` evenly in their order, where it is only known how many there are.
+    /// Creates `consumers` that divide `places` evenly in their order, where only their number is known.
     #[must_use]
     pub fn even(consumers: usize, places: usize) -> Self {
         let consumers = consumers.min(places);
@@ -100,13 +100,13 @@ impl Owners {
         Self { names, work: Work::Places(of) }
     }
 
-    /// How many consumers have something to work on.
+    /// The number of consumers that have something to work on.
     #[must_use]
     pub fn count(&self) -> usize {
         self.names.len()
     }
 
-    /// Whose the place of this index is, where it belongs to one consumer.
+    /// The owner of the partition or shard at this index, where it belongs to one consumer.
     #[must_use]
     pub fn of(&self, place: usize) -> Option<usize> {
         match &self.work {
@@ -115,12 +115,12 @@ impl Owners {
         }
     }
 
-    /// Whether any consumer works on the place of this index.
+    /// Whether any consumer works on the partition or shard at this index.
     pub(super) fn owned(&self, place: usize) -> bool {
         self.parts(place).next().is_some()
     }
 
-    /// The consumers of the place of this index, each with its part of the work.
+    /// The consumers of the partition or shard at this index, each with its part of the work.
     pub(super) fn parts(&self, place: usize) -> impl Iterator<Item = (usize, f64)> {
         let (consumers, part) = match self.work {
             Work::Places(_) => (self.of(place).map_or(0..0, |owner| owner..owner + 1), 1.0),
@@ -135,7 +135,7 @@ impl Owners {
         self.names.get(owner)
     }
 
-    /// Whether there are consumers, and places that none of them owns.
+    /// Whether consumers exist and some partition or shard has no owner.
     #[must_use]
     pub fn leave_some(&self) -> bool {
         match &self.work {
@@ -144,7 +144,7 @@ impl Owners {
         }
     }
 
-    /// The same with the consumers of `others` besides, which own nothing.
+    /// Adds the consumers of `others`, which own nothing.
     pub(super) fn joined_by(mut self, others: &Self) -> Self {
         for name in &others.names {
             if !self.names.contains(name) {
@@ -154,7 +154,7 @@ impl Owners {
         self
     }
 
-    /// The same with places that no consumer owns counted to those that own the fewest.
+    /// Assigns each partition or shard without an owner to the consumer that owns the fewest.
     pub(super) fn with_all_owned(mut self) -> Self {
         let Work::Places(of) = &mut self.work else { return self };
         let mut owned = vec![0_usize; self.names.len()];

@@ -1,47 +1,47 @@
-//! One partition of a source that shows how many records are behind.
+//! One partition of a source that reports records behind.
 
 use super::Split;
 use super::average::Average;
 use crate::lag::Moment;
 
-/// Each partition's arrivals are averaged over this many seconds: they give its share of all arrivals.
+/// Each partition's arrivals are averaged over this many seconds; the averages give its share of all arrivals.
 pub(super) const ARRIVALS: f64 = 60.0;
-/// The weight in it of the first value that a source reports: after a reshard that is a share of what arrived before.
+/// The weight of the first value that a source reports: after a reshard that is a share of earlier arrivals.
 const FIRST: f64 = 0.2;
-/// Rounding of positions that are not whole numbers.
+/// The rounding error of positions that are not whole numbers.
 pub(super) const SAME: f64 = 1e-6;
-/// Less than a record is none.
+/// A backlog of less than this part of a record counts as none.
 pub const NOTHING: f64 = 0.5;
-/// Fewer records per second than this are no arrivals.
+/// Fewer records per second than this count as no arrivals.
 const NO_ARRIVALS: f64 = 1e-3;
 
-/// One partition at a reading. In records, or in kilobytes where a store shows those.
+/// One partition at a reading, in records, or in kilobytes where a store reports those.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetRow {
-    /// Which.
+    /// The partition or shard of this row.
     pub place: Split,
-    /// Where the log ends.
+    /// The end of the log.
     pub end: f64,
-    /// How far the consumers are; `None` where nothing is committed.
+    /// The position of the consumers; `None` where nothing is committed.
     pub committed: Option<f64>,
-    /// What they have not read: not always the difference of the two.
+    /// The unread data, which is not always the difference of `end` and `committed`.
     pub backlog: f64,
-    /// How it is known what arrives.
+    /// How the arrivals are determined.
     pub arrivals: Arrivals,
 }
 
-/// How it is known what arrives at a partition.
+/// How the arrivals at a partition are determined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrivals {
-    /// By how far its end has moved since the reading before.
+    /// By the movement of its end since the previous reading.
     OfEnds,
-    /// The source shows what arrives per second.
+    /// By the rate per second that the source reports.
     Reported(f64),
-    /// The same, and it is an estimate that needs no average.
+    /// By the rate per second that the source reports, as an estimate that needs no average.
     Exact(f64),
-    /// Not yet: the source shows for how many seconds unread records have waited, and not how many they are.
+    /// Not known yet: the source reports how long unread records have waited, but not their number.
     Unweighed {
-        /// In seconds.
+        /// The age of the oldest unread record, in seconds.
         age: f64,
     },
 }
@@ -64,21 +64,21 @@ impl Arrivals {
     }
 }
 
-/// The flow of a partition.
+/// The flow of one partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionFlow {
-    /// Which.
+    /// The partition or shard that this flow describes.
     pub place: Split,
-    /// What its consumers have not read.
+    /// The data that its consumers have not read.
     pub backlog: f64,
     pub(super) end: f64,
     pub(super) position: f64,
     arrivals: Average,
-    /// When its position moved last, or had nothing to move for.
+    /// When its position last moved, or had no unread records to move past.
     pub(super) moved_at: Moment,
-    /// It made no progress while others did, and has made none since: another owner alone does not change that.
+    /// The partition made no progress while others did, and has made none since; a new owner alone does not change that.
     pub(super) stuck: bool,
-    /// How its arrivals are known.
+    /// How its arrivals are determined.
     pub(super) by: Arrivals,
     /// Its position when the present window of its consumer began.
     pub(super) anchor: f64,
@@ -105,11 +105,11 @@ impl PartitionFlow {
         }
     }
 
-    /// With a reading of a log that goes on; of another one, from its beginning.
+    /// Returns the flow after a reading; a log that is not a continuation starts from its beginning.
     ///
-    /// `share` is that of the time since the reading before in an average over [`ARRIVALS`].
+    /// `share` is the share of the time since the previous reading in an average over [`ARRIVALS`].
     pub(super) fn with(&self, row: OffsetRow, elapsed: f64, share: f64, now: Moment) -> Self {
-        // a log that has become shorter is another one
+        // a log that has become shorter is a different log
         if row.arrivals == Arrivals::OfEnds && row.end < self.end - SAME {
             return Self::new(row, now);
         }
@@ -118,7 +118,7 @@ impl PartitionFlow {
         let arrivals = match row.arrivals {
             Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
             Arrivals::OfEnds | Arrivals::Reported(_) => self.arrivals.weighed(arrived, share),
-            // what is unknown is not zero
+            // an unknown rate is not zero
             Arrivals::Unweighed { .. } => self.arrivals,
         };
         Self {
@@ -137,17 +137,17 @@ impl PartitionFlow {
         self.arrivals.get().unwrap_or(0.0)
     }
 
-    /// Whether anything arrives.
+    /// Whether any records arrive.
     pub(super) fn gets_more(&self) -> bool {
         self.arrivals() > NO_ARRIVALS
     }
 
-    /// The age in seconds of what is unread, where it is not known how much that is.
+    /// The age in seconds of the unread records, where their number is unknown.
     pub(super) const fn unweighed_age(&self) -> Option<f64> {
         self.by.unweighed_age()
     }
 
-    /// Whether the backlog is what is behind, so that commits explain nothing of it.
+    /// Whether the backlog is exact, so that commits do not explain any part of it.
     pub(super) fn exact(&self) -> bool {
         self.by != Arrivals::OfEnds
     }

@@ -1,8 +1,8 @@
 //! A rebalance is a state of the group, not a load on its consumers.
 //!
-//! Between the two phases of a cooperative rebalance, and with KIP-848 until a member has revoked what it is to give up, partitions that
-//! move have no owner. After a reshard no worker of KCL owns the new shards for some seconds. Until every partition has an owner again,
-//! the owners from before count.
+//! Between the two phases of a cooperative rebalance, and with KIP-848 until a member has revoked its partitions, partitions that move
+//! have no owner. After a reshard no KCL worker owns the new shards for some seconds. Until every partition has an owner again, the
+//! previous owners count.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::Owners;
 use super::average::blend;
 use crate::lag::Moment;
 
-/// Partitions that have no owner for longer than this are not in a rebalance: they stay without one.
+/// Partitions that have no owner for longer than this are not in a rebalance: they are permanently unowned.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The pause that is assumed until one was measured, in seconds.
+/// The pause in seconds that is assumed until one was measured.
 const PAUSE_UNKNOWN: f64 = 5.0;
 
-/// The rebalances of a group: whether one goes on, and how long they stop the work.
+/// The rebalances of a group: whether one is in progress, and how long they stop the work.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Rebalances {
     unowned: Unowned,
-    /// When the rebalance was complete after which no partition has progressed yet.
+    /// When the last rebalance completed, while no partition has progressed since.
     paused_since: Option<Moment>,
     /// Seconds from a complete rebalance to the first progress after it.
     pause: Option<f64>,
@@ -30,27 +30,27 @@ pub(super) struct Rebalances {
 enum Unowned {
     #[default]
     None,
-    /// Some, although the group has consumers.
+    /// Some partitions, although the group has consumers.
     Some { since: Moment },
-    /// All of them, because all are new.
+    /// All partitions, because all are new.
     All { since: Moment },
 }
 
 /// The owners that counted until a reading.
 #[derive(Clone, Copy)]
 pub(super) enum Before<'a> {
-    /// There was no reading.
+    /// No owners, because there was no reading.
     None,
-    /// Of the same partitions.
+    /// The owners of the same partitions.
     Same(&'a Owners),
-    /// Of other partitions, some of which are still there.
+    /// The owners of other partitions, some of which still exist.
     Some(&'a Owners),
-    /// Of other partitions, none of which is still there.
+    /// The owners of other partitions, none of which still exists.
     Other(&'a Owners),
 }
 
 impl<'a> Before<'a> {
-    /// Of the partitions of the reading before, where `places` are those of the new one and each says whether it was there.
+    /// Compares the partitions of the previous reading with those of the new one; each item of `places` says whether it existed before.
     pub(super) fn new(owners: &'a Owners, partitions: usize, places: impl ExactSizeIterator<Item = bool>) -> Self {
         let (now, known) = (places.len(), places.filter(|known| *known).count());
         match known {
@@ -82,7 +82,7 @@ impl Unowned {
 }
 
 impl Rebalances {
-    /// The owners that count after a reading that shows `read`.
+    /// Returns the owners that count after a reading that shows `read`.
     pub(super) fn owners(&mut self, before: Before<'_>, read: Owners, now: Moment) -> Owners {
         self.unowned = self.unowned.after(before, &read, now);
         if !self.ongoing(now) {
@@ -100,19 +100,19 @@ impl Rebalances {
         self.unowned.since().is_some_and(|since| now.since(since) < LONGEST)
     }
 
-    /// Partitions have other owners.
+    /// Records that partitions have other owners.
     pub(super) const fn completed(&mut self, now: Moment) {
         self.paused_since = Some(now);
     }
 
-    /// Some partition has progressed while no partition is being moved.
+    /// Records that a partition has progressed while no partition is being moved.
     pub(super) fn progressed(&mut self, now: Moment) {
         if let Some(since) = self.paused_since.take_if(|since| *since < now) {
             self.pause = Some(blend(self.pause, now.since(since).as_secs_f64().min(LONGEST.as_secs_f64())));
         }
     }
 
-    /// Seconds for which a rebalance stops the work, as measured; 5 s until one was seen.
+    /// Seconds for which a rebalance stops the work, as measured; 5 s until one was observed.
     pub(super) fn pause(&self) -> f64 {
         self.pause.unwrap_or(PAUSE_UNKNOWN)
     }

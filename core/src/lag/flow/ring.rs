@@ -1,19 +1,19 @@
-//! How far the partitions of every consumer have come in the last while.
+//! How far the partitions of every consumer have advanced in the recent past.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::lag::Moment;
 
-/// A window is kept in this many parts: what a consumer may cost is bounded, however often it is read.
+/// A window is stored in this many parts, which bounds the memory per consumer however often the source is read.
 const PARTS: u32 = 12;
 
-/// How far the partitions of all consumers have come, from a window's length ago to now, while no consumer gets others.
+/// How far the partitions of all consumers have advanced within one window, while the assignment does not change.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ring {
-    /// The beginning of each part; it ends where the next one begins.
+    /// The start of each part; a part ends where the next one starts.
     parts: VecDeque<Moment>,
-    /// For each part in turn what each consumer has done.
+    /// What each consumer has done in each part, part by part.
     moved: VecDeque<f64>,
     until: Moment,
 }
@@ -23,7 +23,7 @@ impl Ring {
         Self { parts: VecDeque::new(), moved: VecDeque::new(), until: now }
     }
 
-    /// Adds what each consumer has done since the last time, and forgets what a window of this length has no use for.
+    /// Adds what each consumer has done since the last call, and drops parts that are older than a window of this length.
     pub(super) fn add(&mut self, now: Moment, moved: &[f64], window: Duration) {
         let (from, part) = (self.until, window / PARTS);
         if now == from {
@@ -46,12 +46,12 @@ impl Ring {
         }
     }
 
-    /// Since when it is known.
+    /// The start of the recorded time.
     pub(super) fn since(&self) -> Moment {
         self.parts.front().copied().unwrap_or(self.until)
     }
 
-    /// What a consumer has done since then.
+    /// What a consumer has done since that time.
     pub(super) fn moved(&self, consumer: usize) -> f64 {
         self.moved.iter().skip(consumer).step_by(self.consumers().max(1)).sum()
     }

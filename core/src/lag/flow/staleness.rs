@@ -1,4 +1,4 @@
-//! How far behind a consumer looks that is not behind, beyond what its commits explain: a reading is seconds old.
+//! How far behind a caught-up consumer appears, beyond what its commits explain: a reading is seconds old.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::average::count;
 use crate::lag::Moment;
 
-/// The least staleness of this time counts: it must outlive a busy spell, and none of the consumers may be caught up in one.
+/// The lowest staleness within this time counts: it must outlast a busy period, in which no consumer may be caught up.
 const REACH: Duration = Duration::from_secs(600);
-/// The least value of each minute is kept.
+/// The lowest value of each slot of this length is stored.
 const SLOT: Duration = Duration::from_secs(60);
-/// This share of the partitions is no staler than the value that is kept.
+/// This share of the partitions is no staler than the stored value.
 const MOST: f64 = 0.9;
 
-/// The staleness of the least stale times, in seconds.
+/// The lowest staleness of each slot, in seconds.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Staleness(VecDeque<(Moment, f64)>);
 
@@ -30,7 +30,7 @@ impl Staleness {
         }
     }
 
-    /// The least of the last ten minutes.
+    /// The lowest value of the last ten minutes.
     pub(super) fn least(&self) -> Option<f64> {
         self.0.iter().map(|(_, age)| *age).min_by(f64::total_cmp)
     }

@@ -1,19 +1,19 @@
-//! The flow of a Kinesis application of KCL 3 or later: leases show the kilobytes that were read per second.
+//! The flow of a Kinesis application of KCL 3 or later, whose leases show the kilobytes read per second.
 //!
-//! What was read between two checkpoints, over the time between their records' arrivals, is the density: kilobytes per second of the
-//! stream. That times the age of the checkpoint, less what was read since it was written, is the backlog.
+//! The kilobytes read between two checkpoints, divided by the time between their records' arrivals, are the density: kilobytes per second
+//! of the stream. The density times the age of the checkpoint, less the kilobytes read since it was written, is the backlog.
 
 use super::partition::SAME;
 use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split, count};
 use crate::lag::Moment;
 
-/// Ages are exact to this many seconds.
+/// The resolution of ages, in seconds.
 const RESOLUTION: f64 = 1.0;
 /// Checkpoints whose records arrived closer together than this share of a sampling period only bound the density: the phase of the
 /// checkpoint dominates the quotient.
 const SHORTEST: f64 = 0.5;
-/// A throughput below this share of the density is the tail of KCL's own average, and no progress.
+/// A throughput below this share of the density is the tail of KCL's own average, and not progress.
 const TAIL: f64 = 0.02;
 /// The relative error of a density while a checkpoint is awaited.
 const ERROR: f64 = 0.5;
@@ -21,20 +21,20 @@ const ERROR: f64 = 0.5;
 /// One shard at a reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThroughputRow {
-    /// The shard.
+    /// The shard of this row.
     pub place: Split,
-    /// Seconds since the oldest unread record arrived; 0 where nothing is unread.
+    /// The age in seconds of the oldest unread record; 0 where nothing is unread.
     pub age: f64,
-    /// Kilobytes per second that its consumer reads.
+    /// Kilobytes per second that the shard's consumer reads.
     pub kilobytes_per_second: f64,
 }
 
-/// One reading.
+/// One reading of throughputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThroughputReading {
-    /// The shards that are being read, in an order that stays.
+    /// The shards that are being read, in a stable order.
     pub rows: Vec<ThroughputRow>,
-    /// The owner of each, by the same order.
+    /// The owner of each shard, in the same order.
     pub owners: Owners,
 }
 
@@ -46,7 +46,7 @@ pub struct ThroughputFlow {
     staleness: Staleness,
     age: f64,
     late: f64,
-    /// There was one reading only: it shows where windows begin, and not what was read since.
+    /// Only one reading has been taken: it shows where windows begin, but not what was read since.
     first: bool,
 }
 
@@ -54,11 +54,11 @@ pub struct ThroughputFlow {
 #[derive(Clone, Debug, PartialEq)]
 struct ShardDensity {
     place: Split,
-    /// Up to which arrival everything is processed, in seconds since the epoch.
+    /// Every record that arrived before this time is processed; in seconds since the epoch.
     processed_until: f64,
-    /// Kilobytes read in all.
+    /// The total of kilobytes read.
     read: f64,
-    /// The same when the present checkpoint was written, and when a reading saw it first.
+    /// The same total when the present checkpoint was written and when a reading first showed it.
     read_at_checkpoint: f64,
     checkpoint_seen: Moment,
     anchor: Anchor,
@@ -69,30 +69,30 @@ struct ShardDensity {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Anchor {
     processed_until: f64,
-    /// Kilobytes read by then, as estimated.
+    /// The estimated total of kilobytes read by then.
     read: f64,
-    /// At the reading before that checkpoint was seen, and at that reading: it was written between the two.
+    /// The totals at the reading before that checkpoint appeared and at that reading: it was written between the two.
     between: (f64, f64),
 }
 
-/// Kilobytes per second of the stream.
+/// The kilobytes per second of the stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Density {
     newest: f64,
     mean: f64,
 }
 
-/// What is the same for all shards of a reading.
+/// The times that all shards of a reading share.
 struct Times {
     elapsed: f64,
     period: f64,
-    /// Seconds from a checkpoint to the reading that sees it, at best.
+    /// The minimum number of seconds from a checkpoint to the reading that shows it.
     error: f64,
     now: Moment,
 }
 
 impl ThroughputFlow {
-    /// The flow after a reading.
+    /// Returns the flow after a reading.
     #[must_use]
     pub fn fold(past: Option<&Self>, reading: ThroughputReading, now: Moment) -> Self {
         let elapsed = past.map_or(0.0, |past| now.since(past.flow.at()).as_secs_f64());
@@ -139,19 +139,20 @@ impl ThroughputFlow {
         &self.flow
     }
 
-    /// How many seconds ago the oldest unread record arrived.
+    /// The age in seconds of the oldest unread record.
     #[must_use]
     pub const fn age(&self) -> f64 {
         self.age
     }
 
-    /// How many seconds ago that arrived which is being read, beyond what checkpoints explain: rates are as old.
+    /// The age in seconds of the records that are being read, beyond what checkpoints explain; rates are equally old.
     #[must_use]
     pub const fn late(&self) -> f64 {
         self.late
     }
 
-    /// After a reshard the shards of which nothing was read yet share what arrived in those that they replace, until theirs is measured.
+    /// Hands arrivals over after a reshard: shards that have not been read yet share the arrivals of the shards that they replace, until
+    /// their own are measured.
     fn hand_over(&self, shards: &mut [ShardDensity]) {
         let replaced = self.shards.iter().filter(|past| !shards.iter().any(|shard| shard.place == past.place));
         let arrived: f64 = replaced.map(ShardDensity::mean).sum();
@@ -168,7 +169,7 @@ impl ThroughputFlow {
     }
 }
 
-/// The mean over shards, weighted by their densities.
+/// The mean lateness over the shards, weighted by their densities.
 fn late(shards: &[ShardDensity], rows: &[ThroughputRow], times: &Times) -> f64 {
     let (mut sum, mut weight) = (0.0, 0.0);
     for (shard, row) in shards.iter().zip(rows) {
@@ -214,7 +215,7 @@ impl ShardDensity {
         if !self.moved(row, times.now) {
             return next;
         }
-        // the checkpoint was written some time before this reading, and after the one before
+        // the checkpoint was written between the previous reading and this one
         let read_by_then = self.read.max(read - throughput * row.age.min(times.error));
         let streamed = processed_until - self.anchor.processed_until;
         if streamed >= SHORTEST * times.period {
@@ -231,7 +232,7 @@ impl ShardDensity {
         next
     }
 
-    /// Little of the stream and many kilobytes of it: no quotient to rely on, but bounds.
+    /// Bounds a density where many kilobytes cover a short time of the stream, so that their quotient is unreliable.
     fn bounded(&self, read: f64, streamed: f64) -> Option<Density> {
         let (before, after) = self.anchor.between;
         let least = ((self.read - after) / (streamed + RESOLUTION)).max(0.0);

@@ -1,4 +1,4 @@
-//! Ages over shard trees that grow by random events: what is read tells the truth, and bounds never tell less.
+//! Ages over shard trees that grow by random events: probed ages are correct, and bounds are never below the true age.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::tests::{T0, ms, number, shard_id};
 use super::*;
 use crate::trigger::{AgeFrom, AgesOf};
 
-/// A stream and an application as they truly are.
+/// The true state of a stream and an application.
 #[derive(Clone, Debug, Default)]
 struct World {
     now: u64,
@@ -22,7 +22,7 @@ struct TrueShard {
     closed: bool,
     /// When each record arrived.
     records: Vec<u64>,
-    /// So many of them are processed.
+    /// The number of processed records.
     done: usize,
     lease: TrueLease,
 }
@@ -134,7 +134,7 @@ impl World {
         unread.min().map_or(Duration::ZERO, |arrived| Duration::from_millis(self.now - arrived))
     }
 
-    /// The number of a record: the time inside is up to 2.5 s before its arrival.
+    /// The sequence number of a record: the time inside is up to 2.5 s before its arrival.
     fn number(&self, index: usize, record: usize) -> SequenceNumber {
         let shard = &self.shards[index];
         let before = [400, 1300, 2500][record % 3];
@@ -176,7 +176,7 @@ impl World {
         self.shards.iter().enumerate().filter_map(lease).collect()
     }
 
-    /// What the service answers.
+    /// The service's answer to a probe.
     fn probe(&self, shard: &ShardId, position: &Position) -> Probe {
         let index = usize::try_from(shard.index().expect("an index")).expect("small");
         let truth = &self.shards[index];
@@ -195,7 +195,7 @@ impl World {
         Probe { position: position.clone(), at: ms(self.now), found }
     }
 
-    /// The answer of the survey when everything that it wants is read; and how many reads that took.
+    /// The result of the survey when everything that it requests is read, and the number of reads.
     fn survey(&self, from: AgeFrom, probes: &mut Probes) -> (Survey, usize) {
         let (shards, leases) = (self.shards(), self.leases());
         let rules = AgeRules {
@@ -286,7 +286,7 @@ fn an_idle_application_is_looked_at_again_when_the_last_look_is_old() {
     assert_eq!((survey.age(), count), (Duration::ZERO, 2), "only a new look can say that nothing came");
 }
 
-/// The catch-up law judges every shard by its own age.
+/// The catch-up law uses every shard's own age.
 #[test]
 fn where_each_shard_counts_the_younger_ones_are_read_too() {
     let oldest = AgeFrom::Auto(AgesOf::Oldest { exact_above: Duration::from_secs(30) });

@@ -1,6 +1,6 @@
-//! The changes of a stream, read back from its shards.
+//! The changes of a stream, reconstructed from its shards.
 //!
-//! A list of shards holds closed ones until the retention is over, 24 hours at least, and the number with which a shard begins holds
+//! A list of shards contains closed ones until the retention has passed, at least 24 hours, and the number at which a shard starts contains
 //! the second of its creation. So every resharding of the last day is known without a record of it.
 
 use std::collections::HashSet;
@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use super::{Shard, ShardState, Timestamp};
 
-/// One call splits and merges in steps over minutes: shards that were created no further apart are of one change. Two quick calls look
-/// like one.
+/// One call splits and merges in steps over minutes: shards that were created no further apart belong to one change. Two calls in quick
+/// succession look like one change.
 const ONE_CHANGE: Duration = Duration::from_secs(300);
 
 /// A change of the number of open shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// When it began, by the service's clock.
+    /// When the change began, by the service's clock.
     pub at: Timestamp,
     /// When the last of the new shards opened.
     pub done: Timestamp,
-    /// The number before.
+    /// The number of open shards before the change.
     pub from: u32,
-    /// The number after.
+    /// The number of open shards after the change.
     pub to: u32,
 }
 
-/// The changes that `shards` show, the newest last; `None` where a shard does not say when it was created.
+/// The changes that `shards` show, the newest last; `None` where a shard does not show when it was created.
 #[must_use]
 pub fn changes(shards: &[Shard]) -> Option<Vec<Change>> {
     let children = shards.iter().filter(|shard| !shard.parents.is_empty());
@@ -34,7 +34,7 @@ pub fn changes(shards: &[Shard]) -> Option<Vec<Change>> {
     created.sort_by_key(|(at, _)| *at);
     let mut open = u32::try_from(shards.iter().filter(|shard| shard.state == ShardState::Open).count()).ok()?;
     let mut changes = Vec::new();
-    // the count is known now: backwards, each change takes its new shards away and gives their parents back
+    // the present count is known: going backwards, each change removes its new shards and restores their parents
     let by_change = created.chunk_by(|(one, _), (next, _)| next.since(*one) < ONE_CHANGE);
     for group in by_change.rev() {
         let ((at, _), (done, _)) = (group.first()?, group.last()?);
@@ -52,12 +52,12 @@ mod tests {
     use super::*;
     use crate::lag::streams::{SequenceNumber, ShardId};
 
-    /// The number with which a shard begins: its creation in seconds, and its index.
+    /// The number at which a shard starts: its creation in seconds, and its index.
     fn first(created_seconds: u64, index: u32) -> SequenceNumber {
         let mut digits = vec![0_u8];
         let bits =
             (u128::from(2_u8) << 36 | u128::from(created_seconds), u128::from(created_seconds), u128::from(index));
-        // 40 bits of constant and creation, 76 that mean nothing here, 36 of arrival, 32 of index, 4 of version
+        // 40 bits of constant and creation, 76 that have no meaning here, 36 of arrival, 32 of index, 4 of version
         for (field, width) in [(bits.0, 40), (0, 76), (bits.1, 36), (bits.2, 32), (2, 4)] {
             for bit in (0..width).rev() {
                 let mut carry = u8::try_from(if bit < 128 { field >> bit & 1 } else { 0 }).unwrap();
@@ -97,7 +97,7 @@ mod tests {
         let expected =
             [change(at(1_700_010_000), at(1_700_010_060), 2, 4), change(at(1_700_013_600), at(1_700_013_600), 4, 3)];
         assert_eq!(changes(&shards).as_deref(), Some(&expected[..]));
-        // the first generation has passed the retention: what it was is known from its children
+        // the first generation has expired, and its count is known from its children
         assert_eq!(changes(&shards[2..]).as_deref(), Some(&expected[..]));
         let strange = Shard { first: SequenceNumber::parse("42"), ..shards[6].clone() };
         assert_eq!(changes(&[strange]), None, "another layout is no time");

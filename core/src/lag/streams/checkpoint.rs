@@ -1,47 +1,47 @@
-//! What an application has written of its progress.
+//! The progress that an application has written.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::{SequenceNumber, ShardId};
 
-/// How far an application is in a shard.
+/// The position of an application in a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checkpoint {
-    /// At its oldest record; it stays so while the shard has none.
+    /// At the oldest record; this stays while the shard has none.
     TrimHorizon,
-    /// At the newest record when its consumer first looked, which is not written down.
+    /// At the newest record when its consumer started, which is not stored.
     Latest,
-    /// At a time that only the application's configuration has.
+    /// At a time that is only in the application's configuration.
     AtTimestamp,
-    /// Everything up to this record is processed.
+    /// After this record: it and everything before it is processed.
     After(SequenceNumber),
-    /// Everything is processed, and nothing will come.
+    /// At the end of the closed shard: everything is processed.
     ShardEnd,
 }
 
 /// An application's row for one shard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
-    /// The shard.
+    /// The shard of this row.
     pub shard: ShardId,
-    /// How far the application is.
+    /// The position of the application.
     pub checkpoint: Checkpoint,
-    /// The index of the last processed user record within the record of the checkpoint, where the store has it. It is 0 for a record
-    /// that is not packed by the Kinesis Producer Library.
+    /// The index of the last processed user record within the record of the checkpoint, where the store has it. It is 0 for a record that
+    /// the Kinesis Producer Library did not pack.
     pub sub_sequence: Option<u64>,
-    /// The shards that this one continues, if the store says so.
+    /// The parents of this shard, if the store has them.
     pub parents: Vec<ShardId>,
-    /// Who works on it; a worker that is gone stays the owner until another takes over.
+    /// The worker that owns the lease; a dead worker stays the owner until another takes over.
     pub owner: Option<Arc<str>>,
-    /// Counts renewals: it stands still when the owner is gone.
+    /// The counter of renewals, which stops when the owner is dead.
     pub counter: Option<u64>,
-    /// What the owner reads of the shard, in kilobytes a second, if the store says so.
+    /// The throughput of the owner on this shard in kilobytes per second, if the store has it.
     pub throughput_kbps: Option<f64>,
 }
 
 impl Checkpoint {
-    /// Reads KCL's words, or a sequence number; `None` where it is neither.
+    /// Parses a word of KCL or a sequence number; `None` where the text is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {

@@ -1,4 +1,4 @@
-//! A checkpoint and a shard that cannot both be as they are.
+//! Contradictions between a checkpoint and a shard.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Checkpoint, Lease, Shard, ShardId, ShardState, Timestamp};
 
-/// Two facts that exclude each other: what a checkpoint says, and what the service says of its shard.
+/// Two facts that exclude each other: the content of a checkpoint, and the service's description of its shard.
 ///
-/// The usual cause is a stream that was deleted and created again under its name while the rows of the former one were kept.
+/// The usual cause is a stream that was deleted and recreated under its name while the rows of the former one were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contradiction {
-    /// The row says that its shard is finished, and records are still written to it.
+    /// The row marks its shard as finished, and the shard still accepts records.
     FinishedButOpen {
-        /// That shard.
+        /// The shard of the row.
         shard: ShardId,
     },
     /// The checkpoint is a sequence number of a shard with another index.
@@ -25,7 +25,7 @@ pub enum Contradiction {
         /// The index inside the checkpoint.
         index: u32,
     },
-    /// The checkpoint is a sequence number of a shard that had the same id and was created at another time.
+    /// The checkpoint is a sequence number of a shard with the same id that was created at another time.
     OtherStream {
         /// The shard of the row.
         shard: ShardId,
@@ -37,13 +37,13 @@ pub enum Contradiction {
 }
 
 impl Contradiction {
-    /// The first row that contradicts the shard that it is about.
+    /// Finds the first row that contradicts its shard.
     #[must_use]
     pub fn find<'a>(leases: &[Lease], shard: impl Fn(&ShardId) -> Option<&'a Shard>) -> Option<Self> {
         leases.iter().find_map(|lease| Self::between(lease, shard(&lease.shard)?))
     }
 
-    /// The shard that the two facts are about.
+    /// The shard that both facts are about.
     #[must_use]
     pub const fn shard(&self) -> &ShardId {
         match self {
@@ -60,7 +60,7 @@ impl Contradiction {
             Checkpoint::TrimHorizon | Checkpoint::Latest | Checkpoint::AtTimestamp => return None,
         };
         let (checkpoint, own) = (number.origin()?, shard.first.as_ref()?.origin()?);
-        // a merged shard may be listed with the first number of a parent, which says nothing about the merged one
+        // a merged shard may be listed with the first number of a parent, which does not apply to the merged one
         (shard.id.index() == Some(own.shard_index)).then_some(())?;
         let shard = shard.id.clone();
         if checkpoint.shard_index != own.shard_index {

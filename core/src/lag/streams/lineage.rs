@@ -1,50 +1,50 @@
-//! Which shards an application is to read now: a shard waits for those that it continues.
+//! Which shards an application reads now: a shard waits for its parents.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::{Checkpoint, Lease, SequenceNumber, Shard, ShardId, ShardProbes, ShardState, Timestamp};
 
-/// What probes have found, by shard.
+/// The results of probes, by shard.
 pub type Probes = HashMap<ShardId, ShardProbes>;
 
-/// Where an application begins without a checkpoint.
+/// Where an application starts without a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Beginning {
     /// At the oldest record.
     TrimHorizon,
     /// At this time.
     At(Timestamp),
-    /// At the newest record when its consumer starts. Nobody writes down which that was, so what has come since `seen`, when the
-    /// application was first looked at from here, counts as unread.
+    /// At the newest record when its consumer starts. That record is not stored anywhere, so everything since `seen`, when the scaler first
+    /// observed the application, counts as unread.
     Latest {
-        /// When that was.
+        /// When the scaler first observed the application.
         seen: Timestamp,
     },
 }
 
-/// Behind which point of a shard records are unread.
+/// The position in a shard after which records are unread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// All that there are.
+    /// Before the first record: all records are unread.
     TrimHorizon,
-    /// Those that arrived from this time on.
+    /// Records that arrived from this time on are unread.
     At(Timestamp),
-    /// Those behind this one.
+    /// Records after this one are unread.
     After(SequenceNumber),
-    /// Those behind the user record with this index, which the Kinesis Producer Library has packed into this record. 0 is also what the
-    /// checkpoint of a record has that is not packed.
+    /// Records after the user record with this index, which the Kinesis Producer Library packed into this record, are unread. 0 is also the
+    /// index in the checkpoint of a record that is not packed.
     Within(SequenceNumber, u64),
 }
 
-/// What an application has to do with a shard now.
+/// What an application still reads of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReadState {
-    /// Nothing any more.
+    /// The application has finished the shard.
     Finished,
-    /// Nothing before this parent is finished.
+    /// The application waits until it has finished this parent.
     Waits(ShardId),
-    /// It reads from here.
+    /// The application reads from this position.
     Reads(Position),
 }
 
@@ -52,22 +52,22 @@ pub(super) enum ReadState {
 pub(super) struct Lineage<'a> {
     shards: HashMap<&'a ShardId, &'a Shard>,
     leases: HashMap<&'a ShardId, &'a Lease>,
-    /// Shards before one that has a lease: their own leases were deleted when they were finished, or never were.
+    /// Ancestors of a shard that has a lease: their own leases were deleted when they were finished, or never existed.
     passed: HashSet<&'a ShardId>,
     beginning: Beginning,
     seen: Timestamp,
-    /// Shards are asked for by each of their children, and by theirs.
+    /// A cache: each child of a shard, and the children's children, query whether it is finished.
     finished: RefCell<HashMap<&'a ShardId, bool>>,
 }
 
 impl Position {
-    /// Whether whatever is unread at `later` is unread at `self` too, as far as that is certain in this shard.
+    /// Whether everything that is unread at `later` is certainly unread at `self` too, in this shard.
     #[must_use]
     pub fn is_at_or_before(&self, later: &Self, shard: &ShardId, now: Timestamp) -> bool {
         match (self, later) {
             (Self::TrimHorizon, _) => true,
             (Self::At(one), Self::At(other)) => one <= other,
-            // only the time inside a number says on which side of a time its record is
+            // only the time inside a number shows on which side of a time its record is
             (Self::At(time), Self::After(number) | Self::Within(number, _)) => {
                 number.arrived_after(shard, now).is_some_and(|arrived| arrived >= *time)
             }
@@ -78,19 +78,19 @@ impl Position {
         }
     }
 
-    /// Whether the record of this number, which arrived at this time, is certainly unread here.
+    /// Whether the record of this number, which arrived at this time, is certainly unread at this position.
     pub(super) fn is_before(&self, number: &SequenceNumber, arrived: Timestamp) -> bool {
         match self {
             Self::TrimHorizon => true,
             Self::At(time) => *time <= arrived,
-            // of a record that is processed in part only a probe knows whether the rest is unread
+            // for a partly processed record only a probe shows whether the rest is unread
             Self::After(done) | Self::Within(done, _) => done < number,
         }
     }
 }
 
 impl<'a> Lineage<'a> {
-    /// `seen` is when the application was first looked at.
+    /// Creates the lineage; `seen` is when the scaler first observed the application.
     pub(super) fn new(shards: &'a [Shard], leases: &'a [Lease], beginning: Beginning, seen: Timestamp) -> Self {
         let shards: HashMap<_, _> = shards.iter().map(|shard| (&shard.id, shard)).collect();
         let leases: HashMap<_, _> = leases.iter().map(|lease| (&lease.shard, lease)).collect();
@@ -104,7 +104,7 @@ impl<'a> Lineage<'a> {
         self.leases.get(shard).copied()
     }
 
-    /// Unfinished leases of shards that the stream does not have.
+    /// Unfinished leases of shards that are not in the stream.
     pub(super) fn without_shard(&self) -> impl Iterator<Item = &'a Lease> {
         let unfinished = |lease: &&Lease| lease.checkpoint != Checkpoint::ShardEnd;
         self.leases.values().copied().filter(unfinished).filter(|lease| !self.shards.contains_key(&lease.shard))
@@ -127,7 +127,7 @@ impl<'a> Lineage<'a> {
             Some(Checkpoint::Latest) => Some(Position::At(self.seen)),
             Some(Checkpoint::AtTimestamp) => Some(match self.beginning {
                 Beginning::At(time) => Position::At(time),
-                // the time is only in the application's configuration: nothing is overlooked from the oldest record on
+                // the time is only in the application's configuration: starting at the oldest record misses nothing
                 Beginning::TrimHorizon | Beginning::Latest { .. } => Position::TrimHorizon,
             }),
         };
@@ -138,11 +138,11 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    /// Where a shard without a lease will be begun; `None` where it never will.
+    /// Where the application will start a shard without a lease; `None` where it never will.
     fn unleased(&self, shard: &Shard) -> Option<Position> {
         let continues = !shard.parents.is_empty();
         match self.beginning {
-            // an application that has run goes on with the children of what it has read
+            // an application that has run continues with the children of the shards that it has read
             _ if continues && !self.leases.is_empty() => Some(Position::TrimHorizon),
             Beginning::TrimHorizon => Some(Position::TrimHorizon),
             Beginning::At(time) => Some(Position::At(time)),
@@ -152,18 +152,18 @@ impl<'a> Lineage<'a> {
 
     fn is_finished(&self, id: &ShardId, probes: &Probes) -> bool {
         let Some(shard) = self.shards.get(id) else {
-            // a shard that has expired holds nothing that could still be read
+            // an expired shard has no records left to read
             return true;
         };
         if let Some(finished) = self.finished.borrow().get(id) {
             return *finished;
         }
-        // no shard is its own ancestor; should a store say so, this ends
+        // no shard is its own ancestor; this ends the recursion if a store contradicts that
         self.finished.borrow_mut().insert(&shard.id, true);
         let finished = match self.standing(shard, probes) {
             ReadState::Finished => true,
             ReadState::Waits(_) => false,
-            // all read and not yet marked so, which lasts for as long as no consumer runs
+            // all read and not yet marked as finished, which lasts while no consumer runs
             ReadState::Reads(position) => probes.get(id).is_some_and(|known| known.is_drained(&position, id)),
         };
         self.finished.borrow_mut().insert(&shard.id, finished);

@@ -1,8 +1,7 @@
 //! How far behind the application of a stream is, shard by shard: lineage, checkpoints, and the ages that follow.
 //!
-//! The age of a shard is the time since its oldest record arrived that the application has not processed. It is that of the first
-//! record after the checkpoint, or bounded by the time inside the checkpoint itself; [`Survey`] says which shards must be
-//! probed for an answer, and what the answer is when they were.
+//! The age of a shard is the time since its oldest unprocessed record arrived: the first record after the checkpoint, or a bound from the
+//! time inside the checkpoint itself. [`Survey`] determines which shards must be probed for an answer, and the answer once they were.
 
 #[cfg(test)]
 mod age_tests;

@@ -1,44 +1,44 @@
-//! What probes of one shard have found: facts that hold for every application, by the position that they were read at.
+//! The results of probes of one shard, by position: facts that hold for every application.
 
 use std::time::Duration;
 
 use super::{Position, SequenceNumber, ShardId, Timestamp};
 
-/// More positions of one shard are not remembered: the oldest probes go first.
+/// The maximum number of probes per shard; the oldest are dropped first.
 const MAX_PROBES: usize = 128;
 
-/// Older probes bound nothing that a newer one or the checkpoint does not bound better.
+/// Probes are dropped after this time: a newer one or the checkpoint gives a better bound.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
-/// What was found behind a position of a shard.
+/// What a probe found after a position of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// The first record.
     Record {
-        /// Its sequence number; `None` where the service gave one that is no number.
+        /// Its sequence number; `None` where the service returned text that is not a number.
         number: Option<SequenceNumber>,
-        /// When it arrived.
+        /// When the record arrived.
         arrived: Timestamp,
     },
     /// No record, up to the tip of the shard.
     Tip,
-    /// No record, and none will come: the shard is closed and read to its end.
+    /// No record, and none will follow: the shard is closed and read to its end.
     End,
-    /// No record on the pages that were read; there may be some behind them.
+    /// No record on the pages that were read; later pages may have some.
     EmptyPages {
         /// How far before the tip these pages end, where the service reports it.
         behind: Option<Duration>,
     },
 }
 
-/// One read of a shard.
+/// One probe of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Records behind this position were requested.
+    /// The position after which records were requested.
     pub position: Position,
     /// When the request was sent, by the service's clock.
     pub at: Timestamp,
-    /// What the answer was.
+    /// The result of the request.
     pub found: Found,
 }
 
@@ -47,7 +47,7 @@ pub struct Probe {
 pub struct ShardProbes(Vec<Probe>);
 
 impl Probe {
-    /// Whether this probe says what the first record behind `position` is, or that there was none.
+    /// Whether this probe shows the first record after `position`, or that there was none.
     fn answers(&self, position: &Position, shard: &ShardId) -> bool {
         self.position == *position
             || match &self.found {
@@ -59,7 +59,7 @@ impl Probe {
             }
     }
 
-    /// No record that is unread at `position` arrived before this time.
+    /// A time before which no record that is unread at `position` arrived.
     fn floor(&self, position: &Position, shard: &ShardId) -> Option<Timestamp> {
         let time = match self.found {
             Found::Record { arrived, .. } => arrived,
@@ -71,11 +71,11 @@ impl Probe {
 }
 
 impl ShardProbes {
-    /// Adds a probe; it replaces what it answers better than an older one.
+    /// Adds a probe and removes the older ones that it supersedes.
     pub fn add(&mut self, probe: Probe, shard: &ShardId) {
         let forgotten = probe.at.minus(FORGOTTEN_AFTER);
         let undecided = |found: &Found| matches!(found, Found::EmptyPages { .. });
-        // empty pages do not say when records arrived, as an older probe of the same position may
+        // empty pages do not show when records arrived, as an older probe of the same position may
         let replaced =
             |old: &Probe| probe.answers(&old.position, shard) && (!undecided(&probe.found) || undecided(&old.found));
         self.0.retain(|old| old.at >= forgotten && !replaced(old));
@@ -87,19 +87,19 @@ impl ShardProbes {
         self.0.push(probe);
     }
 
-    /// The newest probe that says what is behind `position`.
+    /// The newest probe that shows what follows `position`.
     #[must_use]
     pub fn answer(&self, position: &Position, shard: &ShardId) -> Option<&Probe> {
         self.0.iter().filter(|probe| probe.answers(position, shard)).max_by_key(|probe| probe.at)
     }
 
-    /// The latest time before which nothing arrived that is unread at `position`.
+    /// The latest time before which no record that is unread at `position` arrived.
     pub(super) fn floor(&self, position: &Position, shard: &ShardId) -> Option<Timestamp> {
         self.0.iter().filter_map(|probe| probe.floor(position, shard)).max()
     }
 
-    /// When the oldest record arrived that is known to be unread at `position`, by probes since `since`, and that arrived after `kept`:
-    /// others may have been deleted.
+    /// The arrival time of the oldest record that is known to be unread at `position`, by probes since `since`, and that arrived after
+    /// `kept`: older ones may have been deleted.
     pub(super) fn unread_since(&self, position: &Position, since: Timestamp, kept: Timestamp) -> Option<Timestamp> {
         let recent = self.0.iter().filter(|probe| probe.at >= since);
         let unread = recent.filter_map(|probe| match &probe.found {
@@ -109,7 +109,7 @@ impl ShardProbes {
         unread.filter(|arrived| *arrived > kept).min()
     }
 
-    /// Whether nothing is unread behind `position`, and never will be.
+    /// Whether nothing after `position` is unread, now or later.
     pub(super) fn is_drained(&self, position: &Position, shard: &ShardId) -> bool {
         self.answer(position, shard).is_some_and(|probe| probe.found == Found::End)
     }

@@ -1,4 +1,4 @@
-//! Rows of checkpoint tables as leases: lenient where clients differ, an error where a row says nothing.
+//! Converts rows of checkpoint tables to leases: lenient where clients differ, an error where a row lacks required data.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,48 +6,48 @@ use std::sync::Arc;
 use super::{Checkpoint, Lease, ShardId, Timestamp};
 use crate::trigger::{ShardKey, StoreLayout, WithoutCheckpoint};
 
-/// The value of an attribute that a row has; `NULL` is no value. Clients of different versions write the same attribute with
-/// different types.
+/// The value of an attribute of a row; `NULL` counts as absent. Clients of different versions write the same attribute
+/// with different types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
-    /// A text, or a number as it was written.
+    /// Text, or a number as it was written.
     Text(String),
     /// True or false.
     Bool(bool),
-    /// A set or list of texts.
+    /// A set or list of text values.
     Texts(Vec<String>),
-    /// Lists of texts or numbers, by name.
+    /// Lists of text or numbers, by name.
     Lists(HashMap<String, Vec<String>>),
     /// A value of a type that no store uses, such as binary.
     Other,
 }
 
-/// A row by the names of its attributes.
+/// The attributes of a row by name.
 pub type Row = HashMap<String, Attribute>;
 
 /// Why the rows of a table are not the leases of one application on one stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// Nothing says of which shard it is.
+    /// The row does not name its shard.
     #[error("a row has no {0}")]
     NoShard(Arc<str>),
-    /// Nothing says how far its shard is processed.
+    /// The row has no checkpoint of its shard.
     #[error("the row of {shard} has no {attribute}")]
     NoCheckpoint {
-        /// Of which shard.
+        /// The shard of the row.
         shard: String,
-        /// What it lacks.
+        /// The name of the missing attribute.
         attribute: Arc<str>,
     },
-    /// A checkpoint that nobody here understands.
+    /// The checkpoint has an unknown form.
     #[error("the row of {shard} has the checkpoint {checkpoint:?}, which is no sequence number")]
     Checkpoint {
-        /// Of which shard.
+        /// The shard of the row.
         shard: String,
-        /// What stands there.
+        /// The value of the checkpoint.
         checkpoint: String,
     },
-    /// An attribute that neither says that its shard is finished nor that it is not.
+    /// The attribute that marks a finished shard has a value of an unsupported type.
     #[error(
         "the row of {shard} has a {attribute} that is no boolean, number or text, so it is unknown whether the shard is finished"
     )]
@@ -57,21 +57,21 @@ pub enum RowError {
         /// The name of the attribute.
         attribute: Arc<str>,
     },
-    /// Two rows for one shard, of which at most one is the application's.
+    /// Two rows for one shard, of which at most one belongs to the application.
     #[error("the rows {} and {} are both for shard {shard}", rows[0], rows[1])]
     TwoRows {
-        /// The shard.
+        /// The shard of both rows.
         shard: ShardId,
         /// The key and the checkpoint of each.
         rows: [String; 2],
     },
-    /// The names before the shards differ, so that rows of several applications or streams are in the table.
+    /// The names before the shards differ, so the table contains rows of several applications or streams.
     #[error("the rows {} and {} are of different applications or streams", rows[0], rows[1])]
     SeveralNames {
         /// The key and the checkpoint of two of them.
         rows: [String; 2],
     },
-    /// Every row of the stream was written before the stream was created: they are of a former stream of this name.
+    /// Every row of the stream was written before the stream was created: the rows belong to a former stream of this name.
     #[error(
         "the newest rows of stream {stream} are of one that was created at {epoch}, but the present one was created at {created}"
     )]
@@ -105,19 +105,19 @@ impl RowError {
     }
 }
 
-/// Which rows of a table of several streams are those of one.
+/// Selects the rows of one stream in a table of several streams.
 #[derive(Clone, Copy, Debug)]
 pub enum RowsOf<'a> {
-    /// Of a Kinesis stream: KCL writes `account:stream:creation`, of which the account does not matter.
+    /// Rows of a Kinesis stream: KCL writes `account:stream:creation`; the account is ignored.
     Kinesis {
-        /// Its name.
+        /// The name of the stream.
         stream: &'a str,
         /// When it was created, in seconds since 1970, where that is known.
         created: Option<u64>,
     },
-    /// Of a table's present stream: the adapter writes `account:region$account$table$label:1`, with `_` for `:` in the label.
+    /// Rows of a table's present stream: the adapter writes `account:region$account$table$label:1`, with `_` for `:` in the label.
     DynamoDb {
-        /// The table.
+        /// The name of the table.
         table: &'a str,
         /// The stream's label: the end of its ARN.
         label: &'a str,
@@ -125,7 +125,7 @@ pub enum RowsOf<'a> {
 }
 
 impl RowsOf<'_> {
-    /// When the stream that a row names was created, as the client counts; `None` where the row is of another stream.
+    /// When the stream that a row names was created, as the client writes it; `None` where the row belongs to another stream.
     fn creation(self, identifier: &str) -> Option<u64> {
         let mut parts = identifier.split(':');
         let (_account, name, creation) = (parts.next()?, parts.next()?, parts.next()?);
@@ -140,11 +140,11 @@ impl RowsOf<'_> {
     }
 }
 
-/// The leases of one application on one stream among the rows of a table. Where the stream was created several times, those of
-/// the newest.
+/// Extracts the leases of one application on one stream from the rows of a table. Where the stream was recreated, the leases of the
+/// newest stream count.
 ///
 /// # Errors
-/// When a row that should be a lease is none, when two rows are for one shard, and when all rows are of a former stream of the name.
+/// When a row lacks the data of a lease, when two rows are for one shard, and when all rows are of a former stream of the name.
 pub fn leases_of(rows: &[Row], layout: &StoreLayout, of: RowsOf<'_>) -> Result<Vec<Lease>, RowError> {
     let mut found = Vec::new();
     for row in rows.iter().filter(|row| is_selected(row, layout)) {
@@ -173,7 +173,7 @@ pub fn leases_of(rows: &[Row], layout: &StoreLayout, of: RowsOf<'_>) -> Result<V
 /// A row of the application for a shard of the stream.
 struct Found<'a> {
     key: Key<'a>,
-    /// When its stream was created, as the client counts, in tables of several streams.
+    /// When its stream was created, as the client writes it, in tables of several streams.
     epoch: Option<u64>,
     /// `None` where its consumer has not written a checkpoint yet.
     lease: Option<Lease>,
@@ -182,13 +182,13 @@ struct Found<'a> {
 /// The attribute that names the shard of a row.
 struct Key<'a> {
     text: &'a str,
-    /// What stands before the shard, where that is not known from the metadata.
+    /// The text before the shard, where the metadata does not determine it.
     name: &'a str,
     shard: &'a str,
 }
 
 impl<'a> Key<'a> {
-    /// `None` for rows of another kind or another application.
+    /// Reads the key of a row; `None` for rows of another kind or another application.
     fn of(row: &'a Row, layout: &StoreLayout) -> Result<Option<Self>, RowError> {
         let kind = layout.kind.as_ref().and_then(|kind| text(row, kind));
         if kind.is_some_and(|kind| kind != StoreLayout::LEASE) {
@@ -205,13 +205,13 @@ impl<'a> Key<'a> {
             }
             (ShardKey::Between { before, after }, key) => Ok(key.and_then(|text| {
                 let shard = text.strip_prefix(&**before)?.strip_suffix(&**after)?;
-                // `app-{shard}` has no row of the application `app-b`
+                // `app-{shard}` does not match a row of the application `app-b`
                 ShardId::is_shard_id(shard).then_some(Self { text, name: "", shard })
             })),
         }
     }
 
-    /// What the row says of its stream, in a store whose tables may have several.
+    /// The stream that the row names, in a store whose tables may have several.
     fn identifier(&self, row: &'a Row, layout: &StoreLayout) -> Option<&'a str> {
         let attribute = layout.stream.as_ref()?;
         text(row, attribute).or_else(|| (!self.name.is_empty()).then_some(self.name))
@@ -219,14 +219,14 @@ impl<'a> Key<'a> {
 }
 
 impl Found<'_> {
-    /// The row as an error names it.
+    /// The row as an error shows it.
     fn named(&self) -> String {
         let checkpoint = self.lease.as_ref().map(|lease| lease.checkpoint.to_string());
         format!("{} (checkpoint {})", self.key.text, checkpoint.as_deref().unwrap_or("none"))
     }
 }
 
-/// Whether a row has the value that the application's rows have.
+/// Whether a row has the attribute value that selects the application's rows.
 fn is_selected(row: &Row, layout: &StoreLayout) -> bool {
     let Some(filter) = layout.selection.filter() else { return true };
     match row.get(&*filter.attribute) {
@@ -253,13 +253,13 @@ fn one_row_per_shard(found: &[Found<'_>], layout: &StoreLayout) -> Result<(), Ro
             return Err(RowError::TwoRows { shard: ShardId::new(row.key.shard), rows: named(other, row) });
         }
     }
-    // where the row says of which stream it is, this was compared already
+    // where the row names its stream, this was compared already
     let first = of_shards().next().filter(|_| layout.stream.is_none());
     let other = first.and_then(|first| Some((first, of_shards().find(|row| row.key.name != first.key.name)?)));
     other.map_or(Ok(()), |(first, other)| Err(RowError::SeveralNames { rows: named(first, other) }))
 }
 
-/// `None` where the consumer of the shard has not written a checkpoint yet.
+/// Reads a lease; `None` where the consumer of the shard has not written a checkpoint yet.
 fn read_lease(row: &Row, layout: &StoreLayout, key: &Key<'_>) -> Result<Option<Lease>, RowError> {
     let shard = || key.text.to_owned();
     let finished = match layout.finished.as_ref().and_then(|name| Some((name, row.get(&**name)?))) {
@@ -292,15 +292,15 @@ fn read_lease(row: &Row, layout: &StoreLayout, key: &Key<'_>) -> Result<Option<L
     }))
 }
 
-/// The first of these attributes that the row has as a text.
+/// The value of the first of these attributes that the row has as text.
 pub(super) fn first_text<'a>(row: &'a Row, names: &[Arc<str>]) -> Option<&'a str> {
     names.iter().find_map(|name| text(row, name))
 }
 
-/// Values that say no, whatever their case: Go writes its zero time where a time was never set.
+/// Values that mean no, in any case: Go writes its zero time where a time was never set.
 const NO: [&str; 9] = ["", "false", "f", "no", "n", "off", "null", "none", "0001-01-01t00:00:00z"];
 
-/// Whether a value marks its shard as finished: `true`, a number above 0, or a text that does not say no; `None` for other types.
+/// Whether a value marks its shard as finished: `true`, a number above 0, or a text that does not mean no; `None` for other types.
 fn says_yes(value: &Attribute) -> Option<bool> {
     match value {
         Attribute::Bool(finished) => Some(*finished),

@@ -1,4 +1,4 @@
-//! Sequence numbers, and the time inside those of Kinesis.
+//! Sequence numbers, and the arrival times inside those of Kinesis.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use super::{ShardId, Timestamp};
 
-/// AWS's pattern for sequence numbers allows so many digits.
+/// The maximum number of digits in AWS's pattern for sequence numbers.
 const MOST_DIGITS: usize = 129;
 
-/// A time inside a sequence number that lies further ahead than this is no time.
+/// A time inside a sequence number is invalid if it is further ahead than this.
 const AHEAD_AT_MOST: Duration = Duration::from_secs(5);
 
-/// A record's number within its shard: decimal, of any length, kept as it was written. Ordered as a number.
+/// A record's number within its shard: decimal, of any length, stored as it was written. Ordered numerically.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SequenceNumber(Arc<str>);
 
-/// The fields of Kinesis' layout that mean something here. A number is 188 bits: from the top four of a constant 2, 36 of the
-/// shard's creation in seconds, 4 and 64 of a counter, 8 unknown, 36 of the record's arrival in seconds, 32 of the shard's index
-/// and 4 of the layout's version.
+/// The used fields of Kinesis' layout. A number has 188 bits: from the top four of a constant 2, 36 of the shard's creation in seconds, 4
+/// and 64 of a counter, 8 unknown, 36 of the record's arrival in seconds, 32 of the shard's index and 4 of the layout's version.
 struct Layout {
     created_seconds: u64,
     arrived_seconds: u64,
@@ -29,24 +28,24 @@ struct Layout {
 // === impl SequenceNumber ===
 
 impl SequenceNumber {
-    /// Reads a sequence number; `None` where the text is none.
+    /// Parses a sequence number; `None` where the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = (1..=MOST_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| Self(text.into()))
     }
 
-    /// The digits.
+    /// The digits as they were written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// No record with this number or a later one arrived in `shard` before this time; `None` where the number is not laid out as
-    /// Kinesis lays them out since 2015, or not of this shard.
+    /// A time before which no record with this number or a later one arrived in `shard`; `None` where the number does not have Kinesis'
+    /// layout since 2015, or is not of this shard.
     ///
-    /// AWS does not document the layout. On records of six regions the time was 0.4 to 2.5 s before the arrival; every field that
-    /// can be checked is checked, so that another layout is no time rather than a wrong one.
+    /// AWS does not document the layout. On records of six regions the time was 0.4 to 2.5 s before the arrival; every field that can be
+    /// checked is checked, so that another layout gives no time rather than a wrong one.
     #[must_use]
     pub fn arrived_after(&self, shard: &ShardId, now: Timestamp) -> Option<Timestamp> {
         let layout = Layout::of(&self.0)?;
@@ -66,7 +65,7 @@ pub(super) struct Origin {
 }
 
 impl SequenceNumber {
-    /// The shard that this number belongs to; `None` where the number is not laid out as Kinesis lays them out since 2015.
+    /// The shard that this number belongs to; `None` where the number does not have Kinesis' layout since 2015.
     pub(super) fn origin(&self) -> Option<Origin> {
         let Layout { created_seconds, shard_index, .. } = Layout::of(&self.0)?;
         Some(Origin { shard_index, created_seconds })
@@ -86,16 +85,16 @@ impl Layout {
     }
 }
 
-/// `count` bits, fewer than 64, from the bit `from` on, counted from the lowest.
+/// Extracts `count` bits, fewer than 64, from the bit `from` on, counted from the lowest.
 fn field(limbs: [u64; 3], from: usize, count: u32) -> u64 {
     let limb = |index: usize| limbs.get(index).copied().map_or(0, u128::from);
     let two = limb(from / 64) | limb(from / 64 + 1) << 64;
     let mask = (1_u128 << count) - 1;
-    // fewer than 64 bits are left by the mask
+    // the mask leaves fewer than 64 bits
     u64::try_from(two >> (from % 64) & mask).unwrap_or(u64::MAX)
 }
 
-/// The number in three limbs of 64 bits, the lowest first; `None` where it needs more.
+/// The number as three limbs of 64 bits, the lowest first; `None` where it needs more.
 fn limbs(digits: &str) -> Option<[u64; 3]> {
     let mut limbs = [0_u64; 3];
     for digit in digits.bytes() {

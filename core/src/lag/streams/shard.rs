@@ -14,33 +14,33 @@ pub struct ShardId(Arc<str>);
 /// A shard as the service lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Its id.
+    /// The shard's id.
     pub id: ShardId,
-    /// The shards that it continues: one after a split or a roll, two after a merge. They may be listed no more.
+    /// The parents of the shard: one after a split or a roll, two after a merge. They may no longer be listed.
     pub parents: Vec<ShardId>,
-    /// Whether records are still written to it.
+    /// Whether the shard still accepts records.
     pub state: ShardState,
-    /// Where its sequence numbers begin, if the service says so.
+    /// The first sequence number of the shard, if the service reports it.
     pub first: Option<SequenceNumber>,
 }
 
-/// Whether records are still written to a shard.
+/// Whether a shard still accepts records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardState {
-    /// They are.
+    /// The shard accepts records.
     Open,
-    /// Its children take them.
+    /// The shard accepts no records; its children do.
     Closed,
 }
 
 impl ShardId {
-    /// The id that the service gave.
+    /// Creates an id from the service's text.
     #[must_use]
     pub fn new(id: &str) -> Self {
         Self(id.into())
     }
 
-    /// The id.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -62,7 +62,7 @@ impl ShardId {
         (digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
     }
 
-    /// The time inside the id of a DynamoDB stream's shard, `shardId-<20 digits of milliseconds>-<8 of hash>`: when it was made.
+    /// The creation time inside the id of a DynamoDB stream's shard, `shardId-<20 digits of milliseconds>-<8 of hash>`.
     pub(super) fn created(&self) -> Option<Timestamp> {
         let (milliseconds, hash) = self.0.strip_prefix(PREFIX)?.split_once('-')?;
         (milliseconds.len() == 20 && hash.len() == 8).then(|| milliseconds.parse().ok().map(Timestamp::from_unix_ms))?
@@ -70,7 +70,7 @@ impl ShardId {
 }
 
 impl Shard {
-    /// When the shard was created, by the number that it begins with; `None` where that is not laid out as Kinesis lays it out.
+    /// When the shard was created, from its first number; `None` where that does not have Kinesis' layout.
     #[must_use]
     pub fn created(&self) -> Option<Timestamp> {
         let origin = self.first.as_ref()?.origin()?;
@@ -78,10 +78,10 @@ impl Shard {
         of_this.then(|| origin.created_seconds.checked_mul(1000).map(Timestamp::from_unix_ms))?
     }
 
-    /// Every record of the shard arrived after this time, if that can be told.
+    /// A time before every record of the shard arrived, where it is known.
     pub(super) fn begun(&self, now: Timestamp) -> Option<Timestamp> {
         let numbered = self.first.as_ref().and_then(|first| first.arrived_after(&self.id, now));
-        // a time that lies ahead is no time of creation
+        // a time in the future is not a time of creation
         numbered.or_else(|| self.id.created().filter(|created| *created <= now))
     }
 }

@@ -1,8 +1,8 @@
-//! How old the oldest unread record of an application is, and which shards must be probed to say so.
+//! The age of an application's oldest unread record, and which shards must be probed to determine it.
 //!
-//! Each shard has a lowest and a highest possible age. The answer is the highest of all, so a shard whose highest age does not pass
-//! another's lowest need not be probed, and one that passes no threshold need not either. An age that was not read is always an
-//! upper bound: the answer is never less than the truth.
+//! Each shard has a lowest and a highest possible age. The answer is the maximum of the highest ages, so a shard need not be probed if its
+//! highest age does not exceed another's lowest, or exceeds no threshold. An age that was not probed is always an upper bound: the answer
+//! is never below the true age.
 
 use std::time::Duration;
 
@@ -10,43 +10,43 @@ use super::lineage::{Lineage, ReadState};
 use super::{Beginning, Checkpoint, Found, Lease, Position, Probes, Shard, ShardId, ShardState, Timestamp};
 use crate::trigger::{AgeFrom, AgesOf};
 
-/// Where each shard's age matters, those above this are to be exact: less than this is not called behind.
+/// Where each shard's age matters, ages above this must be exact; a shard with a lower age does not count as behind.
 const EACH_EXACT_ABOVE: Duration = Duration::from_secs(10);
 
-/// An age that is known to this is not probed to be known better: times inside sequence numbers are whole seconds.
+/// An age with at most this uncertainty is not probed again: times inside sequence numbers are whole seconds.
 const EXACT_ENOUGH: Duration = Duration::from_secs(1);
 
-/// The service's clock is known to this; its times are not asked about before they are surely past.
+/// The uncertainty of the service's clock; the scaler requests only times that have certainly passed.
 const CLOCKS_APART: Duration = Duration::from_secs(2);
 
-/// What decides how exactly ages are known.
+/// The rules for how exactly ages are determined.
 #[derive(Clone, Copy, Debug)]
 pub struct AgeRules {
-    /// What ages may be derived from.
+    /// The sources that ages may be derived from.
     pub from: AgeFrom,
-    /// Where the application begins without a checkpoint.
+    /// Where the application starts without a checkpoint.
     pub beginning: Beginning,
     /// When the application was first observed.
     pub seen: Timestamp,
-    /// A probe that found nothing at this time or later is current. It is the same for all of a round: what was read since the
-    /// round began stays current until it ends, however long that takes.
+    /// A probe that found nothing at this time or later is current. The time is the same for the whole round: what was read since the round
+    /// began stays current until it ends, however long that takes.
     pub current_since: Timestamp,
     /// A probe that found a record at this time or later is current: a record that was found earlier may have been deleted.
     pub records_since: Timestamp,
-    /// When the shards were listed: what ended since then may have children that are not listed.
+    /// When the shards were listed: shards that ended since then may have children that are not listed.
     pub listed: Timestamp,
-    /// The stream keeps records this long.
+    /// How long the stream keeps records.
     pub retention: Duration,
-    /// Of when the checkpoints are.
+    /// Which round the checkpoints are from.
     pub checkpoints: CheckpointsOf,
 }
 
-/// Of when the checkpoints are that ages are derived from.
+/// Which round the checkpoints that ages are derived from were read in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointsOf {
-    /// Of this round.
+    /// They were read in this round.
     ThisRound,
-    /// Of an earlier one: the application may have got further since, and every age is an upper bound.
+    /// They were read in an earlier round: the application may have advanced since, and every age is an upper bound.
     AnEarlierRound,
 }
 
@@ -55,21 +55,21 @@ pub enum CheckpointsOf {
 pub enum Backlog {
     /// The shard is finished.
     Finished,
-    /// The shard is continued from another, which comes first; what is unread here is younger.
+    /// The shard continues another, which comes first; its unread records are younger.
     Waits {
-        /// That other.
+        /// The shard that comes first.
         on: ShardId,
     },
     /// Nothing is unread.
     CaughtUp,
-    /// The oldest unread record, if there is one, is so old.
+    /// The shard may have unread records, the oldest of this age.
     Unread {
-        /// Since it arrived; an upper bound unless it is that of the record itself.
+        /// The time since it arrived; an upper bound unless the record itself was read.
         age: Duration,
         /// What it is derived from.
         basis: AgeBasis,
     },
-    /// The lease is of a shard that has expired or never was.
+    /// The shard of the lease has expired or never existed.
     NoSuchShard,
 }
 
@@ -79,15 +79,15 @@ pub enum Backlog {
 pub enum AgeBasis {
     /// The first unread record: exact.
     Record,
-    /// The first unread record by a checkpoint that was read some time ago: an upper bound.
+    /// The first unread record after a checkpoint of an earlier round: an upper bound.
     EarlierCheckpoint,
     /// The time inside the checkpoint: an upper bound.
     SequenceNumber,
-    /// An earlier probe, before which nothing that is unread arrived: an upper bound.
+    /// An earlier probe, before which no unread record arrived: an upper bound.
     EarlierRead,
-    /// Empty pages, behind which there may be records: an upper bound, as the service reports it.
+    /// Empty pages, after which there may be records: an upper bound, as the service reports it.
     EmptyPages,
-    /// The beginning of the shard, or of what the application is to read: an upper bound.
+    /// The start of the shard, or of the application's reading: an upper bound.
     Beginning,
     /// The stream's retention: an upper bound.
     Retention,
@@ -96,24 +96,24 @@ pub enum AgeBasis {
 /// One shard or lease of an application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardReport {
-    /// The shard.
+    /// The shard that this report is about.
     pub shard: ShardId,
-    /// Whether it is written to; `None` where the stream does not have it.
+    /// Whether the shard accepts records; `None` where it is not in the stream.
     pub state: Option<ShardState>,
-    /// What the application has written of it, if anything.
+    /// The application's lease of the shard, if it has one.
     pub lease: Option<Lease>,
-    /// Since the record of the checkpoint arrived: an upper bound, told without reading.
+    /// The time since the record of the checkpoint arrived: an upper bound that needs no probe.
     pub bound: Option<Duration>,
-    /// What is unread.
+    /// The unread part of the shard.
     pub backlog: Backlog,
 }
 
-/// The state of an application at one time.
+/// The state of an application at one point in time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Survey {
     /// Every shard, and every lease without one; ordered by shard.
     pub shards: Vec<ShardReport>,
-    /// What must be probed before the answer is as exact as it should be; the oldest first.
+    /// The probes that are needed for the requested accuracy; the oldest shard first.
     pub wanted: Vec<Wanted>,
 }
 
@@ -122,59 +122,59 @@ pub struct Survey {
 pub struct Wanted {
     /// The shard to probe.
     pub shard: ShardId,
-    /// Whether it is listed as open.
+    /// Whether the shard is listed as open.
     pub state: ShardState,
-    /// Where the application is.
+    /// The position of the application.
     pub position: Position,
-    /// Why.
+    /// The reason for the probe.
     pub need: Need,
     /// The difference between the highest and the lowest age that are possible without the probe.
     pub width: Duration,
 }
 
-/// Why a probe is wanted; the most urgent first.
+/// The reason for a probe; the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// Nothing at all bounds the age: there is no answer without this probe.
+    /// The age has no bound at all: there is no answer without this probe.
     Unknown,
-    /// The shard was never probed for this application, only the checkpoint bounds the age.
+    /// The shard was never probed for this application; only the checkpoint bounds the age.
     First,
-    /// An earlier probe of this position found nothing: only a new one can say that nothing has come since.
+    /// An earlier probe of this position found nothing: only a new one can show that nothing has arrived since.
     Quiet,
-    /// The age is bounded by an earlier probe.
+    /// An earlier probe bounds the age.
     Bounded,
 }
 
-/// What is known of the age of one shard that is being read.
+/// What is known about the age of one shard that is being read.
 struct Estimate<'a> {
     shard: &'a Shard,
     position: Position,
     lowest: Duration,
     highest: Duration,
-    /// `None` where nothing is unread.
+    /// The source of the age; `None` where nothing is unread.
     basis: Option<AgeBasis>,
     state: ProbeState,
 }
 
-/// What the last probe behind the present position says now.
+/// What the last probe after the present position shows now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeState {
-    /// A record that is still the first one, or a page that can be followed no further now.
+    /// A record that is still the first one, or a page that has no successor now.
     Current,
-    /// Nothing was there, and that is current.
+    /// The probe found nothing, and that is current.
     Empty,
     /// The shard is read to its end.
     Ended,
-    /// Nothing was there some time ago, here or at an earlier position.
+    /// A probe found nothing some time ago, here or at an earlier position.
     WasEmpty(Need),
-    /// A new probe would say more.
+    /// A new probe would improve the answer.
     Wanted(Need),
 }
 
 // === impl Survey ===
 
 impl Survey {
-    /// Judges `shards` and `leases` at `now` by what probes have found.
+    /// Evaluates `shards` and `leases` at `now` by the results of probes.
     #[must_use]
     pub fn new(shards: &[Shard], leases: &[Lease], probes: &Probes, rules: &AgeRules, now: Timestamp) -> Self {
         let lineage = Lineage::new(shards, leases, rules.beginning, rules.seen);
@@ -205,7 +205,7 @@ impl Survey {
         self.oldest().map_or(Duration::ZERO, |(_, age, _)| age)
     }
 
-    /// Whether a closed shard is yet to be read to its end.
+    /// Whether the application still has to read a closed shard to its end.
     #[must_use]
     pub fn reads_closed_shards(&self) -> bool {
         self.shards.iter().any(|report| report.state == Some(ShardState::Closed) && report.backlog != Backlog::Finished)
@@ -259,7 +259,7 @@ impl<'a> Estimate<'a> {
             |lowest, highest, basis, state| Self { shard, position: position.clone(), lowest, highest, basis, state };
         let nothing = |state| estimate(Duration::ZERO, Duration::ZERO, None, state);
         let bound = |need| estimate(lowest, bounded, Some(limit_basis), ProbeState::Wanted(need));
-        // a consumer that begins then has nothing to read yet, and the service refuses to look into the future
+        // a consumer that starts then has nothing to read yet, and the service rejects times in the future
         if matches!(position, Position::At(time) if time.plus(CLOCKS_APART) >= now) {
             return nothing(ProbeState::Empty);
         }
@@ -276,7 +276,7 @@ impl<'a> Estimate<'a> {
         match &probe.found {
             Found::Record { arrived, .. } => {
                 let age = now.since(*arrived);
-                // what retention may have deleted is not the first record any more
+                // a record that retention may have deleted is no longer the first one
                 if probe.at >= rules.records_since && age < rules.retention {
                     match rules.checkpoints {
                         CheckpointsOf::ThisRound => estimate(age, age, Some(AgeBasis::Record), ProbeState::Current),
@@ -289,7 +289,7 @@ impl<'a> Estimate<'a> {
                 }
             }
             Found::End if shard.state == ShardState::Closed => nothing(ProbeState::Ended),
-            // others continue it, and the list does not have them yet
+            // children continue it, and the list does not contain them yet
             Found::End => {
                 let age = now.since(rules.listed);
                 estimate(Duration::ZERO, age, Some(AgeBasis::EarlierRead), ProbeState::Ended)
@@ -329,7 +329,7 @@ impl<'a> Estimate<'a> {
     }
 }
 
-/// The latest time of which it is known that nothing unread arrived before it.
+/// The latest time before which no unread record arrived.
 struct Limit {
     time: Timestamp,
     basis: AgeBasis,
@@ -356,13 +356,13 @@ impl Limit {
     }
 }
 
-/// Which shards to probe, the oldest first.
+/// Selects the shards to probe, the oldest first.
 fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<Wanted> {
     if from == AgeFrom::SequenceNumber {
         return Vec::new();
     }
     let known = estimates.iter().map(|estimate| estimate.lowest).max().unwrap_or_default();
-    // an application that has read everything is probed again and again: only a new probe can say that nothing came
+    // an application that has read everything is probed repeatedly: only a new probe can show that nothing has arrived
     let idle = estimates
         .iter()
         .all(|estimate| matches!(estimate.state, ProbeState::Empty | ProbeState::Ended | ProbeState::WasEmpty(_)));
@@ -382,7 +382,7 @@ fn wanted(estimates: Vec<Estimate<'_>>, from: AgeFrom) -> Vec<Wanted> {
             ProbeState::Current | ProbeState::Empty | ProbeState::Ended => None,
         })
         .filter(|(need, estimate)| {
-            // a quiet shard beside busy ones would seem ever older, until the threshold
+            // a quiet shard among busy ones would appear ever older, until the threshold
             let seems_old =
                 estimate.highest > quiet_above.max(known) && matches!(estimate.state, ProbeState::WasEmpty(_));
             let matters = estimate.highest > above || seems_old || idle || from == AgeFrom::Probe;

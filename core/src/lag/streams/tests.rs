@@ -1,4 +1,4 @@
-//! Rows that real clients wrote, and the time inside sequence numbers.
+//! Rows that real clients wrote, and the times inside sequence numbers.
 
 use std::collections::HashMap;
 
@@ -102,7 +102,7 @@ fn numbers(list: &serde_json::Value) -> Option<Vec<String>> {
     Some(list.as_array()?.iter().filter_map(|number| number["N"].as_str().map(str::to_owned)).collect())
 }
 
-/// Shard, checkpoint and owner of each lease, as the file's stream has them.
+/// The shard, checkpoint and owner of each lease, for the stream of the file.
 fn leases(file: &str, table: &str, of: RowsOf<'_>) -> Vec<String> {
     let leases = leases_of(&rows(file, table), &StoreLayout::kcl(), of).expect("leases");
     let mut told: Vec<_> = leases
@@ -111,7 +111,7 @@ fn leases(file: &str, table: &str, of: RowsOf<'_>) -> Vec<String> {
             let point = lease.checkpoint.to_string();
             let point = if point.len() > 20 { "number".to_owned() } else { point };
             let parents: Vec<_> = lease.parents.iter().map(|parent| &parent.as_str()[18..20]).collect();
-            let owner = lease.owner.as_deref().unwrap_or("nobody");
+            let owner = lease.owner.as_deref().unwrap_or("unowned");
             format!("{} {point} {owner} {}", &lease.shard.as_str()[18..20], parents.join(","))
         })
         .collect();
@@ -140,8 +140,8 @@ fn leases_are_read_as_every_version_of_kcl_writes_them() {
             &[
                 "00 number worker-1 ",
                 "01 SHARD_END worker-1 ",
-                "02 TRIM_HORIZON nobody 01",
-                "03 TRIM_HORIZON nobody 01",
+                "02 TRIM_HORIZON unowned 01",
+                "03 TRIM_HORIZON unowned 01",
             ],
         ),
         (
@@ -160,7 +160,7 @@ fn leases_are_read_as_every_version_of_kcl_writes_them() {
             &["00 number worker-2 ", "01 SHARD_END worker-2 ", "02 number worker-2 01", "03 number worker-2 01"],
         ),
         (
-            // a lease that is being handed over belongs to its old owner until that is done
+            // a lease that is being handed over belongs to its old owner until the handover is complete
             include_str!("cases/kcl3-killed.json"),
             "orders-app",
             &[
@@ -191,7 +191,7 @@ fn leases_are_read_as_every_version_of_kcl_writes_them() {
         let found = leases(file, table, orders);
         assert!(found.len() == expected.len(), "{found:?}");
         for (found, expected) in found.iter().zip(expected) {
-            // the names of the legacy workers are of no interest
+            // the names of the legacy workers are irrelevant
             let same = found == expected || expected.contains("worker-l") && found.starts_with("00 number");
             assert!(same, "{found} {expected}");
         }
@@ -254,7 +254,7 @@ fn rows_that_are_all_older_than_the_stream_are_an_error_that_names_both_times() 
         assert!(text.contains(part), "{text} lacks {part}");
     }
     assert!(error.remedy().contains("creation time of the present stream"), "{}", error.remedy());
-    // the same second and later ones are the present stream's, whatever the client counts
+    // leases of the same second and later belong to the present stream, whatever the client counts
     for created in [None, Some(0), Some(1_795_000_100)] {
         assert_eq!(read(created).expect("leases").len(), 1, "{created:?}");
     }

@@ -1,4 +1,4 @@
-//! Rows that KCL's workers write of themselves, beside the leases. No reading needs them, so an odd one is passed over.
+//! Rows that KCL's workers write about themselves, next to the leases. No reading needs them, so an invalid one is skipped.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::rows::{first_text, text};
 use super::{Attribute, Row, Timestamp};
 use crate::trigger::StoreLayout;
 
-/// KCL's word for a row that a worker writes of itself.
+/// KCL's word for a row that a worker writes about itself.
 pub const WORKER: &str = "WORKER_METRIC_STATS";
-/// What is read of such a row: when it was written, in seconds, the samples, and the greatest that each may be.
+/// The attributes that are read from these rows: the write time in seconds, the samples, and the maximum of each.
 pub const WORKER_ATTRIBUTES: [&str; 3] = [WRITTEN, SAMPLES, RANGES];
 
 const WRITTEN: &str = "lut";
@@ -19,17 +19,17 @@ const CPU: &str = "C";
 /// A worker of an application, as it describes itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worker {
-    /// Its name, which is that of the leases' owner.
+    /// The worker's name, which is the owner in its leases.
     pub id: Arc<str>,
-    /// When it said so last; one that is gone stays in the table for a while.
+    /// When the worker last wrote the row; the row of a dead worker stays in the table for a while.
     pub written: Option<Timestamp>,
-    /// Its last measurements of CPU in percent, the newest last; none where it does not measure.
+    /// Its last measurements of CPU in percent, the newest last; empty where the worker does not measure.
     pub cpu_percent: Vec<f64>,
-    /// It is given no more work above this.
+    /// The CPU use in percent above which the worker gets no more work.
     pub most_cpu_percent: Option<f64>,
 }
 
-/// The workers among the rows of a table, ordered by name.
+/// Extracts the workers from the rows of a table, ordered by name.
 #[must_use]
 pub fn workers_of(rows: &[Row], layout: &StoreLayout) -> Vec<Worker> {
     let Some(kind) = &layout.kind else { return Vec::new() };
@@ -44,7 +44,7 @@ fn worker(row: &Row, layout: &StoreLayout) -> Option<Worker> {
     Some(Worker {
         id: first_text(row, &layout.shard)?.into(),
         written: seconds.and_then(|seconds| seconds.checked_mul(1000)).map(Timestamp::from_unix_ms),
-        // a measurement that failed is written as -1
+        // a failed measurement is written as -1
         cpu_percent: numbers(row, SAMPLES, CPU).filter(|percent| *percent >= 0.0).collect(),
         most_cpu_percent: numbers(row, RANGES, CPU).next().filter(|percent| *percent > 0.0),
     })

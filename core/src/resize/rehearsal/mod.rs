@@ -1,8 +1,8 @@
-//! Days of writes, run through the law: what it would have cost, beside a fixed count and on-demand.
+//! Simulates days of writes under the law, and compares its cost with a fixed count and with on-demand mode.
 //!
-//! Assumptions: the fullest shard gets 15 % more than the mean; a reshard takes a minute and six seconds per shard of the difference; what was
-//! rejected is not tried again. Prices are those of us-east-1: $0.015 per shard-hour; on demand $0.04 per hour and $0.08 per GB. PUT payload
-//! units and reads are left out on all sides.
+//! Assumptions: the fullest shard receives 15 % more than the mean; a reshard takes one minute plus six seconds per shard of the
+//! difference; rejected records are not retried. Prices are those of us-east-1: $0.015 per shard-hour; on demand $0.04 per hour and $0.08
+//! per GB. PUT payload units and reads are excluded on all sides.
 
 mod world;
 
@@ -12,47 +12,47 @@ use crate::trigger::WriteUtilizationPolicy;
 pub use self::world::{Conditions, Outcome, Put, Rules, simulate};
 use super::{Bounds, ceil};
 
-/// The fullest shard gets this much more than the mean.
+/// The load of the fullest shard relative to the mean.
 const SKEW: f64 = 1.15;
-/// Two days in which habits are learnt count for none of the rows.
+/// The first two days, in which the law learns habits, do not count for any row.
 const LEARNT: usize = 2 * 1440;
 const USUAL: Conditions = Conditions { delay: 2, slowness: 1.0 };
 const SHARD_HOUR: f64 = 0.015;
 const ON_DEMAND_HOUR: f64 = 0.04;
 const ON_DEMAND_GB: f64 = 0.08;
 const GB: f64 = 1024.0 * 1024.0 * 1024.0;
-/// On demand, a record counts as one kilobyte at least.
+/// The billed minimum size of a record in on-demand mode, in bytes.
 const SMALLEST: f64 = 1024.0;
 
-/// One way to size the stream, and what it comes to.
+/// One way to size the stream, and its result.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What sizes it.
+    /// The way of sizing the stream.
     pub way: Sizing,
-    /// Minutes in which records were rejected; not known on demand.
+    /// Minutes in which records were rejected; unknown in on-demand mode.
     pub throttled_minutes: Option<f64>,
-    /// Shard-hours; none on demand.
+    /// Shard-hours; none in on-demand mode.
     pub shard_hours: Option<f64>,
-    /// Calls of `UpdateShardCount`.
+    /// The number of calls of `UpdateShardCount`.
     pub calls: u32,
-    /// Dollars.
+    /// The cost in US dollars.
     pub dollars: f64,
 }
 
-/// What sizes a stream.
+/// A way of sizing a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizing {
-    /// Its present count, unchanged.
+    /// The present count stays unchanged.
     AsItIs(u32),
-    /// A fixed count: as many shards as the busiest minute needs.
+    /// A fixed count with as many shards as the busiest minute needs.
     BestFixed(u32),
-    /// The law.
+    /// The law resizes the stream.
     Resized,
-    /// AWS.
+    /// AWS sizes the stream in on-demand mode.
     OnDemand,
 }
 
-/// What `minutes`, the newest last, would have come to on a stream that has `open` shards; the first two days are not counted.
+/// Simulates `minutes`, the newest last, on a stream that has `open` shards; the first two days do not count.
 #[must_use]
 pub fn rehearse(minutes: &[Minute], open: u32, bounds: &Bounds, policy: &WriteUtilizationPolicy) -> Vec<Row> {
     let counted = LEARNT.min(minutes.len());
@@ -88,13 +88,13 @@ fn on_demand(minutes: &[Minute]) -> Row {
     Row { way: Sizing::OnDemand, throttled_minutes: None, shard_hours: None, calls: 0, dollars }
 }
 
-/// The shards that all records of a minute fill, those that were rejected included.
+/// The shards that all records of a minute fill, including rejected records.
 fn demand(minute: &Minute) -> f64 {
     let all = if minute.records > 0.0 { (minute.records + minute.throttled) / minute.records } else { 1.0 };
     minute.shards() * all
 }
 
-/// A minute's records on that many shards.
+/// Writes a minute's records to that many shards.
 fn put(minute: Minute, shards: f64) -> Put {
     let (wanted, room) = (demand(&minute), shards / SKEW);
     let all = minute.records + minute.throttled;
@@ -115,7 +115,7 @@ mod tests {
         Minute { bytes: 0.0, records: 60_000.0 * filled, throttled: 0.0 }
     }
 
-    /// Ten shards' worth for nine hours of each day, and one for the rest.
+    /// Writes that fill ten shards for nine hours of each day, and one shard for the rest.
     fn days(count: usize) -> Vec<Minute> {
         (0..count * 1440)
             .map(|minute| shards(if (600..1140).contains(&(minute % 1440)) { 10.0 } else { 1.0 }))

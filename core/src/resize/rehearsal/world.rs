@@ -1,4 +1,4 @@
-//! A provisioned stream in a simulated world: what is accepted, reshards that take time, a CloudWatch that is late, the limit of calls.
+//! A simulated provisioned stream: accepted records, reshards that take time, a delayed CloudWatch, the limit of calls.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::scaling::write_utilization::shards_needed;
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The time at which a world begins; only differences count.
+/// The start time of a simulation; only differences count.
 const BEGINNING_MS: u64 = 1_000_000_000_000;
 
-/// How the world behaves.
+/// The conditions of the simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
-    /// Minutes until a minute can be read.
+    /// The delay in minutes until a minute's data can be read.
     pub delay: usize,
-    /// How many times longer than usual a reshard takes.
+    /// The factor by which a reshard takes longer than usual.
     pub slowness: f64,
 }
 
-/// What became of the records of one minute.
+/// The outcome of the records of one minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Put {
-    /// What the stream accepted and rejected.
+    /// The records that the stream accepted and rejected.
     pub minute: Minute,
     /// The part of the minute in which records were rejected, between 0 and 1.
     pub throttled: f64,
@@ -36,22 +36,22 @@ pub struct Put {
 pub struct Outcome {
     /// Minutes in which records were rejected.
     pub throttled_minutes: f64,
-    /// What is paid for.
+    /// The billed shard-hours.
     pub shard_hours: f64,
     /// Calls of `UpdateShardCount`.
     pub calls: u32,
-    /// Calls that the service would have refused.
+    /// Calls that the service would have rejected.
     pub refused: u32,
 }
 
-/// What decides in a world.
+/// The rules that decide in a simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Between which counts, and how often; `None` leaves the count as it is.
+    /// The bounds of the count and of the calls; `None` keeps the count.
     pub bounds: Option<&'a Bounds>,
-    /// How the need is judged.
+    /// The policy that determines the need.
     pub policy: &'a WriteUtilizationPolicy,
-    /// What the world does besides.
+    /// The conditions of the simulation.
     pub conditions: Conditions,
 }
 
@@ -59,14 +59,15 @@ struct World {
     open: f64,
     goal: u32,
     from: u32,
-    /// Minutes that a reshard has left, and how many it takes.
+    /// The remaining minutes of a reshard, and its total minutes.
     left: u32,
     total: u32,
     changes: Vec<Change>,
     seen: Vec<Minute>,
 }
 
-/// The minutes from `counted` on, after those before them to get used to; `put` says what becomes of a minute's records on that many shards.
+/// Simulates the minutes from `counted` on, after a warm-up with the earlier ones; `put` returns the outcome of a minute's records on
+/// that many shards.
 pub fn simulate(
     first: u32,
     minutes: usize,
@@ -113,7 +114,7 @@ impl World {
         }
     }
 
-    /// The target of the call that would be made now. Writes that are unknown lead to none.
+    /// The target of the call that would be made now; `None` while the writes are unknown.
     fn decide(&self, minute: usize, bounds: &Bounds, rules: &Rules<'_>) -> Option<u32> {
         let writes = Writes::of_minutes(&self.seen, at(minute.saturating_sub(rules.conditions.delay)));
         let widest = 1.0 / f64::from(self.goal);
@@ -134,8 +135,8 @@ impl World {
         }
     }
 
-    /// `UpdateShardCount`: whether the service takes it. A reshard takes a minute and six seconds for each shard of the difference, half as
-    /// much again where the target is no multiple of a quarter.
+    /// Simulates `UpdateShardCount` and returns whether the service accepts it. A reshard takes one minute plus six seconds per shard of
+    /// the difference, half as much again where the target is not a multiple of a quarter.
     fn call(&mut self, minute: usize, target: u32, bounds: &Bounds, slowness: f64) -> bool {
         let within_a_day = self.changes.iter().filter(|change| at(minute).since(change.at) < DAY).count();
         let allowed = target != self.goal && target <= 2 * self.goal && target >= self.goal.div_ceil(2);

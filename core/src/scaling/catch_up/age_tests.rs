@@ -1,4 +1,4 @@
-//! The law where only ages are known, and where that changes.
+//! The law where only ages are known, and where the unit changes.
 
 use super::tests::{EVERY, at};
 use super::*;
@@ -10,7 +10,7 @@ fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
     let (policy, mut memory, mut flow, mut last) = (CatchUpPolicy::default(), Memory::default(), None, None);
     for step in 0..12_u32 {
         let now = at(step * EVERY);
-        // half as fast as the stream: in ten seconds the age grows by five
+        // half the speed of the stream: in ten seconds the age grows by five
         let age = 100.0 + 5.0 * f64::from(step);
         let rows = (0..8).map(|number| (Split::Partition("t".into(), PartitionId(number)), age));
         let reading = AgeReading { rows: rows.collect(), owners: Owners::even(2, 8) };
@@ -22,7 +22,7 @@ fn ages_alone_ask_for_as_many_more_as_they_must_become_faster() {
     assert_eq!(last.expect("a decision").value.ceil(), 8);
 }
 
-/// A KCL that has just started shows no throughput: its first readings are ages, as shares of consumers.
+/// A KCL worker that has just started shows no throughput: its first readings are ages, as shares of consumers.
 #[test]
 fn what_was_counted_in_another_unit_is_forgotten() {
     let place = |number| Split::Partition("t".into(), PartitionId(number));

@@ -1,8 +1,8 @@
-//! Which rate of arrivals is believed.
+//! Estimates the rate of arrivals.
 //!
 //! One estimate follows changes larger than noise in both directions, whatever the number of consumers: an average over about the
-//! objective, which starts again from the last two readings when those differ from it by more than noise. A single reading counts up to a
-//! doubling of what the consumers can do: the retries after an outage arrive within seconds and are no rate.
+//! objective, which restarts from the last two readings when those differ from it by more than noise. A single reading counts up to a
+//! doubling of the consumers' capacity: the retries after an outage arrive within seconds and are not a rate.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,22 +11,22 @@ use serde::Serialize;
 
 use crate::lag::flow::Average;
 
-/// The average is over the objective, but at least this many readings.
+/// The average covers the objective, but at least this many readings.
 const READINGS: f64 = 3.0;
 /// The mean of the newest two readings is compared with the average: two confirm each other.
 const NEWEST: usize = 2;
-/// Arrivals have changed when the two differ by this many standard deviations of such a mean.
+/// Arrivals have changed when the two differ by this many standard deviations of a mean of that many readings.
 const CHANGE: f64 = 3.0;
 /// The noise of a reading is averaged over this time, in seconds.
 const NOISE_OVER: f64 = 600.0;
-/// A single reading is believed up to this many times what the consumers can do.
+/// A single reading counts up to this many times the consumers' capacity.
 const UNCONFIRMED: f64 = 2.0;
-/// The weight of an average that starts again: as young as two readings are.
+/// The weight of an average that restarts: as young as two readings are.
 const YOUNG: f64 = 0.5;
 /// Readings that show a trend: a rise in each of three steps of two readings. A single jump cannot make more than two.
 const REMEMBERED: usize = 4 * NEWEST;
 
-/// The arrivals of a group, as far as the law follows them.
+/// The arrivals of a group, as the law tracks them.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Arrivals {
     level: Average,
@@ -39,7 +39,7 @@ pub(super) struct Arrivals {
     changed: Option<Because>,
 }
 
-/// The rate that is believed.
+/// The rate of arrivals that the law uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Believed {
     /// Records, or kilobytes, per second.
@@ -47,22 +47,22 @@ pub(super) struct Believed {
     pub(super) because: Because,
 }
 
-/// Why a rate of arrivals is believed; `Display` says it in words.
+/// The reason for a rate of arrivals; `Display` formats it for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Because {
-    /// Arrivals are steady: their average.
+    /// Arrivals are steady: their average is used.
     Steady,
-    /// Arrivals have risen: the newest readings.
+    /// Arrivals have risen: the newest readings are used.
     Risen,
-    /// Arrivals have fallen: the newest readings.
+    /// Arrivals have fallen: the newest readings are used.
     Fallen,
-    /// Arrivals grow: what they will be when more consumers can help.
+    /// Arrivals grow: the rate at the time when more consumers can help is used.
     Growing,
 }
 
 impl Arrivals {
-    /// With what arrived per second in the `elapsed` seconds before a reading; the consumers can do `possible` per second.
+    /// Adds the arrivals per second in the `elapsed` seconds before a reading; the consumers can do `possible` per second.
     pub(super) fn add(&mut self, rate: f64, elapsed: f64, period: f64, max_age: f64, possible: Option<f64>) {
         self.period = period;
         if self.newest.len() == REMEMBERED {
@@ -71,13 +71,13 @@ impl Arrivals {
         self.newest.push_back(rate);
         if let Some(level) = self.level.get() {
             let difference = (rate - level).powi(2);
-            // a change is no noise
+            // a change is not noise
             let most = self.noise.get().map(|noise| CHANGE * CHANGE * noise.max(level / elapsed));
             self.noise = self.noise.with(most.map_or(difference, |most| difference.min(most)), elapsed, NOISE_OVER);
         }
         self.level = self.level.with(rate, elapsed, max_age.max(READINGS * period));
         let level = self.level();
-        // a change may have come in the middle of the reading that showed it
+        // a change may have happened in the middle of the reading that showed it
         let newest = self.newest.iter().rev().take(if self.changed.is_some() { 1 } else { NEWEST });
         let number = crate::lag::flow::count(newest.len());
         let mut mean = newest.sum::<f64>() / number;
@@ -92,17 +92,17 @@ impl Arrivals {
         }
     }
 
-    /// What arrives per second is known without an average.
+    /// Sets a rate of arrivals that is known without an average.
     pub(super) fn set(&mut self, rate: f64) {
         *self = Self { level: Average::begun(rate, 1.0), ..Self::default() };
     }
 
-    /// What arrives per second.
+    /// The present arrivals per second.
     pub(super) fn level(&self) -> f64 {
         self.level.get().unwrap_or(0.0)
     }
 
-    /// What will arrive per second in `reaction` seconds, when more consumers can help; of it, `share` counts.
+    /// The expected arrivals per second in `reaction` seconds, when more consumers can help; `share` of them counts.
     pub(super) fn believed(&self, share: f64, reaction: f64) -> Believed {
         let level = self.level();
         let growth = self.growth();
@@ -112,7 +112,7 @@ impl Arrivals {
         Believed { per_second: share * level, because: self.changed.unwrap_or(Because::Steady) }
     }
 
-    /// By how much arrivals rise per second: the least of the newest steps.
+    /// The growth of arrivals per second: the smallest of the newest steps.
     fn growth(&self) -> f64 {
         if self.newest.len() < REMEMBERED {
             return 0.0;
@@ -143,7 +143,7 @@ mod tests {
     const PERIOD: f64 = 5.0;
     const MAX_AGE: f64 = 60.0;
 
-    /// Readings of these rates; the consumers can do so much.
+    /// Reads these rates, where `possible` is the capacity of the consumers per second.
     fn read(arrivals: &mut Arrivals, rates: &[f64], possible: Option<f64>) {
         for rate in rates {
             arrivals.add(*rate, PERIOD, PERIOD, MAX_AGE, possible);
@@ -156,7 +156,7 @@ mod tests {
         arrivals
     }
 
-    /// L2: the newest readings were believed only while they exceeded what the consumers of the moment could do.
+    /// L2: the newest readings counted only while they exceeded the capacity of the present consumers.
     #[test]
     fn a_step_is_believed_within_two_readings_in_both_directions_whatever_the_consumers_can_do() {
         for possible in [None, Some(50.0), Some(5000.0)] {

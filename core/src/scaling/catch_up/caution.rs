@@ -1,34 +1,34 @@
-//! When it is worth to go down.
+//! Decides when a scale-down is worth its cost.
 //!
-//! Going down and up again costs two rebalances, in which the consumers stand still. A scale-down waits until the consumers that it saves
-//! would have paid for that; the HPA's own window counts towards the wait.
+//! Scaling down and up again costs two rebalances, in which the consumers make no progress. A scale-down waits until the consumers that it
+//! removes would have paid for that; the HPA's own window counts towards the wait.
 
 use std::collections::VecDeque;
 
 use crate::lag::Moment;
 use crate::lag::flow::count;
 
-/// A scale-down waits for this many times the cost of going down and up again.
+/// A scale-down waits for this many times the cost of scaling down and up again.
 const PAYBACK: f64 = 2.0;
 /// The longest wait in seconds, however little a scale-down would save; doubled by each mistake.
 const LONGEST: f64 = 600.0;
-/// Each mistake doubles the wait, up to this many times.
+/// The maximum number of mistakes that double the wait.
 const MISTAKES: u32 = 3;
 /// A scale-up this many reactions after a scale-down shows that the scale-down was a mistake.
 const MISTAKE_WITHIN: f64 = 10.0;
-/// After this many reactions without too few consumers, mistakes are forgotten.
+/// After this many reactions without too few consumers, mistakes are reset.
 const FORGIVEN_AFTER: f64 = 120.0;
-/// Changes of the recommendation that are remembered: older ones are joined.
+/// The maximum number of remembered changes of the recommendation: older ones are merged.
 const REMEMBERED: usize = 64;
 
-/// What was recommended, and which scale-downs were mistakes.
+/// The past recommendations, and which scale-downs were mistakes.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Caution {
-    /// Runs of the same recommendation: from when, until when, how many consumers.
+    /// Runs of the same recommendation: start, end and number of consumers.
     runs: VecDeque<Run>,
     mistakes: u32,
     too_few_at: Option<Moment>,
-    /// The scale-down that was counted as a mistake last.
+    /// The scale-down that was last counted as a mistake.
     mistaken: Option<Moment>,
 }
 
@@ -39,17 +39,17 @@ struct Run {
     consumers: usize,
 }
 
-/// Whether it is worth to go down.
+/// Whether to scale down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// To this many consumers.
+    /// Scale down to this many consumers.
     Down(usize),
-    /// Not for this number of seconds.
+    /// Do not scale down for this number of seconds.
     Hold { seconds: f64 },
 }
 
 impl Caution {
-    /// Some consumer has more to do than it can; there were fewer than before at `fewer_at`, and a reaction takes `reaction` seconds.
+    /// Records that a consumer is overloaded; the count last decreased at `fewer_at`, and a reaction takes `reaction` seconds.
     pub(super) fn too_few(&mut self, fewer_at: Option<Moment>, reaction: f64, now: Moment) {
         let within = |at: Moment, reactions: f64| now.since(at).as_secs_f64() < reactions * reaction;
         let mistake = fewer_at.filter(|at| Some(*at) != self.mistaken && within(*at, MISTAKE_WITHIN));
@@ -62,12 +62,12 @@ impl Caution {
         self.too_few_at = Some(now);
     }
 
-    /// How much longer a scale-down waits because of mistakes.
+    /// The factor by which mistakes prolong the wait of a scale-down.
     pub(super) fn doubled(&self) -> f64 {
         f64::from(2_u32.pow(self.mistakes))
     }
 
-    /// Remembers what is recommended at a reading.
+    /// Remembers the recommendation of a reading.
     pub(super) fn remember(&mut self, consumers: usize, now: Moment) {
         match self.runs.back_mut() {
             Some(last) if last.consumers == consumers => last.until = now,
@@ -80,13 +80,13 @@ impl Caution {
         }
     }
 
-    /// Nothing that was recommended so far counts.
+    /// Drops all recommendations so far.
     pub(super) fn forget(&mut self) {
         self.runs.clear();
     }
 
-    /// Whether `wanted` of `now` consumers are gone down to, where a rebalance takes `pause` seconds and the HPA waits `window` seconds by
-    /// itself.
+    /// Decides whether to scale down from `consumers` to `wanted`, where a rebalance takes `pause` seconds and the HPA itself
+    /// waits `window` seconds.
     pub(super) fn down(&mut self, wanted: usize, consumers: usize, pause: f64, window: f64, now: Moment) -> Verdict {
         self.remember(wanted, now);
         let saved = count(consumers - wanted);
@@ -120,7 +120,7 @@ mod tests {
             caution.remember(if second == 10 { 9 } else { 3 + second % 2 }, at(second));
         }
         assert!(caution.runs.len() <= REMEMBERED);
-        // a wait of two times two pauses of 40 s times 9 / 7, which reaches back to before the oldest that is kept
+        // a wait of two times two pauses of 40 s times 9 / 7, which extends beyond the oldest remembered run
         assert!(matches!(caution.down(2, 9, 40.0, 0.0, at(3 * REMEMBERED + 20)), Verdict::Hold { .. }));
         assert_eq!(caution.down(2, 9, 10.0, 0.0, at(3 * REMEMBERED + 20)), Verdict::Down(4));
     }

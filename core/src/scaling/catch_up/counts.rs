@@ -1,7 +1,7 @@
-//! Which counts of consumers are worth asking for.
+//! Which counts of consumers are useful.
 //!
-//! Of 12 partitions 6 consumers hold two each; with 7 to 11 one consumer still holds two. Only counts at which the greatest share gets
-//! smaller help: the ceilings of 12 / 1, 12 / 2, 12 / 3 and so on.
+//! With 12 partitions, 6 consumers own two each; with 7 to 11 one consumer still owns two. Only counts that reduce the greatest share help:
+//! 12 / 1, 12 / 2, 12 / 3 and so on, rounded up.
 
 use crate::lag::flow::count;
 
@@ -22,22 +22,22 @@ pub(super) fn fewer(places: usize, consumers: usize) -> usize {
     useful_to(places, places.div_ceil(places.div_ceil(consumers.max(1)) + 1))
 }
 
-/// The useful counts around one that is wanted, and that one.
+/// The useful counts around the requested one, and the requested one.
 pub(super) fn nearby(places: usize, wanted: usize) -> Vec<usize> {
     let mut counts = vec![useful_to(places, wanted.saturating_sub(1)), wanted, useful_from(places, wanted + 1)];
     counts.dedup();
     counts
 }
 
-/// The value that makes an HPA go from `now` to `wanted`: it ignores what is within its tolerance, so ask for a little more than
-/// that, though never for more consumers than there are places.
+/// The value that makes an HPA scale from `now` to `wanted`: the HPA ignores changes within its tolerance, so the value is a little above
+/// that, but never requests more consumers than there are places.
 pub(super) fn over_tolerance(wanted: usize, now: usize, places: usize, tolerance: f64) -> f64 {
     let (asked, edge) = (count(wanted), count(now) * (1.0 + tolerance));
     let more = edge + 0.01;
     if now < wanted && asked <= edge + 1e-9 && more.ceil() <= count(places) { more } else { asked }
 }
 
-/// The next whole number; what is above by rounding only is not above.
+/// The next whole number; an excess that is due to rounding only does not count.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -47,7 +47,7 @@ pub(super) fn whole(number: f64) -> usize {
     (number - 1e-9).ceil() as usize
 }
 
-/// How often `part` fits into `all`, at most `most` times.
+/// How often `part` fits into `all`, limited to `most`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

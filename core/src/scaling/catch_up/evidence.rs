@@ -1,4 +1,4 @@
-//! The numbers that a decision was made from, for its explanation.
+//! The numbers behind a decision, for its explanation.
 
 use super::arrivals::Believed;
 use super::needs::Needs;
@@ -8,7 +8,7 @@ use super::{CapacityFrom, CatchUpStep as Step, Unit};
 use crate::lag::flow::{AgeFlow, OffsetFlow};
 use crate::scaling::Quantity;
 
-/// What the group and its partitions show, whatever the law makes of it.
+/// The steps that describe the group and its partitions, independent of the law.
 pub(super) fn of_offsets(flow: &OffsetFlow, unit: Unit) -> Vec<Step> {
     let mut steps = vec![Step::Flow {
         unit,
@@ -27,7 +27,7 @@ pub(super) fn of_offsets(flow: &OffsetFlow, unit: Unit) -> Vec<Step> {
     steps
 }
 
-/// The arrivals that the law believes.
+/// The step that shows the arrivals that the law uses.
 pub(super) fn arrivals(unit: Unit, believed: Believed, level: f64) -> Step {
     Step::Arrivals {
         unit,
@@ -37,7 +37,7 @@ pub(super) fn arrivals(unit: Unit, believed: Believed, level: f64) -> Step {
     }
 }
 
-/// What consumers can do, and what is needed of them.
+/// The steps that show the capacity of the consumers, and the needs.
 pub(super) fn needs(
     needs: &Needs,
     flow: &OffsetFlow,
@@ -84,7 +84,7 @@ pub(super) fn needs(
     steps
 }
 
-/// What ages show.
+/// The steps that show the ages of an application.
 pub(super) fn of_ages(flow: &AgeFlow) -> Vec<Step> {
     let behind = flow.shards().iter().filter(|shard| shard.behind);
     let mut steps = vec![Step::Ages {

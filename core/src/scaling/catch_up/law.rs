@@ -12,34 +12,34 @@ use super::size::{consumers_for, size};
 use super::{CapacityFrom, CatchUpStep, Evaluation, Rule, Unit, Unknown, evidence};
 use crate::lag::flow::{AgeFlow, Demand, FULL, OffsetFlow, PartitionFlow, count};
 
-/// Nearly all of a consumer's capacity: such a partition is too much for it in company.
+/// Nearly all of a consumer's capacity: a consumer cannot handle a partition of this load together with others.
 const HOPELESS: f64 = 0.95;
-/// Less than this share of a consumer is nothing.
+/// A load below this share of a consumer counts as none.
 const BUSY: f64 = 0.01;
 /// Sums of many small numbers are not exact.
 const ROUNDING: f64 = 1.001;
-/// While the capacity is unknown: a backlog of this many seconds of arrivals shows that consumers are too few,
+/// While the capacity is unknown: a backlog of this many seconds of arrivals shows that there are too few consumers,
 const BACKLOG_SECONDS: f64 = 15.0;
 /// or of this share of the objective.
 const BACKLOG_SHARE: f64 = 0.25;
 /// While the capacity is unknown: positions must move within this time for consumers to be added, in seconds.
 const PROGRESS_SECONDS: f64 = 20.0;
-/// The backlog is worked off within the objective, but not sooner than within this many readings.
+/// The backlog is drained within the objective, but over at least this many readings.
 const DRAIN_READINGS: f64 = 2.0;
-/// One of enough consumers is helped when it will be this share of the objective behind.
+/// A consumer gets help although the total is sufficient when it will be this share of the objective behind.
 const LATE: f64 = 0.5;
-/// A partition that a consumer of its own would not drain within this many objectives is no reason to help.
+/// A partition gets no help if a dedicated consumer would not drain it within this many objectives.
 const HOPE: f64 = 5.0;
-/// A few per cent over the target utilization are enough,
+/// A load slightly above the target utilization is accepted up to this factor,
 const EASED: f64 = 1.05;
 /// where the next useful count is this many times as many consumers.
 const SAVES: f64 = 1.5;
-/// Slow records: this many of a consumer are always underway, and no backlog.
+/// Slow records: this many per consumer are always in progress, and do not count as backlog.
 const UNDERWAY: f64 = 2.0;
 /// A probe removes no more than a fifth of the consumers.
 const SMALLEST_PROBE: f64 = 0.8;
 
-/// What one consumer can do per second, and how that is known. What the user says of it counts like measurements before the first.
+/// The capacity of one consumer per second, and its source. The user's value has the weight of the measurements before the first.
 fn capacity(flow: &OffsetFlow, objective: Objective) -> Option<(f64, CapacityFrom)> {
     match (flow.capacity(), objective.capacity) {
         (Some(measured), Some(given)) if flow.capacity_certainty() < 1.0 => {
@@ -50,29 +50,29 @@ fn capacity(flow: &OffsetFlow, objective: Objective) -> Option<(f64, CapacityFro
     }
 }
 
-/// The law at one reading.
+/// The state of the law at one reading.
 pub(super) struct Law<'a> {
     flow: &'a OffsetFlow,
     objective: Objective,
     unit: Unit,
     memory: &'a mut Memory,
     steps: Vec<CatchUpStep>,
-    /// What one consumer can do per second, where it is known.
+    /// The capacity of one consumer per second, where it is known.
     capacity: Option<(f64, CapacityFrom)>,
-    /// Consumers now.
+    /// The present number of consumers.
     now: usize,
     /// The partitions; `None` where every consumer can work on all of them.
     places: Option<usize>,
     /// Seconds until more consumers help.
     reaction: f64,
-    /// The same, from what the rates are of.
+    /// The same, counted from the time that the rates describe.
     horizon: f64,
-    /// Where only ages are known: for how long no shard was behind.
+    /// How long no shard was behind, where only ages are known.
     calm_for: Option<Duration>,
 }
 
 impl<'a> Law<'a> {
-    /// Of a flow whose rates are `late` seconds old.
+    /// Creates the law for a flow whose rates are `late` seconds old.
     pub(super) fn new(
         flow: &'a OffsetFlow,
         late: f64,
@@ -102,14 +102,14 @@ impl<'a> Law<'a> {
         Self { flow, objective, unit, memory, steps, capacity, now, places, reaction, horizon, calm_for: None }
     }
 
-    /// With what ages show besides.
+    /// Adds what ages show.
     pub(super) fn of_ages(mut self, flow: &AgeFlow) -> Self {
         self.steps.extend(evidence::of_ages(flow));
         self.calm_for = flow.calm_for();
         self
     }
 
-    /// The consumers that are wanted.
+    /// Determines the requested number of consumers.
     pub(super) fn judge(mut self, active: bool) -> Result<Evaluation, Unknown> {
         let demands = self.flow.demands();
         let judgement = if self.now == 0 {
@@ -130,7 +130,7 @@ impl<'a> Law<'a> {
 
     fn no_consumers(&self, demands: &[Demand], active: bool) -> Result<Evaluation, Unknown> {
         let Some((capacity, _)) = self.capacity else {
-            // a consumer that the group does not know: how many there are is unknown
+            // positions move without a known consumer: the number of consumers is unknown
             if self.flow.progressed_at() > self.flow.stable_since() {
                 return Err(Unknown::Consumers);
             }
@@ -149,7 +149,7 @@ impl<'a> Law<'a> {
     }
 
     fn capacity_unknown(&mut self, demands: &[Demand]) -> Evaluation {
-        // the fastest consumer shows the least that one can do: the size errs upwards
+        // the fastest consumer shows a lower bound of the capacity: the size is too large rather than too small
         let fastest = self.flow.best_rate();
         let (needs, believed) = self.needs(demands, fastest.unwrap_or(f64::INFINITY));
         let backlog: f64 = needs.loads.iter().map(|load| load.backlog).sum();
@@ -185,15 +185,15 @@ impl<'a> Law<'a> {
         judgement
     }
 
-    /// Whether some consumer has more to do than it can.
+    /// Whether some consumer has more work than it can do.
     fn overloaded(&self, needs: &Needs, hard: &[f64], capacity: f64) -> bool {
-        // what one consumer cannot do of a partition, another one cannot do either
+        // work on a partition that exceeds one consumer's capacity exceeds any other's too
         let most = if self.places.is_some() { capacity } else { f64::INFINITY };
         let loads = needs.by_consumer(|index, _| hard.get(index).map_or(0.0, |need| need.min(most)));
-        // what ages show of a single shard is too noisy for that
+        // the ages of a single shard are too noisy for that
         let most = if self.unit == Unit::Demand { f64::INFINITY } else { most };
         let hopeless = needs.by_consumer(|_, load| f64::from(u8::from(load.arrivals >= HOPELESS * most)));
-        // a partition that no consumer keeps up with is no overload of its consumer, unless a second one waits for it
+        // a partition that no consumer keeps up with does not overload its consumer, unless a second one waits for it
         loads
             .iter()
             .zip(&hopeless)
@@ -201,14 +201,14 @@ impl<'a> Law<'a> {
             .any(|((load, hopeless), possible)| *hopeless >= 2.0 || load - hopeless * capacity > ROUNDING * possible)
     }
 
-    /// Ages do not show what fewer consumers could do: where no shard was behind for long enough, fewer are tried.
+    /// Tries fewer consumers where no shard was behind for long enough: ages do not show what fewer consumers could do.
     fn probed(&self, judgement: Evaluation) -> Evaluation {
         let Some((calm_for, places)) = self.calm_for.zip(self.places) else { return judgement };
         let (now, pause, period) = (self.now, self.flow.pause(), self.flow.period());
         if judgement.consumers != now || now <= 1 {
             return judgement;
         }
-        // what is behind when a failed probe is corrected must stay within the objective
+        // the backlog when a failed probe is corrected must stay within the objective
         let bearable = 1.0 - (self.objective.max_age - 2.0 * pause) / (self.reaction + 2.0 * period);
         let least = useful_from(places, whole(count(now) * bearable.max(SMALLEST_PROBE)));
         let tried = least.min(fewer(places, now)).max(1);
@@ -229,7 +229,7 @@ impl<'a> Law<'a> {
         self.steps.extend(evidence::needs(needs, self.flow, self.objective, self.unit, from, self.reaction));
     }
 
-    /// The share of all arrivals that is not of stuck partitions.
+    /// The share of all arrivals that are not in stuck partitions.
     fn share(&self, demands: &[Demand]) -> f64 {
         let all: f64 = self.flow.partitions().iter().map(PartitionFlow::arrivals).sum();
         if all > 0.0 { demands.iter().map(|demand| demand.arrivals).sum::<f64>() / all } else { 0.0 }
@@ -264,7 +264,7 @@ impl<'a> Law<'a> {
     }
 
     fn too_few(&mut self, needs: &Needs, capacity: f64) -> Evaluation {
-        // a crash loop or a storm of rebalances is not a lack of consumers
+        // a crash loop or a series of rebalances is not a lack of consumers
         if self.flow.still() {
             return Evaluation::new(self.now, Rule::NoProgress);
         }
@@ -272,10 +272,10 @@ impl<'a> Law<'a> {
         if wanted > self.now { Evaluation::new(wanted, Rule::TooFew) } else { self.uneven(needs, capacity) }
     }
 
-    /// There are enough consumers in all, and one of them has too much: one useful step when its records will wait too long, and where
-    /// others can take partitions from it.
+    /// Handles a sufficient total with one overloaded consumer: one useful step more when its records will wait too long, and where others
+    /// can take partitions from it.
     fn uneven(&mut self, needs: &Needs, capacity: f64) -> Evaluation {
-        // one queue is as even as can be
+        // a single queue is always evenly shared
         let next = self.places.map_or(self.now, |places| useful_from(places, self.now + 1));
         if next <= self.now {
             return Evaluation::new(self.now, Rule::AsManyAsHelp);
@@ -292,7 +292,7 @@ impl<'a> Law<'a> {
         if !consumers.any(|(load, busy)| late(load) && *busy >= 2.0) {
             return Evaluation::new(self.now, Rule::HotPartition);
         }
-        // a backlog passes, a rate stays
+        // a backlog is temporary, a rate persists
         if arrivals.iter().any(|arrivals| *arrivals > self.objective.overload() * capacity) {
             self.memory.uneven_at(self.now, needs.arrivals(), self.flow.at());
         }
@@ -301,7 +301,7 @@ impl<'a> Law<'a> {
 
     fn enough(&mut self, needs: &Needs, hard: &[f64], capacity: f64) -> Evaluation {
         let at = self.flow.at();
-        // the HPA waits that long by itself
+        // the HPA itself waits that long
         let unimportant =
             (self.flow.period() + self.flow.pause()).max(self.objective.stabilization) + UNDERWAY / capacity;
         if needs.drained_in(hard) > unimportant {

@@ -1,4 +1,4 @@
-//! What the law remembers of its own decisions.
+//! The memory of the law about its own decisions.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use super::{Rule, Unit};
 use crate::lag::Moment;
 use crate::lag::flow::DOUBLINGS;
 
-/// A count that was too uneven is not gone back to for this long.
+/// The law does not return to a count that was too uneven for this long,
 const FLOOR_HOLD: Duration = Duration::from_secs(3600);
-/// Unless less than this share of then arrives.
+/// unless arrivals have fallen below this share of their rate at that time.
 const FLOOR_ARRIVALS: f64 = 0.9;
-/// While the capacity is unknown, one count less is tried after this long without lag; twice as long after each failure.
+/// While the capacity is unknown, one count less is tried after this long without lag; the wait doubles after each failure.
 const PROBE_EVERY: Duration = Duration::from_secs(300);
 
-/// What the law remembers for one policy on one source. Advanced once for each reading, never by a question.
+/// The memory of the law for one policy on one source. It advances once per reading, never with a call.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Memory {
-    /// What arrivals are counted in.
+    /// The unit of the arrivals.
     unit: Option<Unit>,
     pub(super) arrivals: Arrivals,
     pub(super) reaction: Reaction,
@@ -43,8 +43,7 @@ struct Probe {
 }
 
 impl Memory {
-    /// What is remembered for a flow that counts in `unit`: an application may show throughput only after a while, and rates in another unit
-    /// say nothing.
+    /// The memory for a flow in `unit`: an application may show throughput only after a while, and rates in another unit do not apply.
     pub(super) fn counted_in(&self, unit: Unit) -> Self {
         if self.unit == Some(unit) {
             return self.clone();
@@ -53,12 +52,12 @@ impl Memory {
         Self { unit: Some(unit), reaction, caution, ..Self::default() }
     }
 
-    /// At this count and these arrivals the consumers' shares were too uneven.
+    /// Records that at this count and these arrivals the consumers' shares were too uneven.
     pub(super) const fn uneven_at(&mut self, consumers: usize, arrivals: f64, now: Moment) {
         self.floor = Some(Floor { consumers, arrivals, since: now });
     }
 
-    /// The least count that is gone back to.
+    /// The lowest count that the law returns to.
     pub(super) fn floor(&mut self, arrivals: f64, places: usize, now: Moment) -> Option<usize> {
         self.floor = self
             .floor
@@ -66,14 +65,14 @@ impl Memory {
         self.floor.map(|floor| useful_from(places, floor.consumers + 1))
     }
 
-    /// The capacity was measured with this many consumers.
+    /// Records that the capacity was measured with this many consumers.
     pub(super) fn saturated(&mut self, consumers: usize) {
         if self.probe.tried.is_some_and(|tried| consumers <= tried) {
             self.probe = Probe { failures: self.probe.failures + 1, tried: None };
         }
     }
 
-    /// The capacity is unknown: hold; when nothing is behind for long, try the next smaller useful count.
+    /// Holds while the capacity is unknown; when nothing has been behind for long, tries the next smaller useful count.
     pub(super) fn probe(
         &mut self,
         idle_for: Option<Duration>,
@@ -86,7 +85,7 @@ impl Memory {
         if idle_for < wait {
             return hold;
         }
-        // one queue has no useful counts: a quarter fewer
+        // a single queue has no useful counts: try a quarter fewer
         let tried = places.map_or((consumers * 3 / 4).max(1), |places| fewer(places, consumers));
         self.probe.tried = Some(tried);
         (tried, Rule::Probing)

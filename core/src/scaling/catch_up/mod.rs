@@ -1,18 +1,19 @@
 //! `scaleOn: catchUp`: the fewest consumers with which no record waits longer than `maxAge`.
 //!
-//! The value is that number, with target 1: an HPA rounds it up and has nothing to multiply. The rules, in order:
+//! The value is that number, with target 1, so that an HPA only rounds it up. The rules, in order:
 //!
-//! 1. **Arrivals** (`arrivals`): an average over `maxAge` that starts again from the newest two readings when they differ from it by more
-//!    than noise. A steady rise counts until more consumers can help.
+//! 1. **Arrivals** (`arrivals`): an average over `maxAge` that restarts from the newest two readings when they differ from it by more than
+//!    noise. A steady rise counts until more consumers can help.
 //! 2. **Reaction** (`reaction`): the measured time R from a value above the present count to consumers that help.
-//! 3. **Needs** (`needs`): of each partition its arrivals at the target utilization, or what it will be behind after R within `maxAge`.
-//! 4. **Up** (`law`): when some consumer is overloaded, the smallest useful count (`size`, `counts`) that holds all needs; one step more
-//!    when there are enough and one of them is late.
-//! 5. **No change**: for stuck partitions, for partitions that are too much for any consumer, and while no partition makes progress.
-//! 6. **Down** (`caution`): once the backlog is drained, and when the consumers that are saved pay for going down and up again.
+//! 3. **Needs** (`needs`): per partition, its arrivals at the target utilization, or the rate that drains its backlog after
+//!    R within `maxAge`.
+//! 4. **Up** (`law`): when some consumer is overloaded, the smallest useful count (`size`, `counts`) that covers all needs; one step more
+//!    when the total is sufficient and one consumer is late.
+//! 5. **No change**: for stuck partitions, for partitions that exceed any consumer's capacity, and while no partition makes progress.
+//! 6. **Down** (`caution`): once the backlog is drained, and when the removed consumers pay for scaling down and up again.
 //!
-//! What arrives and what a consumer can do come from [`crate::lag::flow`], which no trigger changes; what the law remembers of its own
-//! decisions is [`Memory`]. Both advance with each reading and never with a question.
+//! The arrivals and the capacity come from [`crate::lag::flow`], which no trigger changes; the law's memory of its own decisions is
+//! [`Memory`]. Both advance with each reading and never with a call.
 
 #[cfg(test)]
 mod age_tests;
@@ -52,7 +53,7 @@ pub enum Unknown {
     Consumers,
 }
 
-/// Judges `flow` by `policy` and by the memory of earlier readings; also returns the memory of this one.
+/// Evaluates `flow` by `policy` and by the memory of earlier readings; also returns the memory of this one.
 pub fn advance(policy: &CatchUpPolicy, memory: &Memory, flow: &Flow) -> (Memory, Result<Decision, Unknown>) {
     let objective = Objective::of(policy);
     let active = active(policy.activation, flow);
@@ -107,7 +108,7 @@ fn decision(
     }
 }
 
-/// Whether there is more to do than the threshold.
+/// Whether the backlog is above the activation threshold.
 fn active(activation: Activation, flow: &Flow) -> bool {
     match (activation, flow) {
         (Activation::Lag(records), Flow::Offsets(flow)) => {
@@ -115,20 +116,20 @@ fn active(activation: Activation, flow: &Flow) -> bool {
         }
         (Activation::Age(age), Flow::Throughput(flow)) => flow.age() > age.as_secs_f64(),
         (Activation::Age(age), Flow::Ages(flow)) => flow.age() > age.as_secs_f64(),
-        // a threshold of another kind is none
+        // a threshold of another kind counts as zero
         (Activation::Age(_), Flow::Offsets(flow)) => flow.unread() > NOTHING,
         (Activation::Lag(_), Flow::Throughput(flow)) => flow.age() > 0.0,
         (Activation::Lag(_), Flow::Ages(flow)) => flow.age() > 0.0,
     }
 }
 
-/// A number of consumers, and why.
+/// A number of consumers, and the reasons for it.
 struct Evaluation {
     consumers: usize,
     rule: Rule,
-    /// The numbers that decided.
+    /// The steps with the numbers that decided.
     steps: Vec<CatchUpStep>,
-    /// Fewer are enough: how many, and for how many seconds the count is held.
+    /// Set when fewer are enough: their number, and for how many seconds the count is held.
     held: Option<(usize, f64)>,
 }
 

@@ -1,12 +1,12 @@
-//! What each partition needs of its consumer.
+//! The consumer capacity that each partition needs.
 //!
-//! More consumers help only after the reaction time R: until then partition p falls behind by (a - s) R, where a is what arrives and s what
-//! its consumer gives it today. What it is behind then is to be worked off within the objective X, so that
+//! More consumers help only after the reaction time R: until then partition p falls behind by (a - s) R, where a is its arrivals and s the
+//! rate that its consumer gives it today. The backlog at that time is to be drained within the objective X, so that
 //! `need(u) = max(a / u, (backlog + (a - s) R) / X)` records per second at utilization u.
 
 use crate::lag::flow::{Demand, count};
 
-/// What arrives at a partition, what it is behind, and which consumer it belongs to.
+/// The arrivals and the backlog of a partition, and the consumer that owns it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) arrivals: f64,
@@ -14,20 +14,20 @@ pub(super) struct Load {
     pub(super) owner: Option<usize>,
 }
 
-/// The loads of all partitions on consumers of a capacity.
+/// The loads of all partitions on consumers with a capacity.
 pub(super) struct Needs {
     pub(super) loads: Vec<Load>,
-    /// What each partition gets of its consumer today, per second.
+    /// What each partition receives from its consumer today, per second.
     served: Vec<f64>,
-    /// What each consumer can do per second: the capacity, or less where a saturated one does less.
+    /// The capacity of each consumer per second: the general one, or the lower rate of a saturated consumer.
     consumers: Vec<f64>,
     capacity: f64,
-    /// The backlog is to be gone within this time, in seconds.
+    /// The backlog is to be drained within this time, in seconds.
     drain: f64,
 }
 
 impl Load {
-    /// The loads where `level` arrives per second, and `growth` times as much when more consumers can help.
+    /// Builds the loads where `level` arrives per second, and `growth` times as much when more consumers can help.
     pub(super) fn all(demands: &[Demand], level: f64, growth: f64) -> Vec<Self> {
         let sum: f64 = demands.iter().map(|demand| demand.arrivals).sum();
         let factor = if sum > 0.0 { level / sum } else { 0.0 };
@@ -39,7 +39,7 @@ impl Load {
         demands.iter().map(load).collect()
     }
 
-    /// One queue: each consumer does the same part of the sum.
+    /// Divides one queue: each consumer does the same part of the sum.
     pub(super) fn divided(loads: &[Self], consumers: usize) -> Vec<Self> {
         let part = |of: fn(&Self) -> f64| loads.iter().map(of).sum::<f64>() / count(consumers.max(1));
         let (arrivals, backlog) = (part(|load| load.arrivals), part(|load| load.backlog));
@@ -48,14 +48,14 @@ impl Load {
 }
 
 impl Needs {
-    /// Of consumers that can do so much per second each, where others would do `capacity`.
+    /// Creates the needs for consumers with these capacities per second; a further consumer would have `capacity`.
     pub(super) fn new(loads: Vec<Load>, consumers: Vec<f64>, capacity: f64, drain: f64) -> Self {
         let mut needs = Self { loads, served: Vec::new(), consumers, capacity, drain };
         needs.served = needs.served_today();
         needs
     }
 
-    /// Its share of its consumer; what the consumer has to spare goes to the backlog.
+    /// The share of each partition in its consumer's work; the consumer's spare capacity goes to the backlog.
     fn served_today(&self) -> Vec<f64> {
         let (arrivals, backlogs) =
             (self.by_consumer(|_, load| load.arrivals), self.by_consumer(|_, load| load.backlog));
@@ -73,7 +73,7 @@ impl Needs {
         self.loads.iter().map(served).collect()
     }
 
-    /// At `utilization`, where more consumers can help in `reaction` seconds.
+    /// The needs at `utilization`, where more consumers can help in `reaction` seconds.
     pub(super) fn rising(&self, utilization: f64, reaction: f64) -> Vec<f64> {
         let need = |(load, served): (&Load, &f64)| {
             let behind = load.backlog + (load.arrivals - served) * reaction;
@@ -82,7 +82,7 @@ impl Needs {
         self.loads.iter().zip(&self.served).map(need).collect()
     }
 
-    /// At `utilization`, where the work stops for `pause` seconds.
+    /// The needs at `utilization`, where the work stops for `pause` seconds.
     pub(super) fn falling(&self, utilization: f64, pause: f64) -> Vec<f64> {
         let need = |load: &Load| (load.arrivals / utilization).max((load.backlog + load.arrivals * pause) / self.drain);
         self.loads.iter().map(need).collect()
@@ -104,7 +104,7 @@ impl Needs {
         backlogs.iter().zip(&arrivals).map(seconds).fold(0.0, f64::max)
     }
 
-    /// The sum over each consumer's partitions, by partition's index.
+    /// The sum over each consumer's partitions, where `of` receives the partition's index.
     pub(super) fn by_consumer(&self, of: impl Fn(usize, &Load) -> f64) -> Vec<f64> {
         let mut sums = vec![0.0; self.consumers.len()];
         for (index, load) in self.loads.iter().enumerate() {
@@ -115,17 +115,17 @@ impl Needs {
         sums
     }
 
-    /// What each consumer can do per second.
+    /// The capacity of each consumer per second.
     pub(super) fn consumers(&self) -> &[f64] {
         &self.consumers
     }
 
-    /// What a further consumer can do per second.
+    /// The capacity of a further consumer per second.
     pub(super) const fn capacity(&self) -> f64 {
         self.capacity
     }
 
-    /// What arrives per second in all.
+    /// The total of arrivals per second.
     pub(super) fn arrivals(&self) -> f64 {
         self.loads.iter().map(|load| load.arrivals).sum()
     }

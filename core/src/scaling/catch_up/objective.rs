@@ -1,19 +1,19 @@
-//! What a trigger promises, in the units of the law.
+//! The objective of a trigger, in the units of the law.
 
 use crate::trigger::{CatchUpPolicy, Decimal};
 
-/// The promise and the hints of a trigger.
+/// The objective and the hints of a trigger.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Objective {
-    /// No record is to wait longer than this, in seconds.
+    /// The maximum waiting time of a record, in seconds.
     pub(super) max_age: f64,
-    /// The share of their capacity that consumers are sized for, between 0 and 1.
+    /// The utilization that consumers are sized for, between 0 and 1.
     pub(super) utilization: f64,
-    /// What one consumer can do per second, until it is measured.
+    /// The capacity of one consumer per second, used until it is measured.
     pub(super) capacity: Option<f64>,
     /// The HPA's scale-down stabilization window, in seconds.
     pub(super) stabilization: f64,
-    /// The HPA ignores a value this much above its replicas.
+    /// The HPA ignores a value that exceeds its replicas by up to this share.
     pub(super) tolerance: f64,
 }
 
@@ -28,8 +28,8 @@ impl Objective {
         }
     }
 
-    /// A consumer that is used more than this is overloaded: half of the reserve is gone. The distance to the target is the hysteresis, and
-    /// it needs no memory.
+    /// The utilization above which a consumer is overloaded: half of the headroom is used. The distance to the target is the hysteresis,
+    /// and it needs no memory.
     pub(super) fn overload(&self) -> f64 {
         f64::midpoint(self.utilization, 1.0)
     }

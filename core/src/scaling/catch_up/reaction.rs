@@ -1,13 +1,13 @@
-//! How soon more consumers help, measured.
+//! Measures how soon more consumers help.
 
 use crate::lag::Moment;
 use crate::lag::flow::blend;
 
-/// Until a start was seen: KEDA, the HPA and a pod are assumed to take this many seconds,
+/// Until a start was observed: KEDA, the HPA and a pod are assumed to take this many seconds,
 const START_UNKNOWN: f64 = 20.0;
 /// and this many readings more.
 const READINGS: f64 = 2.5;
-/// A start that takes longer is none: the HPA is at its limit, or the cluster is full. In seconds.
+/// A start that takes longer, in seconds, does not count: the HPA is at its limit, or the cluster is full.
 const LONGEST_START: f64 = 600.0;
 
 /// The time from the first value above the present consumers to more consumers.
@@ -19,7 +19,8 @@ pub(super) struct Reaction {
 }
 
 impl Reaction {
-    /// At a reading that shows this many consumers. Requested consumers have started when partitions begin to move to them.
+    /// Updates the reaction time at a reading that shows this many consumers. Requested consumers have started when partitions begin to
+    /// move to them.
     pub(super) fn see(&mut self, consumers: usize, rebalancing: bool, now: Moment) {
         if (consumers > self.consumers || rebalancing)
             && let Some(since) = self.requested_at.take()
@@ -32,7 +33,7 @@ impl Reaction {
         self.consumers = consumers;
     }
 
-    /// The value of this reading is this many consumers.
+    /// Records that the value of this reading requests this many consumers.
     pub(super) fn request(&mut self, wanted: usize, now: Moment) {
         self.requested_at = (wanted > self.consumers).then(|| self.requested_at.unwrap_or(now));
     }

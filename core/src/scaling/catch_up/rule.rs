@@ -1,42 +1,42 @@
-//! Which rule of the law decided.
+//! The rules of the law that can decide.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Which rule of the law decided; `Display` says it in words.
+/// The rule of the law that decided; `Display` formats it for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Rule {
-    /// No consumer runs and nothing is to be done.
+    /// No consumer runs and there is no backlog.
     NothingToDo,
-    /// No consumer runs: as many as the known capacity requires, or one.
+    /// No consumer runs: start as many as the known capacity requires, or one.
     NoConsumers,
     /// There was one reading only, and rates need two.
     FirstReading,
-    /// The group is behind and the capacity is not measured yet.
+    /// The group is behind, and the capacity is not measured yet.
     ColdStart,
-    /// The capacity is not known: the present count.
+    /// The capacity is not known: keep the present count.
     CapacityUnknown,
-    /// The capacity is not known, and nothing has been behind for long.
+    /// The capacity is not known, and nothing has been behind for long: try fewer.
     Probing,
-    /// No position moves.
+    /// No partition has made progress.
     NoProgress,
     /// Some consumer is overloaded.
     TooFew,
-    /// There are enough in all; one is overloaded.
+    /// The total capacity is sufficient, but one consumer is overloaded.
     Uneven,
-    /// One partition is too much for any consumer, or more consumers gained nothing for it.
+    /// One partition exceeds any consumer's capacity, or more consumers did not help it.
     HotPartition,
-    /// There are as many consumers as can help.
+    /// Further consumers would have no partition.
     AsManyAsHelp,
-    /// Fewer are enough, and a scale-down is not worth its rebalances yet.
+    /// Fewer are enough, but a scale-down does not pay for its rebalances yet.
     Holding,
     /// The backlog is drained first.
     Draining,
-    /// As many as the arrivals need.
+    /// The count is what the arrivals need.
     Enough,
-    /// As many as the arrivals need, but not a count that was too uneven.
+    /// The count is what the arrivals need, except that a lower one was too uneven.
     NotBackTo,
 }
 

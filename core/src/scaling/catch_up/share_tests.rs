@@ -1,4 +1,4 @@
-//! The law where every consumer takes from every partition: share groups.
+//! The law where every consumer reads every partition: share groups.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::trigger::Decimal;
 
 const EVERY: u32 = 10;
 
-/// A share group.
+/// A share group with simulated consumers.
 struct Queue {
     policy: CatchUpPolicy,
     memory: Memory,
@@ -26,8 +26,8 @@ impl Queue {
         Self { policy, memory, flow: None, now: 0, end: [0.0; 3], done: [0.0; 3], consumers }
     }
 
-    /// Readings for this number of seconds. `arrive` records arrive per second, nearly all in one partition; each consumer can process
-    /// `each` per second, and there are always as many consumers as the law wants. Returns the least and the most that it wanted.
+    /// Reads for this number of seconds. `arrive` records arrive per second, nearly all in one partition; each consumer can process `each`
+    /// per second, and there are always as many consumers as the law requests. Returns the lowest and the highest number that it requested.
     fn follow(&mut self, seconds: u32, arrive: f64, each: f64) -> (usize, usize) {
         let (mut least, mut most) = (usize::MAX, 0);
         for _ in 0..seconds / EVERY {

@@ -1,16 +1,16 @@
-//! How many consumers these partitions need, if none of them can be worked on by two.
+//! The number of consumers that a set of partitions needs, where one consumer at most can work on a partition.
 
 use super::counts::{times, useful_from, useful_to, whole};
 use crate::lag::flow::count;
 
-/// Isolating a hot partition may cost this many times the consumers that the sum needs.
+/// Isolating a hot partition may cost this many times the consumers that the total needs.
 pub(super) const ISOLATION: f64 = 2.0;
-/// Consumers may be this much fuller than full before isolation is looked at: rounding.
+/// Consumers may exceed their capacity by this factor before isolation is considered, to allow for rounding.
 const FULL: f64 = 1.02;
-/// A partition that is too much for one consumer leaves this share of another's capacity for company.
+/// A partition that exceeds one consumer's capacity leaves this share of a capacity for other partitions.
 const ROOM: f64 = 0.1;
 
-/// The smallest useful count of consumers of `capacity` for partitions that need so much in a second.
+/// The smallest useful count of consumers of `capacity` for partitions with these needs per second.
 pub(super) fn size(needs: &[f64], capacity: f64) -> usize {
     let places = needs.len();
     let soft = consumers(needs, capacity);
@@ -29,24 +29,24 @@ pub(super) fn size(needs: &[f64], capacity: f64) -> usize {
     if places < 2 || most + company <= FULL * capacity {
         return wanted.min(places);
     }
-    // the hottest partition needs the company of fewer others
+    // the hottest partition must share its consumer with fewer others
     let room = if most < capacity { capacity - most } else { ROOM * capacity };
     let alone = places.div_ceil((1 + times(room, typical, places)).min(places));
     wanted.max(alone.min(useful_to(places, isolation_budget(soft)))).min(places)
 }
 
-/// The consumers that the sum needs: what one consumer cannot do is not asked of others.
+/// The consumers that the total needs; work beyond one consumer's capacity on a partition does not add others.
 pub(super) fn consumers(needs: &[f64], capacity: f64) -> f64 {
     let sum: f64 = needs.iter().map(|need| need.min(capacity)).sum();
     consumers_for(sum, capacity)
 }
 
-/// The consumers that a sum needs where each of them can do any part of it.
+/// The consumers that a total needs where each of them can do any part of it.
 pub(super) fn consumers_for(sum: f64, capacity: f64) -> f64 {
     (sum / capacity).max(1e-9)
 }
 
-/// So many consumers may be asked for on behalf of single partitions.
+/// The maximum number of consumers that single partitions may add to the request.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,14 +1,14 @@
-//! What the law has made of one source, policy by policy.
+//! The state of the law for one source, policy by policy.
 
 use super::{Memory, Unknown, advance};
 use crate::lag::flow::Flow;
 use crate::scaling::Decision;
 use crate::trigger::CatchUpPolicy;
 
-/// So many policies of one source are remembered: those that were asked about first. Others are judged without memory.
+/// The maximum number of policies per source with a memory: the first ones in use. Others are evaluated without memory.
 pub const MOST_POLICIES: usize = 16;
 
-/// The policies of one source, what is remembered for each, and what each decided at the last reading.
+/// The policies of one source, the memory of each, and the decision of each at the last reading.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct CatchUps(Vec<CatchUp>);
 
@@ -20,7 +20,7 @@ struct CatchUp {
 }
 
 impl CatchUps {
-    /// With a reading, for those policies that triggers use.
+    /// Advances the policies that triggers use by a reading.
     #[must_use]
     pub fn after(past: Option<&Self>, policies: &[CatchUpPolicy], flow: &Flow) -> Self {
         let known = |policy| past.and_then(|past| past.of(policy));
@@ -34,7 +34,7 @@ impl CatchUps {
         Self(advanced.collect())
     }
 
-    /// What was decided at the last reading; for a policy that was not asked about before it, what is decided without memory.
+    /// The decision at the last reading; for a policy that no trigger used before it, the decision without memory.
     ///
     /// # Errors
     /// Why the number of consumers is unknown.

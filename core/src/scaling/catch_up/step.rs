@@ -1,4 +1,4 @@
-//! The steps of the law towards a decision, with the numbers that decided.
+//! The steps of the law towards a decision, with the numbers behind it.
 
 use std::fmt;
 
@@ -8,76 +8,76 @@ use super::{Because, Rule};
 use crate::scaling::Quantity;
 use crate::scaling::words::{counted, verdict};
 
-/// What is counted.
+/// The unit of backlog and rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Unit {
-    /// Records.
+    /// Counts records, for Kafka.
     Records,
-    /// Kilobytes.
+    /// Counts kilobytes, for KCL 3.
     Kilobytes,
-    /// Thousandths of what a consumer can do per second, where only ages are known.
+    /// Thousandths of a consumer's capacity per second, where only ages are known.
     Demand,
 }
 
-/// How the capacity of a consumer is known.
+/// The source of the capacity of a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CapacityFrom {
-    /// From consumers that had more to do than they could.
+    /// Measured from consumers with more work than they could do.
     Measured,
     /// From `capacityPerConsumer`.
     Trigger,
-    /// From `capacityPerConsumer` and from too few commits to go by them alone.
+    /// From `capacityPerConsumer` and from too few commits to use alone.
     Both,
-    /// The fastest consumer so far: each can do at least as much.
+    /// From the fastest consumer so far, as a lower bound.
     Fastest,
 }
 
-/// One step towards a decision; `Display` says it in words.
+/// One step towards a decision; `Display` formats it for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum CatchUpStep {
     /// Consumers and backlog at the reading.
     Flow {
-        /// What is counted.
+        /// The unit of the backlog.
         unit: Unit,
-        /// The lag of the partitions: what is not read yet, and what `offsetResetPolicy` counts.
+        /// The lag of the partitions: unread records, and what `offsetResetPolicy` counts.
         backlog: Quantity,
-        /// Consumers that own a partition or shard.
+        /// The number of consumers that own a partition or shard.
         consumers: usize,
-        /// Partitions or shards.
+        /// The number of partitions or shards.
         partitions: usize,
     },
     /// Partitions that make no progress while others do: no consumer is requested for them.
     Stuck {
-        /// Their number.
+        /// The number of stuck partitions.
         partitions: usize,
     },
-    /// Backlog that does not activate: a record or two in partitions without progress, such as the end markers of transactions, which no
-    /// consumer reads.
+    /// Backlog that does not activate the workload: one or two records in partitions without progress, such as the end markers of
+    /// transactions, which no consumer reads.
     NotActivating {
         /// The number of records.
         records: Quantity,
     },
     /// The rate of arrivals that decides.
     Arrivals {
-        /// What is counted.
+        /// The unit of the rates.
         unit: Unit,
-        /// Per second.
+        /// The rate of arrivals per second.
         per_second: Quantity,
-        /// Why this rate is believed.
+        /// Why this rate is used.
         because: Because,
-        /// What arrives per second now.
+        /// The present arrivals per second.
         level: Quantity,
     },
-    /// What one consumer can do.
+    /// The capacity of one consumer.
     Capacity {
-        /// What is counted.
+        /// The unit of the capacity.
         unit: Unit,
-        /// Per second.
+        /// The capacity per second.
         per_second: Quantity,
-        /// How it is known.
+        /// The source of the capacity.
         from: CapacityFrom,
     },
     /// What happens until more consumers help.
@@ -86,84 +86,84 @@ pub enum CatchUpStep {
         reaction_seconds: Quantity,
         /// The age in seconds of the oldest unread record now, beyond what commits explain.
         oldest_seconds: Quantity,
-        /// The same by then.
+        /// The expected age in seconds at the time of that progress.
         age_seconds: Quantity,
         /// The objective in seconds.
         max_age_seconds: Quantity,
     },
     /// The consumers that are needed if any of them could do any part of the work.
     Need {
-        /// For the arrivals, at the target utilization.
+        /// The consumers that cover the arrivals at the target utilization.
         arrivals: Quantity,
-        /// To be back within the objective in time.
+        /// The consumers that also keep the objective.
         objective: Quantity,
         /// The target utilization.
         utilization: Quantity,
     },
-    /// The partition or shard that needs most.
+    /// The partition or shard with the highest need.
     Hottest {
-        /// Its name.
+        /// The name of the partition or shard.
         place: String,
-        /// The share of one consumer that it needs; 1 and more is too much for any consumer.
+        /// The share of one consumer that it needs; 1 and more exceeds any consumer's capacity.
         share: Quantity,
     },
-    /// Useful counts of consumers: the next below, the one that is wanted, and the next above.
+    /// Useful counts of consumers: the next below, the requested one, and the next above.
     Considered {
-        /// Those of them that exist.
+        /// The counts that exist.
         counts: Vec<usize>,
     },
-    /// How old unread records are, where only that is known.
+    /// The ages of unread records, where only those are known.
     Ages {
-        /// Shards that are behind and make progress.
+        /// The number of shards that are behind and make progress.
         lagging: usize,
-        /// Shards that are being read.
+        /// The number of shards that are being read.
         shards: usize,
         /// Seconds since the oldest unread record arrived.
         oldest: Quantity,
-        /// Consumers that own a shard.
+        /// The number of consumers that own a shard.
         consumers: usize,
     },
-    /// How fast the shard is read that is furthest behind.
+    /// The speed at which the shard that is furthest behind is read.
     Speed {
-        /// Its name.
+        /// The name of the shard.
         place: String,
         /// Seconds of the stream per second; 1 keeps up.
         speed: Quantity,
     },
     /// The count that the law decided on.
     Wanted {
-        /// Consumers.
+        /// The requested number of consumers.
         consumers: usize,
         /// The rule that decided.
         rule: Rule,
     },
-    /// Fewer are enough, and the count is held.
+    /// Fewer consumers are enough, but the count is held.
     Held {
         /// The count that is enough.
         enough: usize,
         /// The hold ends in this number of seconds, unless arrivals rise.
         seconds: Quantity,
     },
-    /// The difference is within the tolerance of the HPA: a little more is reported.
+    /// The difference is within the tolerance of the HPA: a slightly higher value is reported.
     OverTolerance {
-        /// The value.
+        /// The value that is reported.
         asked: Quantity,
-        /// Consumers now.
+        /// The present number of consumers.
         now: usize,
     },
-    /// The difference is within the tolerance of the HPA, and a higher value would be more than there are partitions.
+    /// The difference is within the tolerance of the HPA, and a higher value would exceed the number of partitions.
     WithinTolerance {
-        /// Consumers now.
+        /// The present number of consumers.
         now: usize,
     },
     /// Several consumers run in a replica.
     PerReplica {
-        /// Their number.
+        /// The number of consumers per replica.
         consumers_per_replica: u32,
     },
     /// Whether the backlog is above the activation threshold.
     Activation {
-        /// Whether it is.
+        /// Whether the workload is active.
         active: bool,
     },
 }

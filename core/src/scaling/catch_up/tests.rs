@@ -1,4 +1,4 @@
-//! The law in its special states, one by one. Readings come every ten seconds.
+//! The law in its special states, one by one. Readings are ten seconds apart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::trigger::Decimal;
 
 pub(super) const EVERY: u32 = 10;
 
-/// A group whose partitions are read by hand-made consumers.
+/// A group whose partitions are read by simulated consumers.
 struct Group {
     policy: CatchUpPolicy,
     memory: Memory,
@@ -19,7 +19,7 @@ struct Group {
     end: Vec<f64>,
     committed: Vec<f64>,
     consumers: usize,
-    /// How much more arrives in each partition than in others.
+    /// The relative arrivals of each partition.
     weights: Vec<f64>,
     last: Option<Result<Decision, Unknown>>,
 }
@@ -39,7 +39,7 @@ impl Group {
         }
     }
 
-    /// One reading.
+    /// Takes one reading of the group.
     fn read(&mut self) -> &mut Self {
         let topic: Arc<str> = "orders".into();
         let rows = (0..).zip(self.end.iter().zip(&self.committed)).map(|(number, (end, committed))| OffsetRow {
@@ -58,8 +58,8 @@ impl Group {
         self
     }
 
-    /// Readings for this number of seconds: `arrive` records per second in each partition, times its weight; each consumer processes `each`
-    /// per second at most.
+    /// Reads for this number of seconds: `arrive` records arrive per second in each partition, times its weight; each consumer processes at
+    /// most `each` per second.
     fn run(&mut self, seconds: u32, arrive: f64, each: f64) -> &mut Self {
         for _ in 0..seconds / EVERY {
             for (end, weight) in self.end.iter_mut().zip(&self.weights) {
@@ -75,7 +75,7 @@ impl Group {
         self
     }
 
-    /// A consumer processes `most` records of its partitions, in equal parts where they have as many.
+    /// A consumer processes at most `most` records of its partitions, in equal parts where they have as many.
     fn work(&mut self, mut partitions: Vec<usize>, mut most: f64) {
         partitions.sort_by(|one, other| self.backlog(*one).total_cmp(&self.backlog(*other)));
         for (index, partition) in partitions.iter().enumerate() {
@@ -129,7 +129,7 @@ fn a_cold_start_with_a_backlog_doubles_while_positions_move() {
     let mut still = Group::new(8, 2);
     still.end = vec![10_000.0; 8];
     still.read().run(200, 1.0, 0.0);
-    assert_eq!((still.value(), still.rule()), (2.0, Rule::CapacityUnknown), "nobody moves");
+    assert_eq!((still.value(), still.rule()), (2.0, Rule::CapacityUnknown), "no partition makes progress");
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn the_capacity_is_learnt_from_those_who_have_more_to_do_than_they_can() {
     group.read().run(60, 20.0, 30.0);
     let capacity = group.capacity().expect("measured");
     assert!((capacity - 30.0).abs() < 1.0, "{capacity}");
-    // 80 a second arrive and each does 30: three at the target of 0.8 are too few, and three of four share unevenly
+    // 80 records arrive per second and each does 30: three at the target of 0.8 are too few, and three of four share unevenly
     assert_eq!((group.value(), group.rule()), (4.0, Rule::TooFew));
 }
 
-/// Its commits come between the readings, now just before one and now seconds before: its arrivals were taken for its capacity.
+/// Its commits fall between the readings, some just before one and some seconds before: its arrivals were mistaken for its capacity.
 #[test]
 fn a_consumer_that_keeps_up_is_not_taken_for_a_full_one() {
     let mut group = Group::new(4, 1);
@@ -188,7 +188,7 @@ fn at_zero_replicas_the_remembered_capacity_says_how_many_to_begin_with() {
     assert_eq!((unknown.value(), unknown.active(), unknown.rule()), (1.0, true, Rule::NoConsumers));
 }
 
-/// L5: 40 records/s on consumers of 49.7 were two consumers for ever.
+/// L5: 40 records/s on consumers of 49.7 records/s kept two consumers permanently.
 #[test]
 fn a_few_per_cent_over_the_target_utilization_are_enough() {
     let mut group = Group::new(12, 1);
@@ -201,7 +201,7 @@ fn a_few_per_cent_over_the_target_utilization_are_enough() {
     assert!((fuller.value() - 1.0).abs() < 1e-9, "from above, too: {:?}", fuller.last);
 }
 
-/// L4: without `capacityPerConsumer` the count doubled once per rebalance, although a consumer showed what it can do.
+/// L4: without `capacityPerConsumer` the count doubled once per rebalance, although a consumer showed its capacity.
 #[test]
 fn commits_of_a_few_undisturbed_seconds_are_a_provisional_capacity() {
     let mut group = Group::new(12, 1);
@@ -211,8 +211,8 @@ fn commits_of_a_few_undisturbed_seconds_are_a_provisional_capacity() {
     assert!(group.value() > 11.0, "{:?}", group.last);
 }
 
-/// A second of full work is a few commits, and two of them may lie in the next second: such a measurement was a fifth off, and six
-/// consumers were requested where eight are needed.
+/// One second of full work spans a few commits, and two of them may fall in the next second: that measurement was a fifth off, and the law
+/// requested six consumers where eight are needed.
 #[test]
 fn the_first_commits_of_full_consumers_do_not_replace_the_capacity_that_is_given() {
     let mut group = Group::new(24, 1);
@@ -220,13 +220,13 @@ fn the_first_commits_of_full_consumers_do_not_replace_the_capacity_that_is_given
     group.run(120, 40.0 / 24.0, 50.0).run(EVERY, 400.0 / 24.0, 50.0).run(EVERY, 400.0 / 24.0, 65.0);
     assert!(group.capacity().is_some_and(|capacity| capacity > 60.0), "{:?}", group.capacity());
     assert!((group.value() - 12.0).abs() < 0.5, "{:#?}", group.last);
-    // it is really quicker than that
+    // the real capacity is higher than that
     group.consumers = 8;
     group.run(EVERY * 20, 400.0 / 24.0, 65.0);
     assert!((group.value() - 8.0).abs() < 0.5, "{:#?}", group.last);
 }
 
-/// L6: the estimate that decided was in no step.
+/// L6: no step showed the estimate that decided.
 #[test]
 fn the_steps_show_the_numbers_that_decided() {
     let mut group = Group::new(12, 2);
@@ -242,7 +242,7 @@ fn the_steps_show_the_numbers_that_decided() {
     has("12 consumers: at least one consumer is overloaded");
 }
 
-/// Records that take ten seconds each: a queue of one or two is no backlog, and held far too many consumers.
+/// Records that take ten seconds each: a queue of one or two is not backlog, but held far too many consumers.
 #[test]
 fn slow_records_that_are_underway_do_not_hold_a_scale_down() {
     let mut group = Group::new(20, 20);
@@ -314,7 +314,7 @@ fn control_records_that_nobody_reads_do_not_keep_a_group_awake() {
     let mut group = Group::new(2, 2);
     group.end[0] = 1.0;
     for _ in 0..40 {
-        // the other partition is worked on
+        // a consumer works on the other partition
         group.end[1] += 10.0;
         group.committed[1] = group.end[1];
         group.read();
@@ -359,7 +359,7 @@ fn what_was_measured_before_a_rebalance_says_nothing_of_after_it() {
     assert_eq!(group.capacity(), None);
     group.consumers = 2;
     group.run(20, 20.0, 40.0);
-    assert_eq!(group.capacity(), None, "the window began anew");
+    assert_eq!(group.capacity(), None, "the window was restarted");
     group.run(30, 20.0, 40.0);
     assert!(group.capacity().is_some());
 }
@@ -402,7 +402,7 @@ fn only_counts_that_lighten_somebodys_load_are_asked_for() {
     assert_eq!(nearby, [vec![1, 2], vec![3, 4, 6], vec![6, 12]]);
 }
 
-/// Two hot partitions that an assignor gives to one consumer are too much for it, and four consumers for all.
+/// Two hot partitions that an assignor gives to one consumer exceed its capacity, and four consumers cover the total.
 #[test]
 fn uneven_shares_get_one_step_more_and_are_not_gone_back_to_until_less_arrives() {
     let mut group = Group::new(12, 4);
@@ -454,7 +454,7 @@ mod generated {
                     let value = decision.value.get();
                     prop_assert!(value.is_finite() && value >= 0.0, "{}", value);
                     prop_assert!(value.ceil() <= count(partitions), "{} of {}", value, partitions);
-                    prop_assert!(!decision.active || value > 0.0, "active, and nobody is asked for: {:?}", decision);
+                    prop_assert!(!decision.active || value > 0.0, "active without a consumer: {:?}", decision);
                 }
             }
         }

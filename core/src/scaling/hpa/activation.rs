@@ -1,4 +1,4 @@
-//! KEDA's part: between zero and one replica, where no HPA acts.
+//! KEDA's part: scaling between zero and one replica, where no HPA acts.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ pub const POLLING_INTERVAL: Duration = Duration::from_secs(30);
 /// `cooldownPeriod`
 pub const COOLDOWN: Duration = Duration::from_secs(300);
 
-/// What a scaler says when it is asked whether there is something to do.
+/// A scaler's answer to whether the workload should be active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// There is.
+    /// The workload should be active.
     Active,
-    /// There is not.
+    /// The workload should not be active.
     Inactive,
-    /// It could not tell: an error.
+    /// The activity is unknown because of an error.
     Unknown,
 }
 
@@ -29,19 +29,19 @@ pub struct Activation {
 }
 
 impl Activation {
-    /// Of a `ScaledObject` that has not been active yet.
+    /// Creates the state of a `ScaledObject` that has not been active yet.
     #[must_use]
     pub const fn new(min_replicas: u32, cooldown: Duration) -> Self {
         Self { min_replicas, cooldown, last_active: None }
     }
 
-    /// `status.lastActiveTime` as it was left by what came before.
+    /// Sets `status.lastActiveTime` to an earlier activity.
     #[must_use]
     pub const fn last_active(self, at: Moment) -> Self {
         Self { last_active: Some(at), ..self }
     }
 
-    /// One poll: what `spec.replicas` is to be. An error never scales to zero.
+    /// Processes one poll and returns the new `spec.replicas`. An error never scales to zero.
     #[must_use]
     pub fn poll(&mut self, now: Moment, activity: Activity, spec: u32) -> u32 {
         match activity {

@@ -1,4 +1,4 @@
-//! Worked examples.
+//! Worked examples of the HPA's rules.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn consumers(pace: Pace) -> HorizontalPodAutoscaler {
     HorizontalPodAutoscaler::new(rules(Target::AverageValue(1.0), 1000, Tolerance::default(), pace))
 }
 
-/// One sync of an HPA whose past is too long ago to matter.
+/// One sync of an HPA whose history is too old to matter.
 fn one(rules: Rules, value: f64, replicas: u32) -> u32 {
     let mut hpa = HorizontalPodAutoscaler::new(rules);
     hpa.recommendations.push((moment(0), 0));
@@ -48,7 +48,7 @@ fn an_average_value_is_the_replicas_it_asks_for_outside_of_the_tolerance() {
 
 #[test]
 fn the_last_replica_is_out_of_reach_within_the_tolerance() {
-    // 64 partitions, a threshold of 3000, and a lag that is cut at 64 times that
+    // 64 partitions, a threshold of 3000, and a lag that is capped at 64 times that
     let lag = 64.0 * 3000.0;
     let reached = |tolerance| one(rules(Target::AverageValue(3000.0), 64, tolerance, PLAIN), lag, 63);
     assert_eq!((reached(Tolerance::default()), reached(EAGER)), (63, 64));

@@ -3,16 +3,16 @@
 //! The value is that number, with target 1. The rules, in order; the first that raises the count decides, and only then may it fall:
 //!
 //! 1. **Load**: the highest mean of three of the last five minutes.
-//! 2. **Trend**: what rose three times in twenty minutes rises on for the time that measuring and resharding take.
-//! 3. **Habit**: what was written at this time, `lookAhead` long, on both of the last two days is due again.
+//! 2. **Trend**: a load that rose three times in twenty minutes is extrapolated for the time that measuring and resharding take.
+//! 3. **Habit**: writes at this time of day, `lookAhead` long, on both of the last two days are expected again.
 //! 4. **Up**: above `scaleUpUtilization` of the capacity, the need at `targetUtilization`.
-//! 5. **Full**: with rejected records and little room the need is unknown, since only accepted records are counted: twice the shards.
-//! 6. **Bursts**: with rejected records and room on the mean, a quarter more, once per day. If that does not halve the rejected share, one
-//!    key is hot, and shards do not help it.
-//! 7. **Down**: the peak of `scaleDownAfter`, the need, or what is due within `lookAhead` and `scaleDownAfter`, at `targetUtilization`,
-//!    where that saves a third.
+//! 5. **Full**: with rejected records and little headroom the need is unknown, since only accepted records are counted: twice the shards.
+//! 6. **Bursts**: with rejected records although the mean leaves headroom, a quarter more, once per day. If that does not halve the
+//!    rejected share, one key is hot, and shards do not help it.
+//! 7. **Down**: the peak of `scaleDownAfter`, the need, or the load expected within `lookAhead` and `scaleDownAfter`, at
+//!    `targetUtilization`, where that saves a third.
 //!
-//! Nothing is remembered: CloudWatch keeps the writes, and the stream its own resharding, so that a restart changes no answer.
+//! Nothing is remembered: CloudWatch keeps the writes, and the stream its own resharding history, so that a restart changes no answer.
 
 mod step;
 #[cfg(test)]
@@ -27,29 +27,29 @@ use crate::lag::{LOAD, Writes, WritesObservation};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// A raise for a habit looks this much further ahead.
+/// A raise for a habit looks this much further ahead than `lookAhead`.
 const BEYOND: Duration = Duration::from_secs(15 * 60);
-/// Rejected records of this time count.
+/// The time within which rejected records count.
 const REJECTED: Duration = Duration::from_secs(5 * 60);
-/// A trend rises from each of these parts of the last twenty minutes to the next.
+/// A trend is a rise from each part of this length of the last twenty minutes to the next.
 const TREND_PART: Duration = Duration::from_secs(5 * 60);
-/// Measuring and resharding take this many of them.
+/// Measuring and resharding take this many parts.
 const LEAD: f64 = 3.0;
-/// Rejected records up to this share are those of a single second.
+/// Rejected records up to this share can come from a single second.
 const THROTTLED: f64 = 0.001;
-/// While the count is too high, fewer than this share of the records may be rejected.
+/// While the count is too high, the rejected share must stay below this.
 const CALM: f64 = 0.0005;
-/// Used more than this, a stream that rejects records is full.
+/// A stream that rejects records is full above this utilization.
 const FULL: f64 = 0.7;
-/// How much more capacity bursts are given.
+/// The factor by which bursts raise the capacity.
 const BURSTS: f64 = 1.25;
 /// A raise must have reduced the rejected share to less than this part of it,
 const HELPED: f64 = 0.5;
 /// within this time.
 const HELPS_WITHIN: Duration = Duration::from_secs(30 * 60);
-/// A lower count saves at least a third.
+/// A lower count must reduce the shards at least to this share.
 const SAVES: f64 = 0.67;
-/// A missing minute beside one that was used more than this is unknown.
+/// A missing minute next to one with a utilization above this is unknown.
 const BUSY: f64 = 0.1;
 /// Sums of floating-point numbers are not exact.
 const ROUNDING: f64 = 1e-9;
@@ -57,7 +57,7 @@ const ROUNDING: f64 = 1e-9;
 /// The shards that are needed, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardNeed {
-    /// Their number, at least 1.
+    /// The number of shards, at least 1.
     pub wanted: u32,
     /// The rule that decided.
     pub rule: ShardRule,
@@ -68,16 +68,16 @@ pub struct ShardNeed {
 /// Why the shards that are needed are unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownWrites {
-    /// There are no shards.
+    /// The stream has no open shard.
     #[error("the stream has no open shard")]
     NoShards,
-    /// CloudWatch has no point for a minute beside busy ones.
+    /// CloudWatch has no point for a minute next to busy ones.
     #[error("CloudWatch has no data for the minute before {0}, and the stream was in use")]
     Hole(Timestamp),
 }
 
-/// The value is the shards that are needed, with target 1: what is scaled is the stream itself. It is always active, since a stream has a
-/// shard at least.
+/// Decides on the value: the shards that are needed, with target 1, since the stream itself is scaled. It is always active, because a
+/// stream has at least one shard.
 pub(super) fn decide(
     policy: &WriteUtilizationPolicy,
     observation: &WritesObservation,
@@ -91,10 +91,10 @@ pub(super) fn decide(
     })
 }
 
-/// The shards that `writes` need.
+/// Calculates the shards that `writes` need.
 ///
 /// # Errors
-/// When the writes are not known: that is never taken for few writes.
+/// When the writes are not known: unknown writes never count as few writes.
 pub fn shards_needed(
     policy: &WriteUtilizationPolicy,
     writes: &Writes,
@@ -110,7 +110,7 @@ pub fn shards_needed(
     let load = writes.load();
     let (trend, habit) = (trend(writes), habit(policy.look_ahead, writes));
     let need = (load + trend).max(habit);
-    // what was rejected before the last change is complete says nothing of the present shards
+    // records that were rejected before the last change completed do not apply to the present shards
     let last = shards.changes.as_ref().and_then(|changes| changes.last());
     let since = last.map_or(REJECTED, |change| writes.until.since(change.done).min(REJECTED));
     let rejected = writes.throttled(since, Duration::ZERO);
@@ -125,14 +125,14 @@ pub fn shards_needed(
     Ok(ShardNeed { wanted, rule, steps: law.steps })
 }
 
-/// What rises from part to part of the last twenty minutes, for the time that a change takes.
+/// The rise over the parts of the last twenty minutes, extrapolated for the time that a change takes.
 fn trend(writes: &Writes) -> f64 {
     let part = |number: u32| writes.mean(TREND_PART * (number + 1), TREND_PART * number);
     let (Some(now), Some(one), Some(two), Some(three)) = (part(0), part(1), part(2), part(3)) else { return 0.0 };
     LEAD * (now - one).min(one - two).min(two - three).max(0.0)
 }
 
-/// What came at this time on both of the last two days; once is an accident.
+/// The writes at this time on both of the last two days; a single day is not a habit.
 fn habit(ahead: Duration, writes: &Writes) -> f64 {
     if ahead.is_zero() {
         return 0.0;
@@ -166,11 +166,11 @@ impl Law<'_> {
             return (self.at_target(self.need).max(2 * open), ShardRule::Full);
         }
         if self.need > self.policy.scale_up_utilization.get() * self.capacity {
-            // what comes into sight of a habit is only its beginning
+            // only the start of a habit is within `lookAhead` so far
             let need = if self.need > self.load_and_trend { self.need.max(self.due(BEYOND)) } else { self.need };
             return (self.at_target(need).max(open), ShardRule::Up);
         }
-        // one try per day: without knowing the tries there is none
+        // one attempt per day: while earlier attempts are unknown there is none
         if throttled && !hot && self.shards.changes.is_some() && self.raises_for_bursts().next().is_none() {
             return (ceil(BURSTS * f64::from(open)), ShardRule::Bursts);
         }
@@ -186,19 +186,19 @@ impl Law<'_> {
         (open, ShardRule::NoChange)
     }
 
-    /// What is due within `lookAhead` and this time more.
+    /// The need in shards that is due within `lookAhead` and this additional time.
     fn due(&self, more: Duration) -> f64 {
         let ahead = self.policy.look_ahead;
         if ahead.is_zero() { 0.0 } else { habit(ahead + more, self.writes) }
     }
 
-    /// The shards for a need; ranges of hash keys that differ in width are taken to go on differing.
+    /// The shards for a need, assuming that ranges of hash keys stay as uneven as they are.
     fn at_target(&self, need: f64) -> u32 {
         ceil(self.shards.unevenness() * need / self.policy.target_utilization.get()).max(1)
     }
 
-    /// The raises of the last day that were made because records were rejected while there was room on the mean; and the rejected share
-    /// before each.
+    /// The raises of the last day that were made because records were rejected while the mean left headroom, each with the rejected
+    /// share before it.
     fn raises_for_bursts(&self) -> impl Iterator<Item = (Duration, f64)> + '_ {
         let changes = self.shards.changes.as_deref().unwrap_or_default();
         changes.iter().filter(|change| change.to > change.from).filter_map(|change| {
@@ -210,7 +210,7 @@ impl Law<'_> {
         })
     }
 
-    /// A raise did not help: one key gets more than a shard accepts.
+    /// Whether a raise did not help: one key receives more than a shard accepts.
     fn hot_key(&self) -> bool {
         self.raises_for_bursts().any(|(ago, share)| ago >= HELPS_WITHIN && self.rejected > HELPED * share)
     }

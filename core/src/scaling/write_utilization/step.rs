@@ -10,30 +10,30 @@ use serde::Serialize;
 pub enum ShardRule {
     /// The need is above `scaleUpUtilization`.
     Up,
-    /// Records are rejected and little room is left.
+    /// Records are rejected and little headroom is left.
     Full,
-    /// Records are rejected although there is room on the mean.
+    /// Records are rejected although the mean leaves headroom.
     Bursts,
     /// Fewer shards were enough for `scaleDownAfter`.
     Down,
-    /// The open shards are right.
+    /// The number of open shards fits the need.
     NoChange,
 }
 
-/// One step towards a number of shards; `Display` says it in words.
+/// One step towards a number of shards; `Display` formats it for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum WriteStep {
-    /// What is written now.
+    /// The present writes to the stream.
     Load {
-        /// The shards that it fills.
+        /// The number of shards that the writes fill.
         shards: f64,
-        /// The shards that are open.
+        /// The number of open shards.
         open: u32,
-        /// The shards that they are worth: fewer where their ranges of hash keys differ.
+        /// The capacity in shards: below the number of open ones where their ranges of hash keys differ.
         capacity: f64,
     },
-    /// What must be coped with soon.
+    /// The expected load of the near future.
     Due {
         /// Shards that a steady rise adds before a change is complete.
         trend: f64,
@@ -44,23 +44,23 @@ pub enum WriteStep {
     },
     /// The share of the records that were rejected within five minutes.
     Throttled {
-        /// Between 0 and 1.
+        /// The rejected share, between 0 and 1.
         share: f64,
     },
-    /// More shards did not help: one partition key gets more than a shard accepts.
+    /// More shards did not help: one partition key receives more than a shard accepts.
     HotKey,
-    /// The highest use of the time after which the count may fall.
+    /// The highest load within the time after which the count may fall.
     Peak {
-        /// The shards that it filled.
+        /// The number of shards that it filled.
         shards: f64,
-        /// How far back, in minutes.
+        /// The length of that time, in minutes.
         minutes: u64,
-        /// The shards that are enough for it and for the need.
+        /// The number of shards that is enough for the peak and for the need.
         enough: u32,
     },
-    /// The number that was decided on.
+    /// The resulting number of shards.
     Wanted {
-        /// Shards.
+        /// The number of shards.
         shards: u32,
         /// The rule that decided.
         rule: ShardRule,

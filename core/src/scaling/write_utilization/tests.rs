@@ -1,4 +1,4 @@
-//! Each rule on a stream of ten shards, unless a row says otherwise.
+//! Each rule on a stream of ten shards, unless a row specifies otherwise.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ const FINE: u32 = 180;
 const TWO_DAYS: u32 = 2880;
 const FIVE: u32 = 5;
 
-/// Writes that fill `shards(ago)` shards in the minute that ended `ago` minutes before now, of which the share `rejected(ago)` was added
-/// in rejected records.
+/// Writes that fill `shards(ago)` shards in the minute that ended `ago` minutes before now, with the share `rejected(ago)` of
+/// additional rejected records.
 fn writes(shards: impl Fn(u32) -> f64, rejected: impl Fn(u32) -> f64) -> Writes {
     let minute = |ago: u32| {
         let records = 60_000.0 * shards(ago);
@@ -34,7 +34,7 @@ fn even(open: u32) -> StreamCapacity {
     StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Some(Vec::new()) }
 }
 
-/// A raise that began this many minutes ago and took three.
+/// A raise that began this many minutes ago and took three minutes.
 fn raised(minutes_ago: u64, from: u32, to: u32) -> StreamCapacity {
     let at = |minutes| Timestamp::from_unix_ms(1_800_000_000_000).minus(Duration::from_secs(60 * minutes));
     let change = Change { at: at(minutes_ago), done: at(minutes_ago.saturating_sub(3)), from, to };
@@ -50,7 +50,7 @@ fn judge(writes: &Writes, shards: &StreamCapacity) -> (u32, ShardRule) {
 fn each_rule_counts_as_the_table_says() {
     let none = |_: u32| 0.0;
     let before = |minutes: u32, one: f64, other: f64| move |ago: u32| if ago < minutes { one } else { other };
-    // a day ago, from now's time on for an hour
+    // a day ago, from this time on for an hour
     let habit = |days: &'static [u32]| {
         move |ago: u32| {
             if days.iter().any(|day| (day * 1440 - 60..day * 1440).contains(&ago)) { 9.0 } else { 5.0 }

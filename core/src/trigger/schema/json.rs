@@ -13,13 +13,13 @@ use super::super::values::{Absence, Values};
 use super::rules::{absent, is, present, rules};
 use super::{Reading, sources};
 
-/// What Go takes for true or false.
+/// The spellings of true and false that Go accepts.
 const FLAG: &str = "1|t|T|TRUE|true|True|0|f|F|FALSE|false|False";
 /// Kafka's rule for names of topics.
 const TOPIC: &str = "[A-Za-z0-9._-]{1,249}";
 
-/// The schema. It says what `validate` says, but for ranges of durations and numbers; and it wants values without blanks
-/// around them, where KEDA trims.
+/// The schema. It accepts what `validate` accepts, except that it does not check ranges of durations and numbers; and it requires values
+/// without surrounding blanks, which KEDA trims.
 #[must_use]
 pub fn json_schema() -> Value {
     let of_keda = json!({"required": ["kind"], "properties": {"kind": {"enum": ["ScaledObject", "ScaledJob"]}}});
@@ -63,7 +63,7 @@ fn trigger() -> Value {
 fn metadata() -> Value {
     let ours = || KEYS.iter().filter(|key| key.owner != Owner::Connection);
     let properties: Map<_, _> = ours().map(|key| (key.name.to_owned(), property(key))).collect();
-    // a source or policy from the environment cannot be told here
+    // a source or policy from the environment is unknown here
     let twins: Vec<_> = ours().map(|key| key.name).filter(|name| !matches!(*name, "source" | "scaleOn")).collect();
     let twin = json!({"type": "string", "pattern": r"\S",
         "description": "The environment variable of the scale target that holds the value"});
@@ -79,11 +79,11 @@ fn metadata() -> Value {
     })
 }
 
-/// A key as every source that takes it reads it.
+/// The schema of a key that applies to every source that accepts it.
 fn property(key: &Key) -> Value {
     let values = key.values.to_string();
     let values = if values.is_empty() { values } else { format!(". Values: {values}") };
-    // what one source looks at, and another does not, is in its block
+    // keys that one source checks, and another does not, are in its block
     let mut schema = if key.owner == Owner::KafkaOnly { json!({}) } else { shape(key.values) };
     schema["type"] = "string".into();
     schema["description"] = format!("{}{values}", key.meaning).into();
@@ -106,7 +106,7 @@ fn shape(values: Values) -> Value {
     }
 }
 
-/// What a source does not take, must have, and reads in its own way.
+/// The keys that a source rejects, requires, or reads in its own way.
 fn source_block(source: &str, dialect: Dialect, readings: &[Reading]) -> Value {
     let words: Vec<_> = readings.iter().map(|reading| reading.scale_on).collect();
     let mut own = Map::from_iter([("scaleOn".to_owned(), json!({"enum": words}))]);
@@ -122,7 +122,7 @@ fn source_block(source: &str, dialect: Dialect, readings: &[Reading]) -> Value {
         if let (true, Some(refusal)) = (taking.is_empty(), refusal) {
             refused.entry(refusal).or_default().push(key.name);
         } else if let Some(presence) = needed_presence(key, dialect) {
-            // the first policy needs no word
+            // the first policy is the default and needs no word
             needed.push(if taking.len() == readings.len() {
                 presence
             } else {
@@ -135,12 +135,12 @@ fn source_block(source: &str, dialect: Dialect, readings: &[Reading]) -> Value {
     json!({"if": is("source", &[source]), "then": {"properties": own, "allOf": all}})
 }
 
-/// That a key, or the one which makes it needless, is there.
+/// The condition that a key, or the one that replaces it, is present.
 fn needed_presence(key: &Key, dialect: Dialect) -> Option<Value> {
     match key.default {
-        // `source` is required whatever it says
+        // `source` is always required
         Absence::Required if key.name != "source" => Some(present(&[key.name])),
-        // a region is AWS's need
+        // only AWS needs a region
         Absence::RequiredWithout(..)
             if (key.owner, matches!(dialect, Dialect::Kafka(_))) == (Owner::KafkaAndAws, true) =>
         {
@@ -151,7 +151,7 @@ fn needed_presence(key: &Key, dialect: Dialect) -> Option<Value> {
     }
 }
 
-/// How one of the two Kafka sources reads keys that the other reads otherwise.
+/// How one of the two Kafka sources reads keys that the other reads differently.
 fn of_kafka(dialect: KafkaDialect) -> Map<String, Value> {
     let mechanisms: Vec<_> = sasl_words(dialect).collect();
     let sasl = ("sasl".to_owned(), json!({"enum": mechanisms}));
@@ -170,9 +170,9 @@ fn of_kafka(dialect: KafkaDialect) -> Map<String, Value> {
     }
 }
 
-/// Keys of some policies only, refused where another is chosen.
+/// Keys of some policies only, rejected where another policy is chosen.
 fn policy_blocks() -> impl Iterator<Item = Value> {
-    // by the policies that take the keys, and whether one of these holds without `scaleOn`
+    // by the policies that accept the keys, and whether one of these applies without `scaleOn`
     let mut blocks: BTreeMap<(Vec<&str>, &str), Vec<&str>> = BTreeMap::new();
     let readings: Vec<_> = sources().flat_map(|(_, _, readings)| readings).collect();
     for key in KEYS.iter().filter(|key| {

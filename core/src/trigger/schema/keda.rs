@@ -23,7 +23,7 @@ struct Scaler {
     parameters: Vec<Parameter>,
 }
 
-/// What is false or empty is left out, as KEDA does.
+/// False and empty fields are omitted, as KEDA does.
 #[expect(clippy::struct_excessive_bools, reason = "the format is KEDA's")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,7 +80,7 @@ fn parameter(key: &Key, dialect: Dialect, readings: &[Reading]) -> Option<Parame
         default,
         allowed_value,
         metadata_variable_readable: !certificate,
-        // KEDA resolves any key of an external trigger that ends so, but for its own
+        // KEDA resolves any key of an external trigger with this suffix, except its own
         env_variable_readable: key.owner != Owner::Keda,
         trigger_authentication_variable_readable: certificate,
     })

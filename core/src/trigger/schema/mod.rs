@@ -1,4 +1,4 @@
-//! The table of keys for machines: as JSON Schema for editors, and in the format in which KEDA publishes its own triggers.
+//! The table of keys for machines: as JSON Schema for editors, and in KEDA's format for the parameters of its own triggers.
 
 mod json;
 mod keda;
@@ -11,13 +11,13 @@ use super::{AWS_SCALE_ON, Dialect, KAFKA_SCALE_ON, SOURCES, ScaleOn};
 pub use self::json::json_schema;
 pub use self::keda::keda_schema;
 
-/// One way to read metadata: the words of `source` and `scaleOn`, and who reads then.
+/// One way to read metadata: the values of `source` and `scaleOn`, and the reader for them.
 struct Reading {
     scale_on: &'static str,
     reader: Reader,
 }
 
-/// Each source with the ways to read it; the first is that without `scaleOn`.
+/// Each source with the ways to read it; the first is the one without `scaleOn`.
 fn sources() -> impl Iterator<Item = (&'static str, Dialect, Vec<Reading>)> {
     SOURCES.iter().map(|(source, dialect)| {
         let reading = |(scale_on, policy): &(&'static str, ScaleOn)| {

@@ -1,4 +1,4 @@
-//! What keys demand of each other, as far as a schema can say it, and the words it is said in.
+//! The rules between keys, where a schema can express them, and the helpers that build them.
 
 use serde_json::{Map, Value, json};
 
@@ -7,25 +7,25 @@ const AWS: &[&str] = &["aws-kinesis-stream", "aws-dynamodb-streams"];
 const TRUE: &[&str] = &["1", "t", "T", "TRUE", "true", "True"];
 const FALSE: &[&str] = &["0", "f", "F", "FALSE", "false", "False"];
 
-/// The key is there with one of these values.
+/// The key is present with one of these values.
 pub(super) fn is(key: &str, values: &[&str]) -> Value {
     json!({"required": [key], "properties": {key: {"enum": values}}})
 }
 
-/// One of the keys is there, by itself or from the environment.
+/// One of the keys is present, by itself or from the environment.
 pub(super) fn present(keys: &[&str]) -> Value {
     let names = keys.iter().flat_map(|key| [(*key).to_owned(), format!("{key}FromEnv")]);
     let any: Vec<_> = names.map(|name| json!({"required": [name]})).collect();
     json!({"anyOf": any})
 }
 
-/// None of the keys is there; editors show the reason.
+/// None of the keys is present; editors show the reason.
 pub(super) fn absent(keys: &[&str], reason: &str) -> Value {
     let pattern = format!("^({})(FromEnv)?$", keys.join("|"));
     json!({"patternProperties": {pattern: {"not": {}, "errorMessage": reason}}})
 }
 
-/// What no key tells by itself.
+/// The rules that involve more than one key.
 pub(super) fn rules() -> impl Iterator<Item = Value> {
     connection().into_iter().chain(identity()).chain(application()).chain(caps())
 }
@@ -49,7 +49,7 @@ fn connection() -> Vec<Value> {
         ["awsEndpoint", "awsRoleArn", "awsExternalId", "awsAccessKeyID", "awsSecretAccessKey", "awsSessionToken"];
     let needs_secrets = "needs credentials, which only a connection has; name one with the key connection";
     vec![
-        when(all(&[is("source", AWS), named()]), absent(&of_connection, "is the connection's to say")),
+        when(all(&[is("source", AWS), named()]), absent(&of_connection, "belongs in the connection")),
         when(
             is("source", KAFKA),
             unless(named(), json!({"properties": {"sasl": {"enum": ["none"], "errorMessage": needs_secrets}}})),

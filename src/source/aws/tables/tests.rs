@@ -16,17 +16,17 @@ use crate::trigger::{SourceRef, Trigger};
 struct Case {
     store: String,
     state: String,
-    /// The code that writes such an item.
+    /// The code that writes these items.
     written_by: String,
-    /// Added to the metadata of the trigger.
+    /// The metadata to add to the trigger's.
     #[serde(default)]
     metadata: BTreeMap<String, String>,
-    /// In the JSON of DynamoDB.
+    /// The items in the JSON format of DynamoDB.
     items: Vec<serde_json::Map<String, Value>>,
-    /// Shard, checkpoint and owner of each lease.
+    /// The shard, checkpoint and owner of each lease.
     #[serde(default)]
     leases: Vec<String>,
-    /// What the error says, in place of leases.
+    /// The parts of the expected error, in place of leases.
     #[serde(default)]
     error: Vec<String>,
 }
@@ -107,7 +107,7 @@ fn rows_of_each_store_are_read_as_its_client_writes_them() {
     }
 }
 
-/// An expression with the names and values in place of their placeholders.
+/// Replaces the placeholders of an expression by their names and values.
 fn written_out(expression: &str, placeholders: &Placeholders) -> String {
     let mut text = expression.to_owned();
     for (placeholder, name) in &placeholders.names {

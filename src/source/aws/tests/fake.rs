@@ -1,4 +1,4 @@
-//! One stream and one application on a paused clock, which do what no server does on demand: recreated, trimmed, silent, slow.
+//! One stream and one application on a paused clock, in states that no server produces on demand: recreated, trimmed, silent, slow.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,7 +18,7 @@ use crate::source::aws::service::{Address, Description, Service};
 use crate::source::aws::tables::TableRead;
 use crate::trigger::{CheckpointStore, KinesisStream, SourceRef, StreamName, Trigger};
 
-/// Kinesis lets an iterator live this long, and DynamoDB Streams longer.
+/// The lifetime of a Kinesis iterator, in milliseconds; that of DynamoDB Streams is longer.
 const ITERATOR_LIVES_MS: u64 = 300_000;
 
 /// When each test begins, in milliseconds since 1970.
@@ -52,7 +52,7 @@ pub(super) struct FakeShard {
     empty_pages: usize,
 }
 
-/// What there is; tests change it as they go on.
+/// The state of the service; tests change it as they go on.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) dynamodb: bool,
@@ -60,7 +60,7 @@ pub(super) struct World {
     pub(super) created: u64,
     pub(super) retention: Duration,
     pub(super) shards: BTreeMap<ShardId, FakeShard>,
-    /// Those of a table's former stream, which can still be read by its ARN.
+    /// The shards of a table's former stream, which can still be read by its ARN.
     former: BTreeMap<ShardId, FakeShard>,
     /// The rows of the checkpoint table by shard, `None` where there is no table.
     pub(super) rows: Option<BTreeMap<String, (String, u64)>>,
@@ -72,9 +72,9 @@ pub(super) struct World {
     pub(super) failing: Vec<(Op, FailureKind)>,
     /// Calls that fail once each, after this number of calls has succeeded.
     pub(super) failing_after: Vec<(Op, usize, FailureKind)>,
-    /// A checkpoint that the service refuses.
+    /// A checkpoint that the service rejects.
     pub(super) refused: Option<String>,
-    /// The only row, shard and checkpoint, of tables that do not have the rows of all.
+    /// The only row (shard and checkpoint) of tables that do not have the shared rows.
     pub(super) own_rows: HashMap<String, (String, String)>,
     calls: HashMap<Op, usize>,
     numbered: u64,
@@ -86,7 +86,7 @@ pub(super) struct Fake {
     world: Mutex<World>,
 }
 
-/// An application as the scaler reads it, a round every ten seconds.
+/// An application as the scaler reads it, with a round every ten seconds.
 pub(super) struct Scene {
     pub(super) fake: Arc<Fake>,
     account: Arc<Account<Arc<Fake>>>,
@@ -146,7 +146,7 @@ impl World {
         super::number(index, self.created / 1000, (arrived - 1500) / 1000, self.numbered)
     }
 
-    /// Adds an open shard; its parents are closed by that.
+    /// Adds an open shard and closes its parents.
     pub(super) fn open(&mut self, id: &str, parents: &[&str]) -> ShardId {
         let id = ShardId::new(id);
         let parents: Vec<_> = parents.iter().map(|parent| ShardId::new(parent)).collect();
@@ -159,7 +159,7 @@ impl World {
         id
     }
 
-    /// Puts a record that arrived at this time, with this number of user records in it.
+    /// Adds a record that arrived at this time and holds this number of user records.
     pub(super) fn put(&mut self, shard: &ShardId, arrived: u64, user_records: u64) -> SequenceNumber {
         let number = self.number(shard, arrived);
         let record = FakeRecord { number: number.clone(), arrived, user_records };
@@ -167,34 +167,34 @@ impl World {
         number
     }
 
-    /// Lists a shard as one whose sequence numbers begin with this one.
+    /// Sets the first sequence number that the list shows for a shard.
     pub(super) fn set_first(&mut self, shard: &ShardId, first: SequenceNumber) {
         self.shards.get_mut(shard).expect("a shard").first = Some(first);
     }
 
-    /// Lists a shard with these parents.
+    /// Sets the parents that the list shows for a shard.
     pub(super) fn set_parents(&mut self, shard: &ShardId, parents: &[&str]) {
         let parents = parents.iter().map(|parent| ShardId::new(parent)).collect();
         self.shards.get_mut(shard).expect("a shard").parents = parents;
     }
 
-    /// Deletes what arrived before this time.
+    /// Deletes the records that arrived before this time.
     pub(super) fn trim(&mut self, shard: &ShardId, before: u64) {
         let shard = self.shards.get_mut(shard).expect("a shard");
         shard.trimmed = shard.records.iter().filter(|record| record.arrived < before).count();
     }
 
-    /// Each new iterator over this shard gives this number of empty pages first.
+    /// Makes each new iterator of this shard return this number of empty pages first.
     pub(super) fn set_empty_pages(&mut self, shard: &ShardId, pages: usize) {
         self.shards.get_mut(shard).expect("a shard").empty_pages = pages;
     }
 
-    /// Writes a row, in a table that is made where there is none.
+    /// Writes a row, in a table that is created where there is none.
     pub(super) fn lease(&mut self, shard: &ShardId, checkpoint: &str, sub_sequence: u64) {
         self.rows.get_or_insert_default().insert(shard.to_string(), (checkpoint.to_owned(), sub_sequence));
     }
 
-    /// The stream is deleted, and one of the same name and without shards is created now.
+    /// Deletes the stream and creates one of the same name without shards.
     pub(super) fn recreate(&mut self, now: u64) {
         self.former = std::mem::take(&mut self.shards);
         self.former.values_mut().for_each(|shard| shard.open = false);
@@ -207,7 +207,7 @@ impl World {
     }
 }
 
-/// A Kinesis stream, as calls name it.
+/// Returns the address of a Kinesis stream.
 fn stream_address(stream: &StreamName) -> Address {
     let StreamName::Kinesis(stream) = stream else { panic!("{stream:?} is no Kinesis stream") };
     Address::Kinesis(stream.clone())
@@ -274,7 +274,7 @@ impl Service for Arc<Fake> {
         if from < known.trimmed && world.dynamodb {
             return Err(Failure::new(FailureKind::Trimmed, "TrimmedDataAccessException"));
         }
-        // Kinesis goes on at the oldest record that is left
+        // Kinesis continues at the oldest record that is left
         Ok(format!("{} {} {}", from.max(known.trimmed), known.empty_pages, self.now_ms()))
     }
 
@@ -341,14 +341,14 @@ impl Scene {
         Self::new(true, more, 1)
     }
 
-    /// This number of applications on one stream; all see the same rows, each in a table of its own.
+    /// Creates this number of applications on one stream; all see the same rows, each in a table of its own.
     pub(super) fn new(dynamodb: bool, more: &[(&str, &str)], applications: usize) -> Self {
         let names: Vec<_> = (0..applications).map(|number| format!("application-{number}")).collect();
         let keys = |name| [&[("applicationName", name)], more].concat();
         Self::observed(dynamodb, &names.iter().map(|name| keys(name)).collect::<Vec<_>>())
     }
 
-    /// One stream, observed by triggers with these keys.
+    /// Creates one stream, observed by triggers with these keys.
     pub(super) fn observed(dynamodb: bool, triggers: &[Vec<(&str, &str)>]) -> Self {
         let world = World {
             dynamodb,
@@ -384,24 +384,24 @@ impl Scene {
         self.fake.world()
     }
 
-    /// The stream that the first trigger observes.
+    /// Returns the stream that the first trigger observes.
     pub(super) fn stream(&self) -> StreamName {
         let SourceRef::Application(application) = &*self.sources[0] else { panic!("{}", self.sources[0]) };
         application.stream.stream.clone()
     }
 
-    /// From now on the triggers of `other` are observed here too, and first.
+    /// Observes the triggers of `other` here too, before the others.
     pub(super) fn add(&mut self, other: &Self) {
         self.sources.splice(0..0, other.sources.iter().cloned());
     }
 
-    /// The same world, seen by a scaler that has just started.
+    /// Returns the same world, seen by a scaler that has just started.
     pub(super) fn again(&self) -> Self {
         let account = Arc::new(Account::new(self.fake.clone()));
         Self { account, fake: self.fake.clone(), sources: self.sources.clone() }
     }
 
-    /// What a round reports of each application.
+    /// Returns what a round reports of each application.
     pub(super) async fn round(&self) -> Vec<Result<ApplicationObservation, SourceError>> {
         let outcomes = Arc::new(Mutex::new(Vec::new()));
         let into = outcomes.clone();
@@ -415,25 +415,25 @@ impl Scene {
         outcomes.into_iter().map(|outcome| outcome.map(application)).collect()
     }
 
-    /// The age, in seconds.
+    /// Returns the age, in seconds.
     pub(super) async fn age(&self) -> f64 {
         let outcome = self.round().await.remove(0);
         outcome.unwrap_or_else(|error| panic!("{}", error.chain())).survey.age().as_secs_f64()
     }
 
-    /// What the age is derived from.
+    /// Returns the basis of the age.
     pub(super) async fn basis(&self) -> Option<AgeBasis> {
         let outcome = self.round().await.remove(0);
         let survey = outcome.unwrap_or_else(|error| panic!("{}", error.chain())).survey;
         survey.oldest().map(|(_, _, basis)| basis)
     }
 
-    /// The error, in words.
+    /// Returns the text of the error.
     pub(super) async fn error(&self) -> String {
         self.round().await.remove(0).expect_err("an error").chain()
     }
 
-    /// The ages of the next rounds, each ten seconds after the one before.
+    /// Returns the ages of the next rounds, each ten seconds after the one before.
     pub(super) async fn ages(&self, rounds: usize) -> Vec<f64> {
         let mut ages = Vec::new();
         for _ in 0..rounds {

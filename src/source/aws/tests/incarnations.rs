@@ -1,4 +1,4 @@
-//! Streams that are deleted and created again under their name, and tables whose stream is switched off and on.
+//! Streams that are deleted and created again under their name, and tables whose stream is disabled and enabled again.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Applications on a stream that is planted and known, on a paused clock: what is answered against what is true.
+//! Applications on a planted stream, on a paused clock: reported ages against the true ones.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::trigger::{SourceRef, Trigger};
 const INTERVAL: Duration = Duration::from_secs(10);
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// What a round answered, and when it ended.
+/// The outcomes of a round, and when it ended.
 struct Answered {
     outcomes: Vec<Result<ApplicationObservation, SourceError>>,
     took: Duration,
@@ -69,7 +69,8 @@ impl Model {
         Answered { outcomes, took: begun.elapsed() }
     }
 
-    /// The true ages of an application by shard, at this time and by the checkpoints that it had last written when its table was read.
+    /// Returns the true ages of an application by shard, at this time and by the checkpoints that it had last written when the
+    /// scaler read its table.
     fn truths(&self, application: usize, at: u64) -> Vec<Duration> {
         let written = self.planted.written.lock().expect("whole");
         let processed = &written[&u32::try_from(application).expect("few")];
@@ -80,7 +81,7 @@ impl Model {
         ages.collect()
     }
 
-    /// The true age of an application.
+    /// Returns the true age of an application.
     fn truth(&self, application: usize, at: u64) -> Duration {
         self.truths(application, at).into_iter().max().unwrap_or_default()
     }
@@ -109,7 +110,7 @@ const PLAN: Plan = Plan {
     latency: Duration::from_millis(15),
 };
 
-/// Some rounds of a plan, each checked against the truth; the greatest number of reads of a shard in them.
+/// Runs some rounds of a plan and checks each against the truth; returns the largest number of reads of a shard in them.
 async fn check(plan: Plan, rounds: u32) -> usize {
     let model = Model::new(plan);
     let mut answered = vec![false; model.sources.len()];
@@ -125,7 +126,7 @@ async fn check(plan: Plan, rounds: u32) -> usize {
             let observed = match outcome {
                 Ok(observed) => observed,
                 Err(error) => {
-                    // a fault may cost an answer; without one only the first look at very many shards may
+                    // a fault may cost an answer; without a fault only the first read of very many shards may
                     let excused = round == 0 || plan.fault != Fault::None && !answered[application] && round < 3;
                     let excused = excused || matches!(plan.fault, Fault::ReadFails | Fault::ReadPanics) && round < 3;
                     assert!(excused, "{plan:?}: round {round}, application {application}: {}", error.chain());
@@ -136,7 +137,7 @@ async fn check(plan: Plan, rounds: u32) -> usize {
             let truths = model.truths(application, observed.seen.unix_ms());
             for (shard, truth) in observed.survey.shards.iter().zip(truths) {
                 let (age, basis) = age(shard);
-                // what has come since the last probe of a quiet shard is not known yet
+                // records that arrived since the last probe of a quiet shard are not known yet
                 assert!(age + took + interval >= truth, "{plan:?}: {age:?} is below the truth, {truth:?}");
                 if basis == Some(AgeBasis::Record) {
                     assert!(age.abs_diff(truth) <= MS(5), "{plan:?}: {age:?} is called exact, {truth:?}");
@@ -180,7 +181,7 @@ async fn applications_that_lag_and_move_share_one_read_of_a_shard_in_a_round() {
     assert!(reads <= 10, "{reads} reads of one shard in 90 s");
 }
 
-/// T2: the one got errors for as long as anybody looked; later an age 142 s too high.
+/// T2: one application got errors in every round; later an age 142 s too high.
 #[tokio::test(start_paused = true)]
 async fn two_applications_on_one_dynamodb_stream_both_get_their_age() {
     let model = Model::new(Plan { kind: Kind::DynamoDb, doing: Doing::OneLags, applications: 2, shards: 2, ..PLAN });
@@ -196,7 +197,7 @@ async fn two_applications_on_one_dynamodb_stream_both_get_their_age() {
     }
 }
 
-/// T4: one failure cost every reading half a minute, and the good shards were read again.
+/// T4: one failure delayed every reading by half a minute, and the good shards were read again.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_fails_once_costs_one_round_and_no_other_shard() {
     let (kind, doing, fault) = (Kind::DynamoDb, Doing::Standing, Fault::ReadFails);

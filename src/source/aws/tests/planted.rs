@@ -24,29 +24,29 @@ const RETENTION: Duration = Duration::from_secs(86_400);
 /// The planted stream is a day old.
 const CREATED: u64 = T0 - 80_000_000;
 
-/// Which kind of stream.
+/// The kind of the planted stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Kinesis,
     DynamoDb,
 }
 
-/// What the applications do.
+/// The behavior of the applications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Nothing has come for ten minutes, and everything is processed.
+    /// No record has arrived for ten minutes, and everything is processed.
     Quiet,
-    /// Records come, and are processed after three seconds.
+    /// Records arrive, and are processed after three seconds.
     Busy,
-    /// Records come, and are processed as fast as they come, but late: each application by another time.
+    /// Records arrive, and are processed at the rate of arrival, but late: each application by another time.
     Lagging,
-    /// Records come, and nobody processes them any more.
+    /// Records arrive, and no consumer processes them any more.
     Standing,
-    /// The first application lags and moves; the others have processed everything.
+    /// The first application lags and makes progress; the others have processed everything.
     OneLags,
 }
 
-/// What goes wrong, once.
+/// The fault that occurs once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -64,12 +64,12 @@ pub(super) enum Fault {
     EmptyPages,
 }
 
-/// How positions are written.
+/// The format of written positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Positions {
     /// A sequence number alone.
     Number,
-    /// As KCL writes that of a record that is not packed.
+    /// The format of KCL for a record that is not aggregated.
     OfKcl,
     /// Each record of Kinesis holds three user records, of which the last processed one may have some left.
     Packed,
@@ -88,7 +88,7 @@ pub(super) struct Plan {
     pub(super) latency: Duration,
 }
 
-/// What an application has processed of a shard.
+/// The progress of an application in a shard.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Processed {
     /// The number of records, the last one included where only a part of it is processed.
@@ -99,7 +99,7 @@ pub(super) struct Processed {
     pub(super) whole: u64,
 }
 
-/// The service.
+/// The planted service.
 pub(super) struct Planted {
     pub(super) plan: Plan,
     pub(super) begun: Instant,
@@ -128,17 +128,17 @@ impl Planted {
         T0 + u64::try_from(self.begun.elapsed().as_millis()).expect("small")
     }
 
-    /// The milliseconds between two records of a shard.
+    /// Returns the milliseconds between two records of a shard.
     fn gap(shard: u32) -> u64 {
         1_700 + u64::from(shard % 7) * 410
     }
 
-    /// When a record arrives.
+    /// Returns when a record arrives.
     pub(super) fn arrival(shard: u32, record: u64) -> u64 {
         T0 - 3_600_000 + record * Self::gap(shard)
     }
 
-    /// The records that have arrived by this time.
+    /// Returns the number of records that have arrived by this time.
     pub(super) fn arrived(&self, shard: u32, by: u64) -> u64 {
         let by = if self.plan.doing == Doing::Quiet { by.min(T0 - 600_000) } else { by };
         by.checked_sub(T0 - 3_600_000).map_or(0, |since| since / Self::gap(shard) + 1)
@@ -151,12 +151,12 @@ impl Planted {
         Processed { records, last, whole: if last + 1 == user_records { records } else { records.saturating_sub(1) } }
     }
 
-    /// How many user records a record holds.
+    /// Returns the number of user records in a record.
     fn user_records(&self) -> u64 {
         if (self.plan.kind, self.plan.positions) == (Kind::Kinesis, Positions::Packed) { 3 } else { 1 }
     }
 
-    /// The records of a shard of which an application has processed some.
+    /// Returns the number of records of a shard of which an application has processed some.
     fn reached(&self, application: u32, shard: u32) -> u64 {
         let now = self.ms();
         let lag = |seconds: u64| self.arrived(shard, now - seconds * 1000);

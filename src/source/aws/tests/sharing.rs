@@ -1,4 +1,4 @@
-//! What one application, shard, page or list that is odd means for the others: nothing.
+//! One odd application, shard, page or list has no effect on the others.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn a_position_that_is_refused_is_an_error_of_its_own_application_only() {
     let done = scene.world().put(&shard, arrived, 1);
     scene.world().put(&shard, arrived, 1);
     scene.world().lease(&shard, done.as_str(), 0);
-    // of a former stream, as DynamoDB refuses it
+    // of a former stream, so DynamoDB rejects it
     scene.world().refused = Some("7".to_owned());
     scene.world().own_rows.insert("application-0".to_owned(), (shard.to_string(), "7".to_owned()));
     for _ in 0..3 {

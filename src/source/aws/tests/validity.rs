@@ -1,4 +1,4 @@
-//! What a remembered fact holds for: streams that are quiet, trimmed or resharded.
+//! The validity of remembered facts: streams that are quiet, trimmed or resharded.
 
 use std::time::Duration;
 
@@ -328,7 +328,7 @@ async fn the_beginning_of_an_application_at_latest_is_kept_between_the_longest_i
     let now = scene.fake.now_ms();
     scene.world().put(&shard, now, 1);
     sleep(S(300)).await;
-    // what is new makes room for itself
+    // new applications make room for themselves
     scene.add(&Scene::kinesis(&[("initialPosition", "LATEST"), ("applicationName", "another")]));
     let ages = scene.round().await.into_iter().map(|outcome| outcome.expect("an answer").survey.age());
     assert_about(ages.max().expect("two").as_secs_f64(), 300.0);

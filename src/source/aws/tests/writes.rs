@@ -20,12 +20,12 @@ use crate::trigger::{CheckpointStore, KinesisStream, SourceRef, StreamName, Trig
 const T0: u64 = 1_795_000_530_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Streams whose writes follow from the minute, and what was asked of them.
+/// Streams whose writes follow from the minute, and the calls made for them.
 struct Metered {
     begun: Instant,
     latency: Duration,
     calls: Mutex<Vec<Call>>,
-    /// `CloudWatch` refuses these streams.
+    /// The streams that `CloudWatch` denies.
     forbidden: HashSet<String>,
     /// This many calls for points of five minutes fail first.
     failing_histories: Mutex<usize>,
@@ -57,7 +57,7 @@ impl Metered {
         self.calls.lock().expect("whole").clone()
     }
 
-    /// The calls since `since`, by whether they are for minutes.
+    /// Returns the number of calls since `since`, by whether they are for minutes.
     fn count(&self, since: Instant) -> (usize, usize) {
         let calls: Vec<_> = self.calls().into_iter().filter(|call| call.at >= since).collect();
         let fine = calls.iter().filter(|call| call.fine).count();
@@ -65,7 +65,7 @@ impl Metered {
     }
 }
 
-/// What is written in the minute that begins then: another number each minute, and for each stream.
+/// Returns the bytes written in the minute that begins then: another number each minute, and for each stream.
 fn bytes(stream: &str, begins: Timestamp) -> f64 {
     let minute = begins.unix_ms() / 60_000;
     let number = stream.bytes().map(u64::from).sum::<u64>();
@@ -156,7 +156,7 @@ fn source(name: &str) -> Arc<SourceRef> {
     Arc::new(Trigger::parse(&metadata).expect("good").source)
 }
 
-/// One round over these streams; what was reported of each, by its name.
+/// Runs one round over these streams; returns what was reported of each, by its name.
 async fn round(
     account: &Arc<Account<Arc<Metered>>>,
     names: &[String],
@@ -264,7 +264,7 @@ async fn a_history_that_could_not_be_read_is_an_error_until_it_can_and_is_read_o
         assert!(round(&account, &names).await.values().all(Result::is_ok));
     }
     assert_eq!(metered.count(metered.begun), (4, 2));
-    // one that joins is read alone
+    // a stream that joins is read alone
     advance(MINUTE).await;
     let begun = Instant::now();
     let more = [names, vec!["new".to_owned()]].concat();

@@ -1,9 +1,9 @@
-//! Answers about many things at once.
+//! Matches the rows of one answer to the items of its request.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// What came of each that was asked about, in their order. Brokers keep that order, as a rule.
+/// Returns the row of each requested item, in the order of the request. Brokers usually keep that order.
 pub(super) fn in_order_of<'a, K: Eq + Hash + 'a, V>(
     asked: impl Iterator<Item = &'a K> + Clone,
     came: Vec<(K, V)>,

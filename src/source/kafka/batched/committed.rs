@@ -1,4 +1,4 @@
-//! What consumer groups committed.
+//! The committed offsets of consumer groups.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,8 @@ use crate::source::kafka::transport::{
 };
 use crate::telemetry::UpstreamApi;
 
-/// The question.
+/// Reads committed offsets by `OffsetFetch` (<https://kafka.apache.org/protocol.html>): one request per coordinator from version 8 on,
+/// one per group before that.
 pub(super) struct Committed;
 
 impl Question for Committed {
@@ -47,13 +48,13 @@ impl OfGroup for GroupAsk {
         &self.group
     }
 
-    /// Of all partitions it is not known; few groups have committed to more.
+    /// Where all committed partitions are requested, their number is not known; few groups have committed to more than 100.
     fn weight(&self) -> usize {
         self.partitions.named().map_or(100, |topics| topics.iter().map(|topic| topic.partitions.len()).sum())
     }
 }
 
-/// A row for each partition that was asked for, or for all that came. One that has not come counts as `missing`.
+/// Returns a row for each requested partition, or for all in the answer. A partition that the answer lacks counts as `missing`.
 pub(super) fn rows<V>(
     mut came: ByTopic<V>,
     asked: &PartitionsAsk,
@@ -71,7 +72,7 @@ pub(super) fn rows<V>(
     asked.collect()
 }
 
-/// A partition that was asked for is not in the answer.
+/// Returns the error of a requested partition that the answer lacks.
 pub(super) fn missing() -> Result<Progress, RowError> {
     Err(RowError::Broker("the partition is not in the answer".into()))
 }

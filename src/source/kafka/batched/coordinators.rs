@@ -1,7 +1,7 @@
-//! Questions about groups: each goes to the group's coordinator, together with those about its other groups.
+//! Requests about groups: each goes to the group's coordinator, batched with those for the coordinator's other groups.
 //!
-//! Where a coordinator is not there, its groups are looked up and asked about once more in the same round; where it is moving, until
-//! the deadline. No group waits for the coordinator of another one.
+//! Where a broker is not the coordinator, its groups are looked up and requested once more in the same round; where the coordinator is
+//! moving, until the deadline. No group waits for the coordinator of another one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,27 +19,27 @@ use crate::source::kafka::protocol::{FindCoordinator, Row};
 use crate::source::kafka::transport::{Broker, BrokerId, GroupId, RowError};
 use crate::telemetry::UpstreamApi;
 
-/// Groups in one request.
+/// The maximum number of groups in one request.
 const MAX_GROUPS: usize = 500;
-/// Rows in one answer.
+/// The maximum number of rows in one answer.
 const MAX_ROWS: usize = 10_000;
-/// The coordinators of more groups are looked up again.
+/// The maximum number of groups whose coordinators are remembered; above it, all are looked up again.
 const MOST_REMEMBERED: usize = 20_000;
-/// A cluster needs a moment to name another coordinator, and that one to load the commits of its groups. Each pause is twice as long as
-/// the one before.
+/// The first pause before a coordinator is looked up again: a cluster needs a moment to name another one, and that one to load the commits
+/// of its groups. Each pause is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// What is asked about groups.
+/// A request about groups that their coordinator answers.
 pub(super) trait Question: Send + Sync + 'static {
-    /// What is wanted of a group.
+    /// The request for one group.
     type Of: OfGroup;
-    /// The request.
+    /// The API under which the requests are counted.
     const API: UpstreamApi;
-    /// What the coordinator reports about a group.
+    /// The coordinator's answer about a group.
     type Answer: Send + 'static;
 
-    /// Asks a coordinator.
+    /// Sends the requests for these groups to a coordinator.
     fn ask(
         asking: &ClusterClient,
         connection: &LoggedIn,
@@ -48,26 +48,26 @@ pub(super) trait Question: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answers<Self::Answer>, RowError>> + Send;
 }
 
-/// What is wanted of one group.
+/// The request for one group.
 pub(super) trait OfGroup: Send + Sync + 'static {
-    /// The group.
+    /// Returns the id of the group.
     fn group(&self) -> &GroupId;
-    /// How many rows the answer may have.
+    /// Returns the expected number of rows in the answer.
     fn weight(&self) -> usize;
 }
 
-/// One for each that was asked about, in their order; `None` where there is none.
+/// One answer per requested group, in the order of the request; `None` where there is none.
 pub(super) type Answers<V> = Vec<Option<Result<V, RowError>>>;
 type Keys<Q> = Vec<<Q as Question>::Of>;
 
-/// One round of a question.
+/// One round of requests of one kind.
 struct Round<Q: Question> {
     asking: Arc<ClusterClient>,
     until: Instant,
     rows: UnboundedSender<(GroupId, Result<Q::Answer, RowError>)>,
 }
 
-/// Queries every group until all have answered, the deadline passes or the receiver is dropped.
+/// Requests every group until all have an answer, the deadline passes or the receiver is dropped.
 pub(super) async fn ask<Q: Question>(
     asking: Arc<ClusterClient>,
     _question: Q,
@@ -89,7 +89,7 @@ impl<Q: Question> Round<Q> {
         let _ = self.rows.send((group, row));
     }
 
-    /// The groups whose coordinators are known, and the others.
+    /// Splits the groups into those whose coordinators are known, by coordinator, and the others.
     fn known(&self, asked: Keys<Q>) -> (HashMap<BrokerId, Keys<Q>>, Keys<Q>) {
         let (mut known, mut unknown) = (HashMap::<_, Keys<Q>>::new(), Vec::new());
         let coordinators = self.asking.coordinators();
@@ -102,7 +102,7 @@ impl<Q: Question> Round<Q> {
         (known, unknown)
     }
 
-    /// Finds the coordinators of groups and asks them. Groups without one are asked about again after the pause, or have an error.
+    /// Finds the coordinators of groups and sends them the requests. Groups without one are tried again after the pause, or get an error.
     async fn look_up(&self, asked: Keys<Q>, pause: Duration) {
         if asked.is_empty() {
             return;
@@ -141,7 +141,7 @@ impl<Q: Question> Round<Q> {
         tokio::join!(self.each(known, pause), self.again(again, pause));
     }
 
-    /// Asks about groups once more, after the pause.
+    /// Sends the requests for groups once more, after the pause.
     async fn again(&self, asked: Keys<Q>, pause: Duration) {
         if !asked.is_empty() {
             sleep(pause).await;
@@ -153,7 +153,7 @@ impl<Q: Question> Round<Q> {
         Instant::now() + pause < self.until
     }
 
-    /// Asks each coordinator about its groups.
+    /// Sends each coordinator the requests for its groups.
     async fn each(&self, known: HashMap<BrokerId, Keys<Q>>, pause: Duration) {
         let chunks = known
             .into_iter()
@@ -197,7 +197,7 @@ impl<Q: Question> Round<Q> {
     }
 }
 
-/// Keys in as many requests as their answers need.
+/// Splits keys into requests by the size of their answers.
 fn chunks<Q: Question>(asked: Keys<Q>) -> Vec<Keys<Q>> {
     let mut chunks: Vec<Keys<Q>> = Vec::new();
     let mut rows = 0;
@@ -217,7 +217,8 @@ fn chunks<Q: Question>(asked: Keys<Q>) -> Vec<Keys<Q>> {
     chunks
 }
 
-/// Asks any broker for coordinators.
+/// Looks up coordinators at any broker. Calls `FindCoordinator` (<https://kafka.apache.org/protocol.html>): `MAX_GROUPS` groups per
+/// request from version 4 on, one per request before that.
 async fn find(
     asking: &ClusterClient,
     groups: &[GroupId],

@@ -1,4 +1,4 @@
-//! State and members of groups, of the classic, the consumer and the share protocol.
+//! State and members of groups of the classic, the consumer and the share protocol.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,8 @@ use crate::source::kafka::protocol::{
 use crate::source::kafka::transport::{GroupId, GroupState, RowError};
 use crate::telemetry::UpstreamApi;
 
-/// The question.
+/// Describes groups by `DescribeGroups`, then `ConsumerGroupDescribe`, then `ShareGroupDescribe`
+/// (<https://kafka.apache.org/protocol.html>), each for the groups that the one before did not find.
 pub(super) struct Described;
 
 impl OfGroup for GroupId {
@@ -21,7 +22,7 @@ impl OfGroup for GroupId {
         self
     }
 
-    /// A member takes some hundred bytes, and a group may have a thousand of them.
+    /// A member takes several hundred bytes, and a group may have a thousand members.
     fn weight(&self) -> usize {
         100
     }
@@ -67,5 +68,5 @@ impl Question for Described {
     }
 }
 
-/// A group that is not there, in the words of the classic protocol.
+/// The state that the classic protocol reports for a group that does not exist.
 const DEAD: &str = "Dead";

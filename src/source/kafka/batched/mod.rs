@@ -1,4 +1,4 @@
-//! A cluster, asked in batches: one request to each broker says everything that a round wants of it.
+//! A Kafka cluster that is read in batches: one request to each broker covers everything that a round needs from it.
 
 mod answers;
 mod committed;
@@ -34,26 +34,26 @@ use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::tenancy::AllowedHosts;
 use crate::trigger::{GroupType, KafkaSecurity, Sasl};
 
-/// Requests that are under way at once over a connection to a broker that takes each for one group only.
+/// The maximum number of concurrent requests over a connection to a broker that accepts only one group per request.
 const AT_ONCE: usize = 50;
 
-/// One cluster, asked with one identity. Its methods must be called within a Tokio runtime.
+/// One cluster, read with one identity. Its methods must be called within a Tokio runtime.
 #[derive(Clone, Debug)]
 pub struct Batched(Arc<ClusterClient>);
 
-/// What is known of the cluster, and how it is asked.
+/// The state of the cluster client: brokers, coordinators and connections.
 struct ClusterClient {
     brokers: Brokers,
-    /// The coordinators of groups, as last heard of.
+    /// The last known coordinators of groups.
     coordinators: Mutex<ByName<BrokerId>>,
     metrics: UpstreamMetrics,
 }
 
 impl Batched {
-    /// A client of these brokers; it connects when it is asked.
+    /// Creates a client of these brokers; it connects at the first request.
     ///
     /// # Errors
-    /// [`SourceErrorKind::Denied`] when addresses, certificates or keys cannot be used at all, and for Kerberos.
+    /// Returns [`SourceErrorKind::Denied`] when addresses, certificates or keys are unusable, and for Kerberos.
     pub fn new<S: AsRef<str>>(
         bootstrap_servers: &[S],
         security: &KafkaSecurity,
@@ -75,12 +75,12 @@ impl Batched {
         Ok(Self(Arc::new(ClusterClient { brokers, coordinators: Mutex::default(), metrics: metrics.clone() })))
     }
 
-    /// Gives the token for connections that are made from now on.
+    /// Sets the token for connections that are made from now on.
     pub fn set_token(&self, token: OauthToken) {
         self.0.brokers.dialer().set_token(token);
     }
 
-    /// Says why there is no token; it becomes the reason of rows that fail for want of one.
+    /// Sets the reason why there is no token; rows that fail for lack of a token report it.
     pub fn set_token_failure(&self, why: &str) {
         self.0.brokers.dialer().set_token_failure(why);
     }
@@ -97,10 +97,10 @@ impl Batched {
         answer
     }
 
-    /// The brokers that the cluster takes for living, and where they say that they are.
+    /// Returns the live brokers of the cluster and their advertised addresses.
     ///
     /// # Errors
-    /// Why no broker has answered.
+    /// Returns an error when no broker has answered.
     pub async fn brokers(&self, deadline: Duration) -> Result<Vec<Broker>, RowError> {
         topics::brokers(&self.0, Instant::now() + deadline).await
     }
@@ -111,7 +111,7 @@ impl ClusterClient {
         self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to a broker, which is looked up where it is not known, for a request.
+    /// Returns a connection to a broker for a request; looks up the broker's address where it is not known.
     async fn connection(&self, id: BrokerId, api: UpstreamApi, until: Instant) -> Result<Arc<LoggedIn>, RowError> {
         if !self.brokers.knows(id) {
             topics::brokers(self, until).await?;
@@ -119,7 +119,7 @@ impl ClusterClient {
         self.counted(api, self.brokers.connection(id, until).await)
     }
 
-    /// A connection to any broker but the one at `except`, for a request.
+    /// Returns a connection to any broker but the one at `except`, for a request.
     async fn any(&self, except: Option<&Address>, api: UpstreamApi, until: Instant) -> Result<Arc<LoggedIn>, RowError> {
         self.counted(api, self.brokers.any(except, until).await)
     }
@@ -129,7 +129,7 @@ impl ClusterClient {
         connection.inspect_err(|why| self.metrics.begin(api).ended(outcome(why)))
     }
 
-    /// Makes a request over a connection.
+    /// Sends a request over a connection.
     async fn ask<R: Request>(
         &self,
         connection: &LoggedIn,
@@ -143,7 +143,7 @@ impl ClusterClient {
         answer
     }
 
-    /// Makes requests over a connection, some at a time; the first error counts.
+    /// Sends requests over a connection, a limited number at a time; the first error counts.
     async fn ask_each<R: Request>(
         &self,
         connection: &LoggedIn,

@@ -1,4 +1,4 @@
-//! One end of the log, for the partitions of one leader.
+//! The log start or log end offsets of the partitions of one leader.
 
 use std::sync::Arc;
 
@@ -13,10 +13,11 @@ use crate::source::kafka::transport::{
 };
 use crate::telemetry::UpstreamApi;
 
-/// Partitions in one request, but for a topic that has more.
+/// The maximum number of partitions in one request, except for a topic that has more.
 const MAX_PARTITIONS: usize = 10_000;
 
-/// Reads chunk after chunk: a broker answers one request of a connection after the other.
+/// Reads chunk after chunk by `ListOffsets` (<https://kafka.apache.org/protocol.html>): a broker answers the requests of a connection one
+/// after the other.
 pub(super) async fn read(
     asking: Arc<ClusterClient>,
     leader: BrokerId,
@@ -68,7 +69,7 @@ fn row(offset: Row<Option<OffsetAndEpoch>>) -> Result<OffsetAndEpoch, RowError> 
     offset.map_err(row_error)?.ok_or_else(none)
 }
 
-/// As many topics in each request as it takes.
+/// Splits the topics into requests of at most `MAX_PARTITIONS` partitions.
 fn chunks(asked: LedPartitions) -> Vec<LedPartitions> {
     let mut chunks = Vec::new();
     let mut room = 0;

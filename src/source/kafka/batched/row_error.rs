@@ -1,16 +1,16 @@
-//! Kafka's error codes, and requests without an answer, as the reasons why a row has no value.
+//! Converts Kafka's error codes, and requests without an answer, into the errors of rows.
 
 use crate::source::kafka::dial::{Authentication, LoggedIn};
 use crate::source::kafka::protocol::{Closed, ErrorCode, RequestError};
 use crate::source::kafka::transport::RowError;
 
-/// The reason why there was no answer over this connection.
+/// Returns the error of rows whose request had no answer over this connection.
 pub(super) fn unanswered(connection: &LoggedIn, why: &RequestError) -> RowError {
     let LoggedIn { address, authentication, .. } = connection;
     let text = format!("{address}: {why}");
     match why {
         RequestError::Closed(Closed::ByBroker) if *authentication == Authentication::None => {
-            RowError::Unreachable(format!("{text}, as a listener does that requires a login: set sasl").into())
+            RowError::Unreachable(format!("{text}; the listener may require a login: set sasl").into())
         }
         RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text.into()),
         RequestError::Closed(_) => RowError::Unreachable(text.into()),
@@ -19,7 +19,7 @@ pub(super) fn unanswered(connection: &LoggedIn, why: &RequestError) -> RowError 
     }
 }
 
-/// The reason that an answer gives.
+/// Returns the row error for an error code of an answer.
 pub(super) fn row_error(code: ErrorCode) -> RowError {
     let text = code.to_string();
     match code {

@@ -1,4 +1,4 @@
-//! How far share groups have come.
+//! The progress of share groups.
 
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::source::kafka::protocol::{DescribeShareGroupOffsets, Request as _, Ro
 use crate::source::kafka::transport::{ByTopic, GroupAsk, PartitionsAsk, Progress, ProgressRows, RowError};
 use crate::telemetry::UpstreamApi;
 
-/// The question.
+/// Reads the lag of share groups by `DescribeShareGroupOffsets` (<https://kafka.apache.org/protocol.html>), in one request per coordinator.
 pub(super) struct ShareGroups;
 
 impl Question for ShareGroups {
@@ -42,7 +42,7 @@ impl Question for ShareGroups {
     }
 }
 
-/// A group without any partition is not there yet, and has read nothing.
+/// Returns the progress of a group. A group without any partition does not exist yet, and has read nothing.
 fn progress(offsets: ByTopic<Row<ShareOffset>>, asked: &PartitionsAsk) -> ProgressRows {
     let no_group = offsets.as_slice().is_empty();
     rows(offsets, asked, row, || if no_group { Ok(Progress::None) } else { missing() })

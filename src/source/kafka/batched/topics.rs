@@ -13,17 +13,17 @@ use crate::source::kafka::protocol::{Metadata, MetadataAnswer};
 use crate::source::kafka::transport::{Broker, RowError, TopicName, TopicRows, TopicsAsk};
 use crate::telemetry::UpstreamApi;
 
-/// Names in one request.
+/// The maximum number of topic names in one request.
 const MAX_NAMES: usize = 500;
-/// A living broker answers in milliseconds; after this long another one is asked too, because a round waits for its leaders.
+/// A live broker answers in milliseconds; after this time the request also goes to another one, because a round waits for its leaders.
 const ALONE_FOR: Duration = Duration::from_millis(250);
 
-/// The brokers.
+/// Returns the live brokers. Calls `Metadata` (<https://kafka.apache.org/protocol.html>) without topics.
 pub(super) async fn brokers(asking: &ClusterClient, until: Instant) -> Result<Vec<Broker>, RowError> {
     metadata(asking, Some(&[]), until).await.map(|answer| answer.brokers)
 }
 
-/// Topics, each once.
+/// Returns the topics, each once. Calls `Metadata` with `MAX_NAMES` names per request, or once for all topics.
 pub(super) async fn read(asking: &ClusterClient, ask: TopicsAsk, until: Instant) -> Result<TopicRows, RowError> {
     let mut names = match ask {
         TopicsAsk::Named(names) => names,
@@ -48,7 +48,7 @@ pub(super) async fn read(asking: &ClusterClient, ask: TopicsAsk, until: Instant)
     Ok(rows)
 }
 
-/// Asks one broker, and another one where that does not answer soon. The first answer counts.
+/// Calls `Metadata` on one broker, and on another one where the first does not answer soon. The first answer counts.
 async fn metadata(
     asking: &ClusterClient,
     topics: Option<&[TopicName]>,

@@ -1,6 +1,6 @@
-//! A connection to a broker: requests go out as they are made, and answers are told apart by their number.
+//! A connection to a broker: requests are sent as they are made, and answers are matched by correlation id.
 //!
-//! A broker answers in the order of the requests, so an answer that is overdue holds up all behind it: such a connection is closed.
+//! A broker answers in the order of the requests, so an overdue answer blocks all later ones: that connection is closed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,35 +21,35 @@ use tokio_util::task::AbortOnDropHandle;
 use super::frames::{self, Frames, NoFrame, frame};
 use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Request, TooLong};
 
-/// A connection without requests is closed after this time: before brokers do so (`connections.max.idle.ms`, 10 min), and before a
-/// load balancer drops it without a word (350 s on AWS).
+/// An idle connection is closed after this time: before brokers do so (`connections.max.idle.ms`, 10 min), and before a
+/// load balancer drops it silently (350 s on AWS).
 const IDLE_FOR: Duration = Duration::from_secs(300);
 
-/// Room for an answer at first, in bytes; most connections are to clusters of few groups.
+/// The initial buffer for an answer, in bytes; most connections are to clusters of few groups.
 const USUAL_ANSWER: usize = 1_024;
 
-/// An overdue request that had less time than this closes no connection: it may have waited for that very connection until its time was
-/// nearly over.
+/// An overdue request that had less time than this closes no connection: it may have waited for that very connection until its deadline
+/// was almost reached.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The connection is closed: why.
+    /// The connection was closed for this reason.
     #[error(transparent)]
     Closed(#[from] Closed),
-    /// The broker takes no version of the request that is written here.
-    #[error("the broker takes no {0} that this client can write: it takes {1}")]
+    /// The broker supports no version of the request that this client writes.
+    #[error("the broker and this client have no version of {0} in common: the broker supports {1}")]
     NoVersion(&'static str, Taken),
-    /// The answer is not one to the request.
+    /// The answer is not a valid answer to the request.
     #[error("the answer to {0} is not Kafka's: {1}")]
     Malformed(&'static str, Malformed),
-    /// The request cannot be written.
+    /// The request cannot be encoded.
     #[error(transparent)]
     TooLong(#[from] TooLong),
 }
 
-/// The versions of a request that a broker takes.
+/// The versions of a request that a broker supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken(Option<(i16, i16)>);
 
@@ -59,16 +59,16 @@ pub enum Closed {
     /// The broker closed it.
     #[error("the broker closed the connection")]
     ByBroker,
-    /// It broke.
+    /// The connection failed with an I/O error.
     #[error("the connection broke: {0}")]
     Broke(Arc<str>),
-    /// The broker ended the encrypted connection, and said why.
-    #[error("the listener broke off: {0}")]
+    /// The broker ended the encrypted connection with a TLS alert.
+    #[error("the listener disconnected: {0}")]
     Alert(Arc<str>),
     /// The answer is TLS.
     #[error("the answer is TLS")]
     SpeaksTls,
-    /// What came is not Kafka's.
+    /// The received bytes are not valid for Kafka's protocol.
     #[error("the answer is not Kafka's: {0}")]
     NotKafka(Arc<str>),
     /// An answer was overdue.
@@ -76,13 +76,13 @@ pub enum Closed {
     Overdue {
         /// Kafka's name of the request.
         request: &'static str,
-        /// How long it was waited for.
+        /// The time for which the client waited.
         within: Duration,
     },
-    /// It was not used.
+    /// The connection was idle.
     #[error("the connection was not used for {} s", IDLE_FOR.as_secs())]
     Idle,
-    /// The broker did not say which requests it takes.
+    /// The broker did not report which requests it supports.
     #[error("the broker answers ApiVersions with {0}")]
     Unnegotiated(ErrorCode),
 }
@@ -115,7 +115,7 @@ impl Open {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first reason counts. Whoever waits for an answer gets none.
+    /// Closes the connection; the first reason is kept. Pending requests get no answer.
     fn close(&self, why: Closed) {
         let mut state = self.state();
         state.closed.get_or_insert(why);
@@ -129,10 +129,11 @@ impl Open {
 }
 
 impl Connection {
-    /// Makes requests over `stream`, and first asks which ones the broker takes.
+    /// Opens a connection over `stream`, and first requests the versions that the broker supports. Calls `ApiVersions`
+    /// (<https://kafka.apache.org/protocol.html>).
     ///
     /// # Errors
-    /// When what answers until `deadline` is no Kafka broker.
+    /// Returns an error when no Kafka broker answers until `deadline`.
     pub async fn open<S: AsyncRead + AsyncWrite + Send + 'static>(
         stream: S,
         client_id: Arc<str>,
@@ -152,34 +153,34 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whether requests can still be made.
+    /// Whether the connection is open for requests.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open.closed().is_none()
     }
 
-    /// How many requests have no answer yet.
+    /// Returns the number of requests that have no answer yet.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.open.state().waiting.len()
     }
 
-    /// How many kinds of requests the broker takes.
+    /// Returns the number of APIs that the broker supports.
     #[must_use]
     pub fn kinds(&self) -> usize {
         self.versions.len()
     }
 
-    /// Whether the broker takes a request in any version.
+    /// Whether the broker supports any version of a request.
     #[must_use]
     pub fn takes(&self, key: ApiKey) -> bool {
         self.versions.contains_key(&key)
     }
 
-    /// The newest version of a request that both ends know.
+    /// Returns the newest version of a request that both ends support.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error when there is none.
     pub fn version<R: Request>(&self) -> Result<i16, RequestError> {
         self.version_to::<R>(*R::VERSIONS.end())
     }
@@ -191,10 +192,10 @@ impl Connection {
         version.map(|(_, most)| most).ok_or(RequestError::NoVersion(R::NAME, Taken(taken)))
     }
 
-    /// Makes a request in the newest version that both ends know and that can carry it.
+    /// Sends a request in the newest version that both ends support and that can carry it.
     ///
     /// # Errors
-    /// When it has no answer by `deadline`; the connection is closed then, unless the broker had too little time.
+    /// Returns an error when there is no answer by `deadline`; the connection is closed then, unless the broker had too little time.
     pub async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<R::Answer, RequestError> {
         self.ask_in(request, self.version_to::<R>(request.newest())?, deadline).await
     }
@@ -216,7 +217,7 @@ impl Connection {
             }
             state.waiting.insert(correlation, answered);
         }
-        // where the task is gone, nobody answers, which the wait shows
+        // where the task has ended there is no answer, which the wait reports
         let _ = self.outgoing.send(frame);
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => frames::read(&answer, request, version).map_err(|malformed| {
@@ -294,9 +295,9 @@ fn take(open: &Open, answer: Bytes) -> Result<(), Closed> {
     let not_kafka = |why: &dyn fmt::Display| Closed::NotKafka(why.to_string().into());
     let correlation = frames::correlation(&answer).map_err(|malformed| not_kafka(&malformed))?;
     let Some(waiting) = open.state().waiting.remove(&correlation) else {
-        return Err(not_kafka(&format_args!("it is to request {correlation}, which was not made")));
+        return Err(not_kafka(&format_args!("it answers request {correlation}, which was not sent")));
     };
-    // the request may have been given up
+    // the caller may have stopped waiting
     let _ = waiting.send(answer);
     Ok(())
 }
@@ -315,7 +316,7 @@ impl Closed {
     }
 }
 
-/// The alert of a peer that ended an encrypted connection, if that is what the error says.
+/// Returns the TLS alert with which a peer ended an encrypted connection, if the error is one.
 fn alert(error: &io::Error) -> Option<Arc<str>> {
     match error.get_ref()?.downcast_ref()? {
         rustls::Error::AlertReceived(alert) => Some(format!("{alert:?}").into()),

@@ -15,7 +15,7 @@ macro_rules! codes {
                 pub const $name: Self = Self($code);
             )+
 
-            /// Kafka's name of the code, where it is one of those that are known here.
+            /// Returns Kafka's name of the code, where it is one of those listed here.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
@@ -61,10 +61,10 @@ codes! {
 }
 
 impl ErrorCode {
-    /// The value, where this is no error.
+    /// Returns the value, where this code is no error.
     ///
     /// # Errors
-    /// This, where it is one.
+    /// Returns this code, where it is an error.
     pub fn or<V>(self, value: V) -> Result<V, Self> {
         if self == Self::NONE { Ok(value) } else { Err(self) }
     }

@@ -1,4 +1,4 @@
-//! Frames: requests as they go over a connection, and answers as they come.
+//! Frames: encodes requests for a connection, and splits received bytes into answers.
 
 use std::io;
 
@@ -7,26 +7,26 @@ use tokio_util::codec::Decoder;
 
 use super::{Encoding, Malformed, Reader, Request, TooLong, Writer};
 
-/// An answer that is longer is none: the largest that a round of readings gets is some megabytes.
+/// The maximum length of an answer, in bytes: the largest of a round of readings is several megabytes.
 const LONGEST_ANSWER: usize = 64 << 20;
-/// The length that stands before a frame.
+/// The size of the length prefix of a frame, in bytes.
 const HEAD: usize = 4;
 
-/// What came is no frame of Kafka's.
+/// Why the received bytes are not a Kafka frame.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoFrame {
-    /// The connection broke.
+    /// The connection failed with an I/O error.
     #[error("the connection broke")]
     Io(#[from] io::Error),
-    /// What came begins as TLS does.
+    /// The received bytes begin as TLS does.
     #[error("the answer is TLS")]
     SpeaksTls,
-    /// What came is too long to be an answer, or negative.
+    /// The received length is negative or too large for an answer.
     #[error("an answer of {0} bytes is not Kafka's")]
     Length(i32),
 }
 
-/// Cuts what comes into answers, without their length.
+/// Splits received bytes into answers, without their length.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Frames;
 
@@ -42,28 +42,28 @@ impl Decoder for Frames {
         let length = i32::from_be_bytes(*head);
         let fits = usize::try_from(length).ok().filter(|length| *length <= LONGEST_ANSWER);
         let whole = HEAD + fits.ok_or(NoFrame::Length(length))?;
-        // room is made as the bytes come, not as they are announced
+        // memory is reserved as the bytes arrive, not for the announced length
         if from.len() < whole {
             return Ok(None);
         }
         Ok(Some(from.split_to(whole).freeze().slice(HEAD..)))
     }
 
-    /// An answer that has come in part is none.
+    /// A partial answer at the end of the stream is an error.
     fn decode_eof(&mut self, from: &mut BytesMut) -> Result<Option<Bytes>, NoFrame> {
         self.decode(from)
     }
 }
 
-/// An alert or a handshake of TLS begins so.
+/// Whether the bytes begin a TLS alert or handshake.
 fn is_tls([kind, major, ..]: [u8; HEAD]) -> bool {
     matches!(kind, 0x15 | 0x16) && major == 3
 }
 
-/// A request, ready to be sent.
+/// Encodes a request as a frame.
 ///
 /// # Errors
-/// When a text or list of it is too long.
+/// Returns an error when a text or list of it is too long.
 pub(super) fn frame<R: Request>(
     client_id: &str,
     request: &R,
@@ -71,25 +71,25 @@ pub(super) fn frame<R: Request>(
     correlation: i32,
 ) -> Result<Vec<u8>, TooLong> {
     let mut writer = Writer::new(Encoding::Plain);
-    // the client's name is written so in every version of the header
+    // every version of the header encodes the client's name this way
     writer.i16(R::KEY.0).i16(version).i32(correlation).text(client_id);
     writer.set_encoding(R::encoding(version)).tags();
     request.write(version, &mut writer);
     writer.finish_frame()
 }
 
-/// Which request an answer is to.
+/// Returns the correlation id of an answer.
 ///
 /// # Errors
-/// When it does not say so.
+/// Returns an error when the answer is too short to hold one.
 pub(super) fn correlation(answer: &[u8]) -> Result<i32, Malformed> {
     Reader::new(answer, Encoding::Plain).i32()
 }
 
-/// What an answer to `request` says.
+/// Decodes an answer to `request`.
 ///
 /// # Errors
-/// When it is not one.
+/// Returns an error when it is not a valid answer.
 pub(super) fn read<R: Request>(answer: &[u8], request: &R, version: i16) -> Result<R::Answer, Malformed> {
     let mut reader = Reader::new(answer, Encoding::Plain);
     let _correlation = reader.i32()?;

@@ -9,58 +9,58 @@ use super::scram::{ClientFirst, ScramError, ScramHash};
 use super::{Authenticated, Connection, ErrorCode, RequestError, SaslAuthenticate, SaslHandshake};
 use crate::trigger::{Credentials, Secret};
 
-/// How to log in.
+/// The mechanism and credentials of a login.
 #[derive(Clone)]
 pub enum Login {
-    /// SASL/PLAIN
+    /// Logs in by SASL/PLAIN.
     Plain(Credentials),
-    /// SASL/SCRAM
+    /// Logs in by SASL/SCRAM.
     Scram(ScramHash, Credentials),
-    /// SASL/OAUTHBEARER
+    /// Logs in by SASL/OAUTHBEARER.
     OauthBearer(Arc<OauthToken>),
 }
 
 /// A token for SASL/OAUTHBEARER.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OauthToken {
-    /// What the broker checks.
+    /// The token that the broker verifies.
     pub value: Secret,
-    /// SASL extensions: name and value.
+    /// The SASL extensions: name and value.
     pub extensions: Vec<(String, String)>,
 }
 
-/// Why there is no login.
+/// Why a login failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
-    /// The broker refuses it, in its own words.
+    /// The broker refuses the login, with its own message.
     #[error("the broker refuses the login by {mechanism}: {why}")]
     Refused {
         /// Kafka's name of the mechanism.
         mechanism: &'static str,
-        /// Why.
+        /// The broker's error message.
         why: String,
     },
-    /// The listener takes other mechanisms.
+    /// The listener supports other mechanisms.
     #[error("the listener does not offer {mechanism}, but {}", .offered.join(", "))]
     NotOffered {
         /// Kafka's name of the mechanism.
         mechanism: &'static str,
-        /// Those that it takes.
+        /// The mechanisms that the listener supports.
         offered: Vec<String>,
     },
-    /// The listener wants no login.
-    #[error("this listener wants no login")]
+    /// The listener requires no authentication.
+    #[error("this listener requires no login")]
     NotWanted,
-    /// The broker's part of SCRAM is not right.
+    /// The broker's SCRAM messages are invalid.
     #[error(transparent)]
     Scram(#[from] ScramError),
-    /// There was no answer.
+    /// A request of the login had no answer.
     #[error(transparent)]
     Request(#[from] RequestError),
 }
 
 impl Login {
-    /// Kafka's name of the mechanism.
+    /// Returns Kafka's name of the mechanism.
     #[must_use]
     pub const fn mechanism(&self) -> &'static str {
         match self {
@@ -70,10 +70,11 @@ impl Login {
         }
     }
 
-    /// Logs in; how long the connection may be used, where the broker limits that.
+    /// Logs in by `SaslHandshake` and `SaslAuthenticate` (<https://kafka.apache.org/protocol.html>); returns the session lifetime, where
+    /// the broker limits it.
     ///
     /// # Errors
-    /// When the broker does not let the client in until `deadline`.
+    /// Returns an error when the broker does not accept the login until `deadline`.
     pub async fn run(&self, connection: &Connection, deadline: Instant) -> Result<Option<Duration>, LoginError> {
         let (error, offered) = connection.ask(&SaslHandshake { mechanism: self.mechanism() }, deadline).await?;
         match error {
@@ -103,7 +104,7 @@ impl Login {
                 if answer.words.is_empty() {
                     return Ok(answer.session);
                 }
-                // the broker says why it refuses, and ends the login when that is acknowledged
+                // the broker sends the reason of the refusal, and ends the login when that is acknowledged
                 let why = String::from_utf8_lossy(&answer.words).into_owned();
                 let _ = step(b"\x01").await;
                 Err(self.refused(why))
@@ -130,7 +131,7 @@ impl Login {
 }
 
 impl OauthToken {
-    /// RFC 7628, section 3.1.
+    /// Builds the client's first message (RFC 7628, section 3.1).
     fn words(&self) -> String {
         let mut words = format!("n,,\x01auth=Bearer {}\x01", self.value.reveal());
         for (name, value) in &self.extensions {

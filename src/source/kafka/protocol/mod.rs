@@ -1,7 +1,7 @@
-//! Kafka's protocol, as far as lag needs it: fields, messages, frames, connections and logins.
+//! Kafka's protocol (<https://kafka.apache.org/protocol.html>), as far as lag needs it: fields, messages, frames, connections and logins.
 //!
-//! Hand-written from Kafka's message definitions. What comes from the network is read within bounds: no length is believed before
-//! the bytes are there, and a message is an error unless it ends where its fields end.
+//! Hand-written from Kafka's message definitions. Data from the network is read within bounds: no length is trusted before
+//! the bytes have arrived, and a message is an error unless it ends where its fields end.
 
 mod connection;
 mod error_code;
@@ -23,11 +23,11 @@ pub use reader::{Malformed, Reader};
 pub use scram::{ScramError, ScramHash};
 pub use writer::{TooLong, Writer};
 
-/// How the fields of a message are written; its version says which.
+/// How the fields of a message are encoded, which depends on its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// Lengths have a fixed width, and there are no tagged fields.
     Plain,
-    /// KIP-482: lengths are as long as they must be, and each structure ends with tagged fields.
+    /// KIP-482: lengths have variable width, and each structure ends with tagged fields.
     Flexible,
 }

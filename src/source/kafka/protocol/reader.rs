@@ -4,10 +4,10 @@ use super::Encoding;
 use crate::lag::PartitionId;
 use crate::source::kafka::model::LeaderEpoch;
 
-/// Items of a list for which there is room before they are read: a false length costs no more than this.
+/// The maximum number of list items for which memory is reserved before they are read: a false length costs no more than this.
 const MAX_RESERVED: usize = 1_000;
 
-/// Bytes that are not the message that was expected.
+/// Why bytes are not the expected message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at} of {length}")]
 pub struct Malformed {
@@ -16,7 +16,7 @@ pub struct Malformed {
     length: usize,
 }
 
-/// What is left of a message.
+/// The rest of a message.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     left: &'a [u8],
@@ -25,21 +25,21 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Nothing is read yet.
+    /// Creates a reader at the start of a message.
     #[must_use]
     pub const fn new(message: &'a [u8], encoding: Encoding) -> Self {
         Self { left: message, length: message.len(), encoding }
     }
 
-    /// The rest of the message is encoded so; its header may be encoded otherwise.
+    /// Sets the encoding of the rest of the message; its header may be encoded otherwise.
     pub const fn set_encoding(&mut self, encoding: Encoding) {
         self.encoding = encoding;
     }
 
-    /// The end of the message.
+    /// Ends the message.
     ///
     /// # Errors
-    /// When there are bytes left: then they mean something that nobody has read.
+    /// Returns an error when bytes are left: they belong to a field that was not read.
     pub fn finish(self) -> Result<(), Malformed> {
         if self.left.is_empty() { Ok(()) } else { Err(self.malformed("bytes behind the last field")) }
     }
@@ -62,84 +62,84 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    /// A boolean.
+    /// Reads a boolean.
     ///
     /// # Errors
-    /// When the message ends before it.
+    /// Returns an error when the message ends before it.
     pub fn flag(&mut self) -> Result<bool, Malformed> {
         self.array().map(|[byte]| byte != 0)
     }
 
-    /// A number of 8 bits.
+    /// Reads a number of 8 bits.
     ///
     /// # Errors
-    /// When the message ends within it.
+    /// Returns an error when the message ends within it.
     pub fn i8(&mut self) -> Result<i8, Malformed> {
         self.array().map(i8::from_be_bytes)
     }
 
-    /// A number of 16 bits.
+    /// Reads a number of 16 bits.
     ///
     /// # Errors
-    /// When the message ends within it.
+    /// Returns an error when the message ends within it.
     pub fn i16(&mut self) -> Result<i16, Malformed> {
         self.array().map(i16::from_be_bytes)
     }
 
-    /// A number of 32 bits.
+    /// Reads a number of 32 bits.
     ///
     /// # Errors
-    /// When the message ends within it.
+    /// Returns an error when the message ends within it.
     pub fn i32(&mut self) -> Result<i32, Malformed> {
         self.array().map(i32::from_be_bytes)
     }
 
-    /// A number of 64 bits.
+    /// Reads a number of 64 bits.
     ///
     /// # Errors
-    /// When the message ends within it.
+    /// Returns an error when the message ends within it.
     pub fn i64(&mut self) -> Result<i64, Malformed> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// A UUID.
+    /// Reads a UUID.
     ///
     /// # Errors
-    /// When the message ends within it.
+    /// Returns an error when the message ends within it.
     pub fn uuid(&mut self) -> Result<u128, Malformed> {
         self.array().map(u128::from_be_bytes)
     }
 
-    /// The number of a partition.
+    /// Reads the number of a partition.
     ///
     /// # Errors
-    /// When it is negative, or the message ends within it.
+    /// Returns an error when it is negative, or the message ends within it.
     pub fn partition(&mut self) -> Result<PartitionId, Malformed> {
         let negative = self.malformed("a negative partition");
         u32::try_from(self.i32()?).map(PartitionId).map_err(|_| negative)
     }
 
-    /// The epoch of a leader; -1 where it is not known.
+    /// Reads a leader epoch; -1 where it is not known.
     ///
     /// # Errors
-    /// When the message ends within it.
+    /// Returns an error when the message ends within it.
     pub fn epoch(&mut self) -> Result<Option<LeaderEpoch>, Malformed> {
         self.i32().map(LeaderEpoch::from_wire)
     }
 
-    /// Text that is not null.
+    /// Reads text that is not null.
     ///
     /// # Errors
-    /// When it is null or no UTF-8, or the message ends within it.
+    /// Returns an error when it is null or not UTF-8, or the message ends within it.
     pub fn text(&mut self) -> Result<&'a str, Malformed> {
         let null = self.malformed("null, where there must be text");
         self.nullable_text()?.ok_or(null)
     }
 
-    /// Text.
+    /// Reads nullable text.
     ///
     /// # Errors
-    /// When it is no UTF-8, or the message ends within it.
+    /// Returns an error when it is not UTF-8, or the message ends within it.
     pub fn nullable_text(&mut self) -> Result<Option<&'a str>, Malformed> {
         let length = match self.encoding {
             Encoding::Plain => i32::from(self.i16()?),
@@ -150,37 +150,37 @@ impl<'a> Reader<'a> {
         text.map(Some).map_err(|_| self.malformed("text that is no UTF-8 before the field"))
     }
 
-    /// Bytes that are not null.
+    /// Reads bytes that are not null.
     ///
     /// # Errors
-    /// When they are null, or the message ends within them.
+    /// Returns an error when they are null, or the message ends within them.
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let null = self.malformed("null, where there must be bytes");
         self.nullable_bytes()?.ok_or(null)
     }
 
-    /// Bytes.
+    /// Reads nullable bytes.
     ///
     /// # Errors
-    /// When the message ends within them.
+    /// Returns an error when the message ends within them.
     pub fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         let length = self.length()?;
         self.sized(length)
     }
 
-    /// A list that is not null.
+    /// Reads a list that is not null.
     ///
     /// # Errors
-    /// When it is null or longer than the message, or one of its items is malformed.
+    /// Returns an error when it is null or longer than the message, or one of its items is malformed.
     pub fn list<T>(&mut self, each: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
         let null = self.malformed("null, where there must be a list");
         self.nullable_list(each)?.ok_or(null)
     }
 
-    /// A list.
+    /// Reads a nullable list.
     ///
     /// # Errors
-    /// When it is longer than the message, or one of its items is malformed.
+    /// Returns an error when it is longer than the message, or one of its items is malformed.
     pub fn nullable_list<T>(
         &mut self,
         mut each: impl FnMut(&mut Self) -> Result<T, Malformed>,
@@ -197,10 +197,10 @@ impl<'a> Reader<'a> {
         Ok(Some(items))
     }
 
-    /// Passes over the tagged fields that end a structure of a flexible message.
+    /// Skips the tagged fields that end a structure of a flexible message.
     ///
     /// # Errors
-    /// When the message ends within them.
+    /// Returns an error when the message ends within them.
     pub fn tags(&mut self) -> Result<(), Malformed> {
         if self.encoding == Encoding::Plain {
             return Ok(());
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What follows a length; nothing where that is negative.
+    /// Reads the bytes that follow a length; `None` where the length is negative.
     fn sized(&mut self, length: i32) -> Result<Option<&'a [u8]>, Malformed> {
         usize::try_from(length).ok().map(|length| self.take(length)).transpose()
     }
@@ -225,13 +225,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One more than the length, so that 0 is null.
+    /// Reads a compact length: one more than the length, so that 0 is null.
     fn compact_length(&mut self) -> Result<i32, Malformed> {
         let too_long = self.malformed("a length that is too large");
         i32::try_from(i64::from(self.varint()?) - 1).map_err(|_| too_long)
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// Reads a variable-width number: seven bits per byte, the lowest first.
     fn varint(&mut self) -> Result<u32, Malformed> {
         let mut number = 0;
         for shift in (0..35).step_by(7) {

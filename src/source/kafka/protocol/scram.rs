@@ -1,4 +1,4 @@
-//! SCRAM (RFC 5802) without channel binding, the client's side. Kafka does not normalise names and passwords, and neither is done here.
+//! The client side of SCRAM (RFC 5802) without channel binding. Like Kafka, it does not normalize names and passwords.
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::num::NonZeroU32;
 
-/// Fewer do not protect a password; Kafka has no user with fewer.
+/// The minimum number of iterations: fewer do not protect a password, and Kafka requires at least this number.
 const FEWEST_ITERATIONS: u32 = 4_096;
-/// More would keep the scaler busy. Kafka has no user with more than 16,384.
+/// The maximum number of iterations: more would keep the scaler busy. Kafka allows at most 16,384.
 const MOST_ITERATIONS: u32 = 100_000;
 /// The base64 of `n,,`: no channel is bound.
 const NO_BINDING: &str = "biws";
@@ -16,25 +16,25 @@ const NO_BINDING: &str = "biws";
 /// The hash of the mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScramHash {
-    /// SCRAM-SHA-256
+    /// SHA-256, for SCRAM-SHA-256.
     Sha256,
-    /// SCRAM-SHA-512
+    /// SHA-512, for SCRAM-SHA-512.
     Sha512,
 }
 
-/// Why the broker's words are not taken.
+/// Why the broker's messages are rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScramError {
-    /// They are no SCRAM.
-    #[error("the broker's words are no SCRAM")]
+    /// They are not valid SCRAM messages.
+    #[error("the broker's message is not valid SCRAM")]
     Malformed,
     /// The nonce is not a continuation of the client's.
-    #[error("the broker's words are to another login")]
+    #[error("the broker's message belongs to another login")]
     OtherNonce,
-    /// The password is hashed too seldom or too often.
-    #[error("the broker wants {0} iterations; 4,096 to 100,000 are taken")]
+    /// The number of iterations is too small or too large.
+    #[error("the broker requires {0} iterations; 4,096 to 100,000 are accepted")]
     Iterations(u32),
-    /// The broker does not know the password.
+    /// The broker did not prove that it has the password.
     #[error("the broker could not prove that it knows the password")]
     NotTheBroker,
     /// The system has no random numbers.
@@ -42,12 +42,12 @@ pub enum ScramError {
     NoRandomness,
 }
 
-/// The client before the broker has said anything.
+/// The client before the broker's first message.
 pub(super) struct ClientFirst<'a> {
     hash: ScramHash,
     password: &'a str,
     nonce: String,
-    /// Without the header.
+    /// The first message without the header.
     bare: String,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct ClientFinal {
 }
 
 impl ScramHash {
-    /// Kafka's name of the mechanism.
+    /// Returns Kafka's name of the mechanism.
     #[must_use]
     pub const fn mechanism(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl<'a> ClientFirst<'a> {
         format!("n,,{}", self.bare)
     }
 
-    /// What is said to the broker's first words.
+    /// Builds the client's answer to the broker's first message.
     pub(super) fn answer(self, server_first: &[u8]) -> Result<ClientFinal, ScramError> {
         let server_first = std::str::from_utf8(server_first).map_err(|_| ScramError::Malformed)?;
         let mut parts = server_first.split(',');
@@ -144,7 +144,7 @@ impl ClientFinal {
         &self.message
     }
 
-    /// Whether the broker knows the password too.
+    /// Verifies that the broker has the password too.
     pub(super) fn verify(&self, server_final: &[u8]) -> Result<(), ScramError> {
         let text = std::str::from_utf8(server_final).map_err(|_| ScramError::Malformed)?;
         let signature = text.split(',').next().and_then(|part| part.strip_prefix("v=")).ok_or(ScramError::Malformed)?;
@@ -157,7 +157,7 @@ impl ClientFinal {
 mod tests {
     use super::*;
 
-    /// RFC 7677, section 3.
+    /// Returns the example of RFC 7677, section 3.
     fn rfc_7677() -> ClientFirst<'static> {
         ClientFirst::with_nonce(ScramHash::Sha256, "user", "pencil", "rOprNGfwEbeRWgbNEkqO".to_owned())
     }

@@ -1,4 +1,4 @@
-//! Fields, and messages that are not what they should be.
+//! Fields, and malformed messages.
 
 use std::io;
 use std::pin::Pin;
@@ -84,7 +84,7 @@ fn a_text_that_the_protocol_cannot_hold_is_not_cut() {
     assert_eq!(writer.finish_frame(), Err(TooLong));
 }
 
-/// What is made of an answer whose frame is `bytes`.
+/// Opens a connection to a broker whose answer has the frame `bytes`.
 async fn answered(bytes: &[u8]) -> Result<Connection, RequestError> {
     let (here, mut there) = tokio::io::duplex(4096);
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -105,7 +105,7 @@ async fn the_newest_version_that_both_ends_know_is_used() {
     assert_eq!((connection.kinds(), connection.takes(ApiKey(3)), connection.takes(ApiKey(9))), (1, true, false));
     assert_eq!(connection.version::<Metadata<'_>>(), Ok(9));
     let none = connection.version::<OffsetFetch<'_>>().expect_err("not taken").to_string();
-    assert_eq!(none, "the broker takes no OffsetFetch that this client can write: it takes none");
+    assert_eq!(none, "the broker and this client have no version of OffsetFetch in common: the broker supports none");
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn an_answer_that_is_short_long_or_to_another_question_is_an_error() {
     assert_eq!(told(answered(&changed(1, 0xff)).await), "the broker closed the connection");
     assert_eq!(
         told(answered(&changed(7, 19)).await),
-        "the answer is not Kafka's: it is to request 19, which was not made"
+        "the answer is not Kafka's: it answers request 19, which was not sent"
     );
     assert_eq!(
         told(answered(&changed(10, 0x7f)).await),
@@ -138,7 +138,7 @@ async fn an_answer_that_is_short_long_or_to_another_question_is_an_error() {
     );
 }
 
-/// A connection to a broker that takes `Metadata`, and the broker's end of it.
+/// Returns a connection to a broker that supports `Metadata`, and the broker's end of it.
 async fn connected() -> (Connection, DuplexStream) {
     let (here, mut there) = tokio::io::duplex(4096);
     let opened = tokio::spawn(Connection::open(here, "me".into(), Instant::now() + Duration::from_secs(1)));
@@ -164,7 +164,7 @@ async fn an_overdue_answer_closes_the_connection_for_everyone() {
     there.read_to_end(&mut rest).await.expect("the other end is closed");
 }
 
-/// Notes the room that each read has.
+/// Records the buffer size of each read.
 struct Measured<R>(R, Arc<AtomicUsize>);
 
 impl<R: AsyncRead + Unpin> AsyncRead for Measured<R> {
@@ -181,7 +181,7 @@ async fn an_announced_length_takes_no_memory_before_the_bytes_are_there() {
     let most = Arc::new(AtomicUsize::default());
     let stream = tokio::io::join(Measured(reader, most.clone()), writer);
     let opened = tokio::spawn(Connection::open(stream, "me".into(), Instant::now() + Duration::from_secs(5)));
-    // 64 MiB are announced
+    // the frame announces 64 MiB
     there.write_all(&[4, 0, 0, 0]).await.expect("room");
     there.write_all(&[0; 10_000]).await.expect("room");
     drop(there);

@@ -4,12 +4,12 @@ use super::Encoding;
 use crate::lag::PartitionId;
 use crate::source::kafka::model::LeaderEpoch;
 
-/// A text or list is longer than the protocol can say.
+/// A text or list is longer than the protocol can encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a text or list is longer than Kafka's protocol can say")]
+#[error("a text or list is longer than Kafka's protocol can encode")]
 pub struct TooLong;
 
-/// A message in the making.
+/// A message that is being written.
 #[derive(Clone, Debug)]
 pub struct Writer {
     bytes: Vec<u8>,
@@ -18,37 +18,37 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// An empty message.
+    /// Creates an empty message.
     #[must_use]
     pub const fn new(encoding: Encoding) -> Self {
         Self { bytes: Vec::new(), encoding, too_long: false }
     }
 
-    /// What follows is encoded so; a header may be encoded otherwise.
+    /// Sets the encoding of the following fields; a header may be encoded otherwise.
     pub const fn set_encoding(&mut self, encoding: Encoding) -> &mut Self {
         self.encoding = encoding;
         self
     }
 
-    /// The message.
+    /// Returns the finished message.
     ///
     /// # Errors
-    /// When a length did not fit.
+    /// Returns an error when a length does not fit its field.
     pub fn finish(self) -> Result<Vec<u8>, TooLong> {
         if self.too_long { Err(TooLong) } else { Ok(self.bytes) }
     }
 
-    /// The message with its length before it, as it goes over a connection.
+    /// Returns the message with its length prefix, as it is sent over a connection.
     ///
     /// # Errors
-    /// When a length did not fit.
+    /// Returns an error when a length does not fit its field.
     pub fn finish_frame(self) -> Result<Vec<u8>, TooLong> {
         let bytes = self.finish()?;
         let length = i32::try_from(bytes.len()).map_err(|_| TooLong)?;
         Ok([&length.to_be_bytes()[..], &bytes].concat())
     }
 
-    /// Adds what another writer has made.
+    /// Appends the output of another writer.
     pub fn append(&mut self, other: &Self) -> &mut Self {
         self.too_long |= other.too_long;
         self.put(&other.bytes)
@@ -59,52 +59,52 @@ impl Writer {
         self
     }
 
-    /// A boolean.
+    /// Writes a boolean.
     pub fn flag(&mut self, flag: bool) -> &mut Self {
         self.put(&[u8::from(flag)])
     }
 
-    /// A number of 8 bits.
+    /// Writes a number of 8 bits.
     pub fn i8(&mut self, number: i8) -> &mut Self {
         self.put(&number.to_be_bytes())
     }
 
-    /// A number of 16 bits.
+    /// Writes a number of 16 bits.
     pub fn i16(&mut self, number: i16) -> &mut Self {
         self.put(&number.to_be_bytes())
     }
 
-    /// A number of 32 bits.
+    /// Writes a number of 32 bits.
     pub fn i32(&mut self, number: i32) -> &mut Self {
         self.put(&number.to_be_bytes())
     }
 
-    /// A number of 64 bits.
+    /// Writes a number of 64 bits.
     pub fn i64(&mut self, number: i64) -> &mut Self {
         self.put(&number.to_be_bytes())
     }
 
-    /// A UUID.
+    /// Writes a UUID.
     pub fn uuid(&mut self, id: u128) -> &mut Self {
         self.put(&id.to_be_bytes())
     }
 
-    /// The number of a partition, of which Kafka has 31 bits.
+    /// Writes the number of a partition, a non-negative 32-bit integer.
     pub fn partition(&mut self, partition: PartitionId) -> &mut Self {
         self.put(&partition.0.to_be_bytes())
     }
 
-    /// The epoch of a leader; -1 where it is not known.
+    /// Writes a leader epoch; -1 where it is not known.
     pub fn epoch(&mut self, epoch: Option<LeaderEpoch>) -> &mut Self {
         self.i32(epoch.and_then(|epoch| i32::try_from(epoch.0).ok()).unwrap_or(-1))
     }
 
-    /// Text.
+    /// Writes text that is not null.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.nullable_text(Some(text))
     }
 
-    /// Text, or null.
+    /// Writes text, or null.
     pub fn nullable_text(&mut self, text: Option<&str>) -> &mut Self {
         let length = text.map(str::len);
         match self.encoding {
@@ -118,18 +118,18 @@ impl Writer {
         self.put(text.unwrap_or_default().as_bytes())
     }
 
-    /// Bytes.
+    /// Writes bytes that are not null.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.length(Some(bytes.len()));
         self.put(bytes)
     }
 
-    /// A list.
+    /// Writes a list that is not null.
     pub fn list<T>(&mut self, items: &[T], each: impl FnMut(&mut Self, &T)) -> &mut Self {
         self.nullable_list(Some(items), each)
     }
 
-    /// A list, or null.
+    /// Writes a list, or null.
     pub fn nullable_list<T>(&mut self, items: Option<&[T]>, mut each: impl FnMut(&mut Self, &T)) -> &mut Self {
         self.length(items.map(<[T]>::len));
         for item in items.unwrap_or_default() {
@@ -138,7 +138,7 @@ impl Writer {
         self
     }
 
-    /// No tagged field, where the message is a flexible one.
+    /// Writes no tagged fields, where the message is a flexible one.
     pub fn tags(&mut self) -> &mut Self {
         match self.encoding {
             Encoding::Plain => self,
@@ -146,7 +146,7 @@ impl Writer {
         }
     }
 
-    /// A length, or null.
+    /// Writes a length, or null.
     fn length(&mut self, length: Option<usize>) -> &mut Self {
         let length = length.map_or(Ok(-1), i32::try_from);
         self.too_long |= length.is_err();
@@ -157,7 +157,7 @@ impl Writer {
         }
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// Writes a variable-width number: seven bits per byte, the lowest first.
     fn varint(&mut self, mut number: u32) -> &mut Self {
         while number >= 0x80 {
             let [.., low] = number.to_be_bytes();

@@ -1,4 +1,4 @@
-//! Who coordinates which group.
+//! The coordinators of groups.
 
 use std::ops::RangeInclusive;
 
@@ -6,15 +6,15 @@ use super::{ApiKey, ErrorCode, Request, Row};
 use crate::source::kafka::model::{Broker, BrokerId, GroupId};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
-/// Asks for the coordinators of these groups; before version 4 of one.
+/// Requests the coordinators of these groups (`FindCoordinator`); before version 4 of one.
 #[derive(Clone, Copy, Debug)]
 pub struct FindCoordinator<'a> {
-    /// The groups.
+    /// The ids of the groups.
     pub groups: &'a [GroupId],
 }
 
 impl FindCoordinator<'_> {
-    /// From this version on one request asks for many groups (KIP-699).
+    /// The first version in which one request covers many groups (KIP-699).
     pub const BATCHES_FROM: i16 = 4;
 }
 
@@ -66,12 +66,12 @@ impl Request for FindCoordinator<'_> {
     }
 }
 
-/// A coordinator without an address is not available.
+/// Returns the coordinator, or an error: a coordinator without an address is not available.
 fn found(error: ErrorCode, broker: Option<Broker>) -> Row<Broker> {
     error.or(broker).and_then(|broker| broker.ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE))
 }
 
-/// A broker with its address, if it has one.
+/// Reads a broker with its address, if it has one.
 pub(super) fn broker(from: &mut Reader<'_>) -> Result<Option<Broker>, Malformed> {
     let (id, host, port) = (BrokerId(from.i32()?), from.text()?.to_owned(), u16::try_from(from.i32()?));
     Ok(port.ok().filter(|port| *port > 0).map(|port| Broker { id, host, port }))

@@ -8,17 +8,17 @@ use crate::source::kafka::model::{GroupId, GroupMember, GroupState, TopicName, T
 use crate::source::kafka::protocol::{Encoding, Malformed, Reader, Writer};
 use crate::trigger::GroupType;
 
-/// Describes groups of the classic protocol.
+/// Describes groups of the classic protocol (`DescribeGroups`).
 #[derive(Clone, Copy, Debug)]
 pub struct DescribeGroups<'a> {
-    /// The groups.
+    /// The ids of the groups.
     pub groups: &'a [GroupId],
 }
 
-/// Describes groups of the consumer protocol (KIP-848).
+/// Describes groups of the consumer protocol (`ConsumerGroupDescribe`, KIP-848).
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerGroupDescribe<'a> {
-    /// The groups.
+    /// The ids of the groups.
     pub groups: &'a [GroupId],
 }
 
@@ -64,7 +64,7 @@ fn classic(version: i16, from: &mut Reader<'_>) -> Result<(GroupId, Row<GroupSta
         let (client_id, _host) = (from.text()?.to_owned(), from.text()?);
         let (_subscription, assignment) = (from.bytes()?, from.bytes()?);
         from.tags()?;
-        // other clients, such as Kafka Connect, assign what is no partition
+        // other clients, such as Kafka Connect, encode assignments that are not partitions
         let assignment = if kind == "consumer" { classic_assignment(assignment)? } else { Vec::new() };
         Ok(GroupMember { id, client_id, assignment })
     })?;
@@ -75,7 +75,7 @@ fn classic(version: i16, from: &mut Reader<'_>) -> Result<(GroupId, Row<GroupSta
     Ok((group, error.or(GroupState { group_type: Some(GroupType::Consumer), state, members })))
 }
 
-/// As consumers write it; later versions may have more behind it.
+/// Decodes an assignment as consumers encode it; later versions may have more fields after it.
 fn classic_assignment(bytes: &[u8]) -> Result<Vec<TopicPartition>, Malformed> {
     if bytes.is_empty() {
         return Ok(Vec::new());
@@ -115,7 +115,7 @@ impl Request for ConsumerGroupDescribe<'_> {
     }
 }
 
-/// A group, as both of the newer protocols describe it.
+/// Reads a group as both of the newer protocols describe it.
 pub(super) fn described<'a>(
     from: &mut Reader<'a>,
     group_type: GroupType,

@@ -1,4 +1,4 @@
-//! The ends of logs.
+//! The start and end offsets of logs.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -9,44 +9,44 @@ use crate::lag::Offset;
 use crate::source::kafka::model::{ByPartition, LeaderEpoch, OffsetAndEpoch, TopicName};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
-/// Asks the leader of these partitions for an offset of each.
+/// Requests an offset of each of these partitions from their leader (`ListOffsets`).
 #[derive(Clone, Copy, Debug)]
 pub struct ListOffsets<'a> {
     /// The partitions of each topic, with the epoch that the leader must have, where that is known (KIP-320).
     pub topics: &'a [(TopicName, ByPartition<Option<LeaderEpoch>>)],
-    /// Which offset.
+    /// The requested position in the log.
     pub at: OffsetAt,
-    /// Up to where records count.
+    /// The isolation level, which decides up to where records count.
     pub isolation: Isolation,
-    /// How long the leader may ask others, such as a store of old segments.
+    /// The time within which the leader may query others, such as a store of old segments.
     pub within: Duration,
 }
 
-/// Which offset of a log.
+/// The requested position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetAt {
-    /// The first one that is there.
+    /// The first offset that still exists.
     Earliest,
-    /// The one of the next record.
+    /// The offset of the next record.
     Latest,
 }
 
-/// Up to where records count.
+/// The isolation level of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// To the high watermark.
+    /// Records count up to the high watermark.
     ReadUncommitted,
-    /// To the last stable offset.
+    /// Records count up to the last stable offset.
     ReadCommitted,
 }
 
 impl Request for ListOffsets<'_> {
     const KEY: ApiKey = ApiKey(2);
     const NAME: &'static str = "ListOffsets";
-    /// Before version 2 there was one isolation.
+    /// Versions before 2 have no isolation level.
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: i16 = 6;
-    /// The offsets that there are, and for [`OffsetAt::Latest`] the leaders' epochs; of each topic that was asked for, in their order.
+    /// The offsets that exist, and for [`OffsetAt::Latest`] the leaders' epochs; one entry per requested topic, in request order.
     type Answer = Vec<ByPartition<Row<Option<OffsetAndEpoch>>>>;
 
     fn write(&self, version: i16, to: &mut Writer) {
@@ -78,7 +78,7 @@ impl Request for ListOffsets<'_> {
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
         let _throttled = from.i32()?;
         let mut topics = vec![ByPartition::default(); self.topics.len()];
-        // brokers answer in an order of their own
+        // brokers answer in their own order
         let places: HashMap<_, _, foldhash::fast::RandomState> =
             self.topics.iter().enumerate().map(|(place, (topic, _))| (&**topic, place)).collect();
         from.list(|from| {
@@ -91,7 +91,7 @@ impl Request for ListOffsets<'_> {
                 Ok((partition, error.or(offset.map(|offset| OffsetAndEpoch { offset, epoch }))))
             })?;
             from.tags()?;
-            // a topic that was not asked for says nothing
+            // a topic that was not requested is ignored
             if let Some(of_topic) = place.and_then(|place| topics.get_mut(*place)) {
                 *of_topic = partitions.into_iter().collect();
             }

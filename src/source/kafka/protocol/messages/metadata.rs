@@ -8,26 +8,26 @@ use crate::lag::TopicId;
 use crate::source::kafka::model::{Broker, BrokerId, Leader, Topic, TopicName};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
-/// Asks for the brokers, and for these topics or, with `None`, for all. No topic is made by asking for it.
+/// Requests the brokers, and these topics or, with `None`, all (`Metadata`). The request never creates a topic.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
-    /// The topics.
+    /// The names of the requested topics; `None` for all.
     pub topics: Option<&'a [TopicName]>,
 }
 
-/// The brokers, and what is known of the topics.
+/// The brokers, and the topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataAnswer {
-    /// All that live and have an address.
+    /// All live brokers that have an address.
     pub brokers: Vec<Broker>,
-    /// The topics that were asked for.
+    /// The topics that were requested.
     pub topics: Vec<(TopicName, Row<Topic>)>,
 }
 
 impl Request for Metadata<'_> {
     const KEY: ApiKey = ApiKey(3);
     const NAME: &'static str = "Metadata";
-    /// Before version 4 asking for a topic might make it.
+    /// In versions before 4 the request may create a topic.
     const VERSIONS: RangeInclusive<i16> = 4..=12;
     const FLEXIBLE_FROM: i16 = 9;
     type Answer = MetadataAnswer;
@@ -75,7 +75,7 @@ fn topic(version: i16, from: &mut Reader<'_>) -> Result<(TopicName, Row<Topic>),
     let partitions = from.list(|from| {
         let (_error, partition, leader) = (from.i16()?, from.partition()?, from.i32()?);
         let epoch = if version >= 7 { from.epoch()? } else { None };
-        // replicas, those in sync, those that are offline
+        // replicas, in-sync replicas, offline replicas
         for _ in 0..if version >= 5 { 3 } else { 2 } {
             from.list(Reader::i32)?;
         }

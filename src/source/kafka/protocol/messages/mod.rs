@@ -1,4 +1,4 @@
-//! The requests that are made, and what their answers say; each from Kafka's definition of the message.
+//! The requests and their answers, each from Kafka's definition of the message (<https://kafka.apache.org/protocol.html>).
 
 mod coordinators;
 mod groups;
@@ -25,29 +25,29 @@ use super::{Encoding, ErrorCode, Malformed, Reader, Writer};
 /// A value, or the error that the broker reports in its place.
 pub type Row<V> = Result<V, ErrorCode>;
 
-/// Which request a message is, by Kafka's number.
+/// The API key of a message in Kafka's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApiKey(pub i16);
 
-/// A request, with the versions of it that are written here.
+/// A request, with the versions of it that this client writes.
 pub trait Request {
-    /// Its number.
+    /// The request's API key.
     const KEY: ApiKey;
-    /// Kafka's name of it.
+    /// Kafka's name of the request.
     const NAME: &'static str;
     /// The versions that can be written, and whose answers can be read.
     const VERSIONS: RangeInclusive<i16>;
-    /// The first version that is flexible; none of those here is where this is beyond them.
+    /// The first flexible version; the default is above all versions here.
     const FLEXIBLE_FROM: i16 = i16::MAX;
-    /// What the answer says.
+    /// The decoded answer.
     type Answer;
 
-    /// The newest version that can carry this request.
+    /// Returns the newest version that can carry this request.
     fn newest(&self) -> i16 {
         *Self::VERSIONS.end()
     }
 
-    /// How the fields of this version are written.
+    /// Returns how the fields of this version are encoded.
     #[must_use]
     fn encoding(version: i16) -> Encoding {
         if version >= Self::FLEXIBLE_FROM { Encoding::Flexible } else { Encoding::Plain }
@@ -59,6 +59,6 @@ pub trait Request {
     /// Reads the fields of the answer to this request.
     ///
     /// # Errors
-    /// When they are not those of this version.
+    /// Returns an error when they are not those of this version.
     fn read(&self, version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed>;
 }

@@ -1,4 +1,4 @@
-//! What groups committed.
+//! The committed offsets of groups.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -8,23 +8,23 @@ use crate::lag::Offset;
 use crate::source::kafka::model::{ByTopic, GroupAsk, GroupId, OffsetAndEpoch, Progress, TopicName, TopicPartitions};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
-/// Asks for the committed offsets of these groups; before version 8 of one.
+/// Requests the committed offsets of these groups (`OffsetFetch`); before version 8 of one.
 #[derive(Clone, Copy, Debug)]
 pub struct OffsetFetch<'a> {
-    /// The groups.
+    /// The groups and their partitions.
     pub groups: &'a [GroupAsk],
 }
 
-/// How far a group has come.
+/// The rows of each group, by topic and partition.
 pub(super) type GroupRows<V> = Vec<(GroupId, Row<ByTopic<Row<V>>>)>;
 
-/// Names of topics by their ids.
+/// The names of topics by their ids.
 type Names<'a> = HashMap<u128, &'a TopicName, foldhash::fast::RandomState>;
 
 impl OffsetFetch<'_> {
-    /// From this version on one request asks for many groups (KIP-709).
+    /// The first version in which one request covers many groups (KIP-709).
     pub const BATCHES_FROM: i16 = 8;
-    /// From this version on topics go by their ids (KIP-848), so that a recreated topic is another one.
+    /// The first version that identifies topics by id (KIP-848), so that a recreated topic is another one.
     pub const TOPIC_IDS_FROM: i16 = 10;
 
     fn topics(&self) -> impl Iterator<Item = &TopicPartitions> {
@@ -39,7 +39,7 @@ impl OffsetFetch<'_> {
 impl Request for OffsetFetch<'_> {
     const KEY: ApiKey = ApiKey(9);
     const NAME: &'static str = "OffsetFetch";
-    /// Before version 2 a group could not be asked for all that it has committed.
+    /// Before version 2 a request could not cover all committed offsets of a group.
     const VERSIONS: RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_FROM: i16 = 6;
     type Answer = GroupRows<Progress>;
@@ -68,7 +68,7 @@ impl Request for OffsetFetch<'_> {
             to.list(self.groups, |to, group| {
                 to.text(&group.group);
                 if version >= 9 {
-                    // no member asks
+                    // the request is made by no member
                     to.nullable_text(None).i32(-1);
                 }
                 topics(to, group);
@@ -78,7 +78,7 @@ impl Request for OffsetFetch<'_> {
             topics(to.text(&group.group), group);
         }
         if version >= 7 {
-            // an offset that a transaction is about to change counts as it is
+            // an offset with a pending transactional commit is read as it is
             to.flag(false);
         }
         to.tags();
@@ -90,7 +90,7 @@ impl Request for OffsetFetch<'_> {
         }
         let names = if version >= Self::TOPIC_IDS_FROM { self.names() } else { Names::default() };
         let groups = if version >= Self::BATCHES_FROM {
-            // brokers keep the order in which they are asked
+            // brokers keep the order of the request
             let mut asked = self.groups.iter().map(|asked| &asked.group);
             from.list(|from| {
                 let name = from.text()?;
@@ -128,6 +128,6 @@ fn offsets(version: i16, names: &Names<'_>, from: &mut Reader<'_>) -> Result<ByT
         from.tags()?;
         Ok((topic, partitions.into_iter().collect()))
     })?;
-    // a topic that was not asked for says nothing
+    // a topic that was not requested is ignored
     Ok(topics.into_iter().filter_map(|(topic, partitions)| Some((topic?, partitions))).collect())
 }

@@ -1,4 +1,4 @@
-//! The login.
+//! The requests of a login.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use super::{ApiKey, ErrorCode, Request};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
-/// Begins a login by a mechanism, such as `SCRAM-SHA-512`.
+/// Begins a login by a mechanism, such as `SCRAM-SHA-512` (`SaslHandshake`).
 #[derive(Clone, Copy, Debug)]
 pub struct SaslHandshake<'a> {
-    /// The mechanism.
+    /// The name of the mechanism.
     pub mechanism: &'a str,
 }
 
 impl Request for SaslHandshake<'_> {
     const KEY: ApiKey = ApiKey(17);
     const NAME: &'static str = "SaslHandshake";
-    /// With version 1 the login goes on in requests of its own, with errors that say why.
+    /// With version 1 the login continues in requests of its own, whose errors have a message.
     const VERSIONS: RangeInclusive<i16> = 1..=1;
-    /// The error, and the mechanisms that the listener takes.
+    /// The error, and the mechanisms that the listener supports.
     type Answer = (ErrorCode, Vec<String>);
 
     fn write(&self, _version: i16, to: &mut Writer) {
@@ -30,23 +30,23 @@ impl Request for SaslHandshake<'_> {
     }
 }
 
-/// A step of the login.
+/// A step of the login (`SaslAuthenticate`).
 #[derive(Clone, Copy)]
 pub struct SaslAuthenticate<'a> {
-    /// What the mechanism has to say.
+    /// The message of the mechanism.
     pub words: &'a [u8],
 }
 
-/// What the broker says to a step of the login.
+/// The broker's answer to a step of the login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authenticated {
-    /// Whether it goes on.
+    /// The error code; none where the login continues.
     pub error: ErrorCode,
-    /// Why not, in the broker's words.
+    /// The broker's error message.
     pub message: Option<String>,
-    /// What the mechanism has to say.
+    /// The message of the mechanism.
     pub words: Vec<u8>,
-    /// How long the connection may be used, where the broker limits that (KIP-368).
+    /// The session lifetime, where the broker limits it (KIP-368).
     pub session: Option<Duration>,
 }
 

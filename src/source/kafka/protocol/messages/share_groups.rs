@@ -9,36 +9,36 @@ use crate::source::kafka::model::{ByTopic, GroupAsk, GroupId, GroupMember, Group
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 use crate::trigger::GroupType;
 
-/// Requests how far share groups have come.
+/// Requests the progress of share groups (`DescribeShareGroupOffsets`).
 #[derive(Clone, Copy, Debug)]
 pub struct DescribeShareGroupOffsets<'a> {
-    /// The groups.
+    /// The groups and their partitions.
     pub groups: &'a [GroupAsk],
 }
 
-/// How far a share group has come in a partition.
+/// The progress of a share group in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareOffset {
     /// The first record that is not acknowledged; -1 where the group has not read the partition.
     pub start_offset: i64,
-    /// Records that are not acknowledged (KIP-1226); -1 where the coordinator does not know.
+    /// The number of records that are not acknowledged (KIP-1226); -1 where the coordinator does not know.
     pub lag: i64,
 }
 
-/// Describes share groups.
+/// Describes share groups (`ShareGroupDescribe`).
 #[derive(Clone, Copy, Debug)]
 pub struct ShareGroupDescribe<'a> {
-    /// The groups.
+    /// The ids of the groups.
     pub groups: &'a [GroupId],
 }
 
 impl Request for DescribeShareGroupOffsets<'_> {
     const KEY: ApiKey = ApiKey(90);
     const NAME: &'static str = "DescribeShareGroupOffsets";
-    /// Version 0 does not report the lag, which is not the distance to the end of the log.
+    /// Version 0 does not report the lag, which is not the distance to the log end.
     const VERSIONS: RangeInclusive<i16> = 1..=1;
     const FLEXIBLE_FROM: i16 = 0;
-    /// A group that is not there, or of another type, has no partition.
+    /// A group that does not exist, or is of another type, has no partition.
     type Answer = GroupRows<ShareOffset>;
 
     fn write(&self, _version: i16, to: &mut Writer) {

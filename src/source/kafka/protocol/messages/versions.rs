@@ -1,20 +1,20 @@
-//! Which requests a broker takes.
+//! The requests that a broker supports.
 
 use std::ops::RangeInclusive;
 
 use super::{ApiKey, ErrorCode, Request};
 use crate::source::kafka::protocol::{Malformed, Reader, Writer};
 
-/// Asks which requests a broker takes, in the one version that every broker takes and needs no words about the client.
+/// Requests the APIs that a broker supports (`ApiVersions`), in the one version that every broker supports and that has no fields.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiVersions;
 
-/// The versions of a request that a broker takes.
+/// The versions of a request that a broker supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiRange {
-    /// Which request.
+    /// The API key of the request.
     pub key: ApiKey,
-    /// Its versions.
+    /// The supported versions.
     pub versions: RangeInclusive<i16>,
 }
 
