@@ -15,18 +15,23 @@ ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY Cargo.toml Cargo.lock ./
 # the playground is no part of the image, but the workspace has its manifest
 COPY playground/Cargo.toml playground/
+COPY cli/Cargo.toml cli/
+COPY controller/Cargo.toml controller/
 COPY core/Cargo.toml core/
-RUN mkdir -p src core/src tests/it tests/image benches/figures playground/src \
- && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs tests/image/main.rs benches/figures/main.rs playground/src/main.rs >/dev/null \
- && touch src/lib.rs core/src/lib.rs \
+COPY service/Cargo.toml service/
+RUN mkdir -p src cli/src controller/src core/src service/src tests/it tests/image tests/kubernetes benches/figures playground/src \
+ && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs tests/image/main.rs tests/kubernetes/main.rs benches/figures/main.rs playground/src/main.rs >/dev/null \
+ && touch src/lib.rs cli/src/lib.rs controller/src/lib.rs core/src/lib.rs service/src/lib.rs \
  && cargo build --release --locked \
- && rm -rf build.rs src core/src
-COPY build.rs ./
+ && rm -rf src cli/src controller/src core/src service/src
+COPY cli cli
+COPY controller controller
 COPY core core
+COPY service service
 COPY src src
 ARG COMMIT=unknown
 # file times decide what is built: the placeholders above may be younger than the sources
-RUN find build.rs core src -exec touch {} + && STREAM_SCALER_COMMIT=${COMMIT} cargo build --release --locked --bin keda-stream-scaler
+RUN find cli controller core service src -exec touch {} + && STREAM_SCALER_COMMIT=${COMMIT} cargo build --release --locked --bin keda-stream-scaler
 
 FROM ${BASE_IMAGE}
 ARG COMMIT=unknown

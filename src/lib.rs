@@ -1,20 +1,10 @@
-//! A KEDA external scaler that answers from the measured backlog of stream consumers.
+//! A KEDA external scaler that answers from the measured backlog of stream consumers: its crates under one name.
 
 #![forbid(unsafe_code)]
 
-pub mod admin;
-pub mod app;
-pub mod cli;
-pub mod controller;
-pub mod keda;
-pub mod limits;
-pub mod network;
-pub mod page;
-pub mod probe;
-pub mod sampler;
-pub mod source;
-pub mod telemetry;
-pub mod tenancy;
-pub mod tls;
-
+pub use keda_stream_scaler_cli::{commands as cli, probe};
+pub use keda_stream_scaler_controller as controller;
 pub use keda_stream_scaler_core::{lag, recording, resize, scaling, trigger};
+pub use keda_stream_scaler_service::{
+    admin, app, keda, limits, network, page, sampler, source, telemetry, tenancy, tls,
+};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const GENERATED: &str = "src/keda/gen";
+const GENERATED: &str = "service/src/keda/gen";
 
 #[test]
 fn generated_code_is_what_the_proto_generates() {

@@ -35,7 +35,7 @@ fn every_row_of_the_threats_names_a_test_that_there_is() {
 /// The files in which a module's tests may be.
 fn files_of(module: &str) -> Vec<PathBuf> {
     let mut found = vec![root().join(format!("tests/it/{module}.rs"))];
-    let mut folders = vec![root().join("core/src"), root().join("src")];
+    let mut folders = vec![root().join("core/src"), root().join("service/src"), root().join("cli/src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
