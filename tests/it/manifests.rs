@@ -69,6 +69,20 @@ fn the_base_and_its_components_are_what_the_chart_renders() {
 }
 
 #[test]
+fn the_scaler_and_the_controller_get_the_volumes_that_connections_name() {
+    let volume = "extraVolumes[0].name=kafka,extraVolumes[0].secret.secretName=shop-kafka";
+    let mount = "extraVolumeMounts[0].name=kafka,extraVolumeMounts[0].mountPath=/run/secrets/kafka";
+    let objects = helm(&["--set", "controller.enabled=true", "--set", volume, "--set", mount]).unwrap();
+    let deployments: Vec<_> = objects.iter().filter(|object| object["kind"] == "Deployment").collect();
+    assert_eq!(deployments.len(), 2);
+    for deployment in deployments {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let has = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|entry| entry["name"] == "kafka"));
+        assert!(has(&pod["volumes"]) && has(&pod["containers"][0]["volumeMounts"]), "{deployment:#}");
+    }
+}
+
+#[test]
 fn the_definition_of_kinesis_streams_is_that_of_the_program() {
     let definition = serde_json::to_string_pretty(&definition().unwrap()).unwrap() + "\n";
     for path in ["k8s/components/controller/kinesisstreams.json", "k8s/chart/files/kinesisstreams.json"]

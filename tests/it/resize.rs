@@ -58,7 +58,7 @@ async fn a_full_stream_is_raised_when_that_is_applied_and_not_before() {
         assert!(stdout.contains(line), "{line}: {stdout}");
     }
     assert_eq!(stream.summary().await.1, 2, "nothing was called");
-    let said = stream.said(&["--apply"]).await;
+    let said = stream.said(&["--once", "--apply"]).await;
     assert_eq!(said["applied"], true, "{said:#}");
     stream.wait_until_active().await;
     assert_eq!(stream.summary().await.1, 4);
@@ -199,7 +199,7 @@ async fn days_are_rehearsed_beside_a_fixed_count_and_on_demand_and_nothing_is_ca
     // four shards' worth for nine hours of each day, and half a shard's for the rest
     let day = |at: u64| if (600..1140).contains(&(at / MINUTE_MS % 1440)) { 4.0 } else { 0.5 };
     stream.cloudwatch.written(&stream.name, move |at| Some([0.0, day(at) * SHARD, 0.0]));
-    let said = stream.said(&["--rehearse", "120h"]).await;
+    let said = stream.said(&["--rehearse", "5d"]).await;
     let rows = said["rows"].as_array().unwrap();
     let hours = |row: usize| rows[row]["shardHours"].as_f64().unwrap();
     assert!((hours(0) - 8.0 * 72.0).abs() < 1.0 && (hours(1) - 5.0 * 72.0).abs() < 1.0, "{said:#}");

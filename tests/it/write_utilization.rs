@@ -120,6 +120,14 @@ async fn keda_is_answered_from_memory_and_one_reading_serves_every_policy() {
         assert!(client.is_active(object("orders")).await.unwrap().into_inner().result);
     }
     assert_eq!(stream.cloudwatch.calls("GetMetricData"), 2, "minutes, and the two days before them");
+    let metrics = serving.get("/metrics").await.1;
+    for (name, expected) in
+        [("open_shards", 4.0), ("filled_shards", 1.0), ("capacity_shards", 4.0), ("throttled_ratio", 0.0)]
+    {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("stream_scaler_{name}{{"))).unwrap();
+        let value: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!((value - expected).abs() < 0.01, "{line}");
+    }
     stream.cloudwatch.on("GetMetricData").does(Behaviour::AccessDenied);
     let other = ScaledObjectRef {
         scaler_metadata: metadata(&stream.name, &[("awsEndpoint", ""), ("lookAhead", "0")])

@@ -45,6 +45,10 @@ pub enum Behind {
         open: u32,
         /// The number of shards that the writes of the last minutes fill.
         filled: f64,
+        /// The capacity in shards: the widest range of hash keys is full first.
+        capacity: f64,
+        /// The share of records that were throttled within the last five minutes, between 0 and 1.
+        throttled: f64,
     },
 }
 
@@ -57,6 +61,9 @@ pub struct GroupLag {
     without_commit: u64,
     lost: u64,
 }
+
+/// Throttled records are counted over this time.
+const THROTTLED_OVER: Duration = Duration::from_secs(300);
 
 // === impl Facts ===
 
@@ -81,9 +88,12 @@ impl Facts {
                 retention: application.retention,
             },
             (Observation::Shards(shards), _) => Behind::Shards { open: shards.open, closed: shards.closed },
-            (Observation::Writes(observation), _) => {
-                Behind::Writes { open: observation.shards.open, filled: observation.writes.load() }
-            }
+            (Observation::Writes(observation), _) => Behind::Writes {
+                open: observation.shards.open,
+                filled: observation.writes.load(),
+                capacity: observation.shards.capacity(),
+                throttled: observation.writes.throttled(THROTTLED_OVER, Duration::ZERO),
+            },
         };
         Self { behind, consumers: consumers(observation, history, taken_at) }
     }

@@ -134,6 +134,10 @@ enum Reading {
         open: u32,
         /// The number of shards that the writes of the last minutes fill.
         filled: f64,
+        /// The capacity in shards.
+        capacity: f64,
+        /// The share of throttled records.
+        throttled: f64,
     },
     Application {
         shards: usize,
@@ -258,7 +262,9 @@ impl Reading {
                 worker_rows,
             },
             Behind::Shards { open, closed } => Self::Shards { open: *open, closed: *closed },
-            Behind::Writes { open, filled } => Self::Writes { open: *open, filled: *filled },
+            Behind::Writes { open, filled, capacity, throttled } => {
+                Self::Writes { open: *open, filled: *filled, capacity: *capacity, throttled: *throttled }
+            }
         }
     }
 }

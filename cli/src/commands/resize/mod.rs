@@ -16,7 +16,7 @@ use super::{Verdict, output};
 /// The arguments of `resize`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --rehearse 336h
+  keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --rehearse 14d
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply
   keda-stream-scaler resize --stream orders --region eu-west-1 --max 64 --apply --every 1m --output json
@@ -54,8 +54,11 @@ pub(super) struct Arguments {
     #[arg(long)]
     apply: bool,
     /// Show how the last days of writes would have been sized, beside a fixed count and on-demand, and call nothing: 3 to 15 days
-    #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "apply")]
+    #[arg(long, value_name = "DURATION", value_parser = days, conflicts_with = "apply")]
     rehearse: Option<Duration>,
+    /// Look once, which is the default
+    #[arg(long, conflicts_with_all = ["every", "rehearse"])]
+    once: bool,
     /// Interval between checks, which repeat until SIGTERM or Ctrl-C: from 1m
     #[arg(long, value_name = "DURATION", value_parser = super::duration, conflicts_with = "rehearse")]
     every: Option<Duration>,
@@ -65,6 +68,12 @@ pub(super) struct Arguments {
     /// Answer JSON lines on stdin by JSON lines on stdout, for simulators
     #[arg(long, hide = true)]
     protocol: bool,
+}
+
+/// Parses a number of days such as 14d, or a duration such as 336h.
+fn days(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u16>().ok());
+    days.map_or_else(|| super::duration(text), |days| Ok(Duration::from_secs(86_400 * u64::from(days))))
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {

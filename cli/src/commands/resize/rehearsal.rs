@@ -36,7 +36,7 @@ struct Shown {
 }
 
 pub(super) fn run(arguments: &Arguments, span: Duration) -> anyhow::Result<Rehearsal> {
-    ensure!((DAYS.0..=DAYS.1).contains(&span), "--rehearse must be from 3 to 15 days, such as 336h");
+    ensure!((DAYS.0..=DAYS.1).contains(&span), "--rehearse must be from 3 to 15 days, such as 14d");
     let (control, bounds) = (control(arguments)?, bounds(arguments)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let count = usize::try_from(span.as_secs() / 60).context("--rehearse")?;

@@ -50,7 +50,7 @@ pub(super) struct TriggerFacts {
     staleness: Option<f64>,
 }
 
-pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 15] = [
+pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 17] = [
     Gauge { name: "sample_age_seconds", help: "Since the last good reading began", of: |of| of.age },
     Gauge {
         name: "lag_records",
@@ -93,6 +93,16 @@ pub(super) const SOURCE_GAUGES: [Gauge<SourceFacts>; 15] = [
         name: "filled_shards",
         help: "Shards that the writes of the last minutes fill",
         of: |of| if let Behind::Writes { filled, .. } = of.facts()?.behind { Some(filled) } else { None },
+    },
+    Gauge {
+        name: "capacity_shards",
+        help: "Shards that can be filled before the widest range of hash keys is full",
+        of: |of| if let Behind::Writes { capacity, .. } = of.facts()?.behind { Some(capacity) } else { None },
+    },
+    Gauge {
+        name: "throttled_ratio",
+        help: "Share of the records that were throttled within five minutes",
+        of: |of| if let Behind::Writes { throttled, .. } = of.facts()?.behind { Some(throttled) } else { None },
     },
     Gauge {
         name: "partitions",
