@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ pub async fn run() -> bool {
     for stream in ["orders", "events"] {
         scene.aws.create_stream(stream, 8, scene.aws.now() - 3 * 86_400_000);
     }
+    let reads_shards = scene.aws.create_stream("reads", 8, scene.aws.now() - 3 * 86_400_000);
     scene.aws.written("orders", |_| Some([0.0, 2.0 * SHARD, 0.0]));
     scene.apply(&example(&scaler)).await;
     let mut events = example(&scaler);
@@ -46,8 +48,32 @@ pub async fn run() -> bool {
     events[1]["spec"]["cooldownPeriod"] = 5.into();
     scene.apply(&events).await;
 
+    // an application whose six workers keep up; nothing is called, so that its shards stay
+    scene.aws.written("reads", |_| Some([0.0, 2.0 * SHARD, 0.0]));
+    let mut reads = example(&scaler);
+    for object in &mut reads {
+        rename(object, "reads", "reads-shards");
+    }
+    reads[0]["spec"]["dryRun"] = true.into();
+    let both = example_triggers(&scaler).into_iter().take(2).map(|mut trigger| {
+        trigger["metadata"]["streamName"] = "reads".into();
+        trigger
+    });
+    reads[1]["spec"]["triggers"] = both.collect();
+    scene.aws.create_table("order-service", "leaseKey");
+    scene.work_on("order-service", &reads_shards);
+    scene.apply(&reads).await;
+
     scene.shows("2 of 8 shards are filled", 4, "AtTarget").await;
     report("2 of 8 shards are filled: 8 -> 4");
+    let six = async || {
+        scene.work_on("order-service", &reads_shards);
+        let object = scene.find("shop", "reads").await;
+        let there = object["spec"]["shards"] == 6 && object["status"]["why"] == "DryRun";
+        if there { Ok(()) } else { Err(format!("{} {}", object["spec"], object["status"])) }
+    };
+    eventually("as many shards as consumers", FOLLOWS_WITHIN, six).await;
+    report("4 shards are enough for the writes, and catchUp beside it needs 6 consumers: 6");
     scene.aws.written("orders", |_| Some([0.0, 4.8 * SHARD, 0.0]));
     scene.shows("8 shards", 8, "AtTarget").await;
     report("4.8 shards are filled: 4 -> 8");
@@ -103,6 +129,19 @@ impl Scene {
         }
     }
 
+    /// Renews the leases of six workers, as KCL does.
+    fn work_on(&self, application: &str, shards: &[String]) {
+        static RENEWALS: AtomicU64 = AtomicU64::new(0);
+        let counter = RENEWALS.fetch_add(1, Ordering::Relaxed);
+        for (index, shard) in shards.iter().enumerate() {
+            let row = json!({
+                "leaseKey": {"S": shard}, "checkpoint": {"S": "TRIM_HORIZON"}, "leaseCounter": {"N": counter.to_string()},
+                "leaseOwner": {"S": format!("worker-{}", index % 6)}, "checkpointSubSequenceNumber": {"N": "0"},
+            });
+            self.aws.put_item(application, &row);
+        }
+    }
+
     async fn scaled_object(&self, name: &str) -> Value {
         self.cluster.api.find(&format!("{SCALED_OBJECTS}/{name}")).await.unwrap()
     }
@@ -124,26 +163,33 @@ impl Scene {
     }
 }
 
-/// The objects of the example, for this scaler and in the region of the scripted Kinesis; without the cron trigger, which depends on the day.
+/// The objects of the example, for this scaler and in the region of the scripted Kinesis, with the first of their triggers.
 fn example(scaler: &Scaler) -> Vec<Value> {
+    let mut objects = shipped(scaler);
+    for object in &mut objects {
+        if object["kind"] == "ScaledObject" {
+            object["spec"]["triggers"].as_array_mut().unwrap().truncate(1);
+            object["spec"]["pollingInterval"] = 5.into();
+            object["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"] =
+                json!({"stabilizationWindowSeconds": 0});
+        } else {
+            // the scripted stream has no readers
+            object["spec"].as_object_mut().unwrap().remove("consumers");
+        }
+    }
+    objects
+}
+
+fn example_triggers(scaler: &Scaler) -> Vec<Value> {
+    let object = shipped(scaler).into_iter().find(|object| object["kind"] == "ScaledObject").unwrap();
+    object["spec"]["triggers"].as_array().unwrap().clone()
+}
+
+fn shipped(scaler: &Scaler) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/examples/kinesis-resize.yaml");
     let text = fs::read_to_string(path).unwrap();
     let text = text.replace("eu-west-1", "us-east-1").replace("keda-stream-scaler.keda:50051", &scaler.address);
-    let objects = text.split("---\n").map(|object| serde_saphyr::from_str(object).unwrap());
-    objects
-        .map(|mut object: Value| {
-            if object["kind"] == "ScaledObject" {
-                object["spec"]["triggers"].as_array_mut().unwrap().truncate(1);
-                object["spec"]["pollingInterval"] = 5.into();
-                object["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"] =
-                    json!({"stabilizationWindowSeconds": 0});
-            } else {
-                // nobody reads the scripted stream
-                object["spec"].as_object_mut().unwrap().remove("consumers");
-            }
-            object
-        })
-        .collect()
+    text.split("---\n").map(|object| serde_saphyr::from_str(object).unwrap()).collect()
 }
 
 fn rename(object: &mut Value, stream: &str, scaled_object: &str) {

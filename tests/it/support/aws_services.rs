@@ -96,6 +96,8 @@ impl AwsServices {
         server.arg("node").arg("-r").arg(programs.join("kinesis/loopback.js")).arg(module.join("main.js"));
         server.env("KINESIS_MOCK_CERT_PATH", module.join("server.json")).env("LOG_LEVEL", "ERROR");
         server.env("KINESIS_MOCK_PLAIN_PORT", kinesis.to_string()).env("KINESIS_MOCK_TLS_PORT", "0");
+        // all tests share an account, and their streams stay
+        server.env("SHARD_LIMIT", "1000");
         for operation in ["CREATE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS", "UPDATE_SHARD_COUNT"] {
             server.env(format!("{operation}_DURATION"), "50ms");
         }
