@@ -55,7 +55,7 @@ impl KedaClient {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let mut command = Command::new(directory.join("keda-client"));
         command.args(["-addresses", &addresses.join(","), "-server-name", "localhost"]);
-        command.arg("-descriptors").arg(root().join("src/keda/gen/externalscaler.bin"));
+        command.arg("-descriptors").arg(root().join("service/src/keda/gen/externalscaler.bin"));
         command.args(["-scaled-object", &object.to_string(), "-rate", &rate.to_string()]);
         for (flag, file) in ["-ca", "-cert", "-key"].into_iter().zip(files) {
             command.arg(flag).arg(file);
