@@ -235,8 +235,12 @@ async fn a_wrong_password_a_wrong_mechanism_and_a_login_on_one_side_only_are_tol
     let oauth_only = of_watched(&alice(&cluster.listener("OAUTH"))).await;
     oauth_only.assert_fault("mechanism", "does not offer SCRAM-SHA-512, but OAUTHBEARER", "set sasl to oauthbearer");
 
-    let nobody = plainly(&cluster.listener("SASL"), TOPIC, GROUP).await;
-    nobody.assert_fault("mechanism", "requires a login by ", "use a connection with username, password and sasl: ");
+    let without_login = plainly(&cluster.listener("SASL"), TOPIC, GROUP).await;
+    without_login.assert_fault(
+        "mechanism",
+        "requires a login by ",
+        "use a connection with username, password and sasl: ",
+    );
 
     let needless = of_watched(&alice(&cluster.bootstrap_servers())).await;
     needless.assert_fault("mechanism", "this listener requires no login", "set sasl: none");

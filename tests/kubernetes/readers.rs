@@ -32,7 +32,7 @@ const THREE_HOURS: i64 = 3 * 3600;
 struct Readers {
     scene: Scene,
     truth: Truth,
-    /// Reads by `scaleOn: age`, each time anew.
+    /// Reads by `scaleOn: age`, without a shared sample.
     age: Scaler,
     sampler: Sampler<Sources>,
     catch_up: Trigger,

@@ -34,7 +34,7 @@ pub struct Listener {
     port: TcpListener,
     tls: Tls,
     metrics: TlsMetrics,
-    told: LogThrottle,
+    log_throttle: LogThrottle,
 }
 
 /// A port with its pending handshakes; each holds the permit of its connection.
@@ -58,7 +58,7 @@ impl Listener {
             metrics.expect_outcome(refusal.word());
         }
         metrics.expect_outcome("ok");
-        Self { port, tls, metrics, told: LogThrottle::default() }
+        Self { port, tls, metrics, log_throttle: LogThrottle::default() }
     }
 
     /// Returns the connections whose handshake succeeded. Dropping the stream closes the port and ends the pending handshakes.
@@ -80,7 +80,7 @@ impl Listener {
 
     fn refused(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
         self.metrics.handshake(refusal.word());
-        self.told.tell(refusal, peer, detail);
+        self.log_throttle.log(refusal, peer, detail);
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) enum Refusal {
 pub(super) struct LogThrottle(HashMap<(Refusal, IpAddr), Since>);
 
 struct Since {
-    told: Instant,
+    logged: Instant,
     again: u64,
 }
 
@@ -167,7 +167,7 @@ impl Refusal {
 
 impl LogThrottle {
     /// Logs a refusal, unless the same refusal of the same address was logged recently.
-    pub(super) fn tell(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
+    pub(super) fn log(&mut self, refusal: Refusal, peer: SocketAddr, detail: &str) {
         if let Some(again) = self.due(refusal, peer.ip()) {
             let reason = refusal.word();
             tracing::warn!(%peer, reason, detail, again, "TLS handshake refused: {}", refusal.remedy());
@@ -178,18 +178,18 @@ impl LogThrottle {
     fn due(&mut self, refusal: Refusal, peer: IpAddr) -> Option<u64> {
         let now = Instant::now();
         if self.0.len() >= MOST_TOLD {
-            self.0.retain(|_, since| now - since.told < REPEAT);
+            self.0.retain(|_, since| now - since.logged < REPEAT);
         }
         let full = self.0.len() >= MOST_TOLD;
         match self.0.entry((refusal, peer)) {
-            Entry::Occupied(mut known) if now - known.get().told < REPEAT => {
+            Entry::Occupied(mut known) if now - known.get().logged < REPEAT => {
                 known.get_mut().again += 1;
                 None
             }
-            Entry::Occupied(mut known) => Some(known.insert(Since { told: now, again: 0 }).again),
+            Entry::Occupied(mut known) => Some(known.insert(Since { logged: now, again: 0 }).again),
             Entry::Vacant(_) if full => None,
             Entry::Vacant(new) => {
-                new.insert(Since { told: now, again: 0 });
+                new.insert(Since { logged: now, again: 0 });
                 Some(0)
             }
         }
@@ -217,24 +217,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stays_broken_is_told_of_once_in_ten_minutes_with_the_number_of_its_tries() {
-        let mut told = LogThrottle::default();
-        assert_eq!(told.due(Refusal::NotTls, peer(1)), Some(0));
+        let mut throttle = LogThrottle::default();
+        assert_eq!(throttle.due(Refusal::NotTls, peer(1)), Some(0));
         for _ in 0..9 {
             advance(Duration::from_secs(60)).await;
-            assert_eq!(told.due(Refusal::NotTls, peer(1)), None);
+            assert_eq!(throttle.due(Refusal::NotTls, peer(1)), None);
         }
-        assert_eq!(told.due(Refusal::OldVersion, peer(1)), Some(0), "another refusal");
-        assert_eq!(told.due(Refusal::NotTls, peer(2)), Some(0), "another client");
+        assert_eq!(throttle.due(Refusal::OldVersion, peer(1)), Some(0), "another refusal");
+        assert_eq!(throttle.due(Refusal::NotTls, peer(2)), Some(0), "another client");
         advance(Duration::from_secs(60)).await;
-        assert_eq!(told.due(Refusal::NotTls, peer(1)), Some(9));
+        assert_eq!(throttle.due(Refusal::NotTls, peer(1)), Some(9));
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_addresses_cannot_fill_memory_or_log() {
-        let mut told = LogThrottle::default();
-        let lines = (0..10_000).filter(|number| told.due(Refusal::NotTls, peer(*number)).is_some()).count();
-        assert_eq!((lines, told.0.len()), (MOST_TOLD, MOST_TOLD));
+        let mut throttle = LogThrottle::default();
+        let lines = (0..10_000).filter(|number| throttle.due(Refusal::NotTls, peer(*number)).is_some()).count();
+        assert_eq!((lines, throttle.0.len()), (MOST_TOLD, MOST_TOLD));
         advance(REPEAT).await;
-        assert_eq!(told.due(Refusal::NotTls, peer(20_000)), Some(0), "the old ones are forgotten");
+        assert_eq!(throttle.due(Refusal::NotTls, peer(20_000)), Some(0), "the old ones are forgotten");
     }
 }
