@@ -94,7 +94,7 @@ async fn validate_tells_each_problem_with_its_line() {
     let expected = format!(
         "{path}: ScaledObject shop/orders, trigger 0: 2 problems\n\
          {path}:12: lagTreshold: is not a known key, did you mean lagThreshold?\n\
-         {path}:8: source: \"kafkaa\" must be one of kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams\n\
+         {path}:8: source: \"kafkaa\" must be one of kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams, did you mean kafka?\n\
          {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
     );
     assert_eq!((code, stdout), (Some(1), expected));

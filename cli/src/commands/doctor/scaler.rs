@@ -14,9 +14,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::network::{handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Checkup, Finding, Looked, StepName};
-use crate::commands::manifest::{TriggerKind, TriggerText};
 use crate::keda::proto::external_scaler_client::ExternalScalerClient;
 use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
+use crate::manifest::{TriggerKind, TriggerText};
 use crate::network::Address;
 use crate::probe::tls::{TlsSettings, authorities, handshake};
 use crate::trigger::{ClientIdentity, Secret};
