@@ -182,7 +182,8 @@ async fn for_a_scaled_job_nothing_is_said_of_an_hpa() {
     let value = external("ScaledJob", KAFKA).replace("type: external", "type: external\n    metricType: Value");
     let Ended { code, stdout, .. } = of(&["validate"], &[("a.yaml", &value)]).await;
     assert!(code == Some(1) && stdout.contains("metricType: with Value KEDA starts no jobs"), "{stdout}");
-    let age = "source: aws-kinesis-stream, streamName: orders, awsRegion: eu-west-1, scaleOn: age, applicationName: orders";
+    let age =
+        "source: aws-kinesis-stream, streamName: orders, awsRegion: eu-west-1, scaleOn: age, applicationName: orders";
     let Ended { code, stdout, .. } = of(&["validate"], &[("a.yaml", &external("ScaledJob", age))]).await;
     assert!(code == Some(1) && stdout.contains("scaleOn: age is for ScaledObjects"), "{stdout}");
 }
@@ -213,7 +214,8 @@ async fn without_a_known_source_only_the_source_is_judged() {
 /// C11: advice did not fail a pipeline.
 #[tokio::test]
 async fn strict_fails_for_advice() {
-    let age = "source: aws-kinesis-stream, streamName: orders, awsRegion: eu-west-1, scaleOn: age, applicationName: orders";
+    let age =
+        "source: aws-kinesis-stream, streamName: orders, awsRegion: eu-west-1, scaleOn: age, applicationName: orders";
     let text = external("ScaledObject", age);
     let Ended { code, stdout, .. } = of(&["validate"], &[("a.yaml", &text)]).await;
     assert!(code == Some(0) && stdout.contains("advice: age is one number"), "{stdout}");

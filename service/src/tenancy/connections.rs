@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::allowed_hosts::AllowedHosts;
 use super::metadata_rules::{MetadataRules, Rule};
 use super::pattern::{Pattern, patterns};
 use super::resize_rules::{self, ResizeRules};
@@ -127,10 +126,11 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Returns the rules for a user of the command line: those without a file, and brokers may also be on this machine.
+    /// Returns the rules for a user of the command line, and of `serve --dev`: metadata may name any broker, also on this machine, any role
+    /// and any endpoint, because the user could reach them without the scaler.
     #[must_use]
     pub fn unrestricted() -> Self {
-        Self { metadata: MetadataRules::default().reaching(AllowedHosts::Anywhere), ..Self::default() }
+        Self { metadata: MetadataRules::unrestricted(), ..Self::default() }
     }
 
     /// Reads the file and the secrets that it names; relative paths are relative to the file.
