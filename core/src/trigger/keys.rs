@@ -156,10 +156,10 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 ];
 
 /// What to write instead of an unknown key, if that can be guessed.
-pub(super) fn hint(name: &str, value: &str) -> Option<String> {
+pub(super) fn hint(name: &str, value: &str, reader: Reader) -> Option<String> {
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == name);
     let other = other.map(|(_, keys)| format!("write {keys}"));
-    other.or_else(|| nearest(name, value).map(|near| format!("did you mean {near}?")))
+    other.or_else(|| nearest(name, value, reader).map(|near| format!("did you mean {near}?")))
 }
 
 /// The word that is nearest to a wrong one, or else contains it.
@@ -173,9 +173,13 @@ pub(super) fn nearest_word(wrong: &str, words: &[&'static str]) -> Option<&'stat
 const SHORTEST_PART: usize = 3;
 
 /// The known key whose name is nearest to a wrong one, if any is near and could have this value.
-fn nearest(name: &str, value: &str) -> Option<&'static str> {
+fn nearest(name: &str, value: &str, reader: Reader) -> Option<&'static str> {
     let near = |key: &'static Key| distance(name, key.name).map(|far| (far, key));
-    let mut near: Vec<_> = KEYS.iter().filter(|key| key.owner != Owner::Connection).filter_map(near).collect();
+    let mut near: Vec<_> = KEYS
+        .iter()
+        .filter(|key| reader == Reader::Connection || key.owner != Owner::Connection)
+        .filter_map(near)
+        .collect();
     near.sort_by_key(|(far, _)| *far);
     near.into_iter().map(|(_, key)| key).find(|key| key.values.allow(value)).map(|key| key.name)
 }

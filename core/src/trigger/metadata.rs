@@ -157,7 +157,7 @@ impl<'a> Metadata<'a> {
         for (name, value) in &self.values {
             match keys::find(name).map(|key| key.owner) {
                 None => {
-                    let hint = keys::hint(name, value).map_or_else(String::new, |hint| format!(", {hint}"));
+                    let hint = keys::hint(name, value, reader).map_or_else(String::new, |hint| format!(", {hint}"));
                     self.note(&in_one_line(name), format!("is not a known key{hint}"), About::Key);
                 }
                 Some(owner) => {

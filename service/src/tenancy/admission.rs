@@ -117,6 +117,11 @@ impl Admission {
         differ
     }
 
+    /// Returns the names of the connections in force that `connections` lacks, sorted.
+    pub fn missing_in(&self, connections: &Connections) -> Vec<String> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).connections.missing_in(connections)
+    }
+
     /// Returns the client for `source`, where `namespace` may use it.
     ///
     /// # Errors
