@@ -154,8 +154,8 @@ async fn explain_tells_how_the_value_comes_about() {
   {topic}/0  committed 3, log 0..40
   {topic}/1  committed 0, log 0..0
   because    37 records behind in 1 of 2 partitions
-  because    capped from 37: with more than 2 replicas some would have no partition
-  because    active: lag 37, more than 0 is needed
+  because    capped at 10 (was 37): only 2 partitions, more than 2 replicas would idle
+  because    active: lag 37 > activation threshold 0
   metric     s0-kafka-{topic}: value 10, target 5, active true
   replicas   the HPA wants 2 replicas
 ScaledObject shop/orders, trigger 1

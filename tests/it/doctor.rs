@@ -132,7 +132,11 @@ async fn wrong_metadata_and_rules_are_told_before_anything_is_asked() {
     let good = [("source", "kafka"), ("connection", "it"), ("topic", "orders"), ("consumerGroup", "g")];
     let others = json!({"connections": {"it": {"namespaces": ["bank"], "kafka": alice("b:9092")}}});
     let checkup = doctor(&[], &others, &good).await;
-    checkup.assert_fault("rules", "namespace shop may not use connection it", "or the namespace to its namespaces");
+    checkup.assert_fault(
+        "rules",
+        "namespace shop has no access to a connection named it",
+        "or the namespace to its namespaces",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

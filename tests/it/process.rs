@@ -210,7 +210,7 @@ async fn a_connections_file_is_read_again_when_it_changes() {
     named.scaler_metadata.remove("bootstrapServers");
     named.scaler_metadata.insert("connection".into(), "it".into());
     let refused = client.is_active(named.clone()).await.unwrap_err();
-    assert!(refused.message().starts_with("namespace shop may not use connection it"), "{refused}");
+    assert!(refused.message().starts_with("namespace shop has no access to a connection named it"), "{refused}");
     write("shop");
     let begun = Instant::now();
     while let Err(refused) = client.is_active(named.clone()).await {

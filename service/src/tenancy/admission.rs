@@ -281,7 +281,10 @@ impl Rules {
         if self.connections.named(name).is_some_and(|connection| connection.allows(namespace)) {
             return Ok(());
         }
-        let attempt = format!("namespace {} may not use connection {name}, if there is one", namespace.unwrap_or("*"));
+        let attempt = format!(
+            "namespace {} has no access to a connection named {name} (or it does not exist)",
+            namespace.unwrap_or("*")
+        );
         let example = format!("connections: {{{name}: {{namespaces: [{}], …}}}}", namespace.unwrap_or("*"));
         let remedy =
             format!("add the connection, or the namespace to its namespaces, in the connections file: {example}");

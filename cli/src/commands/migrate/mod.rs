@@ -30,7 +30,7 @@ use crate::telemetry::{LogFormat, init_log};
   keda-stream-scaler migrate --compare --connections connections.yaml scaledobject.yaml > migrated.yaml
   kustomize build . | keda-stream-scaler migrate --scale-on age --application-name orders -
 
-The manifest goes to stdout; what changes, what is lost and what the scaler's operator must add go to stderr. Comments and
+The manifest goes to stdout; what changes, what is lost and what the connections file needs go to stderr. Comments and
 everything outside the triggers stay as they are.
 
 Exit code 0: every built-in trigger that this scaler knows is migrated; 1: some cannot be, or with --check something would be

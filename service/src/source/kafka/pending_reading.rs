@@ -223,9 +223,7 @@ pub fn failed(attempt: String, row: &RowError) -> SourceError {
             SourceErrorKind::Unreachable,
             "check bootstrapServers, the listener's security, and that the brokers are up",
         ),
-        RowError::Overdue(_) => {
-            (SourceErrorKind::TimedOut, "check that the brokers answer and that the network lets them")
-        }
+        RowError::Overdue(_) => (SourceErrorKind::TimedOut, "check that the brokers are up and reachable"),
         RowError::Blocked(_) => (
             SourceErrorKind::Denied,
             "where \"*\" keeps brokers on other hosts allowed; on your own machine, start serve with --dev",
