@@ -60,7 +60,8 @@ fi
 "$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --target all --override-filename "$name-$version.cdx" --quiet
 sed "s#$PWD#/$name#g" "$name-$version.cdx.json" >"$out/$name-$version.cdx.json"
 # one is written for each package of the workspace
-rm "$name-$version.cdx.json" "playground/$name-$version.cdx.json"
+rm -f "$name-$version.cdx.json"
+for manifest in */Cargo.toml; do rm -f "${manifest%/*}/$name-$version.cdx.json"; done
 
 k8s=target/services/k8s
 tests/services/k8s/fetch.sh "$k8s"
