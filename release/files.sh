@@ -68,6 +68,7 @@ tests/services/k8s/fetch.sh "$k8s"
 "$k8s/bin/helm" package k8s/chart --destination "$out" >/dev/null
 "$k8s/bin/kustomize" build k8s/base >"$out/$name-$version.yaml"
 cp k8s/schema/scaledobject.schema.json "$out/$name-$version.schema.json"
+cp k8s/schema/connections.schema.json "$out/$name-$version.connections.schema.json"
 
 (cd "$out" && sha256sum -- * >SHA256SUMS)
 ls -l "$out" >&2

@@ -150,7 +150,7 @@ impl Connections {
             let to = match (entry.kafka, entry.aws) {
                 (Some(kafka), None) => {
                     let kafka = parameters(&name, kafka, &read)?;
-                    if !kafka.contains_key("bootstrapServers") {
+                    if bootstrap_servers(&kafka).is_empty() {
                         return Err(ConnectionsError::NoAddress { name });
                     }
                     check_connection(&kafka).map_err(wrong)?;
@@ -306,6 +306,8 @@ connections:
                 "both given",
             ),
             ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, caFile: none}}}", "none"),
+            ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: ' , '}}}", "bootstrapServers is required"),
+            ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: 'b1;b2'}}}", "\"b1;b2\" is no broker"),
             ("conections: {}", "conections"),
         ];
         for (text, fragment) in cases {

@@ -79,6 +79,7 @@ fn a_release_has_archives_for_two_platforms_that_install_as_the_docs_say() {
         ".tgz",
         ".yaml",
         ".schema.json",
+        ".connections.schema.json",
         ".cdx.json",
     ];
     let expected = expected.map(|ending| format!("keda-stream-scaler-{VERSION}{ending}"));

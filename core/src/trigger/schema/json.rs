@@ -14,7 +14,7 @@ use super::rules::{absent, is, present, rules};
 use super::{Reading, sources};
 
 /// The spellings of true and false that Go accepts.
-const FLAG: &str = "1|t|T|TRUE|true|True|0|f|F|FALSE|false|False";
+pub(super) const FLAG: &str = "1|t|T|TRUE|true|True|0|f|F|FALSE|false|False";
 /// Kafka's rule for names of topics.
 const TOPIC: &str = "[A-Za-z0-9._-]{1,249}";
 
