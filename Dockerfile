@@ -1,6 +1,6 @@
 # The scaler's image: one static-enough binary on a base with glibc, CA certificates and nothing to log in to.
 #
-#   make image                       with buildah or docker
+#   make image                       with buildah, or docker and BuildKit
 #   --build-arg BUILD_IMAGE=…        another base, such as a mirror's; BASE_IMAGE likewise
 #   --platform linux/arm64           for another platform: compiled on this one, with a cross compiler
 #

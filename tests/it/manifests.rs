@@ -194,6 +194,27 @@ fn a_service_monitor_in_another_namespace_selects_that_of_the_scaler() {
 }
 
 #[test]
+fn prometheus_scrapes_the_controller_too() {
+    let objects = helm(&["--set", "serviceMonitor.enabled=true,controller.enabled=true"]).unwrap();
+    let of = |kind: &str, component: &str| {
+        let is_it = |object: &&Value| {
+            object["kind"] == kind && object["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        };
+        objects.iter().find(is_it).unwrap_or_else(|| panic!("a {kind} of {component}"))
+    };
+    for component in ["external-scaler", "controller"] {
+        let wanted = of("ServiceMonitor", component)["spec"]["selector"]["matchLabels"].as_object().unwrap();
+        let service = of("Service", component);
+        assert!(wanted.iter().all(|(name, value)| service["metadata"]["labels"][name] == *value), "{component}");
+        assert_eq!(service["spec"]["selector"], of("Deployment", component)["spec"]["selector"]["matchLabels"]);
+    }
+    let kept = &of("ServiceMonitor", "controller")["spec"]["endpoints"][0]["metricRelabelings"][0];
+    let kept = regex_lite::Regex::new(&format!("^(?:{})$", kept["regex"].as_str().unwrap())).unwrap();
+    assert!(kept.is_match("stream_scaler_kinesis_stream_wanted_shards"));
+    assert!(!kept.is_match("stream_scaler_build_info"), "it would hide that no scaler is there");
+}
+
+#[test]
 fn a_log_filter_overrides_the_log_level() {
     let log = |settings| {
         let objects = helm(&["--set", settings]).unwrap();

@@ -200,6 +200,49 @@ fn image_and_chart_are_signed_by_digest_by_the_workflow_that_the_docs_verify() {
 }
 
 #[test]
+fn cargo_installs_the_program_and_every_package_names_the_repository() {
+    let mut cargo = Command::new(env!("CARGO"));
+    let ended =
+        cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"]).current_dir(root());
+    let metadata: Value = serde_json::from_slice(&ended.output().unwrap().stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    for package in packages {
+        let address = env!("CARGO_PKG_REPOSITORY");
+        assert_eq!([&package["repository"], &package["homepage"]], [address; 2], "{}", package["name"]);
+        assert!(package["description"].is_string() && package["license"] == "Apache-2.0", "{}", package["name"]);
+    }
+    let root = packages.iter().find(|package| package["name"] == "keda-stream-scaler").unwrap();
+    let programs = root["targets"].as_array().unwrap().iter().filter(|target| target["kind"][0] == "bin");
+    assert_eq!(programs.map(|target| target["name"].as_str().unwrap()).collect::<Vec<_>>(), ["keda-stream-scaler"]);
+}
+
+#[test]
+fn docs_and_packages_name_this_version() {
+    let tags = Release::of(VERSION).image_tags();
+    let image = Regex::new(&format!(r"ghcr\.io/{}:[\w.-]*\w", repository())).unwrap();
+    let version = Regex::new(r"--(?:version|tag) v?(\d[\w.-]*)").unwrap();
+    let mut found = [0, 0];
+    for path in [
+        "README.md",
+        "docs/installing.md",
+        "k8s/chart/README.md",
+        "k8s/chart/Chart.yaml",
+        "k8s/artifacthub/artifacthub-pkg.yml",
+    ] {
+        let text = read(path);
+        for image in image.find_iter(&text) {
+            assert!(tags.iter().any(|tag| tag == image.as_str()), "{path}: {}", image.as_str());
+            found[0] += 1;
+        }
+        for named in version.captures_iter(&text) {
+            assert_eq!(&named[1], VERSION, "{path}");
+            found[1] += 1;
+        }
+    }
+    assert!(found[0] >= 4 && found[1] >= 5, "{found:?}");
+}
+
+#[test]
 fn every_action_is_pinned_by_commit() {
     let pinned = Regex::new(r"^\s*(- )?uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$").unwrap();
     for workflow in ["ci.yml", "release.yml"] {
