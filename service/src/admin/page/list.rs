@@ -8,7 +8,7 @@ use super::framed;
 use super::names::{self, Names};
 use super::parts;
 use crate::page::Page;
-use crate::page::plot::{self, Measure};
+use crate::page::plot::{Measure, Spark};
 use crate::page::text::{encoded, time, whole};
 use crate::sampler::{CallerView, Judged, TargetView, ViewState};
 
@@ -153,7 +153,7 @@ fn target(view: &TargetView) -> Markup {
                     a href={ "/targets/" (id) } { (names.name) }
                     span.more { (names.kind) " · " (names.more) }
                 }
-                td.course role="cell" rowspan=(rows) { (plot::small(&course, &format!("{what} over the last 30 minutes; now {behind}"))) }
+                td.course role="cell" rowspan=(rows) { (Spark { points: &course, measure, promise: None, gap_from: None, label: what }.drawing()) }
                 td.n role="cell" rowspan=(rows) data-label="Behind" { (behind) " " span.unit { (unit) } }
                 td.n role="cell" rowspan=(rows) data-label="Read" {
                     @match view.state.sample() { Some((_, age)) => { (time(age.as_secs_f64())) " ago" } None => "not yet" }

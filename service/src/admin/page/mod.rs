@@ -10,6 +10,7 @@ mod rows;
 mod target;
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -54,5 +55,6 @@ fn framed(status: StatusCode, title: &str, still: Markup, live: Markup) -> Page 
         a href="/samples" { "JSON" }
         a href="/metrics" { "Metrics" }
     };
-    Page { look: &LOOK, status, title: title.to_owned(), links, still, live }
+    let (lead, every) = (html! {}, Duration::from_secs(3));
+    Page { look: &LOOK, status, title: title.to_owned(), links, lead, still, live, every }
 }

@@ -99,5 +99,5 @@ pub(super) fn line(
     shape: Shape,
     of: impl Fn(usize, &Point) -> f32,
 ) -> Line {
-    Line { name: name.into(), class: None, points: course(view, of), shape }
+    Line { name: name.into(), class: "ours", points: course(view, of), shape }
 }

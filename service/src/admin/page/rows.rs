@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::lag::flow::count;
-use crate::page::plot::bar;
+use crate::page::plot::meter;
 use crate::page::text::{short, time, whole};
 use crate::sampler::{PartitionRow, Rows, ShardRow, WorkerRow};
 use crate::scaling::Sample;
@@ -67,8 +67,8 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
                         th scope="row" role="rowheader" { (row.topic) " " b { (row.partition) } }
                         td.n.strong role="cell" data-label="Behind" {
                             @match row.records_behind {
-                                Some(behind) => { (exact(behind)) (bar(as_number(behind), most)) }
-                                None => { "no valid commit" (bar(0.0, most)) }
+                                Some(behind) => { (exact(behind)) (meter(as_number(behind), most, false)) }
+                                None => { "no valid commit" (meter(0.0, most, false)) }
                             }
                         }
                         td.n role="cell" data-label="Committed" { (row.committed.map_or_else(|| "–".to_owned(), exact)) }
@@ -103,7 +103,7 @@ fn shards(rows: &[ShardRow]) -> Markup {
                         th scope="row" role="rowheader" { (row.shard) }
                         td role="cell" data-label="State" { (row.state) }
                         td.n.strong role="cell" data-label="Oldest unread" {
-                            @match row.age_seconds { Some(age) => { (time(age)) (bar(age, oldest)) } None => { "–" (bar(0.0, oldest)) } }
+                            @match row.age_seconds { Some(age) => { (time(age)) (meter(age, oldest, false)) } None => { "–" (meter(0.0, oldest, false)) } }
                         }
                         td role="cell" data-label="Unread" { (unread(row)) }
                         @if measured {
@@ -130,14 +130,14 @@ fn workers(rows: &[WorkerRow]) -> Markup {
                         th scope="row" role="rowheader" { (row.worker) }
                         @match row.cpu_percent.split_last() {
                             Some((now, before)) => {
-                                td.n.strong role="cell" data-label="CPU now" { (percent(*now)) (bar(*now, 100.0)) }
+                                td.n.strong role="cell" data-label="CPU now" { (percent(*now)) (meter(*now, 100.0, false)) }
                                 td.n role="cell" data-label="CPU before" {
                                     @if before.is_empty() { "–" }
                                     @for (index, cpu) in before.iter().enumerate() { @if index > 0 { ", " } (percent(*cpu)) }
                                 }
                             }
                             None => {
-                                td.n role="cell" data-label="CPU now" { "not measured" (bar(0.0, 100.0)) }
+                                td.n role="cell" data-label="CPU now" { "not measured" (meter(0.0, 100.0, false)) }
                                 td.n role="cell" data-label="CPU before" { "–" }
                             }
                         }

@@ -12,11 +12,11 @@ use super::rows;
 use crate::page::Page;
 use crate::page::plot::{Figure, Limit, Line, Measure, Shape};
 use crate::page::text::{encoded, time};
-use crate::sampler::{Ages, CallerView, Judged, LONGEST_CHART, Point, Promise, TargetView};
+use crate::sampler::{Ages, CallerView, Judged, Point, Promise, TargetView};
 use crate::trigger::Policy;
 
-/// The length of the charts in minutes.
-const MINUTES: u64 = LONGEST_CHART.as_secs() / 60;
+/// The period of the charts.
+const PERIOD: &str = "over the last 30 minutes";
 
 /// Callers with the same policy, which get the same value.
 struct Judges<'a> {
@@ -142,7 +142,7 @@ fn courses(view: &TargetView) -> Markup {
             parts::line(view, by_whom(view, &wanted.policy), Shape::Steps, move |index, _| number(index))
         })
         .collect();
-    let figure = |title, unit, measure| Figure { title, unit, measure, minutes: MINUTES, limit: None };
+    let figure = |title, note, measure| Figure { title, note, period: PERIOD, measure, ..Figure::default() };
     html! {
         @match view.chart.promise() {
             Some(promise) if measure == Measure::Seconds => (ages(view, promise, behind)),
@@ -168,9 +168,9 @@ fn ages(view: &TargetView, promise: &Promise, now: Line) -> Markup {
     let limit = Some(Limit { name: "maxAge", at: promise.max_age });
     let predicted =
         parts::line(view, "when more consumers could help", Shape::Straight, age_of(promise, |ages| ages.predicted));
-    let predicted = Line { class: Some("predicted"), ..predicted };
-    Figure { title: "Oldest unread record", unit: "its age", measure: Measure::Seconds, minutes: MINUTES, limit }
-        .of(&[predicted, Line { class: Some("age"), ..now }])
+    let predicted = Line { class: "predicted", ..predicted };
+    let (title, note) = ("Oldest unread record", "its age");
+    Figure { title, note, period: PERIOD, measure: Measure::Seconds, limit, ..Figure::default() }.of(&[predicted, now])
 }
 
 fn age_of(promise: &Promise, of: fn(&Ages) -> f32) -> impl Fn(usize, &Point) -> f32 {
