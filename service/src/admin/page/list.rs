@@ -15,7 +15,7 @@ use crate::sampler::{CallerView, Judged, TargetView, ViewState};
 /// The number of targets per page.
 const ON_A_PAGE: usize = 50;
 /// The number of objects shown beside a target; the target's own page shows all of them.
-const ASKERS: usize = 3;
+const CALLERS: usize = 3;
 
 /// Selects the targets, and how much of the page to render.
 #[derive(Debug, Default, Deserialize)]
@@ -44,8 +44,8 @@ impl Query {
     fn finds(&self, view: &TargetView) -> bool {
         let wanted = self.q.trim().to_lowercase();
         let contains = |text: &str| text.to_lowercase().contains(&wanted);
-        let asker = |asker: &CallerView| contains(&format!("{}/{}", asker.namespace, asker.name));
-        wanted.is_empty() || contains(&view.source.to_string()) || view.askers.shown.iter().any(asker)
+        let caller = |caller: &CallerView| contains(&format!("{}/{}", caller.namespace, caller.name));
+        wanted.is_empty() || contains(&view.source.to_string()) || view.callers.shown.iter().any(caller)
     }
 
     /// Failing targets come first, the others are ordered by name.
@@ -131,15 +131,15 @@ fn table(selection: &Selection<'_>) -> Markup {
 fn target(view: &TargetView) -> Markup {
     let names = Names::of(&view.source);
     let id = names::id(&view.source);
-    let askers: Vec<_> = view.askers.shown.iter().take(ASKERS).map(|asker| (asker, view.judge(asker))).collect();
-    let more = view.askers.shown.len() - askers.len() + view.askers.more;
+    let callers: Vec<_> = view.callers.shown.iter().take(CALLERS).map(|caller| (caller, view.judge(caller))).collect();
+    let more = view.callers.shown.len() - callers.len() + view.callers.more;
     // errors that the source's own failure does not explain
-    let refused = askers.iter().filter_map(|(asker, judged)| match judged {
-        Judged::Failed { error, .. } if view.state.failure().is_none() => Some((asker, error)),
+    let refused = callers.iter().filter_map(|(caller, judged)| match judged {
+        Judged::Failed { error, .. } if view.state.failure().is_none() => Some((caller, error)),
         _ => None,
     });
     let failure = view.state.failure();
-    let rows = askers.len().max(1) + usize::from(more > 0);
+    let rows = callers.len().max(1) + usize::from(more > 0);
     let (what, unit, measure) = names::behind(&view.source);
     let course = parts::course(view, |_, point| point.behind);
     let behind = view.state.sample().and_then(|(sample, _)| sample.facts.behind.number()).unwrap_or(f64::NAN);
@@ -158,16 +158,16 @@ fn target(view: &TargetView) -> Markup {
                 td.n role="cell" rowspan=(rows) data-label="Read" {
                     @match view.state.sample() { Some((_, age)) => { (time(age.as_secs_f64())) " ago" } None => "not yet" }
                 }
-                @match askers.first() { Some((asker, judged)) => (cells(asker, judged)), None => (nobody()) }
+                @match callers.first() { Some((caller, judged)) => (cells(caller, judged)), None => (nobody()) }
             }
-            @for (asker, judged) in askers.iter().skip(1) { tr.also role="row" { (cells(asker, judged)) } }
+            @for (caller, judged) in callers.iter().skip(1) { tr.also role="row" { (cells(caller, judged)) } }
             @if more > 0 {
                 tr.also role="row" { td.rest role="cell" colspan="6" { a href={ "/targets/" (id) } { "and " (number(more)) " more" } } }
             }
-            @for (asker, error) in refused {
+            @for (caller, error) in refused {
                 tr.error role="row" {
                     td role="cell" colspan="10" {
-                        p.whose { (asker.namespace) "/" (asker.name) }
+                        p.whose { (caller.namespace) "/" (caller.name) }
                         (parts::failure(error, None, None))
                     }
                 }
@@ -181,8 +181,8 @@ fn target(view: &TargetView) -> Markup {
     }
 }
 
-fn cells(asker: &CallerView, judged: &Judged) -> Markup {
-    let policy = &*asker.policy;
+fn cells(caller: &CallerView, judged: &Judged) -> Markup {
+    let policy = &*caller.policy;
     let numbers = judged.decision().map_or_else(
         || ["–", "–", "–"].map(str::to_owned),
         |decision| {
@@ -192,7 +192,7 @@ fn cells(asker: &CallerView, judged: &Judged) -> Markup {
     );
     let class = if matches!(judged, Judged::Valued(_)) { "n" } else { "n old" };
     html! {
-        td.object role="cell" data-label="ScaledObject" { span.namespace { (asker.namespace) "/" } wbr; (asker.name) }
+        td.object role="cell" data-label="ScaledObject" { span.namespace { (caller.namespace) "/" } wbr; (caller.name) }
         td role="cell" data-label="Policy" { (names::policy(policy)) }
         @for (label, number) in ["Value", "Target", "Replicas"].iter().zip(&numbers) {
             td class=(class) role="cell" data-label=(label) { (number) }

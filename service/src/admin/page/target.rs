@@ -21,7 +21,7 @@ const PERIOD: &str = "over the last 30 minutes";
 /// Callers with the same policy, which get the same value.
 struct Judges<'a> {
     policy: &'a Arc<Policy>,
-    askers: Vec<&'a CallerView>,
+    callers: Vec<&'a CallerView>,
     judged: Judged,
 }
 
@@ -66,8 +66,8 @@ fn live(view: &TargetView, names: &Names) -> Markup {
             section aria-labelledby="decision" {
                 h2 #decision { "Decision" }
                 @for judges in judges(view) { (decision(&judges, view.state.failure().is_some())) }
-                @if view.askers.shown.is_empty() { p.none { "Queried without a ScaledObject." } }
-                @if view.askers.more > 0 { p.none { "and " (view.askers.more) " more ScaledObjects" } }
+                @if view.callers.shown.is_empty() { p.none { "Queried without a ScaledObject." } }
+                @if view.callers.more > 0 { p.none { "and " (view.callers.more) " more ScaledObjects" } }
             }
             section aria-labelledby="course" {
                 h2 #course { "Last 30 minutes" }
@@ -80,14 +80,14 @@ fn live(view: &TargetView, names: &Names) -> Markup {
 
 fn judges(view: &TargetView) -> Vec<Judges<'_>> {
     let mut all: Vec<Judges<'_>> = Vec::new();
-    for asker in &view.askers.shown {
+    for caller in &view.callers.shown {
         let same = |judges: &&mut Judges<'_>| {
-            judges.policy == &asker.policy
-                && judges.askers.iter().all(|other| other.max_staleness == asker.max_staleness)
+            judges.policy == &caller.policy
+                && judges.callers.iter().all(|other| other.max_staleness == caller.max_staleness)
         };
         match all.iter_mut().find(same) {
-            Some(judges) => judges.askers.push(asker),
-            None => all.push(Judges { policy: &asker.policy, askers: vec![asker], judged: view.judge(asker) }),
+            Some(judges) => judges.callers.push(caller),
+            None => all.push(Judges { policy: &caller.policy, callers: vec![caller], judged: view.judge(caller) }),
         }
     }
     all
@@ -100,9 +100,9 @@ fn decision(judges: &Judges<'_>, shown_above: bool) -> Markup {
     html! {
         article.decision {
             h3 {
-                @for (index, asker) in judges.askers.iter().enumerate() {
+                @for (index, caller) in judges.callers.iter().enumerate() {
                     @if index > 0 { ", " }
-                    span.object { span.namespace { (asker.namespace) "/" } (asker.name) }
+                    span.object { span.namespace { (caller.namespace) "/" } (caller.name) }
                 }
                 " " span.policy { (names::policy(policy)) }
             }
@@ -180,9 +180,9 @@ fn age_of(promise: &Promise, of: fn(&Ages) -> f32) -> impl Fn(usize, &Point) -> 
 /// Names a policy, with one of its callers where the chart has several policies.
 fn by_whom(view: &TargetView, policy: &Arc<Policy>) -> String {
     let word = names::policy(policy);
-    let asker = view.askers.shown.iter().find(|asker| asker.policy == *policy);
-    match asker {
-        Some(asker) if view.chart.wanted().len() > 1 => format!("{word}, {}/{}", asker.namespace, asker.name),
+    let caller = view.callers.shown.iter().find(|caller| caller.policy == *policy);
+    match caller {
+        Some(caller) if view.chart.wanted().len() > 1 => format!("{word}, {}/{}", caller.namespace, caller.name),
         _ => word.to_owned(),
     }
 }
