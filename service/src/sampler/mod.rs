@@ -214,6 +214,12 @@ impl<O: Observe> Sampler<O> {
         }
     }
 
+    /// Returns the time since this sampler was created.
+    #[must_use]
+    pub fn up_for(&self) -> Duration {
+        self.inner.epoch.elapsed()
+    }
+
     /// Returns the state of every target, for operators.
     #[must_use]
     pub fn view(&self) -> Vec<TargetView> {

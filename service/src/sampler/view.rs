@@ -29,6 +29,8 @@ pub struct TargetView {
     pub errors: ErrorCounts,
     /// The time since its consumers last progressed, as far as observed; `None` if readings contain no positions.
     pub unmoved_for: Option<Duration>,
+    /// The time until the next reading begins; `None` while one is in progress.
+    pub next_read_in: Option<Duration>,
     seen_at: Moment,
 }
 
@@ -117,7 +119,11 @@ impl ViewState {
 
 impl TargetView {
     pub(super) fn of(target: &Target, now: Moment) -> Self {
-        let callers = target.schedule().interests.callers.view(Instant::now());
+        let (callers, next_read_in) = {
+            let (schedule, now) = (target.schedule(), Instant::now());
+            let next = (!schedule.in_flight).then(|| schedule.next_due.saturating_duration_since(now));
+            (schedule.interests.callers.view(now), next)
+        };
         // cloned, so that no reading waits for this view
         let known = target.known.borrow().clone();
         let sample = known.sample.clone().map(|sample| (now.since(sample.taken_at), sample));
@@ -138,8 +144,15 @@ impl TargetView {
             chart: known.chart.clone(),
             errors: known.errors,
             unmoved_for: known.moved_at.map(|at| now.since(at)),
+            next_read_in,
             seen_at: now,
         }
+    }
+
+    /// Returns the time since a cause began.
+    #[must_use]
+    pub const fn time_since(&self, cause: &Cause) -> Duration {
+        self.seen_at.since(cause.since)
     }
 
     /// Returns the seconds from a point of the chart to this view.
