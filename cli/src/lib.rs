@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod commands;
+mod manifest;
 pub mod probe;
 
 use keda_stream_scaler_controller as controller;

@@ -94,7 +94,7 @@ async fn validate_tells_each_problem_with_its_line() {
     let expected = format!(
         "{path}: ScaledObject shop/orders, trigger 0: 2 problems\n\
          {path}:12: lagTreshold: is not a known key, did you mean lagThreshold?\n\
-         {path}:8: source: \"kafkaa\" must be one of kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams\n\
+         {path}:8: source: \"kafkaa\" must be one of kafka, apache-kafka, aws-kinesis-stream, aws-dynamodb-streams, did you mean kafka?\n\
          {path}: ScaledObject shop/orders, trigger 1: skipped, KEDA's own trigger cpu\n"
     );
     assert_eq!((code, stdout), (Some(1), expected));
@@ -153,9 +153,9 @@ async fn explain_tells_how_the_value_comes_about() {
   source     group {group}, topic {topic}, at {servers}
   {topic}/0  committed 3, log 0..40
   {topic}/1  committed 0, log 0..0
-  because    37 records behind in 1 of 2 partitions
-  because    capped from 37: with more than 2 replicas some would have no partition
-  because    active: lag 37, more than 0 is needed
+  because    37 unread records in 1 of 2 partitions
+  because    capped at 10 (was 37): only 2 partitions, more than 2 replicas would idle
+  because    active: lag 37 > activation threshold 0
   metric     s0-kafka-{topic}: value 10, target 5, active true
   replicas   the HPA wants 2 replicas
 ScaledObject shop/orders, trigger 1

@@ -132,7 +132,11 @@ async fn wrong_metadata_and_rules_are_told_before_anything_is_asked() {
     let good = [("source", "kafka"), ("connection", "it"), ("topic", "orders"), ("consumerGroup", "g")];
     let others = json!({"connections": {"it": {"namespaces": ["bank"], "kafka": alice("b:9092")}}});
     let checkup = doctor(&[], &others, &good).await;
-    checkup.assert_fault("rules", "namespace shop may not use connection it", "or the namespace to its namespaces");
+    checkup.assert_fault(
+        "rules",
+        "namespace shop has no access to a connection named it",
+        "or the namespace to its namespaces",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +161,7 @@ async fn a_broker_to_which_the_scaler_makes_no_connection_is_told_with_the_rule_
     let any = json!({"metadata": [{"namespaces": ["*"], "bootstrapServers": ["*"]}]});
     doctor(&[], &any, &metadata).await.assert_fault(
         "connect",
-        &format!("{servers}: metadata may not lead to the scaler's own machine"),
+        &format!("{servers}: loopback and link-local broker addresses are blocked by default"),
         "write the host out in bootstrapServers of the rules",
     );
 }
@@ -190,7 +194,7 @@ async fn each_reason_not_to_trust_a_certificate_is_named() {
     of_watched(&unknown).await.assert_fault(
         "tls",
         "the certificate is issued by CN=ca, which is not in ca: TLSv1.3, CN=server for 127.0.0.1, localhost, issued by CN=ca",
-        "give the authority that issued it as ca: CN=ca",
+        "give the connection the authority that issued it as ca or caFile: CN=ca",
     );
     let expired = of_watched(&over_tls(cluster, "EXPIRED")).await;
     expired.assert_fault("tls", "the certificate expired on 20", "renew the server's certificate");
@@ -303,6 +307,12 @@ async fn an_absent_topic_is_a_fault_and_a_group_that_nobody_knows_is_a_warning()
     unknown.assert_warning("group", "the cluster knows no such group", "check consumerGroup");
     let elsewhere = plainly(&servers, TOPIC, GROUP).await;
     assert_eq!(elsewhere.step("group")["status"], "ok");
+
+    // C6: the cluster knows what is meant
+    let wrong_case = plainly(&servers, &TOPIC.to_uppercase(), GROUP).await;
+    wrong_case.assert_fault("topic", "UNKNOWN_TOPIC_OR_PARTITION", &format!("there is {TOPIC}"));
+    let typo = plainly(&servers, TOPIC, &GROUP[1..]).await;
+    typo.assert_warning("group", "the cluster knows no such group", &format!("there is {GROUP}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Certificate, Identity, Server as Tonic, ServerTlsConfig};
 
+use crate::support::certificates::{Authority, For};
 use crate::support::checkup::{Checkup, Files, doctor_with};
 use crate::support::driver::Driver;
 use crate::support::kafka::{one_node, secured, unique};
@@ -79,9 +80,41 @@ async fn certificates_on_the_way_to_the_scaler_are_looked_at() {
     checkup.assert_green(&["tls", "health"]);
     assert!(!checkup.written.contains("PRIVATE"), "{}", checkup.written);
     let checkup = asked(&[&own[..], &["--tls-ca", &stranger]].concat()).await;
-    checkup.assert_fault("tls", "which is not in ca", "as ca: CN=ca");
+    checkup.assert_fault("tls", "which is not in ca", "as ca or caFile: CN=ca");
     asked(&["--tls-ca", &ca]).await.assert_fault("health", "Unknown: ", "takes the client certificate");
     asked(&[]).await.assert_fault("health", "this port speaks TLS", "give doctor --tls-ca");
+}
+
+/// C6: the remedy was made from the code alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scaler_whose_source_fails_is_not_taken_for_one_that_cannot_be_reached() {
+    let serving = Serving::start(&["--dev"]).await;
+    let metadata = [("source", "kafka"), ("bootstrapServers", "127.0.0.1:9"), ("consumerGroup", "g"), ("topic", "t")];
+    let files = Files::new(&json!({}), &metadata);
+    let checkup = ask(&serving.grpc.to_string(), &files.object(), &[]).await;
+    checkup.assert_fault(
+        "metrics",
+        "Unavailable: could not read topic t",
+        "the scaler answered, and its source failed",
+    );
+}
+
+/// C6: `tls ok`, while other clients refuse the authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_has_expired_is_a_warning() {
+    let expired = Authority::until("expired-ca", -time::Duration::days(3));
+    let server = expired.certify(For::Servers);
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(&server.certificate, &server.key));
+    let (_, health) = tonic_health::server::health_reporter();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = Tonic::builder().tls_config(tls).unwrap().add_service(health);
+    tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, expired.pem()).unwrap();
+    let checkup = doctor_with(&[], &["--scaler", &address, "--tls-ca", ca.to_str().unwrap()]).await;
+    checkup.assert_warning("tls", "the authority CN=expired-ca expired on 20", "replace the authority in ca");
 }
 
 // === for people ===

@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[Module])] = &[
             ("app", &["admin", "keda", "limits", "sampler", "source", "telemetry", "tenancy", "tls"]),
         ],
     ),
-    ("cli/src", &[("probe", &[]), ("commands", &["probe"])]),
+    ("cli/src", &[("probe", &[]), ("manifest", &[]), ("commands", &["manifest", "probe"])]),
 ];
 
 /// The folders of the crates' sources.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_wire::{
-    self as wire, describe_share_group_offsets_response as shares, list_offsets_response as ends,
-    metadata_response as topics, offset_fetch_response as commits, share_group_describe_response as described,
+    self as wire, describe_share_group_offsets_response as shares, list_groups_response as listed,
+    list_offsets_response as ends, metadata_response as topics, offset_fetch_response as commits,
+    share_group_describe_response as described,
 };
 use kafka_wire_core::{ApiVersion, Bytes, BytesMut, DecodeLimits, KafkaDecode, KafkaEncode, Uuid};
 use keda_stream_scaler::lag::{Offset, PartitionId, TopicId};
 use keda_stream_scaler::source::kafka::protocol::{
     ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, ErrorCode, FindCoordinator, Isolation,
-    ListOffsets, Malformed, Metadata, OffsetAt, OffsetFetch, Reader, Request, SaslAuthenticate, ShareGroupDescribe,
-    ShareOffset, Writer,
+    ListGroups, ListOffsets, Malformed, Metadata, OffsetAt, OffsetFetch, Reader, Request, SaslAuthenticate,
+    ShareGroupDescribe, ShareOffset, Writer,
 };
 use keda_stream_scaler::source::kafka::transport::{
     Broker, BrokerId, ByPartition, ByTopic, GroupAsk, Leader, LeaderEpoch, LedPartitions, OffsetAndEpoch,
@@ -105,9 +106,27 @@ fn requests_are_written_as_another_codec_writes_them() {
         check::<_, wire::ListOffsetsRequest>(&ListOffsets { topics: &topics, at, isolation, within });
     }
     check::<_, wire::DescribeGroupsRequest>(&DescribeGroups { groups: &groups });
+    check::<_, wire::ListGroupsRequest>(&ListGroups);
     check::<_, wire::ConsumerGroupDescribeRequest>(&ConsumerGroupDescribe { groups: &groups });
     check::<_, wire::ShareGroupDescribeRequest>(&ShareGroupDescribe { groups: &groups });
     check::<_, wire::SaslAuthenticateRequest>(&SaslAuthenticate { words: b"\0me\0secret" });
+}
+
+#[test]
+fn listed_groups_are_read_as_another_codec_writes_them() {
+    for version in ListGroups::VERSIONS {
+        let group = |name: &'static str| {
+            let mut group = listed::ListedGroup::default();
+            (group.group_id, group.protocol_type) = (name.into(), "consumer".into());
+            group.group_state = if version >= 4 { "Stable" } else { "" }.into();
+            group.group_type = if version >= 5 { "classic" } else { "" }.into();
+            group
+        };
+        let mut groups = wire::ListGroupsResponse::default();
+        groups.groups = vec![group("a"), group("b")];
+        let read = answer(&ListGroups, version, &encoded(&groups, version)).unwrap();
+        assert_eq!(read, Ok(vec!["a".into(), "b".into()]), "{version}");
+    }
 }
 
 /// An answer to [`OffsetFetch`] in this version.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use keda_stream_scaler::source::kafka::protocol::{
     ApiVersions, ConsumerGroupDescribe, DescribeGroups, DescribeShareGroupOffsets, Encoding, FindCoordinator,
-    ListOffsets, Metadata, OffsetFetch, Request, SaslAuthenticate, SaslHandshake, ShareGroupDescribe,
+    ListGroups, ListOffsets, Metadata, OffsetFetch, Request, SaslAuthenticate, SaslHandshake, ShareGroupDescribe,
 };
 
 /// What a definition says: the request's number, its versions, and the first flexible one.
@@ -65,6 +65,7 @@ fn numbers_versions_and_encodings_are_those_of_kafkas_definitions() {
     check::<OffsetFetch<'_>>(folder);
     check::<ListOffsets<'_>>(folder);
     check::<DescribeGroups<'_>>(folder);
+    check::<ListGroups>(folder);
     check::<ConsumerGroupDescribe<'_>>(folder);
     check::<ShareGroupDescribe<'_>>(folder);
     check::<DescribeShareGroupOffsets<'_>>(folder);

@@ -22,6 +22,7 @@ mod doctor;
 mod doctor_aws;
 mod doctor_scaler;
 mod floor_plan;
+mod inputs;
 mod installing;
 mod kafka_codec;
 mod kafka_lag;

@@ -65,6 +65,28 @@ async fn the_lag_of_a_real_group_is_served_over_grpc_and_shown_to_operators() {
     }
 }
 
+/// C3: the first try of everybody, a broker on the own machine, was UNAVAILABLE with three wrong remedies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_on_the_own_machine_is_read_with_dev_and_otherwise_refused_with_the_lines_that_allow_it() {
+    let about = behind_by_twelve().await;
+    let request = || GetMetricsRequest { scaled_object_ref: Some(about.clone()), metric_name: String::new() };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("connections.yaml");
+    std::fs::write(&file, "connections: {}\n").unwrap();
+    let serving = Serving::start(&["--connections", file.to_str().unwrap()]).await;
+    let refused = serving.client().await.get_metrics(request()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    let message = refused.message();
+    let lines = message.split_once("in the connections file: ").expect(message).1.split_once("; ").expect(message).0;
+    std::fs::write(&file, lines).unwrap();
+    for arguments in [&["--connections", file.to_str().unwrap()][..], &["--dev"]] {
+        let serving = Serving::start(arguments).await;
+        let value = serving.client().await.get_metrics(request()).await.unwrap().into_inner().metric_values.remove(0);
+        assert!((value.metric_value_float - 12.0).abs() < f64::EPSILON, "{arguments:?}: {value:?}");
+        assert!(serving.grpc.ip().is_loopback());
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_connections_file_ends_the_process_before_a_port_opens() {
     let ended =
@@ -188,7 +210,7 @@ async fn a_connections_file_is_read_again_when_it_changes() {
     named.scaler_metadata.remove("bootstrapServers");
     named.scaler_metadata.insert("connection".into(), "it".into());
     let refused = client.is_active(named.clone()).await.unwrap_err();
-    assert!(refused.message().starts_with("namespace shop may not use connection it"), "{refused}");
+    assert!(refused.message().starts_with("namespace shop has no access to a connection named it"), "{refused}");
     write("shop");
     let begun = Instant::now();
     while let Err(refused) = client.is_active(named.clone()).await {

@@ -77,7 +77,7 @@ async fn every_target_is_shown_with_its_callers_and_what_they_get() {
         assert!(page.contains(text), "{text} is not in\n{page}");
     }
     for (name, html) in [("list", &list), ("target", &page)] {
-        for word in [">Behind<", "told", "asker", "Arrive / s"] {
+        for word in ["behind", "Behind", "told", "asker", "Arrive / s"] {
             assert!(!html.contains(word), "{word} is in the {name}:\n{html}");
         }
     }
@@ -103,7 +103,10 @@ async fn the_json_has_the_same_decisions() {
     let words = objects[0]["stepsInWords"].as_array().unwrap();
     let (_, _, list) = get(address, "/").await;
     let (_, _, page) = get(address, &target_of(&list, "invoices-archive")).await;
-    assert!(!words.is_empty() && words.iter().all(|word| page.contains(word.as_str().unwrap())), "{words:?}");
+    assert!(
+        !words.is_empty() && words.iter().all(|word| page.contains(&word.as_str().unwrap().replace('>', "&gt;"))),
+        "{words:?}"
+    );
     let all: Value = serde_json::from_str(&get(address, "/samples").await.2).unwrap();
     let failing = all["targets"].as_array().unwrap().iter().find(|target| target["state"] == "failing").unwrap();
     assert_eq!(failing["scaledObjects"][0]["outcome"], "failed");
@@ -352,7 +355,10 @@ async fn targets_are_counted_filtered_and_sorted() {
     assert_eq!(tile(&all, "Failing"), count("Failing").to_string());
     assert_eq!(count("Failing"), 6);
     assert_eq!(tile(&all, "Over the promise"), count("Over promise").to_string());
-    assert!(count("Over promise") == 2 && count("At maximum") >= 1 && count("Zero") == 2, "{listed:?}");
+    assert!(
+        count("Over promise") >= 2 && count("Stuck") >= 1 && count("At maximum") >= 1 && count("Zero") == 2,
+        "{listed:?}"
+    );
 
     let order = ["Over promise", "At maximum", "Failing", "Stuck", "First reading", "Holding", "OK", "Zero"];
     let places = listed.iter().map(|(_, state)| order.iter().position(|known| known == state).expect("a state"));
@@ -379,7 +385,8 @@ async fn targets_are_counted_filtered_and_sorted() {
     let (_, _, reverse) = get(address, "/?sort=-name").await;
     assert!(names(&reverse).iter().rev().is_sorted(), "{:?}", names(&reverse));
     let (_, _, by_lag) = get(address, "/?sort=lag").await;
-    assert_eq!(tile(&by_lag, "Worst lag"), lags(&by_lag)[0], "the first row has the worst lag");
+    let worst = by_lag.split("<span>Worst lag</span>").nth(1).and_then(|rest| rest.split("</a>").next()).unwrap();
+    assert!(worst.contains(&names(&by_lag)[0]), "the tile names the first row by lag: {worst}");
     let numbers: Vec<u64> = lags(&by_lag).iter().map(|lag| lag.replace(',', "").parse().unwrap()).collect();
     assert!(numbers.iter().rev().is_sorted(), "{numbers:?}");
 }

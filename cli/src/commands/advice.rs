@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::manifest::{Fallback, Scaling, TriggerText, UpPolicy};
+use crate::manifest::{Fallback, ReadBy, Scaling, TriggerText, UpPolicy};
 use crate::trigger::{CatchUpPolicy, Decimal, Policy, Trigger};
 
 /// Kubernetes' default for `scaleDown.stabilizationWindowSeconds`.
@@ -12,6 +12,14 @@ const TOLERANCE: &str = "0.1";
 /// Returns why the HPA would contradict the policy: the key, and what to write instead.
 pub(super) fn contradiction(text: &TriggerText, trigger: &Trigger) -> Option<(&'static str, String)> {
     match (&trigger.policy, text.metric_type.as_str()) {
+        (_, "Value") if text.read_by == ReadBy::Keda => {
+            Some(("metricType", "with Value KEDA starts no jobs of a ScaledJob; leave metricType out".to_owned()))
+        }
+        (Policy::Age(_), _) if text.read_by == ReadBy::Keda => Some((
+            "scaleOn",
+            "age is for ScaledObjects: it needs metricType Value, with which KEDA starts no jobs; use catchUp, lag or shardCount"
+                .to_owned(),
+        )),
         (Policy::CatchUp(_), "Value") => Some((
             "metricType",
             "catchUp counts replicas, and with Value the HPA would multiply them; leave metricType out".to_owned(),
@@ -51,6 +59,7 @@ pub(super) fn advice(text: &TriggerText, trigger: &Trigger) -> Vec<String> {
                     .into(),
             ]
         }
+        Policy::CatchUp(_) if text.read_by == ReadBy::Keda => deprecated(text).into_iter().collect(),
         Policy::CatchUp(policy) => {
             let scaling = &text.scaling;
             let all = [
@@ -81,7 +90,7 @@ fn of_shards(scaling: &Scaling) -> Option<String> {
 
 /// Describes the earliest time at which more consumers can be requested after arrivals jump, compared with the objective.
 pub(super) fn promise(text: &TriggerText, trigger: &Trigger) -> Option<String> {
-    let Policy::CatchUp(policy) = &trigger.policy else { return None };
+    let (Policy::CatchUp(policy), ReadBy::Hpa) = (&trigger.policy, text.read_by) else { return None };
     let cached = if text.scaling.use_cached_metrics { text.scaling.polling_interval } else { 0 };
     let (_, steps) = steps_to_most(&text.scaling);
     let seen = trigger.pace.poll_interval + trigger.pace.poll_interval / 2;

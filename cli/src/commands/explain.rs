@@ -8,11 +8,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::advice::{advice, contradiction};
-use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
 use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
+use crate::manifest::{self, ReadBy, TriggerKind, TriggerText};
 use crate::sampler::{Answer, Rows, Sampler};
 use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, decide};
@@ -92,10 +92,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
     let triggers = manifest::read_all(&arguments.files)?;
     let connections = read_connections(arguments.connections.as_deref())?;
-    let outcomes = outcomes(triggers.iter().map(|(_, text)| text), connections)?;
+    let outcomes = outcomes(triggers.iter(), connections)?;
     let explained = triggers.iter().zip(outcomes);
     let explained: Vec<_> = explained
-        .map(|((_, text), outcome)| Explained { object: text.object.clone(), trigger: text.index, outcome })
+        .map(|(text, outcome)| Explained { object: text.object.clone(), trigger: text.index, outcome })
         .collect();
     match arguments.output {
         Format::Json => output::json(&explained)?,
@@ -157,8 +157,25 @@ fn valued(text: &TriggerText, trigger: &Trigger, answer: &Answer) -> Outcome {
 }
 
 impl WantedReplicas {
+    /// The jobs of a ScaledJob, as KEDA's default strategy starts them: it reads the value itself, without an HPA.
+    fn jobs(text: &TriggerText, decision: &Decision) -> Self {
+        let most = text.scaling.max_replicas;
+        let wanted = if text.metric_type == "Value" || !decision.active { 0 } else { decision.replicas().min(most) };
+        let in_words = if text.metric_type == "Value" {
+            "with metricType Value KEDA starts no jobs".to_owned()
+        } else if !decision.active {
+            "not active: KEDA starts no jobs".to_owned()
+        } else {
+            format!("KEDA starts jobs until {wanted} are running (maxReplicaCount {most})")
+        };
+        Self { wanted, in_words }
+    }
+
     fn new(text: &TriggerText, trigger: &Trigger, decision: &Decision) -> Self {
         let noun = if matches!(trigger.policy, Policy::WriteUtilization(_)) { "shard" } else { "replica" };
+        if text.read_by == ReadBy::Keda {
+            return Self::jobs(text, decision);
+        }
         if text.metric_type == "Value" {
             let in_words = "with metricType Value the HPA multiplies the ready replicas by value / target".to_owned();
             return Self { wanted: decision.replicas(), in_words };

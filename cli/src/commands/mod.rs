@@ -6,14 +6,12 @@ mod controller;
 mod doctor;
 mod explain;
 mod man;
-mod manifest;
 mod migrate;
 pub mod output;
 mod replay;
 mod resize;
 mod schema;
 mod serve;
-mod stream_text;
 mod validate;
 
 use std::path::Path;

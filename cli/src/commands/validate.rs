@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
 use super::Verdict;
 use super::advice::{advice, contradiction, promise};
-use super::manifest::{self, TriggerKind, TriggerText};
+
 use super::output::{self, Format};
-use super::stream_text;
+use crate::manifest::{self, Located, Manifest, Skipped, TriggerKind, TriggerText};
 use crate::scaling::counted;
 use crate::trigger::{About, Problem, Trigger, metric_name, metric_target};
 
@@ -21,11 +21,14 @@ use crate::trigger::{About, Problem, Trigger, metric_name, metric_target};
   keda-stream-scaler validate scaledobject.yaml
   kustomize build . | keda-stream-scaler validate -o json -
 
-Exit code 0: everything is good; 1: something is not; 2: wrong usage.")]
+Exit code 0: no problems, and with --strict no advice; 1: some; 2: wrong usage.")]
 pub(super) struct Arguments {
     /// Files with ScaledObjects, ScaledJobs or KinesisStreams; - is stdin
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Exit with 1 for advice too
+    #[arg(long)]
+    strict: bool,
     /// How to write the result
     #[arg(short, long, value_enum, default_value = "text")]
     output: Format,
@@ -53,30 +56,31 @@ pub(super) struct Checked {
     promise: Option<String>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Located {
-    pub(super) line: u64,
-    pub(super) key: String,
-    pub(super) message: String,
-}
-
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
-    let mut checked = Vec::new();
+    let (mut checked, mut skipped) = (Vec::new(), Skipped::default());
     for file in &arguments.files {
         let (text, shown) = (manifest::read_text(file)?, file.display().to_string());
-        let triggers = manifest::parse(&text).with_context(|| format!("in {shown}"))?;
-        let streams = stream_text::parse(&text).with_context(|| format!("in {shown}"))?;
-        checked.extend(triggers.iter().map(|trigger| check(&shown, trigger)));
-        for stream in streams {
-            checked.push(Checked { problems: stream.problems()?, ..Checked::of(&shown, &stream.object) });
+        match Manifest::parse(&text) {
+            Ok(manifest) => {
+                checked.extend(of_manifest(&shown, &manifest)?);
+                skipped.add(manifest.skipped);
+            }
+            Err(error) => {
+                let problem = Located { line: error.line, key: String::new(), message: error.message };
+                checked.push(Checked { problems: vec![problem], ..Checked::of(&shown, "the file") });
+            }
         }
     }
-    ensure!(!checked.is_empty(), "there is no ScaledObject, ScaledJob or KinesisStream in what was given");
+    ensure!(!checked.is_empty(), "there is no ScaledObject, ScaledJob or KinesisStream{}", skipped.only());
+    if !skipped.is_empty() {
+        output::talk(&format!("not checked, because other tools do: {skipped}\n"));
+    }
     match arguments.output {
         Format::Json => output::json(&checked)?,
         Format::Text => output::data(&text(&checked))?,
     }
-    let good = checked.iter().all(|checked| checked.problems.is_empty());
+    let good = |checked: &Checked| checked.problems.is_empty() && !(arguments.strict && !checked.advice.is_empty());
+    let good = checked.iter().all(good);
     Ok(if good { Verdict::Good } else { Verdict::Bad })
 }
 
@@ -99,51 +103,73 @@ impl Checked {
     }
 }
 
+/// Checks all objects of a file.
+fn of_manifest(file: &str, manifest: &Manifest) -> anyhow::Result<Vec<Checked>> {
+    let mut checked = Vec::new();
+    for scaled in &manifest.scaled {
+        if !scaled.problems.is_empty() {
+            checked.push(Checked { problems: scaled.problems.clone(), ..Checked::of(file, &scaled.object) });
+        }
+        checked.extend(scaled.triggers.iter().map(|trigger| check(file, trigger)));
+    }
+    for stream in &manifest.streams {
+        checked.push(Checked { problems: stream.problems()?, ..Checked::of(file, &stream.object) });
+    }
+    Ok(checked)
+}
+
 /// Checks a trigger for problems, and adds advice.
 pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
     let mut checked = Checked { trigger: Some(text.index), ..Checked::of(file, &text.object) };
-    if let TriggerKind::BuiltIn(name) = &text.kind {
-        checked.skipped = Some(format!("KEDA's own trigger {name}"));
-        return checked;
+    let mut problems = text.problems.clone();
+    match &text.kind {
+        TriggerKind::BuiltIn(name) => checked.skipped = Some(format!("KEDA's own trigger {name}")),
+        TriggerKind::External => check_external(text, &mut checked, &mut problems),
     }
+    let located = |Problem { key, message, .. }: Problem| Located { line: text.line_of(&key), key, message };
+    checked.problems = problems.into_iter().map(located).collect();
+    checked
+}
+
+fn check_external(text: &TriggerText, checked: &mut Checked, problems: &mut Vec<Problem>) {
     let unknown = text.environment_values();
     if unknown.is_empty() {
         checked.metric_name = Some(format!("s{}-{}", text.index, metric_name(&text.metadata)));
         checked.target = Some(metric_target(&text.metadata).get());
     }
+    let problem = |key: &str, message: String| Problem { key: key.to_owned(), message, about: About::Value };
     match Trigger::parse(&text.metadata) {
         Ok(trigger) => {
             checked.advice = advice(text, &trigger);
             checked.promise = promise(text, &trigger);
-            checked.problems.extend(contradiction(text, &trigger).map(|(key, message)| Located {
-                line: text.line_of(""),
-                key: key.to_owned(),
-                message,
-            }));
+            problems.extend(contradiction(text, &trigger).map(|(key, message)| problem(key, message)));
         }
         Err(error) => {
-            let known = |problem: &Problem| problem.about == About::Key || !unknown.contains_key(&*problem.key);
-            let located = error.problems.into_iter().filter(known).map(|problem| Located {
-                line: text.line_of(&problem.key),
-                key: problem.key,
-                message: problem.message,
-            });
-            checked.problems = located.collect();
+            // the form of a value is judged before its content
+            let known = |found: &Problem| found.about == About::Key || !unknown.contains_key(&*found.key);
+            let formed = |found: &Problem| !text.problems.iter().any(|problem| problem.key == found.key);
+            problems.extend(error.problems.into_iter().filter(|found| known(found) && formed(found)));
         }
     }
     let unchecked = unknown.iter().map(|(key, variable)| {
         format!("the value of {key}, which KEDA takes from the workload's variable {variable}, is not checked")
     });
     checked.advice.extend(unchecked);
-    if text.metadata.get("scalerAddress").is_none_or(|address| address.trim().is_empty()) {
-        let message = "is required by KEDA: the host and port of the scaler".to_owned();
-        checked.problems.push(Located { line: text.line_of(""), key: "scalerAddress".into(), message });
-    }
+    problems.extend(address_problem(text).map(|message| problem("scalerAddress", message)));
     if text.metric_type == "Utilization" {
         let message = "Utilization is refused by KEDA for external triggers; leave metricType out".to_owned();
-        checked.problems.push(Located { line: text.line_of(""), key: "metricType".into(), message });
+        problems.push(problem("metricType", message));
     }
-    checked
+}
+
+/// Returns why KEDA could not find the scaler by `scalerAddress`.
+fn address_problem(text: &TriggerText) -> Option<String> {
+    let address = text.metadata.get("scalerAddress").map_or("", |address| address.trim());
+    if address.is_empty() {
+        return Some("is required by KEDA: the host and port of the scaler".to_owned());
+    }
+    let plain = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))?;
+    Some(format!("is a gRPC address, not a URL: write {}", plain.trim_end_matches('/')))
 }
 
 fn text(all: &[Checked]) -> String {
@@ -152,8 +178,8 @@ fn text(all: &[Checked]) -> String {
         let (file, good) = (&checked.file, checked.problems.is_empty());
         let trigger = checked.trigger.map_or_else(String::new, |index| format!(", trigger {index}"));
         let verdict = match (&checked.skipped, &checked.metric_name, checked.target) {
-            (Some(why), ..) => format!("skipped, {why}"),
             _ if !good => counted(checked.problems.len(), "problem"),
+            (Some(why), ..) => format!("skipped, {why}"),
             (None, Some(name), Some(target)) => format!("good, metric {name} with target {target}"),
             _ if checked.trigger.is_none() => "good".to_owned(),
             _ => "no problems found; values from the environment were not checked".to_owned(),
@@ -161,7 +187,8 @@ fn text(all: &[Checked]) -> String {
         // writing to a string cannot fail
         let _ = writeln!(text, "{file}: {}{trigger}: {verdict}", checked.object);
         for problem in &checked.problems {
-            let _ = writeln!(text, "{file}:{}: {}: {}", problem.line, problem.key, problem.message);
+            let colon = if problem.key.is_empty() { "" } else { ": " };
+            let _ = writeln!(text, "{file}:{}: {}{colon}{}", problem.line, problem.key, problem.message);
         }
         for advice in &checked.advice {
             let _ = writeln!(text, "{file}: advice: {advice}");

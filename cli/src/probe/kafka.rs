@@ -51,6 +51,14 @@ pub struct Group {
     pub committed: BTreeMap<TopicName, usize>,
 }
 
+impl Group {
+    /// Whether the cluster has no sign of the group.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.state.members.is_empty() && self.committed.is_empty()
+    }
+}
+
 impl KafkaProbe {
     pub(super) fn new(bootstrap_servers: &[String], security: &KafkaSecurity, reach: AllowedHosts) -> Self {
         let bootstrap_servers = bootstrap_servers.to_vec();
@@ -178,6 +186,26 @@ impl Client {
             None => Err(silent()),
         });
         row.map_err(|row| failed(format!("could not read topic {name}"), &row))
+    }
+
+    /// Returns the names of all topics that the principal may describe. Calls `Metadata` (<https://kafka.apache.org/protocol.html>).
+    ///
+    /// # Errors
+    /// Returns an error when no broker answers within three seconds.
+    pub async fn topic_names(&self) -> Result<Vec<TopicName>, SourceError> {
+        let rows = self.transport.topics(TopicsAsk::All, TOPICS_WITHIN).await;
+        let rows = rows.map_err(|row| failed("could not list the topics".to_owned(), &row))?;
+        Ok(rows.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Returns the names of all groups that the principal may describe. Calls `ListGroups` (<https://kafka.apache.org/protocol.html>) on
+    /// every broker.
+    ///
+    /// # Errors
+    /// Returns an error when a broker does not answer within five seconds.
+    pub async fn group_names(&self) -> Result<Vec<Arc<str>>, SourceError> {
+        let groups = self.transport.group_ids(GROUP_WITHIN).await;
+        groups.map_err(|row| failed("could not list the groups".to_owned(), &row))
     }
 
     /// Returns a group and its commits. Calls `DescribeGroups` (and its successors) and `OffsetFetch`

@@ -27,6 +27,8 @@ const WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct TlsSettings {
     roots: Arc<RootCertStore>,
+    /// The authorities of the connection, without those of the system.
+    own: Vec<Certificate>,
     identity: Option<Arc<CertifiedKey>>,
 }
 
@@ -47,6 +49,9 @@ pub struct Presented {
     pub certificate: Option<Certificate>,
     /// Whether the certificate is trusted for the requested name.
     pub trust: Result<(), Distrust>,
+    /// The authority of the connection that issued the certificate, if it is one of the connection's own. TLS in Rust trusts an authority
+    /// that has expired; clients in other languages may not.
+    pub authority: Option<Certificate>,
     /// The authorities whose client certificates the other end accepts, where it requests one; empty where it names none.
     pub wants_client_certificate: Option<Vec<String>>,
 }
@@ -67,7 +72,9 @@ impl TlsSettings {
     pub fn new(ca: Option<&str>, identity: Option<&ClientIdentity>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(authorities(ca).as_bytes()).flatten());
-        Self { roots: Arc::new(roots), identity: identity.and_then(certified).map(Arc::new) }
+        let own = CertificateDer::pem_slice_iter(ca.unwrap_or_default().as_bytes()).flatten();
+        let own = own.filter_map(|der| Certificate::read(&der)).collect();
+        Self { roots: Arc::new(roots), own, identity: identity.and_then(certified).map(Arc::new) }
     }
 }
 
@@ -115,7 +122,9 @@ pub async fn handshake(
         None => Err(Distrust::Other("no certificate was presented".to_owned())),
     };
     let wants_client_certificate = client.asked_for.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let issuer = chain.last().and_then(|der| Certificate::read(der)).map(|last| last.issuer);
     let presented = Presented {
+        authority: terms.own.iter().find(|own| Some(&own.subject) == issuer.as_ref()).cloned(),
         protocol: protocol.unwrap_or("an unknown protocol").replace("TLSv1_", "TLSv1."),
         certificate: chain.first().and_then(|der| Certificate::read(der)),
         trust,

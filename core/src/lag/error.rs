@@ -1,5 +1,6 @@
 //! Why a source could not be observed.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -55,7 +56,7 @@ pub struct SourceError {
     kind: SourceErrorKind,
     attempt: String,
     cause: Option<Cause>,
-    remedy: Option<&'static str>,
+    remedy: Option<Cow<'static, str>>,
 }
 
 /// The text of the underlying error: waiting callers share it, so the text is stored and not the value.
@@ -83,8 +84,8 @@ impl SourceError {
 
     /// Adds what the reader can do about the failure.
     #[must_use]
-    pub const fn remedy(mut self, remedy: &'static str) -> Self {
-        self.remedy = Some(remedy);
+    pub fn remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.remedy = Some(remedy.into());
         self
     }
 
@@ -96,8 +97,8 @@ impl SourceError {
 
     /// What the reader can do about the failure, where that is known.
     #[must_use]
-    pub const fn advice(&self) -> Option<&'static str> {
-        self.remedy
+    pub fn advice(&self) -> Option<&str> {
+        self.remedy.as_deref()
     }
 
     /// Formats attempt, cause and remedy in one line for people.
@@ -108,7 +109,7 @@ impl SourceError {
             text.push_str(": ");
             text.push_str(&cause.0);
         }
-        if let Some(remedy) = self.remedy {
+        if let Some(remedy) = &self.remedy {
             text.push_str("; ");
             text.push_str(remedy);
         }

@@ -92,6 +92,8 @@ pub enum Step {
         by: CapReason,
         /// The value before the cap.
         from: i64,
+        /// The value after it.
+        to: i64,
     },
     /// The lag was compared with the activation threshold.
     Activation {

@@ -181,7 +181,7 @@ fn cap(policy: &LagPolicy, tally: &Tally, steps: &mut Vec<Step>) -> i64 {
         Compat::Strict => lag / threshold > bound,
     };
     if too_many {
-        steps.push(Step::Capped { replicas, by, from: lag });
+        steps.push(Step::Capped { replicas, by, from: lag, to: most });
         lag = most;
     }
     lag

@@ -287,6 +287,6 @@ fn partitions_that_are_selected_and_do_not_exist_are_reported() {
     let trigger = trigger("kafka", "fixed", &[("partitionLimitation".into(), "0,2-4,7".into())].into());
     let decision = judge(&trigger, &seen(None, &selected(&trigger, &[row; 3]), at(1000)));
     let steps: Vec<_> = decision.steps.iter().map(ToString::to_string).collect();
-    assert_eq!(steps[0], "60 records behind in 2 of 2 partitions");
+    assert_eq!(steps[0], "60 unread records in 2 of 2 partitions");
     assert_eq!(steps[1], "partitionLimitation selects 3-4, 7 as well, which do not exist");
 }

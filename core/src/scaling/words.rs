@@ -13,13 +13,13 @@ impl fmt::Display for Step {
                 let partitions = counted(*partitions, "partition");
                 match records_behind {
                     Some(records) => {
-                        write!(f, "{} behind in {partitions_behind} of {partitions}", counted(*records, "record"))
+                        write!(f, "{} in {partitions_behind} of {partitions}", counted(*records, "unread record"))
                     }
                     None => write!(f, "no valid commit in {partitions}"),
                 }
             }
             Self::Lag { lag, by_reset_policy, without_commit, as_built_in } => {
-                write!(f, "lag {lag}: the records behind")?;
+                write!(f, "lag {lag}: the unread records")?;
                 without_a_commit(f, *by_reset_policy, *without_commit)?;
                 match as_built_in {
                     0 => Ok(()),
@@ -52,23 +52,23 @@ impl fmt::Display for Step {
             Self::ShareGroup => f.write_str(
                 "share group: every consumer reads every partition, so partitions do not limit the replicas",
             ),
-            Self::Capped { replicas, by: CapReason::Partitions, from } => {
-                write!(f, "capped from {from}: with more than {replicas} replicas some would have no partition")
+            Self::Capped { replicas, by: CapReason::Partitions, from, to } => {
+                let partitions = counted(*replicas, "partition");
+                write!(f, "capped at {to} (was {from}): only {partitions}, more than {replicas} replicas would idle")
             }
-            Self::Capped { replicas, by: CapReason::PartitionsWithLag, from } => {
-                write!(f, "capped from {from}: only {replicas} partitions have lag")
+            Self::Capped { replicas, by: CapReason::PartitionsWithLag, from, to } => {
+                write!(f, "capped at {to} (was {from}): only {} with lag", counted(*replicas, "partition"))
             }
             Self::Activation { lag, threshold } => {
-                let verdict = verdict(i128::from(*lag) > i128::from(*threshold));
-                write!(f, "{verdict}: lag {lag}, more than {threshold} is needed")
+                let active = i128::from(*lag) > i128::from(*threshold);
+                activation(f, active, format_args!("lag {lag}"), threshold)
             }
             Self::OpenShards { open } => f.write_str(&counted(*open, "open shard")),
             Self::ClosedShardsCounted { closed } => {
                 write!(f, "{} counted too, as in KEDA", counted(*closed, "closed shard"))
             }
             Self::ShardActivation { shards, threshold, active } => {
-                let shards = counted(*shards, "shard");
-                write!(f, "{}: {shards}, more than {threshold} are needed", verdict(*active))
+                activation(f, *active, format_args!("{}", counted(*shards, "shard")), threshold)
             }
             Self::NeverRan { checkpoints } => {
                 let what =
@@ -95,8 +95,7 @@ impl fmt::Display for Step {
                 )
             }
             Self::AgeActivation { age_ms, threshold_ms, active } => {
-                let (age, threshold) = (seconds(*age_ms), seconds(*threshold_ms));
-                write!(f, "{}: {age} old, more than {threshold} are needed", verdict(*active))
+                activation(f, *active, format_args!("age {}", seconds(*age_ms)), &seconds(*threshold_ms))
             }
             Self::CatchUp(step) => step.fmt(f),
             Self::Writes(step) => step.fmt(f),
@@ -123,6 +122,16 @@ fn without_a_commit(f: &mut fmt::Formatter<'_>, records: u64, partitions: u64) -
         _ if records == partitions => write!(f, ", plus {named} without a commit, counted as 1 each"),
         _ => write!(f, ", plus {records} in {named} without a commit, by offsetResetPolicy"),
     }
+}
+
+fn activation(
+    f: &mut fmt::Formatter<'_>,
+    active: bool,
+    value: fmt::Arguments<'_>,
+    threshold: &impl fmt::Display,
+) -> fmt::Result {
+    let sign = if active { '>' } else { '≤' };
+    write!(f, "{}: {value} {sign} activation threshold {threshold}", verdict(active))
 }
 
 fn seconds(milliseconds: u64) -> String {

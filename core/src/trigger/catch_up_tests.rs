@@ -78,15 +78,15 @@ fn what_is_said_is_taken() {
 #[test]
 fn what_is_wrong_is_told() {
     let cases = [
-        (KAFKA, ("maxAge", "4s"), "from 5s to 86400s"),
-        (KAFKA, ("catchUpTime", "4s"), "from 5s to 86400s"),
+        (KAFKA, ("maxAge", "4s"), "from 5s to 24h"),
+        (KAFKA, ("catchUpTime", "4s"), "from 5s to 24h"),
         (KAFKA, ("targetUtilization", "0.99"), "must be a number from 0.1 to 0.95"),
         (KAFKA, ("targetUtilization", "80%"), "must be a number from 0.1 to 0.95"),
         (KAFKA, ("capacityPerConsumer", "0"), "must be a number of at least 0.001"),
         (KAFKA, ("capacityPerConsumer", "-3"), "must be a number of at least 0.001"),
         (KAFKA, ("consumersPerReplica", "0"), "must be a whole number of at least 1"),
         (KAFKA, ("consumersPerReplica", "1001"), "must be at most 1000"),
-        (KAFKA, ("scaleDownStabilizationWindow", "2h"), "from 0s to 3600s"),
+        (KAFKA, ("scaleDownStabilizationWindow", "2h"), "from 0s to 1h"),
         (KAFKA, ("scaleUpTolerance", "2"), "must be a number from 0 to 1"),
         (KAFKA, ("lagThreshold", "5"), "is for scaleOn lag"),
         (KAFKA, ("allowIdleConsumers", "true"), "is for scaleOn lag"),

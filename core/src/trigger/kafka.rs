@@ -11,6 +11,7 @@ use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_LAG_THRESHOLD, positive};
 use super::partitions::PartitionSelection;
 use super::security::{RequestedSecurity, request};
+use super::syntax::duration_text;
 use super::{Activation, Compat, LagPolicy};
 
 /// A consumer group whose lag is read, and its cluster.
@@ -222,7 +223,10 @@ fn topics(metadata: &Metadata<'_>, dialect: KafkaDialect, as_built_in: bool) -> 
         KafkaDialect::ApacheKafka => distinct(metadata.list("topic")),
     };
     for name in names.iter().filter(|name| !is_topic_name(name)) {
-        metadata.problem("topic", format!("{} is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -", shown(name)));
+        // only source kafka reads a list as one name
+        let hint = if name.contains(',') { "; a list of topics is for source apache-kafka" } else { "" };
+        metadata
+            .problem("topic", format!("{} is no name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -{hint}", shown(name)));
     }
     if names.is_empty() {
         if metadata.text("topic").is_some() {
@@ -311,8 +315,8 @@ fn stall_window(metadata: &Metadata<'_>, poll_interval: Duration) -> Duration {
     let default = DEFAULT_STALL_WINDOW.max(shortest);
     let window = metadata.duration("stallWindow", default, SHORTEST_STALL_WINDOW, LONGEST_STALL_WINDOW);
     if window < shortest {
-        let (shortest, longest) = (shortest.as_secs(), LONGEST_STALL_WINDOW.as_secs());
-        let range = format!("must be two poll intervals at least, from {shortest}s to {longest}s");
+        let (shortest, longest) = (duration_text(shortest), duration_text(LONGEST_STALL_WINDOW));
+        let range = format!("must be two poll intervals at least, from {shortest} to {longest}");
         metadata.problem("stallWindow", format!("{range}; raise it, or lower pollInterval"));
     }
     window

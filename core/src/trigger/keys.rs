@@ -67,6 +67,8 @@ pub enum Owner {
 pub(super) enum Reader {
     /// The parameters of a connection.
     Connection,
+    /// A trigger whose source is not known: only what no source accepts is rejected.
+    UnknownSource,
     /// A trigger of a Kafka source.
     Kafka(ScaleOn),
     /// A trigger of an AWS source.
@@ -84,6 +86,7 @@ impl Reader {
         const SECRET: &str = "belongs in a connection of the scaler; name that with the key connection";
         let (stream, scale_on) = match self {
             Self::Connection => return None,
+            Self::UnknownSource => return (owner == Owner::Connection).then_some(SECRET),
             Self::Kafka(scale_on) => (None, scale_on),
             Self::Aws(stream, scale_on) => (Some(stream), scale_on),
         };
@@ -141,11 +144,42 @@ pub fn is_near(name: &str, known: &str) -> bool {
     distance(name, known).is_some()
 }
 
+/// Names that KEDA 1 and Kafka's own clients have for what is meant, with the keys to write.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("authMode", "sasl and tls"),
+    ("brokerList", "bootstrapServers"),
+    ("brokers", "bootstrapServers"),
+    ("bootstrap.servers", "bootstrapServers"),
+    ("group.id", "consumerGroup"),
+    ("groupId", "consumerGroup"),
+    ("region", "awsRegion"),
+];
+
+/// What to write instead of an unknown key, if that can be guessed.
+pub(super) fn hint(name: &str, value: &str, reader: Reader) -> Option<String> {
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == name);
+    let other = other.map(|(_, keys)| format!("write {keys}"));
+    other.or_else(|| nearest(name, value, reader).map(|near| format!("did you mean {near}?")))
+}
+
+/// The word that is nearest to a wrong one, or else contains it.
+pub(super) fn nearest_word(wrong: &str, words: &[&'static str]) -> Option<&'static str> {
+    let near = words.iter().filter_map(|word| distance(wrong, word).map(|far| (far, *word)));
+    let within = |word: &&&str| wrong.len() >= SHORTEST_PART && word.contains(&wrong.to_lowercase());
+    near.min_by_key(|(far, _)| *far).map(|(_, word)| word).or_else(|| words.iter().find(within).copied())
+}
+
+/// The minimum length of a wrong word that is looked for inside of others.
+const SHORTEST_PART: usize = 3;
+
 /// The known key whose name is nearest to a wrong one, if any is near and could have this value.
-#[must_use]
-pub(super) fn nearest(name: &str, value: &str) -> Option<&'static str> {
+fn nearest(name: &str, value: &str, reader: Reader) -> Option<&'static str> {
     let near = |key: &'static Key| distance(name, key.name).map(|far| (far, key));
-    let mut near: Vec<_> = KEYS.iter().filter(|key| key.owner != Owner::Connection).filter_map(near).collect();
+    let mut near: Vec<_> = KEYS
+        .iter()
+        .filter(|key| reader == Reader::Connection || key.owner != Owner::Connection)
+        .filter_map(near)
+        .collect();
     near.sort_by_key(|(far, _)| *far);
     near.into_iter().map(|(_, key)| key).find(|key| key.values.allow(value)).map(|key| key.name)
 }

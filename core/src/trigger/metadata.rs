@@ -81,11 +81,23 @@ impl<'a> Metadata<'a> {
     }
 
     pub(super) fn word<T: Copy>(&self, key: &str, words: Words<T>) -> Option<T> {
+        self.word_or_hint(key, words, |_| None)
+    }
+
+    /// Reads a word; for a wrong one, `hint` may know better what to write than the nearest word.
+    pub(super) fn word_or_hint<T: Copy>(
+        &self,
+        key: &str,
+        words: Words<T>,
+        hint: impl FnOnce(&str) -> Option<String>,
+    ) -> Option<T> {
         let text = self.text(key)?;
         let known = words.iter().find(|(word, _)| *word == text);
         if known.is_none() {
             let allowed: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            self.problem(key, format!("{} must be one of {}", shown(text), allowed.join(", ")));
+            let near = || keys::nearest_word(text, &allowed).map(|near| format!(", did you mean {near}?"));
+            let hint = hint(text).or_else(near).unwrap_or_default();
+            self.problem(key, format!("{} must be one of {}{hint}", shown(text), allowed.join(", ")));
         }
         known.map(|(_, value)| *value)
     }
@@ -124,8 +136,8 @@ impl<'a> Metadata<'a> {
         match syntax::parse_duration(text) {
             Some(duration) if (least..=most).contains(&duration) => duration,
             _ => {
-                let (least, most) = (least.as_secs(), most.as_secs());
-                let message = format!("{} must be a duration such as 30s or 5m, from {least}s to {most}s", shown(text));
+                let (least, most) = (syntax::duration_text(least), syntax::duration_text(most));
+                let message = format!("{} must be a duration such as 30s or 5m, from {least} to {most}", shown(text));
                 self.problem(key, message);
                 default
             }
@@ -145,8 +157,7 @@ impl<'a> Metadata<'a> {
         for (name, value) in &self.values {
             match keys::find(name).map(|key| key.owner) {
                 None => {
-                    let near = keys::nearest(name, value);
-                    let hint = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
+                    let hint = keys::hint(name, value, reader).map_or_else(String::new, |hint| format!(", {hint}"));
                     self.note(&in_one_line(name), format!("is not a known key{hint}"), About::Key);
                 }
                 Some(owner) => {

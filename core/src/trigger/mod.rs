@@ -226,21 +226,15 @@ impl Trigger {
     /// Reports every problem of the metadata at once.
     pub fn parse(map: &HashMap<String, String>) -> Result<Self, TriggerError> {
         let metadata = Metadata::new(map);
-        metadata.required("source");
-        let dialect = metadata.word("source", SOURCES);
+        let Some(dialect) = source(&metadata) else { return metadata.finish(None, Reader::UnknownSource) };
         let compat = metadata.word("compat", COMPATS).unwrap_or(Compat::Fixed);
         match dialect {
-            // without a source the other keys are read as for KEDA's first Kafka trigger: most problems are the same
-            None => {
-                Self::kafka(&metadata, KafkaDialect::Kafka, ScaleOn::Lag, compat);
-                metadata.finish(None, Reader::Kafka(ScaleOn::Lag))
-            }
-            Some(Dialect::Kafka(dialect)) => {
+            Dialect::Kafka(dialect) => {
                 let scale_on = metadata.word("scaleOn", KAFKA_SCALE_ON).unwrap_or(ScaleOn::Lag);
                 let trigger = Self::kafka(&metadata, dialect, scale_on, compat);
                 metadata.finish(trigger, Reader::Kafka(scale_on))
             }
-            Some(Dialect::Aws(stream)) => {
+            Dialect::Aws(stream) => {
                 let scale_on = metadata.word("scaleOn", AWS_SCALE_ON).unwrap_or(ScaleOn::ShardCount);
                 let trigger = Self::aws(&metadata, stream, scale_on, compat);
                 metadata.finish(trigger, Reader::Aws(stream, scale_on))
@@ -293,6 +287,25 @@ impl Trigger {
         let source = aws::application(metadata, stream, ages);
         Some(Self { source: SourceRef::Application(Box::new(source?)), policy: policy?, pace, metric })
     }
+}
+
+/// Reads `source`. Without it nothing else can be judged; the keys that are there show which source is meant.
+fn source(metadata: &Metadata<'_>) -> Option<Dialect> {
+    const SHOWN_BY: [(&str, &str); 6] = [
+        ("streamName", "aws-kinesis-stream"),
+        ("streamARN", "aws-kinesis-stream"),
+        ("tableName", "aws-dynamodb-streams"),
+        ("bootstrapServers", "kafka"),
+        ("consumerGroup", "kafka"),
+        ("topic", "kafka"),
+    ];
+    if metadata.text("source").is_none() {
+        let words: Vec<_> = SOURCES.iter().map(|(word, _)| *word).collect();
+        let shown_by = SHOWN_BY.iter().find(|(key, _)| metadata.text(key).is_some());
+        let hint = shown_by.map_or_else(String::new, |(key, source)| format!("; {key} is a key of {source}"));
+        metadata.problem("source", format!("is required, one of {}{hint}", words.join(", ")));
+    }
+    metadata.word("source", SOURCES)
 }
 
 /// Reports `compat: strict` for a policy that KEDA does not have.

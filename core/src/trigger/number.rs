@@ -22,9 +22,19 @@ pub(super) fn number(metadata: &Metadata<'_>, key: &str, range: &Range) -> Decim
         Some(number) if (range.least..=range.most).contains(&number) => number,
         _ => {
             let Range { least, most, .. } = range;
-            metadata.problem(key, format!("{} must be a number from {least} to {most}", shown(text)));
+            let hint = range.share_of(text).map_or_else(String::new, |share| format!(", such as {share}"));
+            metadata.problem(key, format!("{} must be a number from {least} to {most}{hint}", shown(text)));
             range.default
         }
+    }
+}
+
+impl Range {
+    /// The share that is meant by a percentage; `None` where it would not be valid.
+    fn share_of(&self, text: &str) -> Option<Decimal> {
+        let percent = Decimal::parse(text.strip_suffix('%').unwrap_or(text))?;
+        let share = Decimal(percent.0 / 100);
+        (self.most <= Decimal(1000) && (self.least..=self.most).contains(&share)).then_some(share)
     }
 }
 

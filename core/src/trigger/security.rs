@@ -200,11 +200,22 @@ pub(super) fn request(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Request
     let verification = if no_verification { CertificateVerification::Off } else { CertificateVerification::Full };
     RequestedSecurity {
         tls: metadata.word("tls", TLS_MODES),
-        sasl: metadata.word("sasl", mechanisms(dialect)),
+        sasl: mechanism(metadata, dialect),
         token_provider,
         aws_region: addresses::region(metadata).map(str::to_owned),
         verification,
     }
+}
+
+/// Reads `sasl`; a word of the other Kafka source gets the way to write it here.
+fn mechanism(metadata: &Metadata<'_>, dialect: KafkaDialect) -> Option<SaslMechanism> {
+    metadata.word_or_hint("sasl", mechanisms(dialect), |word| match (dialect, word) {
+        (KafkaDialect::Kafka, "aws_msk_iam") => {
+            Some("; here that is sasl: oauthbearer with saslTokenProvider: aws_msk_iam".to_owned())
+        }
+        (KafkaDialect::ApacheKafka, "oauthbearer") => Some("; oauthbearer is for source kafka".to_owned()),
+        _ => None,
+    })
 }
 
 impl RequestedSecurity {

@@ -48,6 +48,16 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(total)
 }
 
+/// Writes a duration of whole seconds in the largest unit that needs no fraction, such as `10m`.
+pub(super) fn duration_text(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => "0s".to_owned(),
+        seconds if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,11 +62,11 @@ fn every_limit_is_checked() {
         ("scaleUpUtilization", "0.951", "must be a number from 0.1 to 0.95"),
         ("scaleUpUtilization", "0.6", "must be above targetUtilization, which is 0.6"),
         ("targetUtilization", "0.75", "scaleUpUtilization: must be above targetUtilization, which is 0.75"),
-        ("scaleDownAfter", "29m", "from 1800s to 86400s"),
-        ("scaleDownAfter", "25h", "from 1800s to 86400s"),
-        ("lookAhead", "361m", "from 0s to 21600s"),
-        ("pollInterval", "59s", "from 60s to 600s"),
-        ("maxStaleness", "119s", "from 120s to 3600s"),
+        ("scaleDownAfter", "29m", "from 30m to 24h"),
+        ("scaleDownAfter", "25h", "from 30m to 24h"),
+        ("lookAhead", "361m", "from 0s to 6h"),
+        ("pollInterval", "59s", "from 1m to 10m"),
+        ("maxStaleness", "119s", "from 2m to 1h"),
     ];
     for (key, value, message) in refused {
         let error = policy(&[(key, value)]).expect_err(key);

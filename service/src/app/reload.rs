@@ -34,6 +34,9 @@ trait Reload: Send + 'static {
 struct ConnectionsFile {
     path: PathBuf,
     handle: ConnectionsHandle,
+    /// Rules that lack connections of those in force: they count if the file still has them at the next reading, because a file that is
+    /// just being written looks the same.
+    doubted: Option<Connections>,
 }
 
 struct TlsFiles {
@@ -48,7 +51,7 @@ struct TlsFiles {
 /// # Errors
 /// Never: a file that cannot be read is logged, and the rules before it stay.
 pub async fn connections(path: PathBuf, handle: ConnectionsHandle) -> anyhow::Result<()> {
-    watch(ConnectionsFile { path, handle }, CONNECTIONS_INTERVAL).await
+    watch(ConnectionsFile { path, handle, doubted: None }, CONNECTIONS_INTERVAL).await
 }
 
 /// Keeps certificate, key and client CA in sync with the files, and logs when the certificate is about to expire. Runs forever.
@@ -100,7 +103,19 @@ impl Reload for ConnectionsFile {
     }
 
     fn reload(&mut self) -> Result<bool, Self::Error> {
-        Ok(self.handle.replace(Connections::read(&self.path)?))
+        let read = Connections::read(&self.path)?;
+        let missing = self.handle.missing_in(&read);
+        if !missing.is_empty() && self.doubted.as_ref() != Some(&read) {
+            self.doubted = Some(read);
+            return Ok(false);
+        }
+        self.doubted = None;
+        let changed = self.handle.replace(read);
+        if changed && !missing.is_empty() {
+            let connections = missing.join(", ");
+            tracing::warn!(connections, "connections removed; triggers that name them get FAILED_PRECONDITION");
+        }
+        Ok(changed)
     }
 }
 
@@ -145,4 +160,53 @@ impl TlsFiles {
 #[expect(clippy::disallowed_methods, reason = "a certificate expires at a time of day")]
 fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::source::Sources;
+    use crate::telemetry::UpstreamMetrics;
+
+    const TWO: &str = "connections:\n  a: {namespaces: [x], kafka: {bootstrapServers: b1}}\n  b: {namespaces: [y], kafka: {bootstrapServers: b2}}\n";
+
+    /// A file of two connections, as the service starts with it.
+    fn two() -> (tempfile::TempDir, ConnectionsFile) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("connections.yaml");
+        fs::write(&path, TWO).expect("written");
+        let sources = Sources::new(Connections::read(&path).expect("good"), UpstreamMetrics::default());
+        (folder, ConnectionsFile { path, handle: sources.connections(), doubted: None })
+    }
+
+    /// Writes the file, reads it again, and returns the connections in force.
+    fn after(file: &mut ConnectionsFile, text: &str) -> Vec<String> {
+        fs::write(&file.path, text).expect("written");
+        let _ = file.reload();
+        file.handle.missing_in(&Connections::default())
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_takes_no_connection_away() {
+        let (_folder, mut file) = two();
+        let cut = TWO.lines().take(2).collect::<Vec<_>>().join("\n");
+        for text in ["", "\n", &cut, TWO, "connections: {}", TWO, &cut, "{"] {
+            assert_eq!(after(&mut file, text), ["a", "b"], "{text:?}");
+        }
+        assert!(
+            matches!(after(&mut file, "").as_slice(), [_, _]) && file.reload().is_err(),
+            "an empty file is an error"
+        );
+    }
+
+    #[test]
+    fn a_connection_that_the_file_lacks_twice_is_removed() {
+        let (_folder, mut file) = two();
+        let cut = TWO.lines().take(2).collect::<Vec<_>>().join("\n");
+        assert_eq!(after(&mut file, &cut), ["a", "b"]);
+        assert_eq!(after(&mut file, &cut), ["a"]);
+        assert_eq!(after(&mut file, TWO), ["a", "b"], "an added connection counts at once");
+    }
 }

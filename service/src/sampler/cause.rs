@@ -24,7 +24,7 @@ pub struct Cause {
     /// The kind of error.
     pub kind: SourceErrorKind,
     /// What the reader can do, where that depends on the target and not only on the place.
-    pub advice: Option<&'static str>,
+    pub advice: Option<Arc<str>>,
     /// The time of the first failure.
     pub since: Moment,
 }
@@ -82,7 +82,9 @@ fn account(access: &AwsAccess) -> String {
 impl Cause {
     fn new(source: &SourceRef, error: &SourceError, since: Moment) -> Self {
         let advice = match error.kind() {
-            SourceErrorKind::Missing | SourceErrorKind::Denied | SourceErrorKind::Broken => error.advice(),
+            SourceErrorKind::Missing | SourceErrorKind::Denied | SourceErrorKind::Broken => {
+                error.advice().map(Arc::from)
+            }
             SourceErrorKind::Throttled | SourceErrorKind::TimedOut | SourceErrorKind::Unreachable => None,
         };
         Self { place: place_of(source).into(), kind: error.kind(), advice, since }
@@ -90,7 +92,7 @@ impl Cause {
 
     /// Whether both have the same place, kind and advice, whatever their start.
     fn is_like(&self, other: &Self) -> bool {
-        (&self.place, self.kind, self.advice) == (&other.place, other.kind, other.advice)
+        (&self.place, self.kind, &self.advice) == (&other.place, other.kind, &other.advice)
     }
 }
 

@@ -94,6 +94,12 @@ impl ConnectionsHandle {
         }
     }
 
+    /// Returns the names of the connections in force that `connections` lacks, sorted.
+    #[must_use]
+    pub fn missing_in(&self, connections: &Connections) -> Vec<String> {
+        self.0.missing_in(connections)
+    }
+
     /// Replaces the rules; returns whether the new ones differ from those before.
     #[must_use]
     pub fn replace(&self, connections: Connections) -> bool {

@@ -117,6 +117,11 @@ impl Admission {
         differ
     }
 
+    /// Returns the names of the connections in force that `connections` lacks, sorted.
+    pub fn missing_in(&self, connections: &Connections) -> Vec<String> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).connections.missing_in(connections)
+    }
+
     /// Returns the client for `source`, where `namespace` may use it.
     ///
     /// # Errors
@@ -276,9 +281,14 @@ impl Rules {
         if self.connections.named(name).is_some_and(|connection| connection.allows(namespace)) {
             return Ok(());
         }
-        let attempt = format!("namespace {} may not use connection {name}, if there is one", namespace.unwrap_or("*"));
-        Err(denied(attempt)
-            .remedy("add the connection, or the namespace to its namespaces, in the scaler's connections file"))
+        let attempt = format!(
+            "namespace {} has no access to a connection named {name} (or it does not exist)",
+            namespace.unwrap_or("*")
+        );
+        let example = format!("connections: {{{name}: {{namespaces: [{}], …}}}}", namespace.unwrap_or("*"));
+        let remedy =
+            format!("add the connection, or the namespace to its namespaces, in the connections file: {example}");
+        Err(denied(attempt).remedy(remedy))
     }
 
     /// Returns the hosts to which the client may connect.
@@ -290,8 +300,8 @@ impl Rules {
         for server in &cluster.bootstrap_servers {
             let Some(reach) = self.connections.metadata().server(namespace, server) else {
                 let attempt = format!("namespace {} may not name the broker {server}", namespace.unwrap_or("*"));
-                let error = denied(attempt);
-                return Err(error.remedy("use a connection, or allow it under metadata in the connections file"));
+                let allow = allow_in_file(namespace, "bootstrapServers", server);
+                return Err(denied(attempt).remedy(format!("use a connection, or {allow}")));
             };
             all = all.min(reach);
         }
@@ -313,15 +323,14 @@ impl Rules {
         match &access.credentials {
             AwsCredentials::Role { arn, .. } if !metadata.role(namespace, arn) => {
                 let attempt = refused(format!("have the role {arn} assumed"));
-                return Err(denied(attempt).remedy("allow it with awsRoleArns under metadata in the connections file"));
+                return Err(denied(attempt).remedy(allow_in_file(namespace, "awsRoleArns", arn)));
             }
             AwsCredentials::DefaultChain => {
                 let mut refused_names = resources.iter().filter(|name| !metadata.resource(namespace, name));
                 if let Some(name) = refused_names.next() {
                     let attempt = refused(format!("have {name} read with the scaler's own AWS identity"));
-                    let remedy =
-                        "use a connection, or allow it with awsResources under metadata in the connections file";
-                    return Err(denied(attempt).remedy(remedy));
+                    let allow = allow_in_file(namespace, "awsResources", name);
+                    return Err(denied(attempt).remedy(format!("use a connection, or {allow}")));
                 }
             }
             AwsCredentials::Role { .. } | AwsCredentials::Static { .. } => {}
@@ -329,7 +338,7 @@ impl Rules {
         match &access.endpoint {
             Some(endpoint) if !metadata.endpoint(namespace, endpoint) => {
                 let attempt = refused(format!("name the endpoint {endpoint}"));
-                Err(denied(attempt).remedy("allow it with awsEndpoints under metadata in the connections file"))
+                Err(denied(attempt).remedy(allow_in_file(namespace, "awsEndpoints", endpoint)))
             }
             _ => Ok(()),
         }
@@ -378,6 +387,14 @@ fn named_by<'a>(access: &'a AwsAccess, resources: &[&'a str]) -> Vec<Named<'a>> 
     };
     named.extend(access.endpoint.as_deref().map(Named::Endpoint));
     named
+}
+
+/// Returns the entry of the connections file that allows triggers of a namespace to name something.
+fn allow_in_file(namespace: Namespace<'_>, key: &str, name: &str) -> String {
+    let namespace = namespace.unwrap_or("*");
+    format!(
+        "allow it with {key} under metadata in the connections file: metadata: [{{namespaces: [\"{namespace}\"], {key}: [\"{name}\"]}}]"
+    )
 }
 
 fn wrong_kind(connection: &str, wanted: &str) -> SourceError {

@@ -23,8 +23,7 @@ impl AllowedHosts {
 }
 
 /// The error text for an address that is not allowed.
-pub const OUT_OF_REACH: &str =
-    "metadata may not lead to the scaler's own machine or link, nor may the addresses that brokers advertise";
+pub const OUT_OF_REACH: &str = "loopback and link-local broker addresses are blocked by default";
 
 /// Whether an address is of this machine or link, or of no single host.
 fn is_here(address: IpAddr) -> bool {

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::allowed_hosts::AllowedHosts;
 use super::metadata_rules::{MetadataRules, Rule};
 use super::pattern::{Pattern, patterns};
 use super::resize_rules::{self, ResizeRules};
@@ -44,6 +43,9 @@ pub(super) enum Destination {
 /// Why a connections file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionsError {
+    /// The file has no content, as a file has that is just being written.
+    #[error("the connections file is empty: write connections: {{}} where there is none")]
+    Empty,
     /// A file could not be read.
     #[error("could not read {path}: {cause}", path = path.display())]
     Read {
@@ -55,6 +57,16 @@ pub enum ConnectionsError {
     /// The file is not valid.
     #[error("could not parse the connections file: {0}")]
     Syntax(String),
+    /// A file that a connection names could not be read.
+    #[error("connection {name}: {key}File: {cause}")]
+    Secret {
+        /// The name of the connection.
+        name: String,
+        /// The key of the secret.
+        key: String,
+        /// The cause of the failure.
+        cause: Box<Self>,
+    },
     /// A connection is invalid.
     #[error("connection {name}: {cause}")]
     Connection {
@@ -110,6 +122,7 @@ enum Scalar {
     Flag(bool),
     Number(i64),
     Text(String),
+    List(Vec<String>),
 }
 
 impl std::fmt::Debug for Connection {
@@ -127,10 +140,11 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Returns the rules for a user of the command line: those without a file, and brokers may also be on this machine.
+    /// Returns the rules for a user of the command line, and of `serve --dev`: metadata may name any broker, also on this machine, any role
+    /// and any endpoint, because the user could reach them without the scaler.
     #[must_use]
     pub fn unrestricted() -> Self {
-        Self { metadata: MetadataRules::default().reaching(AllowedHosts::Anywhere), ..Self::default() }
+        Self { metadata: MetadataRules::unrestricted(), ..Self::default() }
     }
 
     /// Reads the file and the secrets that it names; relative paths are relative to the file.
@@ -143,7 +157,12 @@ impl Connections {
     }
 
     fn parse(text: &str, read: impl Fn(&str) -> Result<String, ConnectionsError>) -> Result<Self, ConnectionsError> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| ConnectionsError::Syntax(error.to_string()))?;
+        if text.trim().is_empty() {
+            return Err(ConnectionsError::Empty);
+        }
+        // a snippet of the file could hold a secret
+        let syntax = |error: serde_saphyr::Error| ConnectionsError::Syntax(error.without_snippet().to_string());
+        let file: File = serde_saphyr::from_str(text).map_err(syntax)?;
         let mut named = HashMap::new();
         for (name, entry) in file.connections {
             let wrong = |cause| ConnectionsError::Connection { name: name.clone(), cause };
@@ -166,6 +185,14 @@ impl Connections {
         }
         let metadata = file.metadata.map_or_else(MetadataRules::default, |rules| MetadataRules::new(&rules));
         Ok(Self { named, metadata, resize: ResizeRules::new(&file.resize) })
+    }
+
+    /// Returns the names of the connections that `other` lacks, sorted.
+    #[must_use]
+    pub fn missing_in(&self, other: &Self) -> Vec<String> {
+        let mut missing: Vec<_> = self.named.keys().filter(|name| !other.named.contains_key(*name)).cloned().collect();
+        missing.sort_unstable();
+        missing
     }
 
     /// Returns the connection of that name.
@@ -223,9 +250,16 @@ fn parameters(
             Scalar::Flag(flag) => flag.to_string(),
             Scalar::Number(number) => number.to_string(),
             Scalar::Text(text) => text,
+            Scalar::List(items) => items.join(","),
         };
         let (key, value) = match key.strip_suffix(FILE) {
-            Some(plain) => (plain.to_owned(), read(&value)?),
+            Some(plain) => {
+                let secret = |cause| {
+                    let (name, key) = (connection.to_owned(), plain.to_owned());
+                    ConnectionsError::Secret { name, key, cause: Box::new(cause) }
+                };
+                (plain.to_owned(), read(&value).map_err(secret)?)
+            }
             None => (key, value),
         };
         if parameters.insert(key.clone(), value).is_some() {
@@ -270,6 +304,17 @@ connections:
     #[test]
     fn a_secret_is_never_shown() {
         assert!(!format!("{:?}", parse(SAMPLE).expect("a good file")).contains("secret"));
+        let error = parse(&SAMPLE.replace("passwordFile: pw", "password: a-secret, x")).expect_err("no mapping");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn brokers_may_be_a_list() {
+        let listed = parse(&SAMPLE.replace("\"b2:9093, b1:9093\"", "[\"b2:9093\", \"b1:9093\"]")).expect("a good file");
+        let Destination::Kafka(kafka) = listed.named("alice").expect("alice").to() else {
+            panic!("a Kafka connection")
+        };
+        assert_eq!(bootstrap_servers(kafka), ["b1:9093", "b2:9093"]);
     }
 
     #[test]
@@ -299,13 +344,17 @@ connections:
             ),
             (
                 "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, pasword: c}}}",
-                "pasword: is not a known key",
+                "pasword: is not a known key, did you mean password?",
             ),
             (
                 "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, password: c, passwordFile: pw}}}",
                 "both given",
             ),
-            ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, caFile: none}}}", "none"),
+            (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, caFile: none}}}",
+                "connection a: caFile: could not parse the connections file: none",
+            ),
+            (" \n", "the connections file is empty"),
             ("conections: {}", "conections"),
         ];
         for (text, fragment) in cases {

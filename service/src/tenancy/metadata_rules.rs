@@ -70,10 +70,16 @@ impl MetadataRules {
         Self(rules.iter().map(MetadataRule::new).collect())
     }
 
-    /// Returns the same rules for brokers within `reach`.
-    pub(super) fn reaching(mut self, reach: AllowedHosts) -> Self {
-        self.0.iter_mut().for_each(|rule| rule.reach = reach);
-        self
+    /// Returns rules that allow every name at any address.
+    pub(super) fn unrestricted() -> Self {
+        let rule = Rule {
+            namespaces: every(),
+            bootstrap_servers: every(),
+            aws_role_arns: every(),
+            aws_endpoints: every(),
+            aws_resources: every(),
+        };
+        Self(vec![MetadataRule { reach: AllowedHosts::Anywhere, ..MetadataRule::new(&rule) }])
     }
 
     /// Returns the allowed hosts of a client for `server`, if a trigger of `namespace` may name it. A pattern that names the host literally

@@ -90,7 +90,8 @@ async fn only_what_must_change_does_and_comments_stay() {
         "in.yaml:15: ScaledObject shop/orders, trigger 0: kafka migrated\n\
          in.yaml:22: note: lagTreshold is left out: KEDA's kafka trigger does not read it, and it is not known here\n\
          in.yaml:33: ScaledObject shop/orders, trigger 2: aws-kinesis-stream migrated\n\
-         in.yaml:31: note: identityOwner operator is the scaler's own identity now: give that the rights\n"
+         in.yaml:31: note: identityOwner operator is the scaler's own identity now: give that the rights\n\
+         in.yaml: left as they are: 1 ConfigMap\n"
     );
     let Input { path, _folder } = &input(&stdout);
     let Ended { code, stdout, .. } = run(&["validate", path]).await;

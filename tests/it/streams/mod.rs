@@ -484,7 +484,7 @@ connections:
         ("any", &[("awsRegion", "eu-west-1"), ("awsEndpoint", "http://127.0.0.1:1")], Some("awsEndpoints")),
         ("audit", &[("connection", "audit")], None),
         ("audit", &[("connection", "audit"), ("awsRegion", "us-east-1")], Some("leave awsRegion out")),
-        ("any", &[("connection", "audit")], Some("may not use connection audit")),
+        ("any", &[("connection", "audit")], Some("has no access to a connection named audit")),
         ("any", &[("connection", "kafka")], Some("does not lead to AWS")),
     ];
     for (namespace, more, refused) in cases {

@@ -28,10 +28,16 @@ pub enum For {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
+        Self::until(name, Duration::days(3650))
+    }
+
+    /// The same with its end at this distance from now.
+    pub fn until(name: &str, end: Duration) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.not_after = OffsetDateTime::now_utc() + end;
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 

@@ -104,7 +104,8 @@ impl Serving {
     pub async fn start_in(grpc_addr: &str, environment: &[(&str, &str)], more: &[&str]) -> Self {
         let connections = brokers_of_this_machine();
         let file = [("--connections"), connections.to_str().unwrap()];
-        let file = if more.contains(&"--connections") { &[][..] } else { &file[..] };
+        let own = more.contains(&"--connections") || more.contains(&"--dev");
+        let file = if own { &[][..] } else { &file[..] };
         let mut child = Command::new(BINARY)
             .args(["serve", "--grpc-addr", grpc_addr, "--http-addr", "127.0.0.1:0", "--log-format", "json"])
             .args(file)

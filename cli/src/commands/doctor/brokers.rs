@@ -102,9 +102,8 @@ impl BrokerCheck<'_> {
     async fn protocol(&self, stream: Box<dyn Duplex>, to: SocketAddr, tls: Option<Presented>) -> Looked<Listener> {
         let why = match Listener::greet(stream).await {
             Ok(listener) => {
-                let version = listener
-                    .at_least()
-                    .map_or("Kafka before 2.8".to_owned(), |least| format!("Kafka {least} or newer"));
+                let version =
+                    listener.at_least().map_or("Kafka before 2.8".to_owned(), |least| format!("Kafka ≥ {least}"));
                 return Ok((Finding::ok(format!("{version} ({} APIs)", listener.kinds())), listener));
             }
             Err(why) => why,
@@ -157,7 +156,7 @@ impl BrokerCheck<'_> {
                 Err(Finding::failed(seen, remedy))
             }
             (Some(mechanism), Ok(Login::Accepted(offered))) => {
-                Ok((Finding::ok(format!("{mechanism}, of {}", offered.join(", "))), ()))
+                Ok((Finding::ok(format!("{mechanism} (offered: {})", offered.join(", "))), ()))
             }
             (Some(mechanism), Ok(Login::Otherwise(offered))) => {
                 let seen = format!("this listener does not offer {mechanism}, but {}", offered.join(", "));

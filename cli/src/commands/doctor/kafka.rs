@@ -10,12 +10,13 @@ use super::aws;
 use super::brokers::{BrokerCheck, USUAL_PORT, reach_broker};
 use super::network::{look_up, now, presented};
 use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said};
-use crate::lag::SourceErrorKind;
+use crate::lag::{SourceError, SourceErrorKind};
 use crate::network::Address;
 use crate::probe::aws::rights_on_msk;
 use crate::probe::kafka::{Client, Group, KafkaProbe};
 use crate::probe::tls::{TlsSettings, first_certificate, handshake};
 use crate::source::kafka::transport::{Broker, Topic};
+use crate::trigger::keys::is_near;
 use crate::trigger::{AbsentTopics, KafkaSource, TopicSelection};
 
 const AFTER_LOGIN: [StepName; 3] = [StepName::Advertised, StepName::Topic, StepName::Group];
@@ -247,12 +248,20 @@ impl Seeing<'_> {
             {
                 Ok((Finding::of(&error).but_works(), None))
             }
+            Err(error) if error.kind() == SourceErrorKind::Missing => {
+                let hint = near("topic", name, self.client.topic_names().await);
+                Err(Finding::of(&error).hinting(&hint))
+            }
             Err(error) => Err(Finding::of(&error)),
         }
     }
 
     async fn group(&self, topics: &HashMap<Arc<str>, Topic>) -> Looked<()> {
         match self.client.group(&self.source.group).await {
+            Ok(group) if group.is_unknown() => {
+                let hint = near("group", &self.source.group, self.client.group_names().await);
+                Ok((unknown_group().hinting(&hint), ()))
+            }
             Ok(group) => Ok((of_group(&group, topics), ())),
             Err(error) if error.kind() == SourceErrorKind::Denied => {
                 Err(Finding::failed(said(&error), self.grant("group", &self.source.group)))
@@ -280,12 +289,30 @@ impl Seeing<'_> {
     }
 }
 
+/// The number of names up to which all are listed, where none is similar.
+const FEW: usize = 10;
+
+/// Returns the existing names that may be meant; empty where nothing can be said.
+fn near(kind: &str, wrong: &str, all: Result<Vec<Arc<str>>, SourceError>) -> String {
+    let mut all = all.unwrap_or_default();
+    all.retain(|name| !name.starts_with("__"));
+    all.sort_unstable();
+    let similar: Vec<_> = all.iter().filter(|name| is_near(wrong, name)).map(AsRef::as_ref).collect();
+    let listed: Vec<&str> = all.iter().map(AsRef::as_ref).collect();
+    match (similar.is_empty(), listed.len()) {
+        (false, _) => format!("there is {}", similar.join(", ")),
+        (true, 1..=FEW) => format!("each {kind} of the cluster: {}", listed.join(", ")),
+        (true, _) => String::new(),
+    }
+}
+
+fn unknown_group() -> Finding {
+    let remedy = "check consumerGroup; if it is right its consumers have never committed, and partitions count by offsetResetPolicy";
+    Finding::warning("the cluster knows no such group: no member, no committed offset", remedy)
+}
+
 fn of_group(group: &Group, topics: &HashMap<Arc<str>, Topic>) -> Finding {
     let members = group.state.members.len();
-    if members == 0 && group.committed.is_empty() {
-        let remedy = "check consumerGroup; if it is right its consumers have never committed, and partitions count by offsetResetPolicy";
-        return Finding::warning("the cluster knows no such group: no member, no committed offset", remedy);
-    }
     let commits: Vec<_> = group.committed.iter().map(|(topic, count)| format!("{topic} ({count})")).collect();
     let commits = if commits.is_empty() { "nothing".to_owned() } else { commits.join(", ") };
     let seen = format!("{}, {members} members; committed on {commits}", group.state.state);

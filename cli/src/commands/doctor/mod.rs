@@ -12,17 +12,18 @@ mod policy;
 mod report;
 mod scaler;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::slice;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
 use self::report::{Checkup, Finding, Live, Looked, StepName, said};
-use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
 use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
 use crate::keda::code_of;
+use crate::manifest::{self, TriggerKind, TriggerText};
 use crate::probe::{Probe, admit, connection};
 use crate::sampler::Sampler;
 use crate::scaling::{counted, decide};
@@ -68,7 +69,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     init_log(&arguments.log, LogFormat::Text, None).map_err(anyhow::Error::msg)?;
-    let texts = read(arguments.file.as_deref())?;
+    let texts =
+        arguments.file.as_ref().map(|file| manifest::read_all(slice::from_ref(file))).transpose()?.unwrap_or_default();
     let connections = read_connections(arguments.connections.as_deref())?;
     if arguments.print_policy {
         policy::print(&texts, &connections, arguments.output)?;
@@ -90,13 +92,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     }
     let bad = checkups.iter().any(|checkup| checkup.verdict() == Verdict::Bad);
     Ok(if bad { Verdict::Bad } else { Verdict::Good })
-}
-
-fn read(file: Option<&Path>) -> anyhow::Result<Vec<TriggerText>> {
-    let Some(file) = file else { return Ok(Vec::new()) };
-    let texts = manifest::read(file)?;
-    anyhow::ensure!(!texts.is_empty(), "there is no trigger of a ScaledObject or ScaledJob in {}", file.display());
-    Ok(texts)
 }
 
 async fn of_scaler(

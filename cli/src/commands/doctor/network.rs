@@ -79,6 +79,10 @@ pub(super) fn presented(presented: &Presented, verifies: bool) -> Finding {
         }
         return Finding::failed(format!("{why}: {seen}"), distrusted(why));
     }
+    if let Some(authority) = presented.authority.as_ref().filter(|authority| authority.left(now()).is_zero()) {
+        let seen = format!("{seen}; the authority {} expired on {}", authority.subject, authority.until);
+        return Finding::warning(seen, "replace the authority in ca: clients in other languages refuse it");
+    }
     match &presented.certificate {
         Some(certificate) if certificate.left(now()) < ENDS_SOON => {
             let days = certificate.left(now()).as_secs() / DAY;
@@ -115,7 +119,9 @@ fn distrusted(why: &Distrust) -> String {
             )
         }
         Distrust::NoName { asked } => format!("issue a certificate with {asked} among its subjectAltNames"),
-        Distrust::UnknownIssuer { issuer } => format!("give the authority that issued it as ca: {issuer}"),
+        Distrust::UnknownIssuer { issuer } => {
+            format!("give the connection the authority that issued it as ca or caFile: {issuer}")
+        }
         Distrust::Other(_) => "look at the server's certificate".to_owned(),
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::commands::manifest::{TriggerKind, TriggerText};
 use crate::commands::output::{self, Format};
+use crate::manifest::{TriggerKind, TriggerText};
 use crate::probe::aws::{ArnScope, AwsProbe, Right, policy, right_to_assume, rights_for, rights_on_msk};
 use crate::probe::{Probe, admit};
 use crate::tenancy::Connections;

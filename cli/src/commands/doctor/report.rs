@@ -124,6 +124,13 @@ impl Finding {
         Self { status: Status::Failed, seen: said(error), remedy }
     }
 
+    /// Adds what may be meant to the remedy.
+    pub(super) fn hinting(self, hint: &str) -> Self {
+        let remedy = self.remedy.unwrap_or_default();
+        let remedy = if hint.is_empty() { remedy } else { format!("{remedy}; {hint}") };
+        Self { remedy: Some(remedy), ..self }
+    }
+
     /// Turns the finding into a warning, because readings work nevertheless.
     pub(super) fn but_works(self) -> Self {
         Self { status: Status::Warning, ..self }

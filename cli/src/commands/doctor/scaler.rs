@@ -14,9 +14,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::network::{handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Checkup, Finding, Looked, StepName};
-use crate::commands::manifest::{TriggerKind, TriggerText};
 use crate::keda::proto::external_scaler_client::ExternalScalerClient;
 use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
+use crate::manifest::{TriggerKind, TriggerText};
 use crate::network::Address;
 use crate::probe::tls::{TlsSettings, authorities, handshake};
 use crate::trigger::{ClientIdentity, Secret};
@@ -179,7 +179,12 @@ async fn metrics(channel: Channel, about: ScaledObjectRef, name: String) -> Look
 }
 
 fn refused(status: &Status) -> Finding {
+    let cause = std::error::Error::source(status);
     let remedy = match status.code() {
+        // an error of the connection has a cause, an answer of the scaler has none
+        tonic::Code::Unavailable | tonic::Code::Unknown if cause.is_none() => {
+            "the scaler answered, and its source failed: run doctor without --scaler, from where the scaler runs"
+        }
         tonic::Code::Unimplemented => "check the address: what answers is no scaler of KEDA",
         tonic::Code::InvalidArgument => "correct the trigger's metadata; validate shows the lines",
         // tonic does not report why a connection broke
@@ -188,7 +193,7 @@ fn refused(status: &Status) -> Finding {
         }
         _ => "run doctor without --scaler, from where the scaler runs",
     };
-    let cause = std::error::Error::source(status).and_then(std::error::Error::source);
+    let cause = cause.and_then(std::error::Error::source);
     let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
     Finding::failed(format!("{:?}: {}{cause}", status.code(), status.message()), remedy)
 }

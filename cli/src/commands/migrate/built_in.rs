@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::super::manifest::{TriggerKind, TriggerText};
+use crate::manifest::{TriggerKind, TriggerText};
 
 /// The policy of the migrated trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::super::manifest::TriggerText;
-use super::yaml::{Documents, Node};
+use crate::manifest::TriggerText;
+use crate::manifest::{Documents, Node};
 
 /// A trigger's `authenticationRef`.
 pub(super) struct Authentication {

@@ -6,7 +6,7 @@ use granit_parser::ScalarStyle;
 
 use super::connection::quoted;
 use super::plan::{MetricType, Plan};
-use super::yaml::{Content, Documents, Entry, Node};
+use crate::manifest::{Content, Documents, Entry, Node};
 
 /// A range of the text and its replacement.
 struct Change {

@@ -6,7 +6,6 @@ mod connection;
 mod edit;
 mod plan;
 mod report;
-mod yaml;
 
 use std::path::{Path, PathBuf};
 
@@ -18,10 +17,9 @@ use self::connection::{Authentication, Need};
 use self::edit::{Changes, obstacle};
 use self::plan::{MetricType, Plan, Requirements};
 use self::report::{Migrated, Outcome, Pair, Report};
-use self::yaml::{Documents, Node};
-use super::manifest::{self, TriggerKind, TriggerText};
 use super::output::{self, Format};
 use super::{Verdict, read_connections, validate};
+use crate::manifest::{self, Documents, Manifest, Node, ScaledText, TriggerKind, TriggerText};
 use crate::telemetry::{LogFormat, init_log};
 
 /// The arguments of `migrate`.
@@ -32,7 +30,7 @@ use crate::telemetry::{LogFormat, init_log};
   keda-stream-scaler migrate --compare --connections connections.yaml scaledobject.yaml > migrated.yaml
   kustomize build . | keda-stream-scaler migrate --scale-on age --application-name orders -
 
-The manifest goes to stdout; what changes, what is lost and what the scaler's operator must add go to stderr. Comments and
+The manifest goes to stdout; what changes, what is lost and what the connections file needs go to stderr. Comments and
 everything outside the triggers stay as they are.
 
 Exit code 0: every built-in trigger that this scaler knows is migrated; 1: some cannot be, or with --check something would be
@@ -90,29 +88,32 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
 
 fn migrate(file: &Path, text: &str, wishes: &Requirements<'_>) -> anyhow::Result<Report> {
     let said = || format!("in {}", file.display());
-    let before = manifest::parse(text).with_context(said)?;
     let documents = Documents::read(text).with_context(said)?;
-    let (nodes, shared) = triggers(&documents);
-    anyhow::ensure!(nodes.len() == before.len(), "{}: triggers are written through aliases; write them out", said());
-    let mut report = Report::new(file.display().to_string());
+    let manifest = Manifest::of(&documents);
+    let skipped = manifest.skipped.without(&["TriggerAuthentication", "ClusterTriggerAuthentication"]);
+    let mut report = Report::new(file.display().to_string(), skipped);
     let mut changes = Changes::default();
-    let mut expected = before.clone();
-    for (index, trigger) in before.iter().enumerate().filter(|(_, trigger)| BuiltIn::of(trigger).is_some()) {
-        let Some(node) = nodes.get(index) else { continue };
-        let change = if shared {
-            Err(SHARED.to_owned())
-        } else {
-            change(file, trigger, node, &documents, wishes, &mut report.needs)
+    let mut expected: Vec<_> = manifest.scaled.into_iter().flat_map(|scaled| scaled.triggers).collect();
+    for (trigger, (node, sharing)) in expected.iter_mut().zip(triggers(&documents)) {
+        if BuiltIn::of(trigger).is_none() {
+            continue;
+        }
+        let change = match sharing {
+            Sharing::Aliased => Err(SHARED.to_owned()),
+            Sharing::Own => change(file, trigger, node, &documents, wishes, &mut report.needs),
         };
         let (outcome, pair) = match change {
             Ok(Change { plan, advice, pair }) => {
                 changes.trigger(text, node, &plan);
-                expected[index] = pair.migrated.clone();
                 (Outcome::Migrated { remarks: plan.remarks, advice, comparison: None }, Some(pair))
             }
             Err(why) => (Outcome::Unchanged { why }, None),
         };
+        let migrated = pair.as_ref().map(|pair| pair.migrated.clone());
         report.triggers.push(Migrated::new(trigger, outcome, pair));
+        if let Some(migrated) = migrated {
+            *trigger = migrated;
+        }
     }
     report.manifest = changes.apply(text);
     verify(&report.manifest, &expected).with_context(said)?;
@@ -122,17 +123,24 @@ fn migrate(file: &Path, text: &str, wishes: &Requirements<'_>) -> anyhow::Result
 
 const SHARED: &str = "an alias names the triggers it is one of: a change would change other places too; write them out";
 
-/// Returns the triggers of all objects, and whether an alias refers to any of their lists.
-fn triggers(documents: &Documents) -> (Vec<&Node>, bool) {
-    let (mut nodes, mut shared) = (Vec::new(), false);
-    for root in &documents.roots {
-        let scales = matches!(root.get("kind").and_then(Node::text), Some("ScaledObject" | "ScaledJob"));
-        let Some(spec) = root.get("spec").filter(|_| scales) else { continue };
-        let Some(list) = spec.get("triggers") else { continue };
-        shared |= documents.is_named(spec) || documents.is_named(list);
-        nodes.extend(list.items());
-    }
-    (nodes, shared)
+/// Whether the list that a trigger is in stands in other places too.
+#[derive(Clone, Copy)]
+enum Sharing {
+    Own,
+    Aliased,
+}
+
+/// Returns the triggers of all objects, in the order of [`Manifest::scaled`].
+fn triggers(documents: &Documents) -> impl Iterator<Item = (&Node, Sharing)> {
+    let scaled = manifest::objects(documents).into_iter().filter(|object| ScaledText::is_one(object));
+    scaled.flat_map(|object| {
+        let spec = object.get("spec");
+        let list = spec.and_then(|spec| spec.get("triggers"));
+        let aliased = |node: &Node| node.is_alias() || documents.is_named(node);
+        let shared = aliased(object) || spec.is_some_and(aliased) || list.is_some_and(aliased);
+        let sharing = if shared { Sharing::Aliased } else { Sharing::Own };
+        list.map_or(&[][..], Node::items).iter().map(move |node| (node, sharing))
+    })
 }
 
 /// A trigger that can be changed, with its plan.
@@ -189,7 +197,8 @@ fn after(trigger: &TriggerText, plan: &Plan) -> TriggerText {
 
 /// Parses the new text and checks that every trigger is as planned.
 fn verify(manifest: &str, expected: &[TriggerText]) -> anyhow::Result<()> {
-    let written = manifest::parse(manifest).context("the changed text is no manifest any more; nothing was written")?;
+    let written = Manifest::parse(manifest).context("the changed text is no manifest any more; nothing was written")?;
+    let written: Vec<_> = written.scaled.into_iter().flat_map(|scaled| scaled.triggers).collect();
     let same = |(one, other): (&TriggerText, &TriggerText)| {
         (&one.kind, &one.metadata, &one.metric_type, &one.object)
             == (&other.kind, &other.metadata, &other.metric_type, &other.object)
@@ -206,7 +215,7 @@ mod tests {
     #[test]
     fn a_text_that_does_not_say_what_was_planned_is_never_written() {
         let text = "kind: ScaledObject\nspec:\n  triggers:\n  - type: external\n    metadata: {source: kafka}\n";
-        let planned = manifest::parse(text).expect("good YAML");
+        let planned = Manifest::parse(text).expect("good YAML").scaled.remove(0).triggers;
         verify(text, &planned).expect("the same");
         for other in [text.replace("kafka", "kafkaa"), text.replace("external", "cpu"), "kind: x\n".into(), "{".into()]
         {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::super::manifest::TriggerText;
 use super::built_in::{AWS_IDENTITY, BuiltIn, ScaleOn};
 use super::connection::{Authentication, Need};
+use crate::manifest::TriggerText;
 use crate::trigger::keys::find;
 
 /// The requirements of the new triggers.

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::super::explain::Outcome as Explained;
-use super::super::manifest::{TriggerKind, TriggerText};
 use super::connection::Need;
 use super::plan::{Remark, RemarkKind};
+use crate::manifest::{Skipped, TriggerKind, TriggerText};
 
 /// The results for one file.
 #[derive(Serialize)]
@@ -20,6 +20,9 @@ pub(super) struct Report {
     pub(super) connections: Option<String>,
     #[serde(skip)]
     pub(super) needs: Vec<Need>,
+    /// What else was in the file.
+    #[serde(skip)]
+    skipped: Skipped,
 }
 
 /// The result for one built-in trigger.
@@ -64,8 +67,8 @@ pub(super) struct Pair {
 }
 
 impl Report {
-    pub(super) const fn new(file: String) -> Self {
-        Self { file, manifest: String::new(), triggers: Vec::new(), connections: None, needs: Vec::new() }
+    pub(super) const fn new(file: String, skipped: Skipped) -> Self {
+        Self { file, manifest: String::new(), triggers: Vec::new(), connections: None, needs: Vec::new(), skipped }
     }
 
     pub(super) fn has_failures(&self) -> bool {
@@ -119,10 +122,12 @@ impl fmt::Display for Report {
             }
         }
         if self.triggers.is_empty() {
-            writeln!(f, "{file}: no built-in trigger that this scaler can take over")?;
+            writeln!(f, "{file}: no built-in trigger that this scaler can take over{}", self.skipped.only())?;
+        } else if !self.skipped.is_empty() {
+            writeln!(f, "{file}: left as they are: {}", self.skipped)?;
         }
         if let Some(connections) = &self.connections {
-            writeln!(f, "\nthe scaler's operator must add to the connections file:\n{connections}")?;
+            writeln!(f, "\nask whoever runs keda-stream-scaler to add this to its connections file:\n{connections}")?;
         }
         Ok(())
     }

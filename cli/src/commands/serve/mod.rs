@@ -28,7 +28,7 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  keda-stream-scaler serve
+  keda-stream-scaler serve --dev   # with a broker on your own machine
   keda-stream-scaler serve --connections /etc/stream-scaler/connections.yaml --log info,keda_stream_scaler=debug
   keda-stream-scaler serve --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt   # KEDA must show a certificate
   keda-stream-scaler serve --record /var/lib/stream-scaler   # for keda-stream-scaler replay
@@ -37,11 +37,26 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 Exit code 0: clean shutdown; 1: it could not start, failed, or got a second signal while draining; 2: wrong usage.")]
 pub(super) struct Arguments {
     /// Where KEDA finds the scaler (gRPC)
-    #[arg(long, env = "STREAM_SCALER_GRPC_ADDR", default_value = "[::]:50051", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "STREAM_SCALER_GRPC_ADDR",
+        default_value = "[::]:50051",
+        default_value_if("dev", "true", "127.0.0.1:50051"),
+        value_name = "ADDRESS"
+    )]
     grpc_addr: SocketAddr,
     /// Where operators find metrics, probes and samples (HTTP)
-    #[arg(long, env = "STREAM_SCALER_HTTP_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "STREAM_SCALER_HTTP_ADDR",
+        default_value = "[::]:8080",
+        default_value_if("dev", "true", "127.0.0.1:8080"),
+        value_name = "ADDRESS"
+    )]
     http_addr: SocketAddr,
+    /// For a first try on your own machine: triggers may name brokers on it, and any role and endpoint of AWS; listens on 127.0.0.1
+    #[arg(long, conflicts_with = "connections")]
+    dev: bool,
     /// The connections file: addresses, credentials, and who may use them
     #[arg(long, env = "STREAM_SCALER_CONNECTIONS", value_name = "FILE")]
     connections: Option<PathBuf>,
@@ -82,6 +97,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let Arguments {
         grpc_addr,
         http_addr,
+        dev,
         connections,
         tls,
         drain_seconds,
@@ -101,7 +117,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     };
     let log = init_log(&log, log_format, traces.as_ref()).map_err(anyhow::Error::msg)?;
     let settings = Settings {
-        connections: connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default(),
+        connections: match &connections {
+            Some(file) => Connections::read(file)?,
+            None if dev => Connections::unrestricted(),
+            None => Connections::default(),
+        },
         connections_file: connections,
         tls: tls.read()?,
         recording: record.map(|directory| Recording { directory, most_bytes: record_mib << 20 }),

@@ -25,7 +25,7 @@ const NAMED: usize = 3;
 pub(super) struct Key {
     place: String,
     kind: SourceErrorKind,
-    advice: Option<&'static str>,
+    advice: Option<String>,
     /// The start of the failures in whole milliseconds after the scaler's; `None` where only the decision fails.
     since: Option<u128>,
 }
@@ -40,17 +40,22 @@ struct Group<'a> {
 pub(super) fn key(summary: &Summary<'_>) -> Option<Key> {
     if let Some(cause) = summary.view.state.cause() {
         let since = cause.since.since(crate::lag::Moment::after_epoch(Duration::ZERO)).as_millis();
-        let (kind, advice) = (cause.kind, cause.advice);
+        let (kind, advice) = (cause.kind, cause.advice.as_ref().map(ToString::to_string));
         return Some(Key { place: cause.place.to_string(), kind, advice, since: Some(since) });
     }
     let error = decision_error(summary)?;
-    Some(Key { place: summary.place.clone(), kind: error.kind(), advice: error.advice(), since: None })
+    Some(Key {
+        place: summary.place.clone(),
+        kind: error.kind(),
+        advice: error.advice().map(str::to_owned),
+        since: None,
+    })
 }
 
 /// Returns the identifier of a cause in addresses.
 pub(super) fn id(key: &Key) -> String {
     let mut hasher = DefaultHasher::new();
-    (&key.place, key.kind, key.advice, key.since).hash(&mut hasher);
+    (&key.place, key.kind, &key.advice, key.since).hash(&mut hasher);
     format!("{:08x}", hasher.finish() >> 32)
 }
 

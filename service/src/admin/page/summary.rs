@@ -154,14 +154,16 @@ pub(super) fn replicas(summary: &Summary<'_>) -> Markup {
         _ if summary.state == State::AtMaximum => {
             html! { (number(wanted)) " of " (number(decision.useful_replicas().unwrap_or(wanted))) }
         }
-        _ => match summary.running().filter(|running| *running != wanted && summary.state != State::Failing) {
-            Some(running) => html! {
-                (number(running))
-                svg.arrow viewBox="0 0 12 8" role="img" aria-label="to" { path d="M0 4H10M7 1L10.5 4L7 7" {} }
+        _ => {
+            let running = summary.running().filter(|_| summary.state != State::Failing);
+            html! {
+                @if let Some(running) = running.filter(|running| *running != wanted) {
+                    (number(running))
+                    svg.arrow viewBox="0 0 12 8" role="img" aria-label="to" { path d="M0 4H10M7 1L10.5 4L7 7" {} }
+                }
                 (number(wanted))
-            },
-            None => html! { (number(wanted)) },
-        },
+            }
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl Brokers {
     pub(super) async fn connection(&self, id: BrokerId, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
         let address = self.state().known.get(&id).cloned();
         let address = address.ok_or_else(|| RowError::Moving(format!("the cluster has no broker {}", id.0).into()))?;
-        self.connect(address.clone(), deadline).await.map_err(|why| row_error(why, &address))
+        self.connect(address.clone(), deadline).await.map_err(|why| self.row_error(why, &address))
     }
 
     /// Returns a connection to a connected broker, else to the first one that accepts the login; to none at `except`.
@@ -97,14 +97,28 @@ impl Brokers {
                 }
             }
         }
-        // refused credentials explain more than an unreachable broker
+        // a rule of the scaler or refused credentials explain more than an unreachable broker
         reasons.sort_by_key(|(_, why)| match why {
-            Some(why) if why.is_refusal() => 0,
+            Some(why) if why.is_refusal() || why.is_blocked() => 0,
             Some(_) => 1,
             None => 2,
         });
-        let why = reasons.into_iter().next().map(|(address, why)| row_error(why, &address));
+        let why = reasons.into_iter().next().map(|(address, why)| self.row_error(why, &address));
         Err(why.unwrap_or_else(|| RowError::Unreachable("there is no other broker".into())))
+    }
+
+    fn row_error(&self, why: Option<DialError>, address: &Address) -> RowError {
+        match why {
+            None => RowError::Overdue(format!("{address} has not let the client in yet").into()),
+            Some(why) if why.is_refusal() => RowError::Denied(why.to_string().into()),
+            Some(why) if why.is_blocked() => {
+                let servers: Vec<_> = self.bootstrap.iter().map(|server| format!("\"{server}\"")).collect();
+                let servers = servers.join(", ");
+                let allow = format!("metadata: [{{namespaces: [\"*\"], bootstrapServers: [\"*\", {servers}]}}]");
+                RowError::Blocked(format!("{why}; allow them in the connections file: {allow}").into())
+            }
+            Some(why) => RowError::Unreachable(why.to_string().into()),
+        }
     }
 
     /// Returns the addresses of the known brokers and of the bootstrap servers, each once.
@@ -158,14 +172,6 @@ fn address(broker: &Broker) -> Address {
 /// Parses `host:port`; the error names the invalid text.
 pub(super) fn bootstrap_address(server: &str) -> Result<Address, String> {
     Address::parse(server, USUAL_PORT).ok_or_else(|| format!("{server} in bootstrapServers is not host:port"))
-}
-
-fn row_error(why: Option<DialError>, address: &Address) -> RowError {
-    match why {
-        None => RowError::Overdue(format!("{address} has not let the client in yet").into()),
-        Some(why) if why.is_refusal() => RowError::Denied(why.to_string().into()),
-        Some(why) => RowError::Unreachable(why.to_string().into()),
-    }
 }
 
 impl std::ops::Deref for LoggedIn {

@@ -111,6 +111,11 @@ impl From<Panicked> for DialError {
 }
 
 impl DialError {
+    /// Whether the scaler itself refuses to connect.
+    pub(super) const fn is_blocked(&self) -> bool {
+        matches!(self, Self::OutOfReach(_))
+    }
+
     /// Whether the broker is reachable and refuses the credentials.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(

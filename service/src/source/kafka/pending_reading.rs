@@ -223,9 +223,11 @@ pub fn failed(attempt: String, row: &RowError) -> SourceError {
             SourceErrorKind::Unreachable,
             "check bootstrapServers, the listener's security, and that the brokers are up",
         ),
-        RowError::Overdue(_) => {
-            (SourceErrorKind::TimedOut, "check that the brokers answer and that the network lets them")
-        }
+        RowError::Overdue(_) => (SourceErrorKind::TimedOut, "check that the brokers are up and reachable"),
+        RowError::Blocked(_) => (
+            SourceErrorKind::Denied,
+            "where \"*\" keeps brokers on other hosts allowed; on your own machine, start serve with --dev",
+        ),
         RowError::Denied(_) => (
             SourceErrorKind::Denied,
             "check the connection's credentials, and that its principal may Describe the topic and the group",
@@ -298,6 +300,7 @@ mod tests {
             (RowError::Leaderless("m".into()), SourceErrorKind::Unreachable),
             (RowError::Unreachable("m".into()), SourceErrorKind::Unreachable),
             (RowError::Overdue("m".into()), SourceErrorKind::TimedOut),
+            (RowError::Blocked("m".into()), SourceErrorKind::Denied),
             (RowError::Denied("m".into()), SourceErrorKind::Denied),
             (RowError::Gone("m".into()), SourceErrorKind::Missing),
             (RowError::Unsupported("m".into()), SourceErrorKind::Broken),

@@ -45,7 +45,7 @@ impl Topology {
                 let known = Known { topic, partitions, read_at: now, used_at: now, doubtful: false };
                 self.topics.insert(name.clone(), known);
             }
-            Err(RowError::Gone(_) | RowError::Denied(_)) => {
+            Err(RowError::Gone(_) | RowError::Denied(_) | RowError::Blocked(_)) => {
                 self.topics.remove(name);
             }
             Err(_) => {}

@@ -59,6 +59,8 @@ pub enum RowError {
     Unreachable(Arc<str>),
     /// There was no answer before the deadline.
     Overdue(Arc<str>),
+    /// The rules of the scaler do not allow a connection to the broker.
+    Blocked(Arc<str>),
     /// The principal lacks the permission.
     Denied(Arc<str>),
     /// The topic or partition does not exist.
@@ -75,6 +77,7 @@ impl fmt::Display for RowError {
         | Self::Leaderless(text)
         | Self::Unreachable(text)
         | Self::Overdue(text)
+        | Self::Blocked(text)
         | Self::Denied(text)
         | Self::Gone(text)
         | Self::Unsupported(text)

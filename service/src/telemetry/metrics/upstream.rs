@@ -28,6 +28,8 @@ pub enum UpstreamApi {
     KafkaFindCoordinator,
     /// Kafka: state and members of groups.
     KafkaDescribeGroups,
+    /// Kafka: the groups of a broker.
+    KafkaListGroups,
     /// Kafka: the progress of share groups.
     KafkaDescribeShareGroupOffsets,
     /// A token of an OAuth server.
@@ -165,6 +167,7 @@ impl UpstreamApi {
             Self::KafkaListOffsets => "kafka.ListOffsets",
             Self::KafkaFindCoordinator => "kafka.FindCoordinator",
             Self::KafkaDescribeGroups => "kafka.DescribeGroups",
+            Self::KafkaListGroups => "kafka.ListGroups",
             Self::KafkaDescribeShareGroupOffsets => "kafka.DescribeShareGroupOffsets",
             Self::OauthToken => "oauth.Token",
             Self::KinesisListShards => "kinesis.ListShards",

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
-use super::ClusterClient;
 use super::answers::in_order_of;
 use super::coordinators::{Answers, OfGroup, Question};
 use super::row_error::row_error;
+use super::{ClusterClient, topics};
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{
-    ConsumerGroupDescribe, DescribeGroups, ErrorCode, Request as _, Row, ShareGroupDescribe,
+    ConsumerGroupDescribe, DescribeGroups, ErrorCode, ListGroups, Request as _, Row, ShareGroupDescribe,
 };
 use crate::source::kafka::transport::{GroupId, GroupState, RowError};
 use crate::telemetry::UpstreamApi;
@@ -66,6 +66,18 @@ impl Question for Described {
         states.extend(absent.into_iter().map(|group| (group, Ok(nowhere.clone()))));
         Ok(in_order_of(asked.iter(), states))
     }
+}
+
+/// Returns the groups of the cluster. Calls `ListGroups` (<https://kafka.apache.org/protocol.html>) on every broker: each lists those
+/// that it coordinates.
+pub(super) async fn all(asking: &ClusterClient, until: Instant) -> Result<Vec<GroupId>, RowError> {
+    let mut groups = Vec::new();
+    for broker in topics::brokers(asking, until).await? {
+        let connection = asking.connection(broker.id, UpstreamApi::KafkaListGroups, until).await?;
+        let listed = asking.ask(&connection, UpstreamApi::KafkaListGroups, &ListGroups, until).await?;
+        groups.extend(listed.map_err(row_error)?);
+    }
+    Ok(groups)
 }
 
 /// The state that the classic protocol reports for a group that does not exist.

@@ -104,6 +104,14 @@ impl Batched {
     pub async fn brokers(&self, deadline: Duration) -> Result<Vec<Broker>, RowError> {
         topics::brokers(&self.0, Instant::now() + deadline).await
     }
+
+    /// Returns the groups of the cluster, as far as the principal may describe them.
+    ///
+    /// # Errors
+    /// Returns an error when a broker has not answered.
+    pub async fn group_ids(&self, deadline: Duration) -> Result<Vec<GroupId>, RowError> {
+        groups::all(&self.0, Instant::now() + deadline).await
+    }
 }
 
 impl ClusterClient {
@@ -163,7 +171,7 @@ const fn outcome(why: &RowError) -> UpstreamOutcome {
     match why {
         RowError::Overdue(_) => UpstreamOutcome::TimedOut,
         RowError::Unreachable(_) | RowError::Leaderless(_) => UpstreamOutcome::Unreachable,
-        RowError::Denied(_) => UpstreamOutcome::Denied,
+        RowError::Blocked(_) | RowError::Denied(_) => UpstreamOutcome::Denied,
         RowError::Moving(_) => UpstreamOutcome::Moving,
         RowError::Gone(_) => UpstreamOutcome::Missing,
         RowError::Unsupported(_) | RowError::Broker(_) => UpstreamOutcome::Error,

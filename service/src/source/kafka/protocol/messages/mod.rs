@@ -2,6 +2,7 @@
 
 mod coordinators;
 mod groups;
+mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_fetch;
@@ -13,6 +14,7 @@ use std::ops::RangeInclusive;
 
 pub use coordinators::FindCoordinator;
 pub use groups::{ConsumerGroupDescribe, DescribeGroups};
+pub use list_groups::ListGroups;
 pub use list_offsets::{Isolation, ListOffsets, OffsetAt};
 pub use metadata::{Metadata, MetadataAnswer};
 pub use offset_fetch::OffsetFetch;

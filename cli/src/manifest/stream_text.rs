@@ -2,56 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
-use super::manifest::ObjectMetadata;
-use super::validate::Located;
+use super::{Located, Node, names};
 use crate::controller::{KinesisStreamSpec, definition};
 use crate::trigger::keys::is_near;
 
 /// The spec of one object, as written in the file.
-pub(super) struct StreamText {
+pub(crate) struct StreamText {
     /// The kind, namespace and name, such as `KinesisStream shop/orders`.
-    pub(super) object: String,
+    pub(crate) object: String,
     /// The line where the object begins.
     line: u64,
     /// The fields of the spec, each with its line.
-    fields: BTreeMap<String, Spanned<Value>>,
-}
-
-#[derive(Deserialize)]
-struct Document {
-    kind: Option<Spanned<String>>,
-    metadata: Option<ObjectMetadata>,
-    spec: Option<BTreeMap<String, Spanned<Value>>>,
-}
-
-/// Parses all KinesisStreams of a text.
-pub(super) fn parse(text: &str) -> anyhow::Result<Vec<StreamText>> {
-    let documents: Vec<Option<Document>> = serde_saphyr::from_multiple(text)?;
-    let streams = documents.into_iter().flatten().filter_map(|document| {
-        let kind = document.kind.filter(|kind| kind.value == "KinesisStream")?;
-        let (namespace, name) = document.metadata.unwrap_or_default().names();
-        Some(StreamText {
-            object: format!("KinesisStream {namespace}/{name}"),
-            line: kind.referenced.line(),
-            fields: document.spec.unwrap_or_default(),
-        })
-    });
-    Ok(streams.collect())
+    fields: BTreeMap<String, (u64, Value)>,
 }
 
 impl StreamText {
+    pub(super) fn read(node: &Node) -> Self {
+        let (namespace, name) = names(node);
+        let fields = node.get("spec").map(Node::fields).unwrap_or_default();
+        let field = |(name, node): (&str, &Node)| (name.to_owned(), (node.line, node.value().unwrap_or_default()));
+        Self {
+            object: format!("KinesisStream {namespace}/{name}"),
+            line: node.get("kind").unwrap_or(node).line,
+            fields: fields.into_iter().map(field).collect(),
+        }
+    }
+
     /// Returns everything that is wrong with the object.
-    pub(super) fn problems(&self) -> anyhow::Result<Vec<Located>> {
+    pub(crate) fn problems(&self) -> anyhow::Result<Vec<Located>> {
         let definition = definition()?;
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-        let wrong = |(name, value): (&String, &Spanned<Value>)| {
+        let wrong = |(name, (_, value)): (&String, &(u64, Value))| {
             let message = match schema["properties"].get(name) {
                 None => Some(unknown(name, &schema["properties"])),
-                Some(rule) => wrong_value(rule, &value.value),
+                Some(rule) => wrong_value(rule, value),
             };
             message.map(|message| self.located(name, message))
         };
@@ -60,7 +46,7 @@ impl StreamText {
         let missing = required.filter(|name| !self.fields.contains_key(*name));
         problems.extend(missing.map(|name| self.located(name, "is required".to_owned())));
         if problems.is_empty() {
-            let values = self.fields.iter().map(|(name, value)| (name.clone(), value.value.clone()));
+            let values = self.fields.iter().map(|(name, (_, value))| (name.clone(), value.clone()));
             let spec: KinesisStreamSpec = serde_json::from_value(Value::Object(values.collect()))?;
             if spec.min_shards > spec.max_shards {
                 let message = format!("must not be more than maxShards, which is {}", spec.max_shards);
@@ -72,7 +58,7 @@ impl StreamText {
     }
 
     fn located(&self, field: &str, message: String) -> Located {
-        let line = self.fields.get(field).map_or(self.line, |value| value.referenced.line());
+        let line = self.fields.get(field).map_or(self.line, |(line, _)| *line);
         Located { line, key: field.to_owned(), message }
     }
 }
