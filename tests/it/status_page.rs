@@ -9,6 +9,7 @@ use keda_stream_scaler::lag::{
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::docs::page::updating;
 use crate::support::browser::Browser;
 use crate::support::fleet::fleet;
 use crate::support::scripted::{Script, lag};
@@ -212,6 +213,9 @@ async fn every_page_fits_its_window_in_light_and_dark() {
                 assert_eq!(browser.value("window.hurt ?? null").await, Value::Null);
                 assert_eq!(browser.report().await.0, Vec::<String>::new());
                 browser.screenshot(&format!("{name}-{scheme}-{width}")).await;
+                if updating() && (name, scheme, width) == ("target", "light", 1280) {
+                    browser.picture("docs/target-page.png").await;
+                }
             }
         }
     }
@@ -309,9 +313,9 @@ fn rows(html: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_of_1_of_30_and_of_1000_targets_fit_every_window() {
+async fn pages_of_1_12_30_and_1000_targets_fit_every_window() {
     let mut browser = Browser::start().await;
-    for targets in [1, 30, 1000] {
+    for targets in [1, 12, 30, 1000] {
         let stage = fleet(targets).await;
         tokio::time::resume();
         let (address, served) = stage.serve().await;
@@ -328,6 +332,12 @@ async fn pages_of_1_of_30_and_of_1000_targets_fit_every_window() {
                 }
                 assert_eq!(browser.report().await.0, Vec::<String>::new());
                 browser.screenshot(&format!("status-{targets}-{scheme}-{width}")).await;
+                if updating() && (targets, scheme, width) == (12, "light", 1280) {
+                    browser.picture("docs/status-page.png").await;
+                }
+                if updating() && (targets, scheme, width) == (12, "light", 1280) {
+                    browser.picture("docs/status-page.png").await;
+                }
             }
         }
         served.abort();

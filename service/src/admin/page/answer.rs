@@ -230,3 +230,101 @@ impl Law {
         Some(format!("{help} the oldest record, {oldest} old now, is {age_text} old: {verdict}."))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::scaling::Quantity;
+    use crate::scaling::catch_up::CapacityFrom;
+    use crate::trigger::Trigger;
+
+    fn policy(more: &[(&str, &str)]) -> Policy {
+        let base = [("source", "kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", "t")];
+        let metadata = base.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Trigger::parse(&metadata.collect::<HashMap<_, _>>()).unwrap().policy
+    }
+
+    fn count(number: u64) -> Quantity {
+        Quantity::from_count(number)
+    }
+
+    fn law(wanted: usize, rule: Rule, more: Vec<CatchUpStep>) -> Decision {
+        let flow = CatchUpStep::Flow { unit: Unit::Records, backlog: count(4798), consumers: 4, partitions: 12 };
+        let capacity =
+            CatchUpStep::Capacity { unit: Unit::Records, per_second: count(88), from: CapacityFrom::Measured };
+        let end = CatchUpStep::Wanted { consumers: wanted, rule };
+        let steps = [flow, capacity].into_iter().chain(more).chain([end]).map(Step::CatchUp).collect();
+        let value = count(u64::try_from(wanted).unwrap());
+        Decision { value, target: count(1), active: wanted > 0, steps }
+    }
+
+    fn arrivals(because: Because, per_second: u64, level: u64) -> CatchUpStep {
+        CatchUpStep::Arrivals { unit: Unit::Records, per_second: count(per_second), because, level: count(level) }
+    }
+
+    #[test]
+    fn the_sentence_names_the_replicas_those_before_and_the_reason() {
+        let policy = policy(&[("scaleOn", "catchUp"), ("maxAge", "60s")]);
+        let of = |decision: &Decision| Answer::of(&policy, decision, Clock::now());
+        let growing = of(&law(6, Rule::TooFew, vec![arrivals(Because::Growing, 395, 240)]));
+        assert_eq!(
+            growing.what,
+            "6 replicas instead of 4: arrivals rise, from 240 now to 395 records/s when more replicas can help"
+        );
+        assert_eq!(growing.then, ["Arrivals are 240 records/s; 4 replicas can process 352 records/s."]);
+        let need = CatchUpStep::Need { arrivals: count(5), objective: count(5), utilization: count(1) };
+        let short = of(&law(6, Rule::TooFew, vec![arrivals(Because::Steady, 395, 395), need]));
+        assert_eq!(short.what, "6 replicas instead of 4: 395 records/s need 5 consumers at 100 % utilization");
+        assert_eq!(of(&law(4, Rule::Enough, Vec::new())).what, "4 replicas: enough for the arrivals");
+        assert_eq!(
+            of(&law(0, Rule::NothingToDo, Vec::new())).what,
+            "0 replicas instead of 4: no consumers and no backlog"
+        );
+    }
+
+    #[test]
+    fn a_hold_has_its_end_and_a_forecast_is_compared_with_the_promise() {
+        let policy = policy(&[("scaleOn", "catchUp"), ("maxAge", "60s")]);
+        let held = CatchUpStep::Held { enough: 3, seconds: count(600) };
+        let answer = Answer::of(&policy, &law(8, Rule::Holding, vec![held]), Clock::now());
+        assert!(
+            answer.what.starts_with("Holding 8 replicas until ") && answer.what.ends_with(" UTC: 3 would be enough")
+        );
+        for (age, verdict) in
+            [(16, "is 16 s old: within the promise of 60 s."), (75, "is 75 s old: over the promise of 60 s.")]
+        {
+            let forecast = CatchUpStep::Forecast {
+                reaction_seconds: count(38),
+                oldest_seconds: count(12),
+                age_seconds: count(age),
+                max_age_seconds: count(60),
+            };
+            let answer = Answer::of(&policy, &law(6, Rule::TooFew, vec![forecast]), Clock::now());
+            let [.., last] = &answer.then[..] else { panic!("no sentence") };
+            assert!(last.starts_with("More replicas help from ") && last.ends_with(verdict), "{last}");
+        }
+    }
+
+    #[test]
+    fn a_lag_is_divided_by_its_threshold_and_limited_by_the_partitions() {
+        let policy = policy(&[("lagThreshold", "50")]);
+        let decision = |value, active, more: Vec<Step>| {
+            let activation = Step::Activation { lag: 271, threshold: 0 };
+            Decision { value: count(value), target: count(50), active, steps: [more, vec![activation]].concat() }
+        };
+        let of = |decision: &Decision| Answer::of(&policy, decision, Clock::now());
+        assert_eq!(of(&decision(271, true, Vec::new())).what, "6 replicas: lag 271 ÷ lagThreshold 50");
+        let capped = Step::Capped { replicas: 3, by: CapReason::Partitions, from: 271, to: 150 };
+        let capped = of(&decision(150, true, vec![capped]));
+        assert_eq!(capped.what, "3 replicas, one for each of 3 partitions: lag 271 would need more");
+        let without = Step::Lag { lag: 271, by_reset_policy: 6, without_commit: 6, as_built_in: 0 };
+        let [then] = &of(&decision(271, true, vec![without])).then[..] else { panic!("one sentence") };
+        assert!(then.ends_with("plus 6 partitions without a commit, counted as 1 each."), "{then}");
+        assert_eq!(
+            of(&decision(0, false, Vec::new())).what,
+            "0 replicas: lag 271 is not above the activation threshold 0"
+        );
+    }
+}

@@ -42,12 +42,14 @@ impl Names {
         }
     }
 
-    /// The source in one line; its name is left out where the object has the same.
-    pub(super) fn line(&self, lead: Option<&CallerView>) -> String {
-        if lead.is_none_or(|lead| *lead.name == *self.name) {
-            return format!("{} · {}", self.kind, self.more);
-        }
-        format!("{} {} · {}", self.kind, self.name, self.more)
+    /// The source in parts; its name is left out where the object has the same.
+    pub(super) fn parts(&self, lead: Option<&CallerView>) -> [String; 2] {
+        let first = if lead.is_none_or(|lead| *lead.name == *self.name) {
+            self.kind.to_owned()
+        } else {
+            format!("{} {}", self.kind, self.name)
+        };
+        [first, self.more.clone()]
     }
 }
 

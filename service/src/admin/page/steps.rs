@@ -72,7 +72,6 @@ fn of_law(step: &CatchUpStep) -> (&'static str, String) {
     };
     let consumers = |count: usize| crate::scaling::counted(count, "consumer");
     match step {
-        CatchUpStep::Flow { unit: Unit::Records, backlog, .. } => ("Backlog", format!("lag {}", short(backlog.get()))),
         CatchUpStep::Flow { unit: Unit::Kilobytes, backlog, .. } => ("Backlog", format!("{} kB", short(backlog.get()))),
         CatchUpStep::Flow { consumers: running, .. } => ("Consumers", consumers(*running)),
         CatchUpStep::Stuck { partitions } => ("Stuck", crate::scaling::counted(*partitions, "partition")),

@@ -95,7 +95,10 @@ fn name(summary: &Summary<'_>) -> Markup {
                 @if more > 0 { @if !others.is_empty() { " and " } (number(more)) " more" }
             }
         }
-        small { (summary.names.line(lead)) " · " (names::short_place(&summary.place)) }
+        small {
+            @for part in summary.names.parts(lead) { span.part { (part) " ·" } " " }
+            span.part { (names::short_place(&summary.place)) }
+        }
     }
 }
 
