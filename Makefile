@@ -65,7 +65,7 @@ test-long: export STARVATION_MINUTES = 20
 test-long: export OUTAGE_ROUNDS = 2000
 test-long: test ## The same, with 20 minutes of starved brokers instead of two, and 2,000 outages instead of 66
 
-image: ## Build the image with docker or buildah, as keda-stream-scaler:dev
+image: ## Build the image with docker (BuildKit) or buildah, as keda-stream-scaler:dev
 	$(firstword $(foreach tool,docker buildah,$(if $(shell command -v $(tool)),$(tool)))) build \
 	  --build-arg COMMIT=$(shell git rev-parse --short=12 HEAD) --tag $(IMAGE) .
 

@@ -60,13 +60,15 @@ fi
 "$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --target all --override-filename "$name-$version.cdx" --quiet
 sed "s#$PWD#/$name#g" "$name-$version.cdx.json" >"$out/$name-$version.cdx.json"
 # one is written for each package of the workspace
-rm "$name-$version.cdx.json" "playground/$name-$version.cdx.json"
+rm -f "$name-$version.cdx.json"
+for manifest in */Cargo.toml; do rm -f "${manifest%/*}/$name-$version.cdx.json"; done
 
 k8s=target/services/k8s
 tests/services/k8s/fetch.sh "$k8s"
 "$k8s/bin/helm" package k8s/chart --destination "$out" >/dev/null
 "$k8s/bin/kustomize" build k8s/base >"$out/$name-$version.yaml"
 cp k8s/schema/scaledobject.schema.json "$out/$name-$version.schema.json"
+cp k8s/schema/connections.schema.json "$out/$name-$version.connections.schema.json"
 
 (cd "$out" && sha256sum -- * >SHA256SUMS)
 ls -l "$out" >&2

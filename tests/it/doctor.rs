@@ -81,7 +81,7 @@ async fn a_good_trigger_is_green_from_the_metadata_to_the_value() {
     let checkup = plainly(&cluster.bootstrap_servers(), TOPIC, GROUP).await;
     checkup.assert_green(&TO_THE_LOGIN);
     checkup.assert_green(&["advertised", "topic", "group", "value"]);
-    assert!(checkup.step("protocol")["seen"].as_str().unwrap().starts_with("Kafka 3.8 or newer"));
+    assert!(checkup.step("protocol")["seen"].as_str().unwrap().starts_with("Kafka ≥ 3.8"));
     assert_eq!(checkup.step("topic")["seen"], "2 partitions");
     assert_eq!(
         checkup.step("rules")["seen"],

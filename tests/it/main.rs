@@ -51,6 +51,7 @@ mod real_shared;
 mod real_stores;
 mod real_streams;
 mod records_behind;
+mod release;
 mod replay;
 mod resize;
 mod resize_loop;

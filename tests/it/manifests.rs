@@ -1,5 +1,7 @@
 //! The chart and the kustomize base: what they render, and what they refuse. Schemas and linters are `make lint-k8s`.
 
+mod alerts;
+mod doctor;
 mod examples;
 mod values;
 
@@ -136,7 +138,13 @@ fn a_wrong_value_is_refused_with_its_place() {
             "connections.config.connection.a=b",
             "at '/connections/config': additional properties 'connection' not allowed",
         ),
+        (
+            "connections.config.connections.a.namespaces={shop},connections.config.connections.a.kafka.pasword=b",
+            "at '/connections/config/connections/a/kafka': additional properties 'pasword' not allowed",
+        ),
         ("networkPolicy.httpNamespaces=monitoring", "at '/networkPolicy/httpNamespaces': got string, want array"),
+        ("prometheusRule.rules.KedaStreamScalerDown.threshold=1", "additional properties 'threshold' not allowed"),
+        ("prometheusRule.rules.ScalerDown.enabled=false", "additional properties 'ScalerDown' not allowed"),
         ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable'"),
         ("serviceAccount.annotations.a=1", "at '/serviceAccount/annotations/a': got number, want string"),
         ("fullnameOverride=Scaler_1", "at '/fullnameOverride': 'Scaler_1' does not match pattern"),
@@ -154,6 +162,65 @@ fn values_that_contradict_each_other_are_refused_with_a_reason() {
     assert!(
         helm(&elsewhere).unwrap_err().contains("the chart's own CA is in namespace scalers and cannot issue KEDA's")
     );
+}
+
+#[test]
+fn settings_of_rolling_updates_are_left_out_with_another_strategy() {
+    let objects = helm(&["--set", "strategy.type=Recreate"]).unwrap();
+    assert_eq!(only(&objects, "Deployment")["spec"]["strategy"], serde_json::json!({"type": "Recreate"}));
+}
+
+#[test]
+fn common_annotations_are_on_every_object_beside_its_own() {
+    let values = root().join("k8s/chart/ci/everything-values.yaml");
+    let objects = helm(&["--values", values.to_str().unwrap()]).unwrap();
+    for object in objects.iter().filter(|object| object["metadata"]["name"] != "keda-stream-scaler-extra") {
+        let annotations = &object["metadata"]["annotations"];
+        assert_eq!(annotations["argocd.argoproj.io/sync-wave"], "1", "{object:#}");
+    }
+    assert_eq!(only(&objects, "Service")["metadata"]["annotations"]["example.com/note"], "yes");
+}
+
+#[test]
+fn a_service_monitor_in_another_namespace_selects_that_of_the_scaler() {
+    let monitor = |setting| {
+        let objects = helm(&["--set", "serviceMonitor.enabled=true", "--set", setting]).unwrap();
+        only(&objects, "ServiceMonitor").clone()
+    };
+    assert!(monitor("serviceMonitor.namespace=")["spec"]["namespaceSelector"].is_null());
+    let elsewhere = monitor("serviceMonitor.namespace=observability");
+    assert_eq!(elsewhere["metadata"]["namespace"], "observability");
+    assert_eq!(elsewhere["spec"]["namespaceSelector"]["matchNames"], serde_json::json!(["keda"]));
+}
+
+#[test]
+fn prometheus_scrapes_the_controller_too() {
+    let objects = helm(&["--set", "serviceMonitor.enabled=true,controller.enabled=true"]).unwrap();
+    let of = |kind: &str, component: &str| {
+        let is_it = |object: &&Value| {
+            object["kind"] == kind && object["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        };
+        objects.iter().find(is_it).unwrap_or_else(|| panic!("a {kind} of {component}"))
+    };
+    for component in ["external-scaler", "controller"] {
+        let wanted = of("ServiceMonitor", component)["spec"]["selector"]["matchLabels"].as_object().unwrap();
+        let service = of("Service", component);
+        assert!(wanted.iter().all(|(name, value)| service["metadata"]["labels"][name] == *value), "{component}");
+        assert_eq!(service["spec"]["selector"], of("Deployment", component)["spec"]["selector"]["matchLabels"]);
+    }
+    let kept = &of("ServiceMonitor", "controller")["spec"]["endpoints"][0]["metricRelabelings"][0];
+    let kept = regex_lite::Regex::new(&format!("^(?:{})$", kept["regex"].as_str().unwrap())).unwrap();
+    assert!(kept.is_match("stream_scaler_kinesis_stream_wanted_shards"));
+    assert!(!kept.is_match("stream_scaler_build_info"), "it would hide that no scaler is there");
+}
+
+#[test]
+fn a_log_filter_overrides_the_log_level() {
+    let log = |settings| {
+        let objects = helm(&["--set", settings]).unwrap();
+        setting(&pod(&objects)["containers"][0], "STREAM_SCALER_LOG").to_owned()
+    };
+    assert_eq!([log("logLevel=debug"), log("logLevel=debug,logFilter=warn")], ["debug", "warn"]);
 }
 
 #[test]
@@ -256,6 +323,13 @@ fn only_kedas_operator_may_call_and_only_monitoring_may_look() {
 }
 
 #[test]
+fn without_namespaces_nobody_reaches_the_http_port() {
+    let objects = helm(&["--set", "networkPolicy.httpNamespaces=null"]).unwrap();
+    let rules = only(&objects, "NetworkPolicy")["spec"]["ingress"].as_array().unwrap();
+    assert!(rules.iter().all(|rule| rule["ports"][0]["port"] == "grpc" && rule["from"].is_array()), "{rules:#?}");
+}
+
+#[test]
 fn alerts_and_dashboard_come_along_in_the_package() {
     let folder = tempfile::tempdir().unwrap();
     let packaged = std::process::Command::new(tools().join("helm"))
@@ -278,18 +352,34 @@ fn alerts_and_dashboard_come_along_in_the_package() {
     assert_eq!(shown, kept);
 }
 
-#[test]
-fn the_notes_name_what_is_there() {
-    let values = root().join("k8s/chart/ci/mtls-values.yaml");
-    let (chart, values) = (root().join("k8s/chart"), values.to_str().unwrap());
+/// What `helm install` would print and create, as a release `streams`.
+fn installed(settings: &[&str]) -> (String, Vec<Value>) {
+    let chart = root().join("k8s/chart");
     let installed = std::process::Command::new(tools().join("helm"))
-        .args(["install", "streams", chart.to_str().unwrap(), "--namespace", "keda", "--values", values])
+        .args(["install", "streams", chart.to_str().unwrap(), "--namespace", "keda"])
+        .args(settings)
         .args(["--dry-run=client", "--output", "json"])
         .output()
         .unwrap();
     let release: Value = serde_json::from_slice(&installed.stdout).unwrap();
-    let (notes, objects) =
-        (release["info"]["notes"].as_str().unwrap(), documents(release["manifest"].as_str().unwrap()));
+    (release["info"]["notes"].as_str().unwrap().to_owned(), documents(release["manifest"].as_str().unwrap()))
+}
+
+#[test]
+fn the_notes_name_the_namespaces_that_may_scrape() {
+    let told = |setting| installed(&["--set", setting]).0.split_whitespace().collect::<Vec<_>>().join(" ");
+    let notes = told("networkPolicy.httpNamespaces={monitoring,observability}");
+    assert!(notes.contains("from namespaces monitoring, observability only. If Prometheus runs elsewhere"), "{notes}");
+    let notes = told("networkPolicy.httpNamespaces=null");
+    assert!(notes.contains("so Prometheus cannot scrape them: set networkPolicy.httpNamespaces"), "{notes}");
+    let notes = told("networkPolicy.enabled=false");
+    assert!(!notes.contains("networkPolicy.httpNamespaces"), "{notes}");
+}
+
+#[test]
+fn the_notes_name_what_is_there() {
+    let values = root().join("k8s/chart/ci/mtls-values.yaml");
+    let (notes, objects) = installed(&["--values", values.to_str().unwrap()]);
     let name = |kind| only(&objects, kind)["metadata"]["name"].as_str().unwrap();
     let certificates = objects.iter().filter(|object| object["kind"] == "Certificate");
     let client = certificates.clone().find(|certificate| certificate["spec"]["usages"][0] == "client auth").unwrap();
@@ -302,6 +392,7 @@ fn the_notes_name_what_is_there() {
         ),
         format!("-n keda get secret {} ", client["spec"]["secretName"].as_str().unwrap()),
         "enableTLS: \"true\"".to_owned(),
+        "keda-stream-scaler.keda:50051: replace it with streams-keda-stream-scaler.keda:50051".to_owned(),
         "grpcurl -cacert ca.crt -cert tls.crt -key tls.key".to_owned(),
     ] {
         assert!(notes.contains(&told), "{told}: {notes}");

@@ -111,10 +111,14 @@ fn every_alert_fires_when_it_is_to_and_not_otherwise() {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_what_it_is_and_where_its_runbook_is() {
+fn every_alert_has_a_name_of_its_own_a_severity_texts_and_a_runbook() {
     let docs = read(DOCS);
     let alerts = alerts();
-    assert!(alerts.len() >= 8);
+    let names: BTreeSet<_> = alerts.iter().map(|alert| alert["alert"].as_str().unwrap()).collect();
+    assert!(alerts.len() >= 12 && names.len() == alerts.len(), "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("KedaStreamScaler")), "{names:?}");
+    let runbooks: BTreeSet<_> = docs.lines().filter_map(|line| line.strip_prefix("### KedaStreamScaler")).collect();
+    assert_eq!(runbooks.len(), alerts.len(), "runbooks of no alert among {runbooks:?}");
     for alert in alerts {
         let name = alert["alert"].as_str().unwrap();
         assert!(alert["for"].is_string() && alert["labels"]["severity"].is_string(), "{name}");
@@ -122,8 +126,9 @@ fn every_alert_says_how_bad_it_is_what_it_is_and_where_its_runbook_is() {
             alert["annotations"]["summary"].is_string() && alert["annotations"]["description"].is_string(),
             "{name}"
         );
-        let runbook = alert["annotations"]["runbook"].as_str().unwrap();
-        assert_eq!(runbook, format!("{DOCS}#{}", name.to_lowercase()));
+        let runbook = alert["annotations"]["runbook_url"].as_str().unwrap();
+        let page = format!("{}/blob/main/{DOCS}", env!("CARGO_PKG_REPOSITORY"));
+        assert_eq!(runbook, format!("{page}#{}", name.to_lowercase()));
         assert!(docs.contains(&format!("\n### {name}\n")), "{DOCS} has no runbook for {name}");
     }
 }

@@ -1,5 +1,7 @@
 //! The schemas say what `validate` says: for the rows of the case tables, and for random metadata.
 
+mod connections;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;

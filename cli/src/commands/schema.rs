@@ -1,9 +1,10 @@
-//! `schema`: prints the table of metadata keys, for machines.
+//! `schema`: prints the schemas of triggers, of the connections file and of KinesisStream, for machines.
 
 use clap::{Args, ValueEnum};
 
 use super::Verdict;
 use super::output;
+use crate::tenancy::connections_schema;
 use crate::trigger::schema::{json_schema, keda_schema};
 
 /// The arguments of `schema`.
@@ -11,6 +12,7 @@ use crate::trigger::schema::{json_schema, keda_schema};
 #[command(after_help = "Examples:
   keda-stream-scaler schema > scaledobject.schema.json
   keda-stream-scaler schema --format keda | jq '.scalers[].type'
+  keda-stream-scaler schema --connections > connections.schema.json
   keda-stream-scaler schema --crd | kubectl apply -f -
 
 An editor with a YAML language server checks and completes a manifest that begins with
@@ -21,8 +23,11 @@ pub(super) struct Arguments {
     /// Format of the schema
     #[arg(long, value_enum, default_value = "json-schema", value_name = "FORMAT")]
     format: SchemaFormat,
-    /// The definition of the kind KinesisStream, as kubectl apply takes it
+    /// JSON Schema (2020-12) of the connections file
     #[arg(long, conflicts_with = "format")]
+    connections: bool,
+    /// The definition of the kind KinesisStream, as kubectl apply takes it
+    #[arg(long, conflicts_with_all = ["format", "connections"])]
     crd: bool,
 }
 
@@ -37,6 +42,7 @@ enum SchemaFormat {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     match arguments.format {
         _ if arguments.crd => output::json(&crate::controller::definition()?)?,
+        _ if arguments.connections => output::json(&connections_schema())?,
         SchemaFormat::JsonSchema => output::json(&json_schema())?,
         SchemaFormat::Keda => output::json(&keda_schema())?,
     }

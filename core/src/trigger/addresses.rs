@@ -12,8 +12,15 @@ const LONGEST_REGION: usize = 32;
 const LONGEST_HOST: usize = 253;
 const LONGEST_ROLE: usize = 2048;
 
+/// Checks the form of each bootstrap server.
+pub(super) fn check_brokers(metadata: &Metadata<'_>) {
+    for server in metadata.list("bootstrapServers").filter(|server| !is_broker(server)) {
+        metadata.problem("bootstrapServers", format!("{} is no broker such as host:9092", shown(server)));
+    }
+}
+
 /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
-pub(super) fn is_broker(text: &str) -> bool {
+fn is_broker(text: &str) -> bool {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (is_host, port) = if let Some((address, port)) = bracketed {
         (address.parse::<Ipv6Addr>().is_ok(), port)

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::addresses;
-use super::keys::Reader;
+use super::keys::{ConnectionKind, Reader};
 use super::metadata::{Metadata, Words};
 use super::problem::TriggerError;
 use super::secret::Secret;
@@ -95,7 +95,7 @@ impl AwsIdentity {
         let endpoint = addresses::endpoint(&metadata).map(Arc::from);
         let identity = credentials(&metadata).zip(region);
         let identity = identity.map(|(credentials, region)| Self { region: region.into(), endpoint, credentials });
-        metadata.finish(identity, Reader::Connection)
+        metadata.finish(identity, Reader::Connection(ConnectionKind::Aws))
     }
 }
 

@@ -23,3 +23,5 @@ pub(super) const PATTERN: &str = r"([^{}]|\{application\}|\{stream\})*\{shard\}(
 pub(super) const REGION: &str = r"[a-z0-9-]{1,32}";
 pub(super) const ENDPOINT: &str = r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?/?";
 pub(super) const ROLE: &str = r"arn:[^:]*:iam::\d+:role/[A-Za-z0-9+=,.@_/-]+";
+/// `name=value`, separated by commas.
+pub(super) const EXTENSIONS: &str = r"(\s*,)*\s*[^=,\s][^=,]*=[^,]*(,(\s*|\s*[^=,\s][^=,]*=[^,]*))*";

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::addresses::is_broker;
+use super::addresses;
 use super::dialect::KafkaDialect;
 use super::metadata::{Metadata, Words, shown};
 use super::name::{DEFAULT_LAG_THRESHOLD, positive};
@@ -170,9 +170,7 @@ pub(super) fn source(metadata: &Metadata<'_>, dialect: KafkaDialect, compat: Com
     }
     let connection: Option<Arc<str>> = metadata.text("connection").map(Arc::from);
     let bootstrap_servers = distinct(metadata.list("bootstrapServers"));
-    for server in bootstrap_servers.iter().filter(|server| !is_broker(server)) {
-        metadata.problem("bootstrapServers", format!("{} is no broker such as host:9092", shown(server)));
-    }
+    addresses::check_brokers(metadata);
     if connection.is_none() {
         if bootstrap_servers.is_empty() {
             metadata.problem("bootstrapServers", "is required, unless a connection is named");

@@ -66,7 +66,7 @@ pub enum Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     /// The parameters of a connection.
-    Connection,
+    Connection(ConnectionKind),
     /// A trigger whose source is not known: only what no source accepts is rejected.
     UnknownSource,
     /// A trigger of a Kafka source.
@@ -75,23 +75,63 @@ pub(super) enum Reader {
     Aws(AwsDialect, ScaleOn),
 }
 
+/// The keys of a connection that may be written as a list, whose entries are joined by commas.
+pub const CONNECTION_LISTS: [&str; 2] = ["bootstrapServers", "scopes"];
+
+/// The kind of service to which a connection leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectionKind {
+    /// A Kafka cluster.
+    Kafka,
+    /// An AWS account.
+    Aws,
+}
+
+impl ConnectionKind {
+    /// The keys that a connection shares with triggers.
+    const fn shared(self) -> &'static [&'static str] {
+        match self {
+            Self::Kafka => &["bootstrapServers", "tls", "sasl", "saslTokenProvider", "unsafeSsl", "awsRegion"],
+            Self::Aws => &["awsRegion", "awsEndpoint"],
+        }
+    }
+
+    /// Whether a connection of this kind has the key.
+    pub(super) fn has(self, key: &Key) -> bool {
+        let own = key.owner == Owner::AwsIdentity || (self == Self::Kafka && key.owner == Owner::Connection);
+        own || self.shared().contains(&key.name)
+    }
+
+    fn refusal(self, key: &Key) -> Option<&'static str> {
+        if self.has(key) {
+            return None;
+        }
+        let of_kafka = Self::Kafka.has(key);
+        Some(if of_kafka {
+            "is for a connection to Kafka"
+        } else {
+            "is a key of triggers, which a connection does not have"
+        })
+    }
+}
+
 impl Reader {
     /// Whether the value of a key of this owner must be on one line: a name, a number or an address, but not a certificate.
     pub(super) fn wants_one_line(self, owner: Owner) -> bool {
-        self != Self::Connection && owner != Owner::Keda
+        !matches!(self, Self::Connection(_)) && owner != Owner::Keda
     }
 
     /// Why this reader rejects a known key; `None` where it accepts it.
-    pub(super) fn refusal(self, owner: Owner) -> Option<&'static str> {
+    pub(super) fn refusal(self, key: &Key) -> Option<&'static str> {
         const SECRET: &str = "belongs in a connection of the scaler; name that with the key connection";
         let (stream, scale_on) = match self {
-            Self::Connection => return None,
-            Self::UnknownSource => return (owner == Owner::Connection).then_some(SECRET),
+            Self::Connection(kind) => return kind.refusal(key),
+            Self::UnknownSource => return (key.owner == Owner::Connection).then_some(SECRET),
             Self::Kafka(scale_on) => (None, scale_on),
             Self::Aws(stream, scale_on) => (Some(stream), scale_on),
         };
         let unless = |taken: bool, refusal| if taken { None } else { Some(refusal) };
-        match owner {
+        match key.owner {
             Owner::Everyone | Owner::KafkaAndAws | Owner::Keda => None,
             Owner::Connection => Some(SECRET),
             Owner::AwsIdentity => unless(stream.is_some(), SECRET),
@@ -177,7 +217,7 @@ fn nearest(name: &str, value: &str, reader: Reader) -> Option<&'static str> {
     let near = |key: &'static Key| distance(name, key.name).map(|far| (far, key));
     let mut near: Vec<_> = KEYS
         .iter()
-        .filter(|key| reader == Reader::Connection || key.owner != Owner::Connection)
+        .filter(|key| matches!(reader, Reader::Connection(_)) || key.owner != Owner::Connection)
         .filter_map(near)
         .collect();
     near.sort_by_key(|(far, _)| *far);

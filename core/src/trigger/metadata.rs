@@ -155,15 +155,15 @@ impl<'a> Metadata<'a> {
     /// Rejects keys that are unknown or not for this reader; returns `parsed` if there was no problem at all.
     pub(super) fn finish<T>(self, parsed: Option<T>, reader: Reader) -> Result<T, TriggerError> {
         for (name, value) in &self.values {
-            match keys::find(name).map(|key| key.owner) {
+            match keys::find(name) {
                 None => {
                     let hint = keys::hint(name, value, reader).map_or_else(String::new, |hint| format!(", {hint}"));
                     self.note(&in_one_line(name), format!("is not a known key{hint}"), About::Key);
                 }
-                Some(owner) => {
-                    if let Some(refusal) = reader.refusal(owner) {
+                Some(key) => {
+                    if let Some(refusal) = reader.refusal(key) {
                         self.note(name, refusal.to_owned(), About::Key);
-                    } else if reader.wants_one_line(owner) && !is_plain(name, value) {
+                    } else if reader.wants_one_line(key.owner) && !is_plain(name, value) {
                         self.problem(name, "holds a control character");
                     }
                 }

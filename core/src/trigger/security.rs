@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use super::addresses;
 use super::dialect::KafkaDialect;
-use super::keys::Reader;
+use super::keys::{ConnectionKind, Reader};
 use super::metadata::{Metadata, Words};
-use super::problem::{About, Problem, TriggerError};
+use super::problem::TriggerError;
 use super::secret::Secret;
 
 /// The TLS and login settings of a trigger's metadata, without secrets.
@@ -249,7 +249,7 @@ pub fn resolve(
     let asked = merge(&parameters, requested, &own, dialect);
     let (tls, sasl) = (tls(&parameters, &asked), sasl(&parameters, &asked, dialect));
     let security = tls.zip(sasl).map(|(tls, sasl)| KafkaSecurity { tls, sasl });
-    parameters.finish(security, Reader::Connection)
+    parameters.finish(security, Reader::Connection(ConnectionKind::Kafka))
 }
 
 /// Checks the parameters of a connection by themselves, for every source.
@@ -260,11 +260,12 @@ pub fn check_connection(connection: &HashMap<String, String>) -> Result<(), Trig
     let parameters = Metadata::new(connection);
     let dialect = word_set(&parameters, KafkaDialect::Kafka);
     resolve(&RequestedSecurity::default(), dialect, connection)?;
+    addresses::check_brokers(&parameters);
     if parameters.text("password").is_some() && parameters.text("sasl").is_none() {
-        let message = "is required where there is a password, or a trigger's author decides how it is sent".to_owned();
-        return Err(TriggerError { problems: vec![Problem { key: "sasl".to_owned(), message, about: About::Value }] });
+        parameters
+            .problem("sasl", "is required where there is a password, or a trigger's author decides how it is sent");
     }
-    Ok(())
+    parameters.finish(Some(()), Reader::Connection(ConnectionKind::Kafka))
 }
 
 /// A connection serves both kinds of trigger, so it may have `aws_msk_iam` or `oauthbearer` for either.

@@ -50,6 +50,13 @@ app.kubernetes.io/component: controller
 {{- mergeOverwrite $common .Values.commonLabels $selector | toYaml }}
 {{- end }}
 
+{{- /* The annotations of an object: commonAnnotations, and its own, which win. Takes (list $ own). */}}
+{{- define "scaler.annotations" }}
+{{- with mergeOverwrite (dict) (index . 0).Values.commonAnnotations (index . 1) }}
+  annotations: {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{- define "scaler.testLabels" -}}
 {{- $common := include "scaler.commonLabels" . | fromYaml }}
 {{- $identity := include "scaler.identity" . | fromYaml }}
@@ -83,7 +90,12 @@ app.kubernetes.io/component: controller
 {{- end }}
 
 {{- define "scaler.clientTlsSecret" -}}
-{{- include "scaler.fullname" . }}-client-tls
+{{- default (printf "%s-client-tls" (include "scaler.fullname" .)) .Values.tls.clientSecretName }}
+{{- end }}
+
+{{- /* Where the pod of helm test runs: where KEDA's certificate is, if it needs one. */}}
+{{- define "scaler.testNamespace" -}}
+{{- and .Values.tls.enabled .Values.tls.requireClientCertificate | ternary .Values.keda.namespace .Release.Namespace }}
 {{- end }}
 
 {{- define "scaler.address" -}}

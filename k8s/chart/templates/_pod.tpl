@@ -2,7 +2,7 @@
 {{- define "scaler.env" -}}
 - {name: STREAM_SCALER_GRPC_ADDR, value: "{{ .Values.listenAddress }}:{{ .Values.grpcPort }}"}
 - {name: STREAM_SCALER_HTTP_ADDR, value: "{{ .Values.listenAddress }}:{{ .Values.httpPort }}"}
-- {name: STREAM_SCALER_LOG, value: {{ .Values.logFilter | quote }}}
+- {name: STREAM_SCALER_LOG, value: {{ default .Values.logLevel .Values.logFilter | quote }}}
 - {name: STREAM_SCALER_LOG_FORMAT, value: {{ .Values.logFormat }}}
 - {name: STREAM_SCALER_WORKER_THREADS, value: {{ .Values.workerThreads | quote }}}
 - {name: STREAM_SCALER_MAX_CONNECTION_AGE_SECONDS, value: {{ .Values.maxConnectionAgeSeconds | quote }}}

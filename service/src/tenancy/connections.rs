@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::metadata_rules::{MetadataRules, Rule};
 use super::pattern::{Pattern, patterns};
 use super::resize_rules::{self, ResizeRules};
+use crate::trigger::keys::CONNECTION_LISTS;
 use crate::trigger::{AwsIdentity, TriggerError, check_connection};
 
 const FILE: &str = "File";
@@ -74,6 +75,14 @@ pub enum ConnectionsError {
         name: String,
         /// All problems of the connection.
         cause: TriggerError,
+    },
+    /// A list is given where one value belongs.
+    #[error("connection {name}: {key}: must be one value, not a list")]
+    List {
+        /// The name of the connection.
+        name: String,
+        /// The key with the list.
+        key: String,
     },
     /// A secret is given twice.
     #[error("connection {name}: {key} and {key}File are both given; only one can hold")]
@@ -169,7 +178,7 @@ impl Connections {
             let to = match (entry.kafka, entry.aws) {
                 (Some(kafka), None) => {
                     let kafka = parameters(&name, kafka, &read)?;
-                    if !kafka.contains_key("bootstrapServers") {
+                    if bootstrap_servers(&kafka).is_empty() {
                         return Err(ConnectionsError::NoAddress { name });
                     }
                     check_connection(&kafka).map_err(wrong)?;
@@ -250,7 +259,8 @@ fn parameters(
             Scalar::Flag(flag) => flag.to_string(),
             Scalar::Number(number) => number.to_string(),
             Scalar::Text(text) => text,
-            Scalar::List(items) => items.join(","),
+            Scalar::List(items) if CONNECTION_LISTS.contains(&&*key) => items.join(","),
+            Scalar::List(_) => return Err(ConnectionsError::List { name: connection.to_owned(), key }),
         };
         let (key, value) = match key.strip_suffix(FILE) {
             Some(plain) => {
@@ -355,6 +365,16 @@ connections:
                 "connection a: caFile: could not parse the connections file: none",
             ),
             (" \n", "the connections file is empty"),
+            (
+                "connections: {a: {namespaces: [x], kafka: {bootstrapServers: b, topic: t}}}",
+                "topic: is a key of triggers, which a connection does not have",
+            ),
+            (
+                "connections: {a: {namespaces: [x], aws: {awsRegion: eu-west-1, username: u}}}",
+                "username: is for a connection to Kafka",
+            ),
+            ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: ' , '}}}", "bootstrapServers is required"),
+            ("connections: {a: {namespaces: [x], kafka: {bootstrapServers: 'b1;b2'}}}", "\"b1;b2\" is no broker"),
             ("conections: {}", "conections"),
         ];
         for (text, fragment) in cases {

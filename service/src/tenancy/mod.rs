@@ -6,9 +6,11 @@ mod connections;
 mod metadata_rules;
 mod pattern;
 mod resize_rules;
+mod schema;
 
 pub use admission::Backend;
 pub use admission::{Admission, Service};
 pub use allowed_hosts::AllowedHosts;
 pub use allowed_hosts::OUT_OF_REACH;
 pub use connections::{Connections, ConnectionsError};
+pub use schema::connections_schema;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use keda_stream_scaler::tenancy::connections_schema;
+use serde_json::{Value, json};
 
 use crate::support::manifests::{documents, files, helm, root};
 
@@ -74,6 +75,35 @@ fn the_table_of_values_is_the_charts() {
     }
     let kept = std::fs::read_to_string(&path).unwrap();
     assert!(kept == fresh, "the chart's table is stale: run UPDATE_GENERATED=1 cargo test --test it manifests");
+}
+
+/// The schema with the description of each value, and with the schema of the connections file where the chart takes one.
+fn with_generated_parts(mut schema: Value, described: &[Described]) -> Value {
+    let mut connections = connections_schema();
+    schema["$defs"] = connections["$defs"].take();
+    schema["properties"]["connections"]["properties"]["config"] =
+        json!({"type": "object", "additionalProperties": false, "properties": connections["properties"]});
+    for Described { pointer, meaning } in described {
+        let place = pointer.replace('/', "/properties/");
+        if let Some(value) = schema.pointer_mut(&place) {
+            value["description"] = meaning.as_str().into();
+        }
+    }
+    schema
+}
+
+#[test]
+fn the_schema_describes_each_value_and_the_connections_file() {
+    let (described, _) = values();
+    let path = root().join("k8s/chart/values.schema.json");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    let fresh = with_generated_parts(serde_json::from_str(&kept).unwrap(), &described);
+    let fresh = serde_json::to_string_pretty(&fresh).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+    } else {
+        assert!(kept == fresh, "the chart's schema is stale: run UPDATE_GENERATED=1 cargo test --test it manifests");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub mod mock_cluster;
 pub mod observer;
 pub mod process;
 pub mod prometheus;
+pub mod registry;
 pub mod scaler;
 pub mod scripted;
 pub mod scripted_aws;

@@ -127,7 +127,7 @@ impl fmt::Display for Report {
             writeln!(f, "{file}: left as they are: {}", self.skipped)?;
         }
         if let Some(connections) = &self.connections {
-            writeln!(f, "\nask whoever runs keda-stream-scaler to add this to its connections file:\n{connections}")?;
+            writeln!(f, "\nadd to the connections file of keda-stream-scaler:\n{connections}")?;
         }
         Ok(())
     }

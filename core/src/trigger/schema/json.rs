@@ -14,7 +14,7 @@ use super::rules::{absent, is, present, rules};
 use super::{Reading, sources};
 
 /// The spellings of true and false that Go accepts.
-const FLAG: &str = "1|t|T|TRUE|true|True|0|f|F|FALSE|false|False";
+pub(super) const FLAG: &str = "1|t|T|TRUE|true|True|0|f|F|FALSE|false|False";
 /// Kafka's rule for names of topics.
 const TOPIC: &str = "[A-Za-z0-9._-]{1,249}";
 
@@ -116,9 +116,9 @@ fn source_block(source: &str, dialect: Dialect, readings: &[Reading]) -> Value {
     let mut refused: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let mut needed = Vec::new();
     for key in KEYS.iter().filter(|key| key.owner != Owner::Connection) {
-        let taking = readings.iter().filter(|reading| reading.reader.refusal(key.owner).is_none());
+        let taking = readings.iter().filter(|reading| reading.reader.refusal(key).is_none());
         let taking: Vec<_> = taking.map(|reading| reading.scale_on).collect();
-        let refusal = readings.iter().find_map(|reading| reading.reader.refusal(key.owner));
+        let refusal = readings.iter().find_map(|reading| reading.reader.refusal(key));
         if let (true, Some(refusal)) = (taking.is_empty(), refusal) {
             refused.entry(refusal).or_default().push(key.name);
         } else if let Some(presence) = needed_presence(key, dialect) {
@@ -187,11 +187,11 @@ fn policy_blocks() -> impl Iterator<Item = Value> {
                 | Owner::Utilization
         )
     }) {
-        let taking = readings.iter().filter(|reading| reading.reader.refusal(key.owner).is_none());
+        let taking = readings.iter().filter(|reading| reading.reader.refusal(key).is_none());
         let mut taking: Vec<_> = taking.map(|reading| reading.scale_on).collect();
         taking.sort_unstable();
         taking.dedup();
-        let refusal = readings.iter().find_map(|reading| reading.reader.refusal(key.owner));
+        let refusal = readings.iter().find_map(|reading| reading.reader.refusal(key));
         blocks.entry((taking, refusal.unwrap_or_default())).or_default().push(key.name);
     }
     let defaults: Vec<_> = sources().filter_map(|(_, _, readings)| Some(readings.first()?.scale_on)).collect();

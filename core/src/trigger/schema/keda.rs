@@ -56,7 +56,7 @@ pub fn keda_schema() -> KedaSchema {
 }
 
 fn parameter(key: &Key, dialect: Dialect, readings: &[Reading]) -> Option<Parameter> {
-    let taken = readings.iter().any(|reading| reading.reader.refusal(key.owner).is_none());
+    let taken = readings.iter().any(|reading| reading.reader.refusal(key).is_none());
     if !taken || key.owner == Owner::Connection {
         return None;
     }

@@ -1,5 +1,6 @@
 //! The table of keys for machines: as JSON Schema for editors, and in KEDA's format for the parameters of its own triggers.
 
+mod connection;
 mod json;
 mod keda;
 mod rules;
@@ -8,6 +9,7 @@ use super::dialect::AwsDialect;
 use super::keys::Reader;
 use super::{AWS_SCALE_ON, Dialect, KAFKA_SCALE_ON, SOURCES, ScaleOn};
 
+pub use self::connection::{aws_parameters, kafka_parameters};
 pub use self::json::json_schema;
 pub use self::keda::keda_schema;
 

@@ -14,7 +14,12 @@ pub(super) fn is(key: &str, values: &[&str]) -> Value {
 
 /// One of the keys is present, by itself or from the environment.
 pub(super) fn present(keys: &[&str]) -> Value {
-    let names = keys.iter().flat_map(|key| [(*key).to_owned(), format!("{key}FromEnv")]);
+    any_of(keys, "FromEnv")
+}
+
+/// One of the keys is present, with or without this ending.
+pub(super) fn any_of(keys: &[&str], ending: &str) -> Value {
+    let names = keys.iter().flat_map(|key| [(*key).to_owned(), format!("{key}{ending}")]);
     let any: Vec<_> = names.map(|name| json!({"required": [name]})).collect();
     json!({"anyOf": any})
 }
@@ -30,11 +35,11 @@ pub(super) fn rules() -> impl Iterator<Item = Value> {
     connection().into_iter().chain(identity()).chain(application()).chain(caps())
 }
 
-fn all(parts: &[Value]) -> Value {
+pub(super) fn all(parts: &[Value]) -> Value {
     json!({"allOf": parts})
 }
 
-fn when(condition: Value, then: Value) -> Value {
+pub(super) fn when(condition: Value, then: Value) -> Value {
     Map::from_iter([("if".to_owned(), condition), ("then".to_owned(), then)]).into()
 }
 
