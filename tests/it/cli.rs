@@ -153,7 +153,7 @@ async fn explain_tells_how_the_value_comes_about() {
   source     group {group}, topic {topic}, at {servers}
   {topic}/0  committed 3, log 0..40
   {topic}/1  committed 0, log 0..0
-  because    37 records behind in 1 of 2 partitions
+  because    37 unread records in 1 of 2 partitions
   because    capped at 10 (was 37): only 2 partitions, more than 2 replicas would idle
   because    active: lag 37 > activation threshold 0
   metric     s0-kafka-{topic}: value 10, target 5, active true

@@ -6,7 +6,7 @@
 mod commands;
 mod decision;
 mod manifests;
-mod page;
+pub mod page;
 mod world;
 
 use std::collections::BTreeSet;

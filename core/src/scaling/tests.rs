@@ -260,7 +260,7 @@ proptest! {
         let Behind::Records(facts) = &sample.facts.behind else { panic!("a group") };
         prop_assert_eq!(*records_behind, facts.records_behind());
         let added = decision.steps.iter().find_map(|step| match step {
-            Step::Lag { lag, by_reset_policy, as_built_in } => Some((*lag, *by_reset_policy, *as_built_in)),
+            Step::Lag { lag, by_reset_policy, as_built_in, .. } => Some((*lag, *by_reset_policy, *as_built_in)),
             _ => None,
         });
         let behind = i64::try_from(records_behind.unwrap_or(0)).expect("few");
@@ -287,6 +287,6 @@ fn partitions_that_are_selected_and_do_not_exist_are_reported() {
     let trigger = trigger("kafka", "fixed", &[("partitionLimitation".into(), "0,2-4,7".into())].into());
     let decision = judge(&trigger, &seen(None, &selected(&trigger, &[row; 3]), at(1000)));
     let steps: Vec<_> = decision.steps.iter().map(ToString::to_string).collect();
-    assert_eq!(steps[0], "60 records behind in 2 of 2 partitions");
+    assert_eq!(steps[0], "60 unread records in 2 of 2 partitions");
     assert_eq!(steps[1], "partitionLimitation selects 3-4, 7 as well, which do not exist");
 }

@@ -4,6 +4,7 @@ mod sheet;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -11,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{Json, Response};
 use axum::routing::get;
 use keda_stream_scaler::page::{self, PageStyle, SCRIPT, script};
+use maud::html;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -48,7 +50,9 @@ pub(super) async fn serve(listener: TcpListener, page: Page) -> std::io::Result<
 async fn show(State(page): State<Page>, Query(asked): Query<Asked>) -> Response {
     let (title, links) = ("Playground".to_owned(), sheet::links(&page));
     let (still, live) = (sheet::still(&page), sheet::live(&page));
-    page::Page { look: &LOOK, status: StatusCode::OK, title, links, still, live }.answer(asked.fragment.is_some())
+    let (lead, every) = (html! {}, Duration::from_secs(1));
+    page::Page { look: &LOOK, status: StatusCode::OK, title, links, lead, still, live, every }
+        .answer(asked.fragment.is_some())
 }
 
 /// Serves the numbers as JSON.

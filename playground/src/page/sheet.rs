@@ -13,7 +13,7 @@ use crate::world::State;
 use crate::{PARTITIONS, TOPIC, World};
 
 /// The names of the worlds, and their CSS classes.
-const NAMES: [(&str, &str); 2] = [("lag threshold", "by-lag"), ("catch-up", "by-catch-up")];
+const NAMES: [(&str, &str); 2] = [("lag threshold", "theirs"), ("catch-up", "ours")];
 /// The number of points whose mean is charted as arrivals: single points vary with the producer's send interval.
 const SMOOTH: usize = 3;
 
@@ -51,13 +51,22 @@ pub(super) fn live(page: &Page) -> Markup {
     };
     let objective = page.periods.objective;
     let limit = Limit { name: "objective", at: objective.as_secs_f64() };
-    let figure = |title, unit, measure, limit| Figure { title, unit, measure, minutes: window.minutes, limit };
+    let (period, times) = (format!("over the last {} minutes", window.minutes), window.times());
+    let figure = |title, note, measure, limit| Figure {
+        title,
+        note,
+        period: &period,
+        measure,
+        limit,
+        times: &times,
+        ..Figure::default()
+    };
     let rates = arrivals(&states[0].1.tally);
     let needs = rates.iter().map(|(at, rate)| (*at, rate / f64::from(RECORDS_A_SECOND)));
     let mut consumers = both(|point| f64::from(point.replicas), Shape::Steps);
-    consumers.push(window.line("arrivals ÷ capacity", "needed", needs, Shape::Straight));
+    consumers.insert(0, window.line("needed", "need", needs, Shape::Area));
     let ages = both(|point| point.age.as_secs_f64(), Shape::Straight);
-    let arrivals = window.line("both groups", "arrivals", rates.iter().copied(), Shape::Straight);
+    let arrivals = window.line("both groups", "soft", rates.iter().copied(), Shape::Straight);
     html! {
         div.worlds { @for ((world, state), (_, class)) in states.iter().zip(NAMES) { (card(world, state, class, objective)) } }
         (figure("Arrivals", "records per second", Measure::Number, None).of(&[arrivals]))
@@ -80,6 +89,11 @@ impl Window {
         Self { now, minutes: [3, 6].into_iter().find(fits).unwrap_or(6) }
     }
 
+    /// The labels of the time axis.
+    fn times(self) -> Vec<(f64, String)> {
+        vec![(0.0, format!("−{} min", self.minutes)), (1.0, "now".to_owned())]
+    }
+
     fn line(
         self,
         name: &str,
@@ -90,7 +104,7 @@ impl Window {
         let length = Duration::from_secs(self.minutes * 60).as_secs_f64();
         let place = |at: Duration| 1.0 - self.now.saturating_sub(at).as_secs_f64() / length;
         let points = points.map(|(at, number)| (place(at), number)).filter(|(place, _)| *place >= 0.0);
-        Line { name: name.to_owned(), class: Some(class), points: points.collect(), shape }
+        Line { name: name.to_owned(), class, points: points.collect(), shape }
     }
 }
 

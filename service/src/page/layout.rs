@@ -1,5 +1,7 @@
 //! The layout that all pages share, and the content security policy that browsers enforce.
 
+use std::time::Duration;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -44,17 +46,21 @@ pub struct Page {
     pub title: String,
     /// The links to other pages.
     pub links: Markup,
+    /// The first content, which is fetched again every few seconds.
+    pub lead: Markup,
     /// Content that is not refreshed, such as inputs a person may be typing into.
     pub still: Markup,
-    /// Content that is fetched again every few seconds.
+    /// Further content that is fetched again every few seconds.
     pub live: Markup,
+    /// The time between two refreshes.
+    pub every: Duration,
 }
 
 impl Page {
     /// Renders the page; for a `fragment` only the part that changes.
     #[must_use]
     pub fn answer(self, fragment: bool) -> Response {
-        let body = if fragment { self.live.into_string() } else { document(&self).into_string() };
+        let body = if fragment { self.refreshed().into_string() } else { document(&self).into_string() };
         let headers: [(HeaderName, HeaderValue); 5] = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
             (header::CONTENT_SECURITY_POLICY, self.look.policy.clone()),
@@ -63,6 +69,14 @@ impl Page {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
         (self.status, headers, body).into_response()
+    }
+
+    /// Renders the parts that change; the script finds each by its id.
+    fn refreshed(&self) -> Markup {
+        html! {
+            div #lead { (self.lead) }
+            div #live { (self.live) }
+        }
     }
 }
 
@@ -93,14 +107,14 @@ fn document(page: &Page) -> Markup {
             body {
                 a.skip href="#main" { "Skip to content" }
                 header {
-                    a.home href="/" { "keda-stream-scaler" }
-                    span.version { (env!("CARGO_PKG_VERSION")) }
+                    a.home href="/" { "keda-stream-scaler " small { (env!("CARGO_PKG_VERSION")) } }
                     nav aria-label="Pages" {
                         (page.links)
                     }
-                    p #connection role="status" { noscript { "Read again every 10 s" } }
+                    p #connection role="status" { noscript { "Refreshed every 10 s" } }
                 }
-                main #main {
+                main #main data-every=(page.every.as_millis()) {
+                    div #lead { (page.lead) }
                     (page.still)
                     div #live { (page.live) }
                 }

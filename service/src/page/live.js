@@ -3,9 +3,9 @@
 'use strict';
 
 (() => {
-  const EVERY = 3000;
   const WITHIN = 5000;
-  const live = document.getElementById('live');
+  const every = Number(document.getElementById('main').dataset.every);
+  const parts = ['lead', 'live'].map((id) => document.getElementById(id));
   const connection = document.getElementById('connection');
   let timer;
   let lost;
@@ -23,7 +23,8 @@
       return;
     }
     for (const { name } of [...old.attributes]) {
-      if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+      // what a person has opened stays open
+      if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
     }
     for (const { name, value } of fresh.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -55,7 +56,7 @@
     }
   }
 
-  function tell(text, state) {
+  function show(text, state) {
     if (connection.textContent !== text) connection.textContent = text;
     connection.dataset.state = state;
   }
@@ -68,27 +69,27 @@
     address.searchParams.set('fragment', '1');
     try {
       const answer = await fetch(address, { signal: AbortSignal.timeout(WITHIN), cache: 'no-store' });
-      // a target that is not there any more is told by the page itself
+      // the page itself shows that a target is gone
       if (!answer.ok && answer.status !== 404) throw new Error(String(answer.status));
       const fresh = document.createElement('div');
       fresh.innerHTML = await answer.text();
       const focused = document.activeElement;
-      children(live, fresh);
+      for (const part of parts) children(part, fresh.querySelector(`#${part.id}`));
       // what is moved loses it
       if (focused.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
       lost = undefined;
-      tell('Live', 'live');
+      show('Live', 'live');
     } catch {
       lost ??= new Date();
-      tell(`The scaler cannot be reached since ${lost.toLocaleTimeString()}; what is shown is from before`, 'lost');
+      show(`The scaler cannot be reached since ${lost.toLocaleTimeString()}; what is shown is from before`, 'lost');
     }
-    timer = setTimeout(look, EVERY);
+    timer = setTimeout(look, every);
   }
 
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) clearTimeout(timer);
     else look();
   });
-  tell('Live', 'live');
-  timer = setTimeout(look, EVERY);
+  show('Live', 'live');
+  timer = setTimeout(look, every);
 })();

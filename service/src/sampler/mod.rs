@@ -7,6 +7,7 @@
 //! reading of a new target is waited for. The sampler depends on [`Observe`], never on an adapter.
 
 mod callers;
+mod cause;
 mod chart;
 mod grid;
 mod pace;
@@ -28,6 +29,8 @@ use tokio::time::{Instant, timeout};
 
 use self::callers::WatchId;
 pub use self::callers::{CallerView, CallersView, MOST_CALLERS, ScaledObjectKey};
+use self::cause::Causes;
+pub use self::cause::{Cause, place_of};
 pub use self::chart::{Ages, Chart, LONGEST_CHART, Point, Promise, Wanted};
 use self::pace::Interests;
 pub use self::permits::Quotas;
@@ -70,6 +73,7 @@ struct Inner<O: Observe> {
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
+    causes: Causes,
     shares: Quotas,
     witness: Option<Arc<dyn ReadingObserver>>,
 }
@@ -131,6 +135,7 @@ impl<O: Observe> Sampler<O> {
             backends: Mutex::default(),
             next_watch: AtomicU64::new(0),
             metrics,
+            causes: Causes::default(),
             shares,
             witness,
         };
@@ -144,15 +149,15 @@ impl<O: Observe> Sampler<O> {
     /// [`SourceErrorKind::Throttled`] if it exceeds its quota.
     pub async fn ask<'a>(
         &self,
-        asker: impl Into<ScaledObjectKey<'a>>,
+        caller: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         patience: Duration,
     ) -> Result<Answer, SourceError> {
         let interval = trigger.pace.poll_interval;
-        let asker = asker.into();
-        let Joined { target, .. } = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
+        let caller = caller.into();
+        let Joined { target, .. } = self.inner.join(caller.namespace, &trigger.source, |interests, now| {
             interests.ask(interval, now);
-            interests.askers.ask(asker, trigger, now);
+            interests.callers.ask(caller, trigger, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }
@@ -182,15 +187,15 @@ impl<O: Observe> Sampler<O> {
     /// it exceeds its quota.
     pub fn watch<'a>(
         &self,
-        asker: impl Into<ScaledObjectKey<'a>>,
+        caller: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         interval: Duration,
     ) -> Result<Watch<O>, SourceError> {
         let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
-        let asker = asker.into();
-        let joined = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
+        let caller = caller.into();
+        let joined = self.inner.join(caller.namespace, &trigger.source, |interests, now| {
             interests.watch(id, interval);
-            interests.askers.watch(asker, trigger, id, now);
+            interests.callers.watch(caller, trigger, id, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }
@@ -198,7 +203,7 @@ impl<O: Observe> Sampler<O> {
         let Joined { backend, of, target, permit } = joined;
         let news = target.known.subscribe();
         let max_staleness = trigger.pace.max_staleness;
-        let (inner, namespace) = (self.inner.clone(), asker.namespace.into());
+        let (inner, namespace) = (self.inner.clone(), caller.namespace.into());
         Ok(Watch { inner, of, target, news, id, max_staleness, namespace, backend, _seat: permit })
     }
 
@@ -207,6 +212,12 @@ impl<O: Observe> Sampler<O> {
         if let Some(witness) = &self.inner.witness {
             witness.asked(source, metadata);
         }
+    }
+
+    /// Returns the time since this sampler was created.
+    #[must_use]
+    pub fn up_for(&self) -> Duration {
+        self.inner.epoch.elapsed()
     }
 
     /// Returns the state of every target, for operators.

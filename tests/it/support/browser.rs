@@ -79,6 +79,11 @@ impl Browser {
         self.command(&json!({"screenshot": folder.join(format!("{name}.png"))})).await;
     }
 
+    /// Writes what the whole page looks like into a file of the repository.
+    pub async fn picture(&mut self, file: &str) {
+        self.command(&json!({"screenshot": root().join(file)})).await;
+    }
+
     /// Errors in the console since the page was opened, and the addresses that it asked for.
     pub async fn report(&mut self) -> (Vec<String>, Vec<String>) {
         let report = self.command(&json!({"report": true})).await;
