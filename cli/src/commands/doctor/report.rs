@@ -101,9 +101,9 @@ pub(super) struct Printed {
 /// Which steps are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// Every step.
+    /// Prints every step, also those that are ok or skipped.
     Everything,
-    /// Warnings and failures.
+    /// Prints warnings and failures.
     Problems,
 }
 
