@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const SAME_START: Duration = Duration::from_secs(60);
 /// The number of targets that a log line names.
 const NAMED: usize = 3;
 
-/// The key by which failures are grouped.
+/// The key by which failures are grouped: in the log, in metrics and on the status page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// The cluster or account; see [`place_of`].
@@ -25,8 +26,8 @@ pub struct Cause {
     pub kind: SourceErrorKind,
     /// What the reader can do, where that depends on the target and not only on the place.
     pub advice: Option<Arc<str>>,
-    /// The time of the first failure.
-    pub since: Moment,
+    /// The time of the first failed reading; `None` where readings succeed, and only a decision fails.
+    pub since: Option<Moment>,
 }
 
 /// The causes that have targets.
@@ -80,7 +81,22 @@ fn account(access: &AwsAccess) -> String {
 // === impl Cause ===
 
 impl Cause {
-    fn new(source: &SourceRef, error: &SourceError, since: Moment) -> Self {
+    /// Returns what an error of a decision has in common with others of the same place.
+    #[must_use]
+    pub fn of_decision(source: &SourceRef, error: &SourceError) -> Self {
+        Self::new(source, error, None)
+    }
+
+    /// Returns the identifier of this cause in addresses of the status page and in the log: the same while it lasts.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let since = self.since.map(|since| since.since(Moment::after_epoch(Duration::ZERO)));
+        let mut hasher = DefaultHasher::new();
+        (&self.place, self.kind, &self.advice, since).hash(&mut hasher);
+        format!("{:08x}", hasher.finish() >> 32)
+    }
+
+    fn new(source: &SourceRef, error: &SourceError, since: Option<Moment>) -> Self {
         let advice = match error.kind() {
             SourceErrorKind::Missing | SourceErrorKind::Denied | SourceErrorKind::Broken => {
                 error.advice().map(Arc::from)
@@ -112,7 +128,7 @@ impl Causes {
         read: Option<Moment>,
         now: Moment,
     ) -> Cause {
-        let new = Cause::new(source, error, now);
+        let new = Cause::new(source, error, Some(now));
         if let Some(past) = past {
             if past.is_like(&new) {
                 return past.clone();
@@ -121,8 +137,9 @@ impl Causes {
         }
         let read = read.unwrap_or(now);
         let mut active = self.active();
-        let known =
-            active.iter_mut().find(|known| known.cause.is_like(&new) && read.since(known.cause.since) <= SAME_START);
+        let known = active.iter_mut().find(|known| {
+            known.cause.is_like(&new) && known.cause.since.is_some_and(|since| read.since(since) <= SAME_START)
+        });
         if let Some(known) = known {
             known.add(source);
             return known.cause.clone();
@@ -195,6 +212,7 @@ impl Active {
             let _ = write!(sources, " and {more} more");
         }
         tracing::warn!(
+            cause = self.cause.id(),
             place = %place,
             kind = kind.as_str(),
             targets = self.failed,
@@ -208,8 +226,8 @@ impl Active {
         self.log_failure();
         if self.recovered > 0 {
             let Cause { place, kind, since, .. } = &self.cause;
-            let failed_for_ms = now.since(*since).as_millis();
-            tracing::info!(place = %place, kind = kind.as_str(), targets = self.recovered, failed_for_ms, "readings succeed again");
+            let (cause, failed_for_ms) = (self.cause.id(), since.map(|since| now.since(since).as_millis()));
+            tracing::info!(cause, place = %place, kind = kind.as_str(), targets = self.recovered, failed_for_ms, "readings succeed again");
         }
     }
 }

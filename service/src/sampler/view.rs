@@ -149,10 +149,10 @@ impl TargetView {
         }
     }
 
-    /// Returns the time since a cause began.
+    /// Returns the time since a cause began; `None` if its readings succeed.
     #[must_use]
-    pub const fn time_since(&self, cause: &Cause) -> Duration {
-        self.seen_at.since(cause.since)
+    pub fn time_since(&self, cause: &Cause) -> Option<Duration> {
+        cause.since.map(|since| self.seen_at.since(since))
     }
 
     /// Returns the seconds from a point of the chart to this view.

@@ -1,7 +1,6 @@
 //! Why targets fail, one entry for all targets of the same cause.
 
 use std::error::Error as _;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use maud::{Markup, html};
@@ -12,7 +11,7 @@ use super::state::State;
 use super::summary::Summary;
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::page::Clock;
-use crate::sampler::{CallerView, Judged};
+use crate::sampler::{CallerView, Cause, Judged};
 use crate::trigger::SourceRef;
 
 /// The number of causes that are shown without opening the rest.
@@ -20,43 +19,16 @@ const SHOWN: usize = 3;
 /// The number of targets that a cause names.
 const NAMED: usize = 3;
 
-/// What failing targets have in common: the cause of their readings' failures, or the error of their decisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    place: String,
-    kind: SourceErrorKind,
-    advice: Option<String>,
-    /// The start of the failures in whole milliseconds after the scaler's; `None` where only the decision fails.
-    since: Option<u128>,
-}
-
 /// A cause and its targets.
 struct Group<'a> {
-    key: Key,
+    cause: Cause,
     targets: Vec<&'a Summary<'a>>,
 }
 
 /// Returns what a failing target has in common with others.
-pub(super) fn key(summary: &Summary<'_>) -> Option<Key> {
-    if let Some(cause) = summary.view.state.cause() {
-        let since = cause.since.since(crate::lag::Moment::after_epoch(Duration::ZERO)).as_millis();
-        let (kind, advice) = (cause.kind, cause.advice.as_ref().map(ToString::to_string));
-        return Some(Key { place: cause.place.to_string(), kind, advice, since: Some(since) });
-    }
-    let error = decision_error(summary)?;
-    Some(Key {
-        place: summary.place.clone(),
-        kind: error.kind(),
-        advice: error.advice().map(str::to_owned),
-        since: None,
-    })
-}
-
-/// Returns the identifier of a cause in addresses.
-pub(super) fn id(key: &Key) -> String {
-    let mut hasher = DefaultHasher::new();
-    (&key.place, key.kind, &key.advice, key.since).hash(&mut hasher);
-    format!("{:08x}", hasher.finish() >> 32)
+pub(super) fn of(summary: &Summary<'_>) -> Option<Cause> {
+    let decision = || decision_error(summary).map(|error| Cause::of_decision(&summary.view.source, error));
+    summary.view.state.cause().cloned().or_else(decision)
 }
 
 fn decision_error<'a>(summary: &'a Summary<'_>) -> Option<&'a SourceError> {
@@ -70,13 +42,13 @@ fn decision_error<'a>(summary: &'a Summary<'_>) -> Option<&'a SourceError> {
 fn groups<'a>(summaries: &'a [Summary<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for summary in summaries.iter().filter(|summary| summary.state == State::Failing) {
-        let Some(key) = key(summary) else { continue };
-        match groups.iter_mut().find(|group| group.key == key) {
+        let Some(cause) = of(summary) else { continue };
+        match groups.iter_mut().find(|group| group.cause == cause) {
             Some(group) => group.targets.push(summary),
-            None => groups.push(Group { key, targets: vec![summary] }),
+            None => groups.push(Group { cause, targets: vec![summary] }),
         }
     }
-    groups.sort_by_key(|group| (std::cmp::Reverse(group.targets.len()), group.key.since));
+    groups.sort_by_key(|group| (std::cmp::Reverse(group.targets.len()), group.cause.since));
     groups
 }
 
@@ -111,7 +83,7 @@ pub(super) fn section(summaries: &[Summary<'_>], clock: Clock) -> Markup {
 
 impl Group<'_> {
     fn entry(&self, clock: Clock) -> Markup {
-        let id = id(&self.key);
+        let id = self.cause.id();
         let error = self.error();
         html! {
             li id={ "c" (id) } {
@@ -130,7 +102,7 @@ impl Group<'_> {
 
     /// What failed, where, and since when.
     fn title(&self, clock: Clock) -> String {
-        let Key { place, kind, since, .. } = &self.key;
+        let Cause { place, kind, since, .. } = &self.cause;
         let view = self.targets.first().map(|target| target.view);
         let kafka = view.is_some_and(|view| matches!(&*view.source, SourceRef::Kafka(_)));
         let what = if since.is_none() {
@@ -147,9 +119,8 @@ impl Group<'_> {
                 SourceErrorKind::Broken => format!("Unexpected answer from {place}"),
             }
         };
-        let cause = view.and_then(|view| Some((view, view.state.cause()?)));
-        match cause {
-            Some((view, cause)) => format!("{what} since {} UTC", clock.ago(view.time_since(cause))),
+        match view.and_then(|view| view.time_since(&self.cause)) {
+            Some(ago) => format!("{what} since {} UTC", clock.ago(ago)),
             None => what,
         }
     }
@@ -168,7 +139,7 @@ impl Group<'_> {
 
     /// What still works, and until when.
     fn served(&self, clock: Clock) -> String {
-        if self.key.since.is_none() {
+        if self.cause.since.is_none() {
             return "KEDA gets an error, and the HPA keeps its replicas.".to_owned();
         }
         let left = self.targets.iter().flat_map(|target| target.callers().map(|caller| left(target, caller)));

@@ -134,7 +134,7 @@ impl Query {
         let contains = |text: &str| text.to_lowercase().contains(&wanted);
         let any = |text: &str, given: &str| text.is_empty() || text == given;
         let namespace = |given: &str| given == self.namespace;
-        let cause = || causes::key(summary).is_some_and(|cause| causes::id(&cause) == self.cause);
+        let cause = || causes::of(summary).is_some_and(|cause| cause.id() == self.cause);
         any(&self.state, summary.state.key())
             && any(&self.cluster, &summary.place)
             && (self.namespace.is_empty() || summary.callers().any(|caller| namespace(&caller.namespace)))
