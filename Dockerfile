@@ -53,7 +53,7 @@ RUN find cli controller core service src -exec touch {} + \
 
 FROM ${BASE_IMAGE}
 ARG COMMIT=unknown
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 LABEL org.opencontainers.image.title="keda-stream-scaler" \
       org.opencontainers.image.description="KEDA external scaler for consumers of Kafka, Kinesis and DynamoDB Streams: by lag, by age, or by the number of consumers needed" \
       org.opencontainers.image.licenses="Apache-2.0" \

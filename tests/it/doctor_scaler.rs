@@ -139,6 +139,10 @@ async fn the_text_has_a_line_a_step_and_what_to_do_below_it() {
     let expected = "\n             the host is there and nothing listens: check the port, and that the server runs\n  skipped  login: no broker can be reached\n";
     assert!(ended.stdout.contains(expected), "{}", ended.stdout);
     assert!(ended.stdout.ends_with("  4 ok, 1 failed, 5 skipped\n"), "{}", ended.stdout);
+    let quiet = run(&["doctor", "--quiet", &wrong.object()]).await;
+    let lines: Vec<_> = quiet.stdout.lines().collect();
+    assert_eq!((quiet.code, lines.len()), (Some(1), 4), "{}", quiet.stdout);
+    assert!(lines[1].starts_with("  failed   connect 127.0.0.1:9: ") && lines[3] == "  4 ok, 1 failed, 5 skipped");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -226,6 +226,11 @@ fn the_schema_is_about_external_triggers_of_scaled_objects_only() {
         (scaled_object(&json!({"type": "kafka", "metadata": wrong})), true),
         (scaled_object(&json!({"type": "cpu", "metricType": "Utilization", "metadata": {"value": "80"}})), true),
         (json!({"kind": "ScaledJob", "spec": {"triggers": [{"type": "external", "metadata": wrong}]}}), false),
+        (
+            json!({"kind": "List", "items": [{"kind": "ScaledJob", "spec": {"triggers": [{"type": "external", "metadata": wrong}]}}]}),
+            false,
+        ),
+        (json!({"kind": "List", "items": [{"kind": "ConfigMap", "spec": {"triggers": 1}}]}), true),
         (json!({"kind": "ScaledObject", "spec": {}}), false),
         (json!({"kind": "Deployment", "spec": {"triggers": "no"}}), true),
     ];

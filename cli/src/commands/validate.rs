@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         Format::Json => output::json(&checked)?,
         Format::Text => output::data(&text(&checked))?,
     }
-    let good = |checked: &Checked| checked.problems.is_empty() && !(arguments.strict && !checked.advice.is_empty());
+    let good = |checked: &Checked| checked.problems.is_empty() && (checked.advice.is_empty() || !arguments.strict);
     let good = checked.iter().all(good);
     Ok(if good { Verdict::Good } else { Verdict::Bad })
 }

@@ -229,6 +229,8 @@ spec:
       usernameFile: "/run/secrets/shop-kafka-auth/username"   # was key user of Secret kafka
 "#;
     assert!(stderr.contains(entry), "{stderr}");
+    let mount = "# extraVolumeMounts: [{name: shop-kafka-auth, mountPath: /run/secrets/shop-kafka-auth, readOnly: true}, {name: shop-kafka-auth-2,";
+    assert!(stderr.contains(mount), "{stderr}");
     let Ended { code, stdout, .. } = migrate(text, &["--check"]).await;
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "something is lost");
 }

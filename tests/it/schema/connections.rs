@@ -228,7 +228,8 @@ const AWS: &[&str] = &[
 
 /// Whether the schema may refuse what the parser accepts: it checks keys that have no effect with this login.
 fn checks_more(parameters: &Value) -> bool {
-    let msk = parameters["sasl"] == "aws_msk_iam" || parameters["saslTokenProvider"] == "aws_msk_iam";
+    let token = parameters["sasl"] == "oauthbearer" && parameters["saslTokenProvider"] == "aws_msk_iam";
+    let msk = parameters["sasl"] == "aws_msk_iam" || token;
     (!msk && parameters["awsRoleArn"] == "reader")
         || (parameters["sasl"] == "aws_msk_iam"
             && (parameters["saslTokenProvider"] == "none"

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
-use self::report::{Checkup, Finding, Live, Looked, StepName, said};
+use self::report::{Checkup, Detail, Finding, Live, Looked, Printed, StepName, said};
 use super::output::{self, Format};
 use super::{Verdict, read_connections};
 use crate::app::{COMMIT, VERSION};
@@ -57,6 +57,9 @@ pub(super) struct Arguments {
     /// Print a least-privilege IAM policy for the triggers, and call nothing
     #[arg(long, requires = "file", conflicts_with = "scaler")]
     print_policy: bool,
+    /// Print warnings and failures only
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     scaler: scaler::ScalerArguments,
     /// Log filter of the scaler's own work, to stderr
@@ -77,12 +80,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         return Ok(Verdict::Good);
     }
     let live = if arguments.output == Format::Json { Live::No } else { Live::on_stdout() };
+    let detail = if arguments.quiet { Detail::Problems } else { Detail::Everything };
+    let printed = Printed { live, detail };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let checkups = runtime.block_on(async {
         match (&arguments.scaler.scaler, &arguments.connection) {
-            (Some(address), _) => of_scaler(&arguments.scaler, address, &texts, live).await,
-            (None, Some(name)) => of_connection(name, connections, live).await,
-            (None, None) => of_triggers(&texts, &connections, live).await,
+            (Some(address), _) => of_scaler(&arguments.scaler, address, &texts, printed).await,
+            (None, Some(name)) => of_connection(name, connections, printed).await,
+            (None, None) => of_triggers(&texts, &connections, printed).await,
         }
     })?;
     // a client of a cluster that does not answer must not keep the process alive
@@ -98,16 +103,16 @@ async fn of_scaler(
     arguments: &scaler::ScalerArguments,
     address: &str,
     texts: &[TriggerText],
-    live: Live,
+    printed: Printed,
 ) -> anyhow::Result<Vec<Checkup>> {
-    let mut checkup = Checkup::new(&format!("scaler at {address}"), None, live)?;
+    let mut checkup = Checkup::new(&format!("scaler at {address}"), None, printed)?;
     scaler::examine(&mut checkup, arguments, address, texts).await?;
     checkup.sum_up()?;
     Ok(vec![checkup])
 }
 
-async fn of_connection(name: &str, connections: Connections, live: Live) -> anyhow::Result<Vec<Checkup>> {
-    let mut checkup = Checkup::new(&format!("connection {name}"), None, live)?;
+async fn of_connection(name: &str, connections: Connections, printed: Printed) -> anyhow::Result<Vec<Checkup>> {
+    let mut checkup = Checkup::new(&format!("connection {name}"), None, printed)?;
     let found = checkup.look(StepName::Rules, "", async {
         let probe = connection(connections, name).map_err(|error| Finding::of(&error))?;
         Ok((Finding::ok("no namespace is asked about"), probe))
@@ -119,10 +124,14 @@ async fn of_connection(name: &str, connections: Connections, live: Live) -> anyh
     Ok(vec![checkup])
 }
 
-async fn of_triggers(texts: &[TriggerText], connections: &Connections, live: Live) -> anyhow::Result<Vec<Checkup>> {
+async fn of_triggers(
+    texts: &[TriggerText],
+    connections: &Connections,
+    printed: Printed,
+) -> anyhow::Result<Vec<Checkup>> {
     let mut checkups = Vec::new();
     for text in texts {
-        let mut checkup = Checkup::new(&text.object, Some(text.index), live)?;
+        let mut checkup = Checkup::new(&text.object, Some(text.index), printed)?;
         of_trigger(&mut checkup, text, connections).await?;
         checkup.sum_up()?;
         checkups.push(checkup);

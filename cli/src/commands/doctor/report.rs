@@ -88,7 +88,23 @@ pub(super) struct Checkup {
     trigger: Option<usize>,
     steps: Vec<Step>,
     #[serde(skip)]
-    live: Live,
+    printed: Printed,
+}
+
+/// What is printed while steps end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Printed {
+    pub(super) live: Live,
+    pub(super) detail: Detail,
+}
+
+/// Which steps are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Prints every step, also those that are ok or skipped.
+    Everything,
+    /// Prints warnings and failures.
+    Problems,
 }
 
 /// Whether and how steps are printed as they end.
@@ -190,17 +206,19 @@ pub(super) async fn look<T>(step: StepName, on: &str, look: impl Future<Output =
 // === impl Checkup ===
 
 impl Checkup {
-    pub(super) fn new(subject: &str, trigger: Option<usize>, live: Live) -> anyhow::Result<Self> {
-        if live != Live::No {
+    pub(super) fn new(subject: &str, trigger: Option<usize>, printed: Printed) -> anyhow::Result<Self> {
+        if printed.live != Live::No {
             let trigger = trigger.map_or_else(String::new, |trigger| format!(", trigger {trigger}"));
             output::data(&format!("{subject}{trigger}\n"))?;
         }
-        Ok(Self { subject: subject.to_owned(), trigger, steps: Vec::new(), live })
+        Ok(Self { subject: subject.to_owned(), trigger, steps: Vec::new(), printed })
     }
 
     pub(super) fn add(&mut self, step: Step) -> anyhow::Result<()> {
-        if self.live != Live::No {
-            output::data(&step.line(self.live))?;
+        let Printed { live, detail } = self.printed;
+        let problem = matches!(step.status, Status::Warning | Status::Failed);
+        if live != Live::No && (problem || detail == Detail::Everything) {
+            output::data(&step.line(live))?;
         }
         self.steps.push(step);
         Ok(())
@@ -234,7 +252,7 @@ impl Checkup {
 
     /// Ends the report with the number of steps per result.
     pub(super) fn sum_up(&self) -> anyhow::Result<()> {
-        if self.live == Live::No {
+        if self.printed.live == Live::No {
             return Ok(());
         }
         let of = |status| self.steps.iter().filter(|step| step.status == status).count();

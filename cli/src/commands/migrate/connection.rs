@@ -203,7 +203,26 @@ pub(super) fn connections_file(needs: &[Need]) -> String {
             let _ = writeln!(file, "      # {hint}");
         }
     }
+    file.push_str(&mounts(needs));
     file
+}
+
+/// Describes how the files that the entries name get into the scaler's pod, as comments.
+fn mounts(needs: &[Need]) -> String {
+    let has_file = |need: &&Need| need.parameters.values().any(|value| matches!(value, Parameter::File(_)));
+    let names: Vec<_> = needs.iter().filter(has_file).map(|need| need.name.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let volumes =
+        names.iter().map(|name| format!("{{name: {name}, secret: {{secretName: {name}, defaultMode: 288}}}}"));
+    let mounts = names.iter().map(|name| format!("{{name: {name}, mountPath: /run/secrets/{name}, readOnly: true}}"));
+    format!(
+        "# Each folder is a Secret of its name in the scaler's namespace, with the names of the files as keys. Values of the chart:\n\
+         # extraVolumes: [{}]\n# extraVolumeMounts: [{}]\n",
+        volumes.collect::<Vec<_>>().join(", "),
+        mounts.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Quotes text for YAML in double quotes, with JSON's escapes.

@@ -33,6 +33,11 @@ pub fn json_schema() -> Value {
         "then": {"required": ["spec"], "properties": {"spec": {
             "type": "object", "required": ["triggers"], "properties": {"triggers": triggers},
         }}},
+        // as kubectl get -o yaml prints several objects
+        "else": {
+            "if": {"required": ["kind"], "properties": {"kind": {"pattern": "List$"}}},
+            "then": {"properties": {"items": {"type": "array", "items": {"$ref": "#"}}}},
+        },
         "$defs": {"trigger": trigger(), "metadata": metadata()},
     })
 }
