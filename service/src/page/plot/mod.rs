@@ -18,6 +18,8 @@ use super::text::{short, time};
 
 /// The space below a chart for the labels of the time axis, in pixels.
 const TIMES: u16 = 22;
+/// On a phone the name of a narrower band does not fit into it.
+const NARROW: f64 = 0.25;
 
 /// One line of a chart: positions from 0, the first moment, to 1, the last, with their numbers; NaN is a gap.
 #[derive(Clone, Debug)]
@@ -213,9 +215,16 @@ impl Band {
         html! { rect.night x=(percent(from)) width=(percent((to - from).max(0.0))) y="0" height=(height) {} }
     }
 
+    /// Writes the name in the middle of the band; a narrow band at an edge of the chart has it at that edge.
     fn name(&self) -> Markup {
-        let middle = f64::midpoint(self.from.clamp(0.0, 1.0), self.to.clamp(0.0, 1.0));
-        html! { text x=(percent(middle)) y="14" text-anchor="middle" { (self.name) } }
+        let (from, to) = (self.from.clamp(0.0, 1.0), self.to.clamp(0.0, 1.0));
+        let narrow = to - from < NARROW;
+        let (x, anchor) = match () {
+            () if narrow && to > 1.0 - NARROW / 2.0 => (to, "end"),
+            () if narrow && from < NARROW / 2.0 => (from, "start"),
+            () => (f64::midpoint(from, to), "middle"),
+        };
+        html! { text.halo x=(percent(x)) y="14" text-anchor=(anchor) { (self.name) } }
     }
 }
 
@@ -294,7 +303,13 @@ mod tests {
         let about = Figure { bands: &bands, events: &events, times: &times, height: 100, ..Figure::default() };
         let figure = about.of(&[line("a", vec![(1.0, 3.0)])]).into_string();
         assert!(figure.contains("<rect class=\"night\" x=\"25%\" width=\"25%\""), "{figure}");
-        assert!(figure.contains("<text x=\"37.5%\" y=\"14\" text-anchor=\"middle\">night</text>"), "{figure}");
+        assert!(
+            figure.contains("<text class=\"halo\" x=\"37.5%\" y=\"14\" text-anchor=\"middle\">night</text>"),
+            "{figure}"
+        );
+        let edge = [Band { name: "no reading".into(), from: 0.9, to: 1.0 }];
+        let at_edge = Figure { bands: &edge, ..Figure::default() }.of(&[]).into_string();
+        assert!(at_edge.contains("x=\"100%\" y=\"14\" text-anchor=\"end\">no reading<"), "{at_edge}");
         assert!(figure.contains("<line class=\"event\" x1=\"75%\""), "{figure}");
         assert!(figure.contains("<text x=\"100%\" y=\"118\" text-anchor=\"end\">22:14</text>"), "{figure}");
     }
