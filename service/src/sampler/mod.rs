@@ -48,6 +48,9 @@ use crate::trigger::{CatchUpPolicy, Policy, SourceRef, Trigger};
 /// The maximum time that a caller waits for the first reading of a new target.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
 
+/// Returns the present moment.
+pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
+
 /// The answer about a source: its newest reading, and whether later readings failed.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -66,7 +69,7 @@ pub struct Sampler<O: Observe> {
 
 struct Inner<O: Observe> {
     observer: O,
-    epoch: Instant,
+    clock: Clock,
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
@@ -119,6 +122,19 @@ impl<O: Observe> Sampler<O> {
         metrics: SamplerMetrics,
         witness: Option<Arc<dyn ReadingObserver>>,
     ) -> Self {
+        let epoch = Instant::now();
+        let clock = Arc::new(move || Moment::after_epoch(epoch.elapsed()));
+        Self::on_clock(clock, shares, observer, metrics, witness)
+    }
+
+    /// Creates a sampler whose readings are dated by `clock`, such as one that a demonstration pauses.
+    pub fn on_clock(
+        clock: Clock,
+        shares: Quotas,
+        observer: O,
+        metrics: SamplerMetrics,
+        witness: Option<Arc<dyn ReadingObserver>>,
+    ) -> Self {
         for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
             metrics.expect_outcome(outcome);
         }
@@ -127,7 +143,7 @@ impl<O: Observe> Sampler<O> {
         }
         let inner = Inner {
             observer,
-            epoch: Instant::now(),
+            clock,
             backends: Mutex::default(),
             next_watch: AtomicU64::new(0),
             metrics,
@@ -148,15 +164,7 @@ impl<O: Observe> Sampler<O> {
         trigger: &Trigger,
         patience: Duration,
     ) -> Result<Answer, SourceError> {
-        let interval = trigger.pace.poll_interval;
-        let asker = asker.into();
-        let Joined { target, .. } = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
-            interests.ask(interval, now);
-            interests.askers.ask(asker, trigger, now);
-            if let Some(policy) = catch_up(trigger) {
-                interests.follow(policy, now);
-            }
-        })?;
+        let Joined { target, .. } = self.inner.call(asker.into(), trigger)?;
         let max_staleness = trigger.pace.max_staleness;
         if let Some(outcome) = self.inner.judge(&target.known.borrow(), max_staleness) {
             return outcome;
@@ -173,6 +181,24 @@ impl<O: Observe> Sampler<O> {
             }
         });
         first.await.unwrap_or_else(|_| Err(not_yet(&target.source, patience)))
+    }
+
+    /// Begins the readings of the trigger's source after `sample`, with everything that it remembers. A source that has a reading
+    /// already keeps it.
+    ///
+    /// # Errors
+    /// The same as for [`Self::ask`], when the caller may not read the source.
+    pub fn resume<'a>(
+        &self,
+        asker: impl Into<ScaledObjectKey<'a>>,
+        trigger: &Trigger,
+        sample: Sample,
+    ) -> Result<(), SourceError> {
+        let Joined { target, .. } = self.inner.call(asker.into(), trigger)?;
+        target.known.send_modify(|known| {
+            known.sample.get_or_insert_with(|| Arc::new(sample));
+        });
+        Ok(())
     }
 
     /// Watches the trigger's source, which is read once every `interval`.
@@ -228,11 +254,26 @@ impl<O: Observe> Sampler<O> {
 
 impl<O: Observe> Inner<O> {
     fn now(&self) -> Moment {
-        Moment::after_epoch(self.epoch.elapsed())
+        (self.clock)()
     }
 
     fn backends(&self) -> MutexGuard<'_, HashMap<O::Backend, Arc<BackendLoop>>> {
         self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the target of a trigger for a call by `asker`.
+    fn call(
+        self: &Arc<Self>,
+        asker: ScaledObjectKey<'_>,
+        trigger: &Trigger,
+    ) -> Result<Joined<O::Backend>, SourceError> {
+        self.join(asker.namespace, &trigger.source, |interests, now| {
+            interests.ask(trigger.pace.poll_interval, now);
+            interests.askers.ask(asker, trigger, now);
+            if let Some(policy) = catch_up(trigger) {
+                interests.follow(policy, now);
+            }
+        })
     }
 
     /// Returns the target for `source`, created if it is new, with the caller's interest added.
