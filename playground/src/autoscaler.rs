@@ -11,7 +11,7 @@ use keda_stream_scaler::scaling::hpa::{
 use super::MOST_REPLICAS;
 
 /// The `minReplicaCount` of both worlds.
-pub(super) const FEWEST_REPLICAS: u32 = 1;
+pub(super) const FEWEST_REPLICAS: u32 = 2;
 
 /// An HPA that reports which of its rules decided.
 #[derive(Clone, Debug)]

@@ -18,6 +18,8 @@ struct State {
     elapsed: Duration,
     read_at: Instant,
     runs: bool,
+    /// Whether a person has paused it.
+    paused: bool,
     /// The time that was left out because the process did not run, and when that was last the case.
     asleep: Duration,
     woke_at: Option<Duration>,
@@ -25,7 +27,7 @@ struct State {
 
 impl Clock {
     /// Creates a clock that does not run yet.
-    pub(crate) fn paused() -> Arc<Self> {
+    pub(crate) fn stopped() -> Arc<Self> {
         Self::new(false)
     }
 
@@ -38,7 +40,7 @@ impl Clock {
     fn new(runs: bool) -> Arc<Self> {
         let now = Instant::now();
         let (elapsed, asleep) = (Duration::ZERO, Duration::ZERO);
-        let state = State { begun: now, elapsed, read_at: now, runs, asleep, woke_at: None };
+        let state = State { begun: now, elapsed, read_at: now, runs, paused: false, asleep, woke_at: None };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
@@ -54,15 +56,26 @@ impl Clock {
         state.begun + elapsed
     }
 
+    /// Whether time passes: the clock has begun and is not paused.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state().runs
+    }
+
+    /// Whether a person has paused the clock.
     pub(crate) fn is_paused(&self) -> bool {
-        !self.state().runs
+        self.state().paused
+    }
+
+    /// Lets the clock run for the first time.
+    pub(crate) fn begin(&self) {
+        self.pause(false);
     }
 
     /// Pauses the clock, or lets it run.
     pub(crate) fn pause(&self, paused: bool) {
         let mut state = self.state();
         state.read(Instant::now());
-        state.runs = !paused;
+        (state.runs, state.paused) = (!paused, paused);
     }
 
     /// Returns how long the process did not run in all, and when it was last woken.
@@ -100,7 +113,7 @@ mod tests {
         let begun = Instant::now();
         let second = Duration::from_secs(1);
         let (asleep, woke_at) = (Duration::ZERO, None);
-        let mut state = State { begun, elapsed: Duration::ZERO, read_at: begun, runs: true, asleep, woke_at };
+        let mut state = State { begun, elapsed: Duration::ZERO, read_at: begun, runs: true, paused: false, asleep, woke_at };
         assert_eq!(state.read(begun + second), second);
         assert_eq!(state.read(begun + second * 601), second, "a laptop that slept for ten minutes");
         assert_eq!((state.asleep, state.woke_at), (second * 600, Some(second)));

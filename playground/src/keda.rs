@@ -26,7 +26,7 @@ impl Keda {
         Ok(Self { about, client: ExternalScalerClient::new(channel) })
     }
 
-    /// Calls in KEDA's order, and returns the value: the specs, the value, the activity. With `minReplicaCount` 1 the activity changes
+    /// Calls in KEDA's order, and returns the value: the specs, the value, the activity. With a `minReplicaCount` the activity changes
     /// nothing, and the target of `catchUp` is always 1.
     pub(super) async fn value(&mut self) -> Result<f64, Status> {
         let about = self.about.clone();

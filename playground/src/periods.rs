@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use keda_stream_scaler::scaling::hpa::SYNC_PERIOD;
 
-/// The seconds of a pod's work that lie in the lag thresholds from which KEDA's side gets the best one, in a cluster.
-const LAG_THRESHOLD_TENTHS: [u32; 6] = [25, 50, 100, 150, 200, 300];
+/// The lag thresholds from which KEDA's side gets the best one, in tenths of a second of a pod's work in a cluster.
+const LAG_THRESHOLD_TENTHS: [u32; 6] = [25, 50, 75, 100, 150, 200];
 
 /// The time that a consumer needs for one record.
 pub(super) const WORK: Duration = Duration::from_millis(25);

@@ -117,7 +117,7 @@ mod tests {
         let cases = [
             (640.0, sync(4, HpaRule::Value), "lag 640 ÷ lagThreshold 160 = 4.0, rounded up."),
             (9600.0, sync(24, HpaRule::Most), "lag 9,600 ÷ lagThreshold 160 = 60.0; maxReplicaCount is 24."),
-            (0.0, sync(1, HpaRule::Fewest), "lag 0 ÷ lagThreshold 160 = 0.0; minReplicaCount is 1."),
+            (0.0, sync(2, HpaRule::Fewest), "lag 0 ÷ lagThreshold 160 = 0.0; minReplicaCount is 2."),
             (
                 1580.0,
                 sync(10, HpaRule::Tolerance),

@@ -135,7 +135,7 @@ impl Observe for Pausable {
 
     async fn observe(&self, backend: &Self::Backend, due: Vec<Arc<SourceRef>>, report: Report) {
         let resumed = async {
-            while self.clock.is_paused() {
+            while !self.clock.is_running() {
                 sleep(BEAT).await;
             }
         };

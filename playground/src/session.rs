@@ -80,7 +80,7 @@ impl Session {
     /// Simulates the hour before, starts everything, and waits until all consumers have their partitions.
     pub(super) async fn start(options: Options, listeners: &Listeners) -> anyhow::Result<Self> {
         let Options { speed, lag_threshold, down_window } = options;
-        let (periods, course, clock) = (Periods::of(speed, down_window), Course::new(speed), Clock::paused());
+        let (periods, course, clock) = (Periods::of(speed, down_window), Course::new(speed), Clock::stopped());
         let broker = Broker::start(clock.clone()).await.context("starting the embedded broker")?;
         let servers = broker.bootstrap_servers();
         let metadata = world::metadata(&servers, GROUPS[1], periods);
@@ -103,7 +103,7 @@ impl Session {
         }
         joined(&broker, &worlds).await?;
         let producer = Producer::start(&servers, course, clock.clone(), troubles.clone())?;
-        clock.pause(false);
+        clock.begin();
         let score = Score::new(periods.promise, RECORDS_A_SECOND);
         let verdict = judged(&score);
         let (grpc, http) = (scaler.grpc, scaler.http);

@@ -156,7 +156,7 @@ fn real(session: &Session) -> Markup {
                  KEDA’s lag trigger are their published rules; KEDA reads the lag at every sync, the scaler once per poll interval."
             }
             p {
-                "Both HPAs have the same settings: minReplicaCount 1, maxReplicaCount 24, any number of pods may be added at once, and the scale-down window \
+                "Both HPAs have the same settings: minReplicaCount 2, maxReplicaCount 24, any number of pods may be added at once, and the scale-down window \
                  below. The lag threshold is the cheapest of six that keep the promise in the simulated hour before the start. A longer window helps a lag \
                  threshold: try " code { "--scale-down-window 75s" } "."
             }
