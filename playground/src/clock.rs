@@ -113,7 +113,8 @@ mod tests {
         let begun = Instant::now();
         let second = Duration::from_secs(1);
         let (asleep, woke_at) = (Duration::ZERO, None);
-        let mut state = State { begun, elapsed: Duration::ZERO, read_at: begun, runs: true, paused: false, asleep, woke_at };
+        let mut state =
+            State { begun, elapsed: Duration::ZERO, read_at: begun, runs: true, paused: false, asleep, woke_at };
         assert_eq!(state.read(begun + second), second);
         assert_eq!(state.read(begun + second * 601), second, "a laptop that slept for ten minutes");
         assert_eq!((state.asleep, state.woke_at), (second * 600, Some(second)));

@@ -23,7 +23,7 @@ use super::{PARTITIONS, TOPIC};
 /// The steps per period of the HPA.
 const TICKS: u32 = 60;
 /// How long a rebalance stops all consumers of a group, in seconds.
-const REBALANCE: f64 = 1.2;
+const REBALANCE: f64 = 0.5;
 /// KEDA's side gets the lag threshold with the fewest pods among those that keep the promise for this share of the busy time.
 const GOOD: f64 = 0.97;
 

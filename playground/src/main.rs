@@ -51,7 +51,7 @@ use self::session::{Options, Session};
 /// The namespace of the `ScaledObject`.
 const NAMESPACE: &str = "playground";
 const TOPIC: &str = "orders";
-const PARTITIONS: usize = 48;
+const PARTITIONS: usize = 120;
 /// The groups of KEDA's side and of keda-stream-scaler's side.
 const GROUPS: [&str; 2] = ["by-lag", "by-age"];
 /// The `maxReplicaCount`: about twice as many as the arrivals ever need.
