@@ -57,11 +57,11 @@ pub fn measure(table: &mut Table) {
                 number += 1;
                 let about = scaled_object(number, OBJECTS, "b:9092", &[]);
                 let trigger = Trigger::parse(&about.scaler_metadata).unwrap();
-                let asker = ScaledObjectKey::new("shop", &about.name);
+                let caller = ScaledObjectKey::new("shop", &about.name);
                 if place < WATCHED {
-                    watches.push(sampler.watch(asker, &trigger, Duration::from_secs(2)).unwrap());
+                    watches.push(sampler.watch(caller, &trigger, Duration::from_secs(2)).unwrap());
                 } else {
-                    let _ = sampler.ask(asker, &trigger, Duration::ZERO).await;
+                    let _ = sampler.ask(caller, &trigger, Duration::ZERO).await;
                 }
             }
             if second % 30 == 0 {

@@ -32,8 +32,8 @@ pub fn measure(table: &mut Table) {
         for number in 0..OBJECTS {
             let about = scaled_object(number, GROUPS, "b:9092", &[]);
             let trigger = Trigger::parse(&about.scaler_metadata).unwrap();
-            let asker = ScaledObjectKey { namespace: &about.namespace, name: &about.name };
-            sampler.ask(asker, &trigger, Duration::from_secs(5)).await.unwrap();
+            let caller = ScaledObjectKey { namespace: &about.namespace, name: &about.name };
+            sampler.ask(caller, &trigger, Duration::from_secs(5)).await.unwrap();
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

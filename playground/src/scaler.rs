@@ -94,7 +94,7 @@ impl Scaler {
     pub(super) fn decision(&self, trigger: &Trigger) -> Option<Decision> {
         let views = self.sampler.view_of(|source| *source == trigger.source);
         let view = views.first()?;
-        match view.judge(view.askers.shown.first()?) {
+        match view.judge(view.callers.shown.first()?) {
             Judged::Valued(decision) => Some(decision),
             Judged::Failed { last_good, .. } => last_good,
             Judged::Pending => None,

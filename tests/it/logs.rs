@@ -1,4 +1,4 @@
-//! The log: changed while the process runs, told once for each change, and without secrets.
+//! The log: changed while the process runs, logged once for each change, and without secrets.
 
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ async fn what_is_logged_is_changed_while_the_process_runs_and_the_change_is_told
         line.contains("keda_stream_scaler=info") && !serving.lines().iter().any(|line| line.contains("silent")),
         "{line}"
     );
-    client.is_active(scaled_object("told", &[("bootstrapServers", DEAD)])).await.unwrap_err();
+    // another cluster: a cause of its own
+    client.is_active(scaled_object("told", &[("bootstrapServers", "127.0.0.1:10")])).await.unwrap_err();
     serving.logs("group told").await;
 
     let (status, reason) = serving.put("info,keda=loud").await;
@@ -59,7 +60,7 @@ async fn what_is_logged_is_changed_while_the_process_runs_and_the_change_is_told
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_failures_is_told_once_for_each_source() {
+async fn a_storm_of_failures_is_one_line_for_its_cause() {
     const GROUPS: usize = 30;
     let serving = Serving::start(&[]).await;
     let mut asked = JoinSet::new();
@@ -86,8 +87,9 @@ async fn a_storm_of_failures_is_told_once_for_each_source() {
     }
     let log = serving.lines();
     let told = log.iter().filter(|line| line.contains("readings fail") && line.contains("group storm-")).count();
-    assert_eq!(told, GROUPS, "{log:#?}");
-    assert!(log.len() < 3 * GROUPS, "{} lines: {log:#?}", log.len());
+    // each kind of error of the broker is a cause of its own
+    assert!((1..=3).contains(&told), "{log:#?}");
+    assert!(log.len() < GROUPS, "{} lines: {log:#?}", log.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod aws_identity;
 mod aws_rights;
 mod batched;
 mod catch_up;
+mod causes;
 mod churn;
 mod cli;
 mod closed_loop;

@@ -113,6 +113,7 @@ async fn an_unknown_value_has_no_series_and_its_reason_has_one() {
     sleep(S(20)).await;
     // served from the last good reading
     assert_eq!(scraped.values("stream_scaler_source_failing", &["reason=\"denied\""]), [1.0]);
+    assert_eq!(scraped.values("stream_scaler_failing_targets", &["place=\"", "reason=\"denied\""]), [1.0]);
     assert_eq!(scraped.values("stream_scaler_metric_value", &[]).len(), 1);
     assert!(scraped.values("stream_scaler_trigger_failing", &[]).is_empty());
     let staleness = scraped.values("stream_scaler_staleness_ratio", &[])[0];

@@ -212,7 +212,7 @@ async fn each_place_shows_the_same_records_behind() {
                 "{words:?}"
             );
             if policy == 2 {
-                let backlog = format!("backlog {lag} records");
+                let backlog = format!("lag {lag};");
                 assert!(words.iter().any(|word| word.contains(&backlog)), "{about}: {words:?}");
             } else {
                 assert_eq!(

@@ -220,8 +220,8 @@ async fn operators_see_who_asks_what_each_gets_and_how_it_went() {
         sleep(S(20)).await;
     }
     let view = sampler.view().remove(0);
-    let got = view.askers.shown.iter().map(|asker| match view.judge(asker) {
-        Judged::Valued(decision) => (asker.name.to_string(), decision.replicas()),
+    let got = view.callers.shown.iter().map(|caller| match view.judge(caller) {
+        Judged::Valued(decision) => (caller.name.to_string(), decision.replicas()),
         other => panic!("{other:?}"),
     });
     assert_eq!(got.collect::<Vec<_>>(), [("archive".to_owned(), 1), ("orders".to_owned(), 9)]);
@@ -232,7 +232,7 @@ async fn operators_see_who_asks_what_each_gets_and_how_it_went() {
     source.set("a", Script::Fails(SourceErrorKind::Denied));
     sleep(S(70)).await;
     let view = sampler.view().remove(0);
-    let Judged::Failed { error, last_good } = view.judge(&view.askers.shown[1]) else { panic!("{view:?}") };
+    let Judged::Failed { error, last_good } = view.judge(&view.callers.shown[1]) else { panic!("{view:?}") };
     assert_eq!((error.kind(), last_good.unwrap().replicas()), (SourceErrorKind::Denied, 9));
     assert!(view.chart.points().last().unwrap().behind.is_nan());
 
@@ -241,7 +241,7 @@ async fn operators_see_who_asks_what_each_gets_and_how_it_went() {
         sleep(S(100)).await;
         ask(&sampler, &near).await.unwrap_err();
     }
-    assert!(sampler.view().remove(0).askers.shown.is_empty());
+    assert!(sampler.view().remove(0).callers.shown.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +252,7 @@ async fn operators_see_what_fails_and_since_when() {
     source.set("a", Script::Fails(SourceErrorKind::Denied));
     sleep(S(25)).await;
     let view = sampler.view().remove(0);
-    let ViewState::Failing { error, failing_for, last_good } = view.state else { panic!("{view:?}") };
+    let ViewState::Failing { error, failing_for, last_good, .. } = view.state else { panic!("{view:?}") };
     assert_eq!(error.kind(), SourceErrorKind::Denied);
     assert!(failing_for >= S(10) && last_good.is_some());
 }

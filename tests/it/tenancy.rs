@@ -72,7 +72,7 @@ async fn port() -> (u16, Arc<AtomicUsize>) {
     (port, came)
 }
 
-/// What an asker in `shop` gets about a group of these brokers.
+/// What an caller in `shop` gets about a group of these brokers.
 async fn read(connections: Connections, servers: &str) -> SourceError {
     let metrics = Metrics::new("0", "none");
     let sampler = Sampler::new(Sources::new(connections, metrics.upstream.clone()), metrics.sampler.clone());

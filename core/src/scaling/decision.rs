@@ -53,6 +53,8 @@ pub enum Step {
         lag: i64,
         /// The part of it that `offsetResetPolicy` counts for partitions without a valid commit.
         by_reset_policy: u64,
+        /// The number of these partitions.
+        without_commit: u64,
         /// What `compat: strict` adds to the records behind; negative where it subtracts.
         as_built_in: i64,
     },

@@ -128,7 +128,8 @@ impl Tally {
         steps.extend(self.unusual.iter().map(|&(basis, partitions)| Step::Unusual { basis, partitions }));
         let (by_reset_policy, as_built_in) = (self.by_reset_policy, self.as_built_in);
         if by_reset_policy > 0 || as_built_in != 0 {
-            steps.push(Step::Lag { lag: self.lag, by_reset_policy, as_built_in });
+            let without_commit = lag.without_commit();
+            steps.push(Step::Lag { lag: self.lag, by_reset_policy, without_commit, as_built_in });
         }
         if self.standing_partitions > 0 {
             steps.push(Step::PersistentLagExcluded { partitions: self.standing_partitions, lag: self.standing });

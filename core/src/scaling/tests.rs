@@ -260,7 +260,7 @@ proptest! {
         let Behind::Records(facts) = &sample.facts.behind else { panic!("a group") };
         prop_assert_eq!(*records_behind, facts.records_behind());
         let added = decision.steps.iter().find_map(|step| match step {
-            Step::Lag { lag, by_reset_policy, as_built_in } => Some((*lag, *by_reset_policy, *as_built_in)),
+            Step::Lag { lag, by_reset_policy, as_built_in, .. } => Some((*lag, *by_reset_policy, *as_built_in)),
             _ => None,
         });
         let behind = i64::try_from(records_behind.unwrap_or(0)).expect("few");

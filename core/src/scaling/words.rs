@@ -18,11 +18,9 @@ impl fmt::Display for Step {
                     None => write!(f, "no valid commit in {partitions}"),
                 }
             }
-            Self::Lag { lag, by_reset_policy, as_built_in } => {
+            Self::Lag { lag, by_reset_policy, without_commit, as_built_in } => {
                 write!(f, "lag {lag}: the records behind")?;
-                if *by_reset_policy > 0 {
-                    write!(f, ", plus {by_reset_policy} by offsetResetPolicy")?;
-                }
+                without_a_commit(f, *by_reset_policy, *without_commit)?;
                 match as_built_in {
                     0 => Ok(()),
                     records => {
@@ -114,6 +112,17 @@ pub fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(number: N, thing: 
 
 pub(super) const fn verdict(active: bool) -> &'static str {
     if active { "active" } else { "not active" }
+}
+
+/// What partitions without a commit add to the lag: 1 each is no record, but what KEDA counts so that a consumer starts.
+fn without_a_commit(f: &mut fmt::Formatter<'_>, records: u64, partitions: u64) -> fmt::Result {
+    let named = counted(partitions, "partition");
+    match records {
+        0 => Ok(()),
+        1 if partitions == 1 => write!(f, ", plus {named} without a commit, counted as 1"),
+        _ if records == partitions => write!(f, ", plus {named} without a commit, counted as 1 each"),
+        _ => write!(f, ", plus {records} in {named} without a commit, by offsetResetPolicy"),
+    }
 }
 
 fn seconds(milliseconds: u64) -> String {

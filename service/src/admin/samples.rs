@@ -164,7 +164,7 @@ impl Target {
         let (state, sample, error) = match &view.state {
             ViewState::Pending => ("pending", None, None),
             ViewState::Good { sample, age } => ("good", Some((sample, age)), None),
-            ViewState::Failing { error, failing_for, last_good } => {
+            ViewState::Failing { error, failing_for, last_good, .. } => {
                 let error = Failure {
                     kind: error.kind().as_str(),
                     message: error.chain(),
@@ -180,15 +180,15 @@ impl Target {
             age_seconds: sample.map(|(_, age)| age.as_secs_f64()),
             error,
             reading: sample.map(|(sample, _)| Reading::new(sample, rows)),
-            scaled_objects: view.askers.shown.iter().map(|asker| CallerSample::new(view, asker, rows)).collect(),
-            more_scaled_objects: Some(view.askers.more).filter(|more| *more > 0),
+            scaled_objects: view.callers.shown.iter().map(|caller| CallerSample::new(view, caller, rows)).collect(),
+            more_scaled_objects: Some(view.callers.more).filter(|more| *more > 0),
         }
     }
 }
 
 impl CallerSample {
-    fn new(view: &TargetView, asker: &CallerView, steps: bool) -> Self {
-        let outcome = match view.judge(asker) {
+    fn new(view: &TargetView, caller: &CallerView, steps: bool) -> Self {
+        let outcome = match view.judge(caller) {
             Judged::Pending => Outcome::Pending,
             Judged::Failed { error, .. } => Outcome::Failed { kind: error.kind().as_str(), message: error.chain() },
             Judged::Valued(decision) => {
@@ -202,8 +202,8 @@ impl CallerSample {
                 }
             }
         };
-        let (namespace, name) = (asker.namespace.clone(), asker.name.clone());
-        Self { namespace, name, policy: page::policy(&asker.policy), outcome }
+        let (namespace, name) = (caller.namespace.clone(), caller.name.clone());
+        Self { namespace, name, policy: page::policy(&caller.policy), outcome }
     }
 }
 

@@ -69,7 +69,7 @@ impl<O: Observe> ScalerService<O> {
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
         self.acceptance.check(about)?;
         let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
-        let answer = self.sampler.ask(asker(about), &trigger, patience).await;
+        let answer = self.sampler.ask(caller(about), &trigger, patience).await;
         if answer.is_ok() {
             self.sampler.note(&trigger.source, &about.scaler_metadata);
         }
@@ -84,7 +84,7 @@ fn ended<T>(call: Call, outcome: Result<T, Status>) -> Result<Response<T>, Statu
 }
 
 /// Returns the `ScaledObject` on whose behalf KEDA calls.
-fn asker(about: &ScaledObjectRef) -> ScaledObjectKey<'_> {
+fn caller(about: &ScaledObjectRef) -> ScaledObjectKey<'_> {
     ScaledObjectKey::new(&about.namespace, &about.name)
 }
 

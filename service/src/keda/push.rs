@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::proto::{GetMetricSpecResponse, IsActiveResponse, ScaledObjectRef};
-use super::{StreamOf, asker, judge, status};
+use super::{StreamOf, caller, judge, status};
 use crate::lag::Observe;
 use crate::limits::{Permit, Quota, QuotaExceeded};
 use crate::sampler::{Sampler, Watch, WatchState};
@@ -95,7 +95,7 @@ pub(super) fn watch<O: Observe>(
 ) -> Result<Watched<O>, Status> {
     let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
     let pass = terms.admit(&about.namespace)?;
-    let watch = sampler.watch(asker(about), &trigger, idle_interval(&trigger));
+    let watch = sampler.watch(caller(about), &trigger, idle_interval(&trigger));
     Ok(Watched { trigger, watch: watch.map_err(|error| status::no_reading(&error))?, pass })
 }
 

@@ -8,6 +8,13 @@ pub fn whole(number: f64) -> String {
     grouped(&format!("{:.0}", number.max(0.0)))
 }
 
+/// Converts a count for a chart or a text.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a count above 2^53 need not be exact to one")]
+pub const fn float(count: u64) -> f64 {
+    count as f64
+}
+
 /// Formats digits in groups of three.
 #[must_use]
 pub fn grouped(digits: &str) -> String {
@@ -67,6 +74,14 @@ pub fn time(seconds: f64) -> String {
     if rest > 0.0 { format!("{text} {rest:.0} {small_unit}") } else { text }
 }
 
+/// Formats how long ago something was, in its greatest unit.
+#[must_use]
+pub fn ago(seconds: f64) -> String {
+    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3600.0, "h"), (60.0, "min")];
+    let (size, unit) = UNITS.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1.0, "s"));
+    format!("{:.0} {unit} ago", (seconds / size).floor().max(0.0))
+}
+
 /// Encodes `text` as a part of a query string.
 #[must_use]
 pub fn encoded(text: &str) -> String {
@@ -124,6 +139,12 @@ mod tests {
             assert_eq!(time(seconds), expected, "{seconds}");
         }
         assert_eq!(time(2.0 * 86_400.0 + 3600.0), "2 d 1 h");
+    }
+
+    #[test]
+    fn a_past_time_has_one_unit() {
+        let texts = [0.0, 3.9, 59.9, 119.0, 3700.0, 200_000.0].map(ago);
+        assert_eq!(texts, ["0 s ago", "3 s ago", "59 s ago", "1 min ago", "1 h ago", "2 d ago"]);
     }
 
     #[test]

@@ -104,15 +104,15 @@ impl<'a> From<&'a str> for ScaledObjectKey<'a> {
 }
 
 impl Callers {
-    pub(super) fn ask(&mut self, asker: ScaledObjectKey<'_>, trigger: &Trigger, now: Instant) {
-        if let Some(known) = self.known(asker, now) {
+    pub(super) fn ask(&mut self, caller: ScaledObjectKey<'_>, trigger: &Trigger, now: Instant) {
+        if let Some(known) = self.known(caller, now) {
             known.ask(trigger, now);
         }
     }
 
     /// Adds a caller that calls once and stays until the watch ends.
-    pub(super) fn watch(&mut self, asker: ScaledObjectKey<'_>, trigger: &Trigger, id: WatchId, now: Instant) {
-        if let Some(known) = self.known(asker, now) {
+    pub(super) fn watch(&mut self, caller: ScaledObjectKey<'_>, trigger: &Trigger, id: WatchId, now: Instant) {
+        if let Some(known) = self.known(caller, now) {
             known.ask(trigger, now);
             known.watches.push(id);
         }
@@ -167,13 +167,13 @@ impl Callers {
     }
 
     /// Returns the entry of the caller, if there is room for it.
-    fn known(&mut self, asker: ScaledObjectKey<'_>, now: Instant) -> Option<&mut Known> {
-        if asker.name.is_empty() {
+    fn known(&mut self, caller: ScaledObjectKey<'_>, now: Instant) -> Option<&mut Known> {
+        if caller.name.is_empty() {
             return None;
         }
-        let hash = self.hasher.hash_one(asker);
+        let hash = self.hasher.hash_one(caller);
         let mut places = self.hashes.iter().enumerate().filter(|(_, known)| **known == hash);
-        let place = places.find_map(|(place, _)| self.known.get(place)?.is(asker).then_some(place));
+        let place = places.find_map(|(place, _)| self.known.get(place)?.is(caller).then_some(place));
         if let Some(place) = place {
             return self.known.get_mut(place);
         }
@@ -186,8 +186,8 @@ impl Callers {
         self.beyond.remove(&hash);
         self.hashes.push(hash);
         self.known.push(Known {
-            namespace: asker.namespace.into(),
-            name: asker.name.into(),
+            namespace: caller.namespace.into(),
+            name: caller.name.into(),
             triggers: Vec::with_capacity(1),
             watches: Vec::new(),
         });
@@ -196,8 +196,8 @@ impl Callers {
 }
 
 impl Known {
-    fn is(&self, asker: ScaledObjectKey<'_>) -> bool {
-        *self.namespace == *asker.namespace && *self.name == *asker.name
+    fn is(&self, caller: ScaledObjectKey<'_>) -> bool {
+        *self.namespace == *caller.namespace && *self.name == *caller.name
     }
 
     fn ask(&mut self, trigger: &Trigger, asked: Instant) {
@@ -233,76 +233,76 @@ mod tests {
         Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap()
     }
 
-    fn names(askers: &Callers) -> Vec<String> {
-        let view = askers.view(Instant::now());
-        view.shown.iter().map(|asker| format!("{}/{}", asker.namespace, asker.name)).collect()
+    fn names(callers: &Callers) -> Vec<String> {
+        let view = callers.view(Instant::now());
+        view.shown.iter().map(|caller| format!("{}/{}", caller.namespace, caller.name)).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_object_is_told_once_with_every_policy_that_it_asks_by() {
-        let mut askers = Callers::default();
+        let mut callers = Callers::default();
         for (namespace, name) in [("shop", "orders"), ("bank", "orders"), ("shop", "orders")] {
-            askers.ask(ScaledObjectKey::new(namespace, name), &trigger("10"), Instant::now());
+            callers.ask(ScaledObjectKey::new(namespace, name), &trigger("10"), Instant::now());
         }
-        assert_eq!(names(&askers), ["bank/orders", "shop/orders"]);
-        askers.ask(ScaledObjectKey::new("shop", "orders"), &trigger("20"), Instant::now());
-        assert_eq!((askers.view(Instant::now()).shown.len(), askers.policies().len()), (3, 2));
+        assert_eq!(names(&callers), ["bank/orders", "shop/orders"]);
+        callers.ask(ScaledObjectKey::new("shop", "orders"), &trigger("20"), Instant::now());
+        assert_eq!((callers.view(Instant::now()).shown.len(), callers.policies().len()), (3, 2));
         for threshold in ["30", "40", "50", "60"] {
-            askers.ask(ScaledObjectKey::new("bank", "orders"), &trigger(threshold), Instant::now());
+            callers.ask(ScaledObjectKey::new("bank", "orders"), &trigger(threshold), Instant::now());
         }
-        assert_eq!(names(&askers).iter().filter(|name| *name == "bank/orders").count(), MOST_TRIGGERS);
+        assert_eq!(names(&callers).iter().filter(|name| *name == "bank/orders").count(), MOST_TRIGGERS);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_metric_is_told_by_the_name_that_its_trigger_gives_it() {
-        let mut askers = Callers::default();
+        let mut callers = Callers::default();
         for topics in ["b,a", "a,b", "b,a"] {
             let metadata =
                 [("source", "apache-kafka"), ("bootstrapServers", "b:9092"), ("consumerGroup", "g"), ("topic", topics)];
             let named =
                 Trigger::parse(&metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()).unwrap();
-            askers.ask(ScaledObjectKey::new("shop", "orders"), &named, Instant::now());
+            callers.ask(ScaledObjectKey::new("shop", "orders"), &named, Instant::now());
         }
-        let metrics = askers.view(Instant::now()).shown.into_iter().map(|asker| asker.metric.to_string());
+        let metrics = callers.view(Instant::now()).shown.into_iter().map(|caller| caller.metric.to_string());
         assert_eq!(metrics.collect::<Vec<_>>(), ["kafka-b,a", "kafka-a,b"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_beyond_the_bound_are_counted_and_come_in_when_there_is_room() {
-        let mut askers = Callers::default();
+        let mut callers = Callers::default();
         for number in 0..MOST_CALLERS + 3 {
             for _ in 0..2 {
-                askers.ask(ScaledObjectKey::new("shop", &format!("o{number}")), &trigger("10"), Instant::now());
+                callers.ask(ScaledObjectKey::new("shop", &format!("o{number}")), &trigger("10"), Instant::now());
             }
         }
-        let view = askers.view(Instant::now());
+        let view = callers.view(Instant::now());
         assert_eq!((view.shown.len(), view.more), (MOST_CALLERS, 3));
         tokio::time::advance(FORGET_AFTER).await;
-        askers.forget(Instant::now());
-        askers.ask(ScaledObjectKey::new("shop", "o34"), &trigger("10"), Instant::now());
-        assert_eq!((names(&askers), askers.view(Instant::now()).more), (vec!["shop/o34".to_owned()], 0));
+        callers.forget(Instant::now());
+        callers.ask(ScaledObjectKey::new("shop", "o34"), &trigger("10"), Instant::now());
+        assert_eq!((names(&callers), callers.view(Instant::now()).more), (vec!["shop/o34".to_owned()], 0));
         for number in 0..2 * MOST_COUNTED {
-            askers.ask(ScaledObjectKey::new("shop", &number.to_string()), &trigger("10"), Instant::now());
+            callers.ask(ScaledObjectKey::new("shop", &number.to_string()), &trigger("10"), Instant::now());
         }
-        assert_eq!(askers.view(Instant::now()).more, MOST_COUNTED);
+        assert_eq!(callers.view(Instant::now()).more, MOST_COUNTED);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_who_watches_is_there_until_the_watch_ends() {
-        let mut askers = Callers::default();
-        askers.watch(ScaledObjectKey::new("shop", "orders"), &trigger("10"), WatchId(1), Instant::now());
+        let mut callers = Callers::default();
+        callers.watch(ScaledObjectKey::new("shop", "orders"), &trigger("10"), WatchId(1), Instant::now());
         tokio::time::advance(FORGET_AFTER * 2).await;
-        askers.forget(Instant::now());
-        assert_eq!(names(&askers), ["shop/orders"]);
-        askers.unwatch(WatchId(1));
-        askers.forget(Instant::now());
-        assert!(names(&askers).is_empty() && askers.hashes.is_empty());
+        callers.forget(Instant::now());
+        assert_eq!(names(&callers), ["shop/orders"]);
+        callers.unwatch(WatchId(1));
+        callers.forget(Instant::now());
+        assert!(names(&callers).is_empty() && callers.hashes.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_without_a_name_is_nobody_to_tell() {
-        let mut askers = Callers::default();
-        askers.ask("shop".into(), &trigger("10"), Instant::now());
-        assert!(names(&askers).is_empty());
+        let mut callers = Callers::default();
+        callers.ask("shop".into(), &trigger("10"), Instant::now());
+        assert!(names(&callers).is_empty());
     }
 }

@@ -1,13 +1,13 @@
 //! The last half hour of a target for charts: a few numbers per reading.
 //!
 //! This module is pure: what a reading adds follows from it and from the one before. Its size is bounded: [`MOST_POINTS`] points, the
-//! replicas for [`MOST_WANTED`] policies, and the ages under one promise, four bytes per number: under 6 KB per target.
+//! replicas for [`MOST_WANTED`] policies, and the ages under one promise, four bytes per number: under 7 KB per target.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lag::flow::{Flow, PartitionFlow};
+use crate::lag::flow::{Flow, PartitionFlow, count};
 use crate::lag::{CommittedOffset, GroupObservation, Moment, Observation, PartitionObservation};
 use crate::scaling::catch_up::CatchUpStep;
 use crate::scaling::{Decision, Sample, Step, decide};
@@ -44,6 +44,8 @@ pub struct Point {
     pub arrivals: f32,
     /// The consumption per second, in the same unit.
     pub consumption: f32,
+    /// The consumers that ran.
+    pub consumers: f32,
 }
 
 /// The replicas that a policy requested over time.
@@ -90,7 +92,7 @@ impl Ages {
 
 impl Point {
     const fn nothing(at: u32) -> Self {
-        Self { at, behind: f32::NAN, arrivals: f32::NAN, consumption: f32::NAN }
+        Self { at, behind: f32::NAN, arrivals: f32::NAN, consumption: f32::NAN, consumers: f32::NAN }
     }
 
     /// Returns how many seconds before `now` the reading began.
@@ -129,7 +131,9 @@ impl Chart {
     ) -> Self {
         let at = tenths(sample.taken_at);
         let (arrivals, consumption) = self.rates(past, sample);
-        let point = Point { at, behind: sample.facts.behind.number().map_or(f32::NAN, small), arrivals, consumption };
+        let behind = sample.facts.behind.number().map_or(f32::NAN, small);
+        let consumers = sample.facts.consumers.map_or(f32::NAN, |consumers| small(count(consumers)));
+        let point = Point { at, behind, arrivals, consumption, consumers };
         self.with(point, policies, |policy| decide(policy, source, sample).ok())
     }
 
@@ -401,7 +405,7 @@ mod tests {
                 + chart.wanted.capacity() * size_of::<Wanted>()
                 + numbers * size_of::<f32>()
                 + chart.promise().map_or(0, |promise| promise.ages.capacity() * size_of::<Ages>());
-            assert!(points.len() <= MOST_POINTS && bytes < 6 * 1024, "{bytes} bytes, read every {every} s");
+            assert!(points.len() <= MOST_POINTS && bytes < 7 * 1024, "{bytes} bytes, read every {every} s");
             assert!(chart.wanted().iter().all(|wanted| wanted.replicas.len() == points.len()));
             assert_eq!(chart.promise().unwrap().ages.len(), points.len());
         }

@@ -7,6 +7,7 @@
 //! reading of a new target is waited for. The sampler depends on [`Observe`], never on an adapter.
 
 mod callers;
+mod cause;
 mod chart;
 mod grid;
 mod pace;
@@ -28,6 +29,8 @@ use tokio::time::{Instant, timeout};
 
 use self::callers::WatchId;
 pub use self::callers::{CallerView, CallersView, MOST_CALLERS, ScaledObjectKey};
+use self::cause::Causes;
+pub use self::cause::{Cause, place_of};
 pub use self::chart::{Ages, Chart, LONGEST_CHART, Point, Promise, Wanted};
 use self::pace::Interests;
 pub use self::permits::Quotas;
@@ -70,9 +73,11 @@ pub struct Sampler<O: Observe> {
 struct Inner<O: Observe> {
     observer: O,
     clock: Clock,
+    begun: Moment,
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
+    causes: Causes,
     shares: Quotas,
     witness: Option<Arc<dyn ReadingObserver>>,
 }
@@ -143,10 +148,12 @@ impl<O: Observe> Sampler<O> {
         }
         let inner = Inner {
             observer,
+            begun: clock(),
             clock,
             backends: Mutex::default(),
             next_watch: AtomicU64::new(0),
             metrics,
+            causes: Causes::default(),
             shares,
             witness,
         };
@@ -160,11 +167,11 @@ impl<O: Observe> Sampler<O> {
     /// [`SourceErrorKind::Throttled`] if it exceeds its quota.
     pub async fn ask<'a>(
         &self,
-        asker: impl Into<ScaledObjectKey<'a>>,
+        caller: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         patience: Duration,
     ) -> Result<Answer, SourceError> {
-        let Joined { target, .. } = self.inner.call(asker.into(), trigger)?;
+        let Joined { target, .. } = self.inner.call(caller.into(), trigger)?;
         let max_staleness = trigger.pace.max_staleness;
         if let Some(outcome) = self.inner.judge(&target.known.borrow(), max_staleness) {
             return outcome;
@@ -190,11 +197,11 @@ impl<O: Observe> Sampler<O> {
     /// The same as for [`Self::ask`], when the caller may not read the source.
     pub fn resume<'a>(
         &self,
-        asker: impl Into<ScaledObjectKey<'a>>,
+        caller: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         sample: Sample,
     ) -> Result<(), SourceError> {
-        let Joined { target, .. } = self.inner.call(asker.into(), trigger)?;
+        let Joined { target, .. } = self.inner.call(caller.into(), trigger)?;
         target.known.send_modify(|known| {
             known.sample.get_or_insert_with(|| Arc::new(sample));
         });
@@ -208,15 +215,15 @@ impl<O: Observe> Sampler<O> {
     /// it exceeds its quota.
     pub fn watch<'a>(
         &self,
-        asker: impl Into<ScaledObjectKey<'a>>,
+        caller: impl Into<ScaledObjectKey<'a>>,
         trigger: &Trigger,
         interval: Duration,
     ) -> Result<Watch<O>, SourceError> {
         let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
-        let asker = asker.into();
-        let joined = self.inner.join(asker.namespace, &trigger.source, |interests, now| {
+        let caller = caller.into();
+        let joined = self.inner.join(caller.namespace, &trigger.source, |interests, now| {
             interests.watch(id, interval);
-            interests.askers.watch(asker, trigger, id, now);
+            interests.callers.watch(caller, trigger, id, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }
@@ -224,7 +231,7 @@ impl<O: Observe> Sampler<O> {
         let Joined { backend, of, target, permit } = joined;
         let news = target.known.subscribe();
         let max_staleness = trigger.pace.max_staleness;
-        let (inner, namespace) = (self.inner.clone(), asker.namespace.into());
+        let (inner, namespace) = (self.inner.clone(), caller.namespace.into());
         Ok(Watch { inner, of, target, news, id, max_staleness, namespace, backend, _seat: permit })
     }
 
@@ -233,6 +240,12 @@ impl<O: Observe> Sampler<O> {
         if let Some(witness) = &self.inner.witness {
             witness.asked(source, metadata);
         }
+    }
+
+    /// Returns the time since this sampler was created.
+    #[must_use]
+    pub fn up_for(&self) -> Duration {
+        self.inner.now().since(self.inner.begun)
     }
 
     /// Returns the state of every target, for operators.
@@ -261,15 +274,15 @@ impl<O: Observe> Inner<O> {
         self.backends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the target of a trigger for a call by `asker`.
+    /// Returns the target of a trigger for a call by `caller`.
     fn call(
         self: &Arc<Self>,
-        asker: ScaledObjectKey<'_>,
+        caller: ScaledObjectKey<'_>,
         trigger: &Trigger,
     ) -> Result<Joined<O::Backend>, SourceError> {
-        self.join(asker.namespace, &trigger.source, |interests, now| {
+        self.join(caller.namespace, &trigger.source, |interests, now| {
             interests.ask(trigger.pace.poll_interval, now);
-            interests.askers.ask(asker, trigger, now);
+            interests.callers.ask(caller, trigger, now);
             if let Some(policy) = catch_up(trigger) {
                 interests.follow(policy, now);
             }

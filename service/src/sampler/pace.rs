@@ -25,7 +25,7 @@ pub(super) struct Interests {
     asked: Vec<(Duration, Instant)>,
     watches: HashMap<WatchId, Duration>,
     /// The callers, by `ScaledObject`.
-    pub(super) askers: Callers,
+    pub(super) callers: Callers,
     /// The permits of the callers' namespaces.
     pub(super) permits: TargetPermits,
     /// The last time each catch-up policy was requested.
@@ -81,7 +81,7 @@ impl Interests {
 
     pub(super) fn unwatch(&mut self, id: WatchId) {
         self.watches.remove(&id);
-        self.askers.unwatch(id);
+        self.callers.unwatch(id);
     }
 
     /// Returns the shortest interval that any caller still needs; `None` if there is no caller.

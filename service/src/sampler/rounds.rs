@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
 
 use super::Inner;
+use super::cause::{Cause, Causes};
 use super::grid::Grid;
 use super::pace::Interests;
 use super::permits::{ClientPermits, Quotas, TargetPermit};
-use super::target::{Target, Transition};
+use super::target::Target;
 use crate::lag::{Moment, Observation, Observe, Report, SourceError, SourceErrorKind};
 use crate::limits::Permit;
 use crate::scaling::RetentionRisk;
@@ -57,6 +58,11 @@ impl BackendLoop {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the loop still reads this target.
+    fn holds(&self, target: &Target) -> bool {
+        self.targets().get(&target.source).is_some_and(|known| std::ptr::eq(&raw const **known, target))
+    }
+
     /// Returns the target for `source`, created if it is new, with the interest noted before the loop can see it; and the permit of
     /// the namespace for it.
     pub(super) fn join(
@@ -84,8 +90,9 @@ impl BackendLoop {
 
     /// Drops every target, because its source is now read through another client. Watches are notified, so that
     /// they check their state.
-    fn disband(&self) {
+    fn disband(&self, causes: &Causes, now: Moment) {
         for (_, target) in self.targets().drain() {
+            target.forget(causes, now);
             target.known.send_modify(|_| {});
         }
     }
@@ -105,12 +112,17 @@ impl BackendLoop {
     }
 
     /// Marks due targets as being read, forgets targets without callers, and returns the next due time.
-    fn take_due(&self, now: Instant) -> (Vec<Arc<Target>>, Option<Instant>) {
+    fn take_due(&self, now: Instant, forget: impl Fn(&Target)) -> (Vec<Arc<Target>>, Option<Instant>) {
         let mut due = Vec::new();
         let mut next: Option<Instant> = None;
         self.targets().retain(|_, target| {
             let mut schedule = target.schedule();
-            let Some(interval) = schedule.interests.interval(now) else { return schedule.in_flight };
+            let Some(interval) = schedule.interests.interval(now) else {
+                if !schedule.in_flight {
+                    forget(target);
+                }
+                return schedule.in_flight;
+            };
             if schedule.in_flight {
                 return true;
             }
@@ -138,10 +150,14 @@ pub(super) async fn run<O: Observe>(inner: Arc<Inner<O>>, backend: O::Backend, o
     sleep(GATHER).await;
     loop {
         if !inner.observer.is_current(&backend) {
-            of.disband();
+            of.disband(&inner.causes, inner.now());
         }
         let room = rounds.len() < ROUNDS_AT_ONCE;
-        let (due, next) = if room { of.take_due(Instant::now()) } else { (Vec::new(), None) };
+        let (due, next) = if room {
+            of.take_due(Instant::now(), |target| target.forget(&inner.causes, inner.now()))
+        } else {
+            (Vec::new(), None)
+        };
         if !due.is_empty() {
             let open = Open::new(due, inner.clone(), of.clone());
             let span = round_span(open.targets.len());
@@ -194,6 +210,8 @@ async fn round<O: Observe>(mut open: Open<O>, backend: O::Backend) {
 struct Open<O: Observe> {
     targets: HashMap<Arc<SourceRef>, Arc<Target>>,
     begun: Moment,
+    /// The causes of its failures, which the log gets when all outcomes are known.
+    causes: Vec<Cause>,
     inner: Arc<Inner<O>>,
     of: Arc<BackendLoop>,
 }
@@ -203,7 +221,7 @@ impl<O: Observe> Open<O> {
     fn new(due: Vec<Arc<Target>>, inner: Arc<Inner<O>>, of: Arc<BackendLoop>) -> Self {
         let begun = inner.now();
         let targets = due.into_iter().map(|target| (target.source.clone(), target)).collect();
-        Self { targets, begun, inner, of }
+        Self { targets, begun, causes: Vec::new(), inner, of }
     }
 
     /// Reports the outcome of one target. Adding to its history takes time, and answers must not wait for the outcomes
@@ -216,7 +234,7 @@ impl<O: Observe> Open<O> {
     }
 
     /// Adds an outcome to its target. A panic here becomes an error of this target and does not affect the others.
-    fn add(&self, target: &Target, outcome: Result<Observation, SourceError>) {
+    fn add(&mut self, target: &Target, outcome: Result<Observation, SourceError>) {
         let added = catch_unwind(AssertUnwindSafe(|| self.evaluate(target, outcome)));
         if let Err(payload) = added {
             let error = SourceError::new(SourceErrorKind::Broken, format!("could not evaluate {}", target.source));
@@ -226,7 +244,7 @@ impl<O: Observe> Open<O> {
         self.of.wake.notify_one();
     }
 
-    fn evaluate(&self, target: &Target, outcome: Result<Observation, SourceError>) {
+    fn evaluate(&mut self, target: &Target, outcome: Result<Observation, SourceError>) {
         self.inner.metrics.sampled(outcome.as_ref().err().map_or("ok", |error| error.kind().as_str()));
         if let Ok(observation) = &outcome {
             self.watch_retention(target, observation);
@@ -234,15 +252,13 @@ impl<O: Observe> Open<O> {
                 witness.read(&target.source, observation);
             }
         }
-        let error = outcome.as_ref().err().map(SourceError::chain);
-        match target.add(outcome, self.begun, self.inner.now(), &self.of.grid) {
-            Transition::None => {}
-            Transition::Failing => {
-                tracing::warn!(source = %target.source, error, "readings fail");
-            }
-            Transition::Recovered { after } => {
-                tracing::info!(source = %target.source, failed_for_ms = after.as_millis(), "readings succeed again");
-            }
+        let cause = target.add(outcome, self.begun, self.inner.now(), &self.of.grid, &self.inner.causes);
+        let Some(cause) = cause else { return };
+        if !self.of.holds(target) {
+            // it was dropped while it was read
+            target.forget(&self.inner.causes, self.inner.now());
+        } else if !self.causes.contains(&cause) {
+            self.causes.push(cause);
         }
     }
 }
@@ -277,5 +293,6 @@ impl<O: Observe> Drop for Open<O> {
                 SourceError::new(SourceErrorKind::Broken, format!("the reading of {} was aborted", target.source));
             self.add(target, Err(error));
         }
+        self.inner.causes.log(&self.causes);
     }
 }

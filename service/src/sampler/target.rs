@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::cause::{Cause, Causes};
 use super::chart::Chart;
 use super::grid::Grid;
 use super::pace::{Interests, quick_retry};
@@ -49,6 +50,8 @@ pub(super) struct Failure {
     pub(super) error: SourceError,
     /// The time of the first of these failures.
     pub(super) since: Moment,
+    /// What the newest failure has in common with those of other targets.
+    pub(super) cause: Cause,
 }
 
 /// The schedule of the next reading.
@@ -67,14 +70,6 @@ pub(super) struct Target {
     schedule: Mutex<Schedule>,
 }
 
-/// The change between the outcomes of two consecutive readings, for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transition {
-    None,
-    Failing,
-    Recovered { after: Duration },
-}
-
 impl Target {
     /// Creates a target that is due at once.
     pub(super) fn new(source: Arc<SourceRef>, now: Instant) -> Self {
@@ -86,42 +81,55 @@ impl Target {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the outcome of a reading that began at `begun` and ended `now`, and schedules the next one on `grid`.
+    /// Adds the outcome of a reading that began at `begun` and ended `now`, and schedules the next one on `grid`. Returns the cause of
+    /// a failed reading.
     pub(super) fn add(
         &self,
         outcome: Result<Observation, SourceError>,
         begun: Moment,
         now: Moment,
         grid: &Grid,
-    ) -> Transition {
+        causes: &Causes,
+    ) -> Option<Cause> {
         let past = self.known.borrow().clone();
-        let (known, transition) = match outcome {
+        let known = match outcome {
             Ok(observation) => {
                 let (policies, judges) = {
                     let interests = &mut self.schedule().interests;
-                    (interests.policies(Instant::now()), interests.askers.policies())
+                    (interests.policies(Instant::now()), interests.callers.policies())
                 };
                 let moved_at = moved_at(&past, &observation, begun);
                 let sample = Sample::after(past.sample.as_deref(), &self.source, observation, &policies, begun);
                 let chart = Arc::new(past.chart.read(&self.source, past.sample.as_deref(), &sample, &judges));
                 let sample = Some(Arc::new(sample));
-                let after = past.failure.map(|failure| now.since(failure.since));
-                let transition = after.map_or(Transition::None, |after| Transition::Recovered { after });
-                (Known { sample, failure: None, chart, errors: past.errors, moved_at }, transition)
+                if let Some(failure) = past.failure {
+                    causes.recovers(&self.source, &failure.cause, now);
+                }
+                Known { sample, failure: None, chart, errors: past.errors, moved_at }
             }
             Err(error) => {
                 let since = past.failure.as_ref().map_or(now, |failure| failure.since);
-                let transition = if past.failure.is_none() { Transition::Failing } else { Transition::None };
+                let read = past.sample.as_ref().map(|sample| sample.taken_at);
+                let before = past.failure.as_ref().map(|failure| &failure.cause);
+                let cause = causes.fails(&self.source, &error, before, read, now);
                 let chart = past.chart.missed(begun).map_or(past.chart, Arc::new);
                 let errors = past.errors.with(error.kind());
-                let failure = Some(Failure { error, since });
-                (Known { sample: past.sample, failure, chart, errors, moved_at: past.moved_at }, transition)
+                let failure = Some(Failure { error, since, cause });
+                Known { sample: past.sample, failure, chart, errors, moved_at: past.moved_at }
             }
         };
         let failing = known.failure.as_ref().map(|failure| (failure.error.kind(), now.since(failure.since)));
+        let cause = known.failure.as_ref().map(|failure| failure.cause.clone());
         self.known.send_replace(known);
         self.plan(failing, grid);
-        transition
+        cause
+    }
+
+    /// Removes the target from the cause of its failures, because it is read no more.
+    pub(super) fn forget(&self, causes: &Causes, now: Moment) {
+        if let Some(failure) = &self.known.borrow().failure {
+            causes.forgets(&self.source, &failure.cause, now);
+        }
     }
 
     /// Schedules the next reading; `failing` is the kind of the newest error, and for how long readings have failed.
@@ -129,7 +137,7 @@ impl Target {
         let mut schedule = self.schedule();
         let now = Instant::now();
         schedule.in_flight = false;
-        schedule.interests.askers.forget(now);
+        schedule.interests.callers.forget(now);
         schedule.interests.permits.forget(now);
         if let Some(interval) = schedule.interests.interval(now) {
             let retry = failing.and_then(|(kind, failing_for)| quick_retry(kind, failing_for, interval));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::callers::{CallerView, CallersView};
+use super::cause::Cause;
 use super::chart::{Chart, Point};
 use super::target::{ErrorCounts, Target};
 use super::verdict::{Verdict, verdict};
@@ -21,13 +22,15 @@ pub struct TargetView {
     /// The state of its readings.
     pub state: ViewState,
     /// The callers that query it.
-    pub askers: CallersView,
+    pub callers: CallersView,
     /// The chart of the last half hour.
     pub chart: Arc<Chart>,
     /// The number of failed readings, by kind.
     pub errors: ErrorCounts,
     /// The time since its consumers last progressed, as far as observed; `None` if readings contain no positions.
     pub unmoved_for: Option<Duration>,
+    /// The time until the next reading begins; `None` while one is in progress.
+    pub next_read_in: Option<Duration>,
     seen_at: Moment,
 }
 
@@ -51,6 +54,8 @@ pub enum ViewState {
         failing_for: Duration,
         /// The last good reading and its age, if there was one.
         last_good: Option<(Arc<Sample>, Duration)>,
+        /// What the newest error has in common with those of other targets.
+        cause: Cause,
     },
 }
 
@@ -93,6 +98,15 @@ impl ViewState {
         }
     }
 
+    /// Returns what the newest failure has in common with those of other targets.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Failing { cause, .. } => Some(cause),
+            Self::Pending | Self::Good { .. } => None,
+        }
+    }
+
     /// Returns why readings fail, and since when.
     #[must_use]
     pub const fn failure(&self) -> Option<(&SourceError, Duration)> {
@@ -105,7 +119,11 @@ impl ViewState {
 
 impl TargetView {
     pub(super) fn of(target: &Target, now: Moment) -> Self {
-        let askers = target.schedule().interests.askers.view(Instant::now());
+        let (callers, next_read_in) = {
+            let (schedule, now) = (target.schedule(), Instant::now());
+            let next = (!schedule.in_flight).then(|| schedule.next_due.saturating_duration_since(now));
+            (schedule.interests.callers.view(now), next)
+        };
         // cloned, so that no reading waits for this view
         let known = target.known.borrow().clone();
         let sample = known.sample.clone().map(|sample| (now.since(sample.taken_at), sample));
@@ -115,18 +133,26 @@ impl TargetView {
             (Some(failure), sample) => ViewState::Failing {
                 error: failure.error.clone(),
                 failing_for: now.since(failure.since),
+                cause: failure.cause.clone(),
                 last_good: sample.map(|(age, sample)| (sample, age)),
             },
         };
         Self {
             source: target.source.clone(),
             state,
-            askers,
+            callers,
             chart: known.chart.clone(),
             errors: known.errors,
             unmoved_for: known.moved_at.map(|at| now.since(at)),
+            next_read_in,
             seen_at: now,
         }
+    }
+
+    /// Returns the time since a cause began.
+    #[must_use]
+    pub const fn time_since(&self, cause: &Cause) -> Duration {
+        self.seen_at.since(cause.since)
     }
 
     /// Returns the seconds from a point of the chart to this view.
@@ -135,13 +161,13 @@ impl TargetView {
         point.seconds_before(self.seen_at)
     }
 
-    /// Returns what KEDA gets for `asker`, by the same rules as the calls themselves.
+    /// Returns what KEDA gets for `caller`, by the same rules as the calls themselves.
     #[must_use]
-    pub fn judge(&self, asker: &CallerView) -> Judged {
+    pub fn judge(&self, caller: &CallerView) -> Judged {
         let sample = self.state.sample();
-        let decided = sample.map(|(sample, _)| decide(&asker.policy, &self.source, sample));
+        let decided = sample.map(|(sample, _)| decide(&caller.policy, &self.source, sample));
         let failure = self.state.failure().map(|(error, _)| error);
-        match (verdict(sample.map(|(_, age)| age), failure, asker.max_staleness), decided) {
+        match (verdict(sample.map(|(_, age)| age), failure, caller.max_staleness), decided) {
             (Verdict::Serve | Verdict::ServeStale(_), Some(Ok(decision))) => Judged::Valued(decision),
             (Verdict::Serve | Verdict::ServeStale(_), Some(Err(error))) => Judged::Failed { error, last_good: None },
             (Verdict::Fail(error), decided) => Judged::Failed { error, last_good: decided.and_then(Result::ok) },

@@ -11,6 +11,7 @@ pub mod committer;
 pub mod driver;
 pub mod endpoint;
 pub mod explain;
+pub mod fleet;
 pub mod iam;
 pub mod kafka;
 pub mod kafka_scene;

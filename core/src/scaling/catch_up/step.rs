@@ -173,7 +173,11 @@ impl fmt::Display for CatchUpStep {
         match self {
             Self::Flow { unit, backlog, consumers, partitions } => {
                 let (consumers, partitions) = (counted(*consumers, "consumer"), counted(*partitions, "partition"));
-                write!(f, "backlog {backlog:.0} {unit}; {consumers} for {partitions}")
+                match unit {
+                    // a partition without a commit counts as well, and is no record
+                    Unit::Records => write!(f, "lag {backlog:.0}; {consumers} for {partitions}"),
+                    _ => write!(f, "backlog {backlog:.0} {unit}; {consumers} for {partitions}"),
+                }
             }
             Self::Stuck { partitions } => {
                 let is = if *partitions == 1 { "is" } else { "are" };

@@ -1,103 +1,116 @@
-//! `/`: all targets, fifty per page.
+//! `/`: all targets: five numbers, the causes of failures, and a table of fifty targets per page.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::framed;
-use super::names::{self, Names};
+use super::causes::{self, counted};
+use super::names;
 use super::parts;
-use crate::page::Page;
-use crate::page::plot::{Measure, Spark};
-use crate::page::text::{encoded, time, whole};
-use crate::sampler::{CallerView, Judged, TargetView, ViewState};
+use super::query::{ON_A_PAGE, Query, Selection, choices, states};
+use super::summary::Summary;
+use super::table::table;
+use super::{Content, framed, tiles};
+use crate::page::text::whole;
+use crate::page::{Clock, Page};
+use crate::sampler::TargetView;
 
-/// The number of targets per page.
-const ON_A_PAGE: usize = 50;
-/// The number of objects shown beside a target; the target's own page shows all of them.
-const ASKERS: usize = 3;
-
-/// Selects the targets, and how much of the page to render.
-#[derive(Debug, Default, Deserialize)]
-pub(in crate::admin) struct Query {
-    /// Only targets whose description, or an object that queries them, contains this text.
-    #[serde(default)]
-    q: String,
-    /// The page number, from 1; a value that is not a number selects the first page.
-    page: Option<String>,
-    fragment: Option<String>,
+pub(super) fn page(views: &[TargetView], up_for: Duration, query: &Query) -> Page {
+    let mut summaries: Vec<_> = views.iter().map(Summary::of).collect();
+    summaries.sort_by_cached_key(Summary::title);
+    let selection = query.select(&summaries);
+    let clock = Clock::now();
+    let content = Content {
+        lead: lead(&summaries, up_for, query, clock),
+        still: filters(&summaries, query),
+        live: live(&summaries, query, &selection, parts::window(up_for), clock),
+    };
+    framed(StatusCode::OK, "Targets", content)
 }
 
-/// The targets of one page of the list.
-struct Selection<'a> {
-    targets: Vec<&'a TargetView>,
-    found: usize,
-    page: usize,
-    pages: usize,
-}
-
-impl Query {
-    pub(super) const fn is_for_fragment(&self) -> bool {
-        self.fragment.is_some()
-    }
-
-    fn finds(&self, view: &TargetView) -> bool {
-        let wanted = self.q.trim().to_lowercase();
-        let contains = |text: &str| text.to_lowercase().contains(&wanted);
-        let asker = |asker: &CallerView| contains(&format!("{}/{}", asker.namespace, asker.name));
-        wanted.is_empty() || contains(&view.source.to_string()) || view.askers.shown.iter().any(asker)
-    }
-
-    /// Failing targets come first, the others are ordered by name.
-    fn select<'a>(&self, views: &'a [TargetView]) -> Selection<'a> {
-        let found = views.iter().filter(|view| self.finds(view));
-        let mut found: Vec<_> =
-            found.map(|view| (view.state.failure().is_none(), view.source.to_string(), view)).collect();
-        found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        let pages = found.len().div_ceil(ON_A_PAGE).max(1);
-        let page = self.page.as_deref().and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, pages);
-        let targets = found.iter().skip((page - 1) * ON_A_PAGE).take(ON_A_PAGE).map(|(_, _, view)| *view);
-        Selection { targets: targets.collect(), found: found.len(), page, pages }
-    }
-
-    fn address(&self, page: usize) -> String {
-        if self.q.is_empty() { format!("/?page={page}") } else { format!("/?q={}&page={page}", encoded(&self.q)) }
-    }
-}
-
-pub(super) fn page(views: &[TargetView], query: &Query) -> Page {
-    let selection = query.select(views);
-    framed(
-        StatusCode::OK,
-        "Targets",
-        html! {
-            form.search role="search" action="/" method="get" {
-                label for="q" { "Find a group, stream or ScaledObject" }
-                input #q type="search" name="q" value=(query.q) autocomplete="off" spellcheck="false";
-                button { "Find" }
-            }
-        },
-        live(views, query, &selection),
-    )
-}
-
-fn live(views: &[TargetView], query: &Query, selection: &Selection<'_>) -> Markup {
-    let count = |wanted: fn(&ViewState) -> bool| views.iter().filter(|view| wanted(&view.state)).count();
-    let failing = count(|state| matches!(state, ViewState::Failing { .. }));
-    let pending = count(|state| matches!(state, ViewState::Pending));
+fn lead(summaries: &[Summary<'_>], up_for: Duration, query: &Query, clock: Clock) -> Markup {
     html! {
-        div.top {
-            h1 { "Targets" }
-            p.counts {
-                b { (number(views.len())) } " total"
-                @if failing > 0 { " · " b.failing { (number(failing)) " failing" } }
-                @if pending > 0 { " · " b { (number(pending)) } " waiting" }
-                @if selection.found != views.len() { " · " b { (number(selection.found)) } " found" }
+        div.head { h1 { "Targets" } p.soft { (about(summaries, up_for, clock)) } }
+        (tiles::of(summaries))
+        (causes::section(summaries, clock))
+        nav aria-label="State" {
+            ul.states {
+                li {
+                    a href=(query.with("state", "")) aria-current=[query.state.is_empty().then_some("true")] {
+                        "All " small { (number(summaries.len())) }
+                    }
+                }
+                @for (state, count) in states(summaries) {
+                    li {
+                        a href=(query.with("state", state.key())) aria-current=[(query.state == state.key()).then_some("true")] {
+                            (state.sign()) (state.word()) " " small { (number(count)) }
+                        }
+                    }
+                }
             }
         }
+    }
+}
+
+/// Says what the targets are read for, and since when.
+fn about(summaries: &[Summary<'_>], up_for: Duration, clock: Clock) -> String {
+    let callers = summaries.iter().flat_map(Summary::callers);
+    let objects: BTreeSet<_> = callers.map(|caller| (&caller.namespace, &caller.name)).collect();
+    let namespaces: BTreeSet<_> = objects.iter().map(|(namespace, _)| namespace).collect();
+    let more: usize = summaries.iter().map(|summary| summary.view.callers.more).sum();
+    let objects = match objects.len() + more {
+        1 => "1 ScaledObject or ScaledJob".to_owned(),
+        count => format!("{} ScaledObjects and ScaledJobs", number(count)),
+    };
+    let namespaces = counted(namespaces.len(), "namespace");
+    format!("{objects} in {namespaces}; this scaler is up since {} UTC", clock.ago(up_for))
+}
+
+fn filters(summaries: &[Summary<'_>], query: &Query) -> Markup {
+    let namespaces = choices(summaries, |one| one.callers().map(|caller| &*caller.namespace).collect());
+    let policies = choices(summaries, |one| one.judges.iter().map(|judges| names::policy(judges.policy)).collect());
+    let clusters = choices(summaries, |one| vec![&*one.place]);
+    html! {
+        form.filter role="search" action="/" method="get" {
+            div.find {
+                label for="q" { "Find a target, group, topic or stream" }
+                input #q type="search" name="q" value=(query.q) autocomplete="off" spellcheck="false";
+            }
+            (select("namespace", "Namespace", &namespaces, &query.namespace))
+            (select("policy", "Policy", &policies, &query.policy))
+            (select("cluster", "Cluster or account", &clusters, &query.cluster))
+            @for (name, value) in [("state", &query.state), ("cause", &query.cause), ("sort", &query.sort)] {
+                @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
+            }
+            button { "Apply" }
+        }
+    }
+}
+
+fn select(name: &str, label: &str, choices: &[&str], chosen: &str) -> Markup {
+    let unknown = !chosen.is_empty() && !choices.contains(&chosen);
+    html! {
+        div {
+            label for=(name) { (label) }
+            select id=(name) name=(name) {
+                option value="" { "All " (number(choices.len())) }
+                @for choice in choices { option selected[*choice == chosen] { (choice) } }
+                @if unknown { option selected { (chosen) } }
+            }
+        }
+    }
+}
+
+fn live(summaries: &[Summary<'_>], query: &Query, selection: &Selection<'_>, window: f64, clock: Clock) -> Markup {
+    html! {
+        @if query.filters() && !selection.targets.is_empty() {
+            p.found { b { (number(selection.found)) } " of " (number(summaries.len())) " targets. " a href="/" { "Show all" } }
+        }
         @if selection.targets.is_empty() {
-            p.none {
-                @if views.is_empty() {
+            p.card.soft {
+                @if summaries.is_empty() {
                     "No source has been queried yet. A target appears with KEDA's first request for it, and is removed ten \
                      minutes after the last."
                 } @else {
@@ -105,118 +118,32 @@ fn live(views: &[TargetView], query: &Query, selection: &Selection<'_>) -> Marku
                 }
             }
         } @else {
-            (table(selection))
-            @if selection.pages > 1 { (pager(query, selection)) }
-        }
-    }
-}
-
-fn table(selection: &Selection<'_>) -> Markup {
-    html! {
-        table.targets role="table" {
-            caption { "Observed sources, their ScaledObjects, and the values that KEDA gets" }
-            thead role="rowgroup" {
-                tr role="row" {
-                    @for (class, title) in [("", "Source"), ("", "Last 30 minutes"), ("n", "Behind"), ("n", "Read"), ("", "ScaledObject"),
-                        ("", "Policy"), ("n", "Value"), ("n", "Target"), ("n", "Replicas"), ("", "Active")] {
-                        th class=(class) scope="col" role="columnheader" { (title) }
-                    }
-                }
-            }
-            @for view in &selection.targets { (target(view)) }
-        }
-    }
-}
-
-fn target(view: &TargetView) -> Markup {
-    let names = Names::of(&view.source);
-    let id = names::id(&view.source);
-    let askers: Vec<_> = view.askers.shown.iter().take(ASKERS).map(|asker| (asker, view.judge(asker))).collect();
-    let more = view.askers.shown.len() - askers.len() + view.askers.more;
-    // errors that the source's own failure does not explain
-    let refused = askers.iter().filter_map(|(asker, judged)| match judged {
-        Judged::Failed { error, .. } if view.state.failure().is_none() => Some((asker, error)),
-        _ => None,
-    });
-    let failure = view.state.failure();
-    let rows = askers.len().max(1) + usize::from(more > 0);
-    let (what, unit, measure) = names::behind(&view.source);
-    let course = parts::course(view, |_, point| point.behind);
-    let behind = view.state.sample().and_then(|(sample, _)| sample.facts.behind.number()).unwrap_or(f64::NAN);
-    let unit = if behind.is_finite() && measure == Measure::Number { unit } else { "" };
-    let behind = measure.text(behind);
-    let class = if failure.is_some() { "failing" } else { "" };
-    html! {
-        tbody #{ "t" (id) } class=(class) role="rowgroup" {
-            tr role="row" {
-                th.source scope="rowgroup" role="rowheader" rowspan=(rows) {
-                    a href={ "/targets/" (id) } { (names.name) }
-                    span.more { (names.kind) " · " (names.more) }
-                }
-                td.course role="cell" rowspan=(rows) { (Spark { points: &course, measure, promise: None, gap_from: None, label: what }.drawing()) }
-                td.n role="cell" rowspan=(rows) data-label="Behind" { (behind) " " span.unit { (unit) } }
-                td.n role="cell" rowspan=(rows) data-label="Read" {
-                    @match view.state.sample() { Some((_, age)) => { (time(age.as_secs_f64())) " ago" } None => "not yet" }
-                }
-                @match askers.first() { Some((asker, judged)) => (cells(asker, judged)), None => (nobody()) }
-            }
-            @for (asker, judged) in askers.iter().skip(1) { tr.also role="row" { (cells(asker, judged)) } }
-            @if more > 0 {
-                tr.also role="row" { td.rest role="cell" colspan="6" { a href={ "/targets/" (id) } { "and " (number(more)) " more" } } }
-            }
-            @for (asker, error) in refused {
-                tr.error role="row" {
-                    td role="cell" colspan="10" {
-                        p.whose { (asker.namespace) "/" (asker.name) }
-                        (parts::failure(error, None, None))
-                    }
-                }
-            }
-            @if let Some((error, failing_for)) = failure {
-                tr.error role="row" {
-                    td role="cell" colspan="10" { (parts::failure(error, Some(failing_for), view.state.sample().map(|(_, age)| age))) }
-                }
+            div.card.table {
+                (table(query, selection, window, clock))
+                (pager(query, selection))
             }
         }
     }
-}
-
-fn cells(asker: &CallerView, judged: &Judged) -> Markup {
-    let policy = &*asker.policy;
-    let numbers = judged.decision().map_or_else(
-        || ["–", "–", "–"].map(str::to_owned),
-        |decision| {
-            let [value, target] = [decision.value, decision.target].map(|one| parts::quantity(policy, one));
-            [value, target, parts::replicas(policy, decision)]
-        },
-    );
-    let class = if matches!(judged, Judged::Valued(_)) { "n" } else { "n old" };
-    html! {
-        td.object role="cell" data-label="ScaledObject" { span.namespace { (asker.namespace) "/" } wbr; (asker.name) }
-        td role="cell" data-label="Policy" { (names::policy(policy)) }
-        @for (label, number) in ["Value", "Target", "Replicas"].iter().zip(&numbers) {
-            td class=(class) role="cell" data-label=(label) { (number) }
-        }
-        td role="cell" data-label="Active" { (parts::active(judged)) }
-    }
-}
-
-fn nobody() -> Markup {
-    html! { td.rest role="cell" colspan="6" { "queried without a ScaledObject" } }
 }
 
 fn pager(query: &Query, selection: &Selection<'_>) -> Markup {
     let Selection { page, pages, found, .. } = *selection;
     let first = (page - 1) * ON_A_PAGE + 1;
+    let to = |page: usize| query.with("page", &page.to_string());
     html! {
-        nav.pager aria-label="Pages of targets" {
-            @if page > 1 { a rel="prev" href=(query.address(page - 1)) { "Previous" } } @else { span { "Previous" } }
-            span aria-current="page" { (number(first)) "–" (number(found.min(first + ON_A_PAGE - 1))) " of " (number(found)) }
-            @if page < pages { a rel="next" href=(query.address(page + 1)) { "Next" } } @else { span { "Next" } }
+        nav.pages aria-label="Pages of targets" {
+            span aria-current="page" {
+                (number(first)) "–" (number(found.min(first + ON_A_PAGE - 1))) " of " (number(found))
+                @if query.sort.is_empty() { ", worst first" }
+            }
+            span {
+                @if page > 1 { a rel="prev" href=(to(page - 1)) { "Previous " (number(ON_A_PAGE)) } }
+                @if page < pages { " " a rel="next" href=(to(page + 1)) { "Next " (number(ON_A_PAGE.min(found - page * ON_A_PAGE))) } }
+            }
         }
     }
 }
 
-fn number(count: usize) -> String {
+pub(super) fn number(count: usize) -> String {
     whole(crate::lag::flow::count(count))
 }

@@ -3,11 +3,21 @@
 //! Rendering never reads a source. The templates escape all text from sources and metadata; the page shows no secret, because neither
 //! a source's description nor a reading contains one.
 
+mod answer;
+mod causes;
+mod charts;
+mod gauge;
 mod list;
 mod names;
 mod parts;
+mod query;
 mod rows;
+mod state;
+mod steps;
+mod summary;
+mod table;
 mod target;
+mod tiles;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -23,7 +33,10 @@ use super::Context;
 use crate::lag::Observe;
 use crate::page::{Page, PageStyle};
 
-static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(""));
+static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(include_str!("status.css")));
+
+/// The time between two refreshes.
+const EVERY: Duration = Duration::from_secs(3);
 
 /// Selects the whole page of a target or only the changing part.
 #[derive(Debug, Default, Deserialize)]
@@ -31,11 +44,18 @@ pub(super) struct Part {
     fragment: Option<String>,
 }
 
+/// The content of a page: two live parts around one that is not refreshed.
+struct Content {
+    lead: Markup,
+    still: Markup,
+    live: Markup,
+}
+
 pub(super) async fn targets<O: Observe>(
     State(context): State<Arc<Context<O>>>,
-    Query(query): Query<list::Query>,
+    Query(query): Query<query::Query>,
 ) -> Response {
-    list::page(&context.sampler.view(), &query).answer(query.is_for_fragment())
+    list::page(&context.sampler.view(), context.sampler.up_for(), &query).answer(query.is_for_fragment())
 }
 
 pub(super) async fn target<O: Observe>(
@@ -49,12 +69,12 @@ pub(super) async fn target<O: Observe>(
 }
 
 /// Wraps a page in the layout that all pages share.
-fn framed(status: StatusCode, title: &str, still: Markup, live: Markup) -> Page {
+fn framed(status: StatusCode, title: &str, content: Content) -> Page {
     let links = html! {
-        a href="/" { "Targets" }
+        a href="/" aria-current=[(title == "Targets").then_some("page")] { "Targets" }
         a href="/samples" { "JSON" }
         a href="/metrics" { "Metrics" }
     };
-    let (lead, every) = (html! {}, Duration::from_secs(3));
-    Page { look: &LOOK, status, title: title.to_owned(), links, lead, still, live, every }
+    let Content { lead, still, live } = content;
+    Page { look: &LOOK, status, title: title.to_owned(), links, lead, still, live, every: EVERY }
 }

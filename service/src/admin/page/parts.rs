@@ -1,55 +1,32 @@
-//! Parts that both pages share: states, errors, values, charts.
+//! Parts that both pages share: errors, values and the course of a number.
 
 use std::error::Error as _;
 use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::causes::{full_stop, sentence};
 use super::names::measure_of;
 use crate::lag::SourceError;
+use crate::page::Clock;
 use crate::page::plot::{Line, Measure, Shape};
 use crate::page::text::{grouped, short, time};
-use crate::sampler::{Judged, LONGEST_CHART, Point, TargetView, ViewState};
-use crate::scaling::{Decision, Quantity};
+use crate::sampler::{LONGEST_CHART, Point, TargetView};
+use crate::scaling::Quantity;
 use crate::trigger::Policy;
 
-/// Shows the state of readings as a word and a sign.
-pub(super) fn state(state: &ViewState) -> Markup {
-    let (class, word) = match state {
-        ViewState::Pending => ("pending", "waiting for the first reading"),
-        ViewState::Good { .. } => ("good", "readings succeed"),
-        ViewState::Failing { .. } => ("failing", "readings fail"),
-    };
-    html! { span class={ "state " (class) } { i.sign {} (word) } }
-}
+/// The shortest time axis in seconds: of a scaler that has just started.
+const SHORTEST: f64 = 60.0;
 
 /// Shows what failed, why, since when, and what to do.
-pub(super) fn failure(error: &SourceError, failing_for: Option<Duration>, last_good: Option<Duration>) -> Markup {
+pub(super) fn failure(error: &SourceError, since: Option<(Duration, Clock)>) -> Markup {
     html! {
-        p.what { i.sign {} b { (kind(error)) } " · " (error) }
-        @if let Some(cause) = error.source() { p.cause { (cause) } }
-        @if let Some(advice) = error.advice() { p.remedy { b { "What to do: " } (advice) } }
-        @if let Some(failing_for) = failing_for {
-            p.since {
-                "Failing for " (time(failing_for.as_secs_f64()))
-                @match last_good {
-                    Some(age) => { "; the last good reading is " (time(age.as_secs_f64())) " old" }
-                    None => { "; there has been no good reading" }
-                }
-            }
+        p {
+            b { (sentence(&error.to_string())) }
+            @if let Some(cause) = error.source() { " " span.soft { (sentence(&cause.to_string())) } }
+            @if let Some((failing_for, clock)) = since { " Since " (clock.ago(failing_for)) " UTC." }
         }
-    }
-}
-
-const fn kind(error: &SourceError) -> &'static str {
-    use crate::lag::SourceErrorKind as Kind;
-    match error.kind() {
-        Kind::Missing => "Missing",
-        Kind::Denied => "Denied",
-        Kind::Throttled => "Throttled",
-        Kind::TimedOut => "Timed out",
-        Kind::Unreachable => "Unreachable",
-        Kind::Broken => "Broken",
+        @if let Some(advice) = error.advice() { p { b { "What to do:" } " " (full_stop(advice)) } }
     }
 }
 
@@ -63,41 +40,29 @@ pub(super) fn quantity(policy: &Policy, quantity: Quantity) -> String {
     }
 }
 
-/// Returns the replicas that follow from a decision.
-pub(super) fn replicas(policy: &Policy, decision: &Decision) -> String {
-    match policy {
-        // an age is one number for the whole workload, and the HPA multiplies the current replicas
-        Policy::Age(_) if decision.target.get() > 0.0 => {
-            format!("× {}", short(decision.value.get() / decision.target.get()))
-        }
-        _ => decision.replicas().to_string(),
-    }
+/// Returns the length of the time axis in seconds for a past of this length.
+pub(super) fn window(past: Duration) -> f64 {
+    past.as_secs_f64().clamp(SHORTEST, LONGEST_CHART.as_secs_f64())
 }
 
-pub(super) fn active(judged: &Judged) -> Markup {
-    match judged {
-        Judged::Valued(decision) if decision.active => {
-            html! { span.yes { i.sign {} "yes" } }
-        }
-        Judged::Valued(_) => html! { span.no { i.sign {} "no" } },
-        Judged::Failed { .. } => html! { span.failing { i.sign {} "error" } },
-        Judged::Pending => html! { span.no { "–" } },
-    }
+/// Formats the length of a time axis.
+pub(super) fn period(window: f64) -> String {
+    format!("{:.0} min", (window / 60.0).ceil().max(1.0))
 }
 
-/// Returns one number of a chart over time, from 0 (30 minutes ago) to 1 (now).
-pub(super) fn course(view: &TargetView, of: impl Fn(usize, &Point) -> f32) -> Vec<(f64, f64)> {
-    let whole = LONGEST_CHART.as_secs_f64();
+/// Returns one number of a chart over time, from 0 (the start of the window) to 1 (now).
+pub(super) fn course(view: &TargetView, window: f64, of: impl Fn(usize, &Point) -> f32) -> Vec<(f64, f64)> {
     let points = view.chart.points().iter().enumerate();
-    points.map(|(index, point)| (1.0 - view.seconds_since(point) / whole, f64::from(of(index, point)))).collect()
+    points.map(|(index, point)| (1.0 - view.seconds_since(point) / window, f64::from(of(index, point)))).collect()
 }
 
 /// Returns the same numbers as a named line.
 pub(super) fn line(
     view: &TargetView,
-    name: impl Into<String>,
+    window: f64,
+    (name, class): (&str, &'static str),
     shape: Shape,
     of: impl Fn(usize, &Point) -> f32,
 ) -> Line {
-    Line { name: name.into(), class: "ours", points: course(view, of), shape }
+    Line { name: name.to_owned(), class, points: course(view, window, of), shape }
 }

@@ -1,83 +1,114 @@
-//! The partition and shard tables of a target.
+//! The partitions, shards and workers of a target.
+
+use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use crate::lag::flow::count;
+use super::causes::counted;
+use super::list::number;
+use super::state::State;
 use crate::page::plot::meter;
-use crate::page::text::{short, time, whole};
+use crate::page::text::{float, short, time, whole};
 use crate::sampler::{PartitionRow, Rows, ShardRow, WorkerRow};
 use crate::scaling::Sample;
 
 /// The maximum number of rows on the page; the JSON has all of them.
 const MOST: usize = 200;
+/// A partition that needs this share of one consumer is marked.
+const HOT: f64 = 0.5;
 
-pub(super) fn table(sample: &Sample, json: &str) -> Markup {
+/// The title of a column with its CSS class.
+type Title = (&'static str, &'static str);
+
+/// Shows the rows of a reading; the partition or shard that needs most is given with its share of one consumer.
+pub(super) fn tables(sample: &Sample, busiest: Option<(&str, f64)>, json: &str) -> Markup {
     match Rows::of(sample) {
         Rows::Partitions { partitions } if partitions.is_empty() => html! {},
         Rows::Shards { shards, .. } if shards.is_empty() => html! {},
-        Rows::Partitions { partitions: rows } => section("Partitions", rows.len(), json, &partitions(&rows)),
-        Rows::Shards { shards: rows, workers } => html! {
-            (section("Shards", rows.len(), json, &shards(&rows)))
-            @if !workers.is_empty() {
-                section aria-labelledby="workers" {
-                    h2 #workers { "Workers " span.count { (whole(count(workers.len()))) } }
-                    (self::workers(&workers))
+        Rows::Partitions { partitions: mut rows } => {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.records_behind));
+            let about = about(rows.iter().map(|row| row.owner.as_deref()), without_commit(&rows));
+            section("parts", &counted(rows.len(), "partition"), &about, rows.len(), json, &partitions(&rows, busiest))
+        }
+        Rows::Shards { shards: mut rows, workers } => {
+            rows.sort_by(|one, other| other.age_seconds.unwrap_or(-1.0).total_cmp(&one.age_seconds.unwrap_or(-1.0)));
+            let about = about(rows.iter().map(|row| row.owner.as_deref()), 0);
+            html! {
+                (section("parts", &counted(rows.len(), "shard"), &about, rows.len(), json, &shards(&rows, busiest)))
+                @if !workers.is_empty() {
+                    (section("workers", &counted(workers.len(), "worker"), "", workers.len(), json, &self::workers(&workers)))
                 }
             }
-        },
+        }
     }
 }
 
-fn section(title: &str, rows: usize, json: &str, table: &Markup) -> Markup {
+/// Says how the rows are shared between owners.
+fn about<'a>(owners: impl Iterator<Item = Option<&'a str>>, without_commit: usize) -> String {
+    let owners: Vec<_> = owners.collect();
+    let distinct: BTreeSet<_> = owners.iter().flatten().collect();
+    let without = owners.iter().filter(|owner| owner.is_none()).count();
+    let mut parts = Vec::new();
+    if !distinct.is_empty() {
+        parts.push(counted(distinct.len(), "owner"));
+        parts.push(format!("{} without an owner", number(without)));
+    }
+    if without_commit > 0 {
+        parts.push(format!("{} without a commit", number(without_commit)));
+    }
+    parts.join("; ")
+}
+
+fn without_commit(rows: &[PartitionRow]) -> usize {
+    rows.iter().filter(|row| row.records_behind.is_none()).count()
+}
+
+fn section(id: &str, title: &str, about: &str, rows: usize, json: &str, table: &Markup) -> Markup {
     html! {
-        section aria-labelledby="rows" {
-            h2 #rows { (title) " " span.count { (whole(count(rows))) } }
+        section.card.table aria-labelledby=(id) {
+            header { h2 id=(id) { (title) } @if !about.is_empty() { span.soft { (about) } } }
             (table)
-            @if rows > MOST { p.none { "The first " (MOST) " are shown. " a href=(json) { "All of them as JSON" } } }
+            @if rows > MOST { p.pages { "The first " (MOST) " are shown. " a href=(json) { "All of them as JSON" } } }
         }
     }
 }
 
-fn head(titles: &[(&str, &str)]) -> Markup {
+fn head(titles: &[Title]) -> Markup {
     html! {
-        thead role="rowgroup" {
-            tr role="row" {
-                @for (class, title) in titles { th class=(class) scope="col" role="columnheader" { (title) } }
-            }
-        }
+        thead { tr { @for (class, title) in titles { th class=(class) scope="col" { (title) } } } }
     }
 }
 
-fn partitions(rows: &[PartitionRow]) -> Markup {
+fn partitions(rows: &[PartitionRow], busiest: Option<(&str, f64)>) -> Markup {
     let followed = rows.iter().any(|row| row.arrivals_per_second.is_some());
-    let mut titles =
-        vec![("", "Partition"), ("n barred", "Behind"), ("n", "Committed"), ("n", "Log"), ("n", "Commit stands")];
-    if followed {
-        titles.extend([("n", "Arrive / s"), ("", "Owner")]);
-    }
-    let exact = |number: u64| whole(as_number(number));
-    let most = rows.iter().filter_map(|row| row.records_behind).max().map_or(0.0, as_number);
+    let owned = rows.iter().any(|row| row.owner.is_some());
+    let titles: Vec<Title> = [("", "Partition")]
+        .into_iter()
+        .chain(owned.then_some(("", "Owner")))
+        .chain([("n sorted", "Lag")])
+        .chain(followed.then_some(("n opt", "In/s")))
+        .chain([("n", "Commit unchanged for"), ("n opt", "Committed of end")])
+        .collect();
+    let most = rows.iter().filter_map(|row| row.records_behind).max().map_or(0.0, float);
     html! {
-        table.rows role="table" {
-            caption { "Where each partition is read up to" }
+        table.parts {
+            caption.sr { "Partitions, largest lag first" }
             (head(&titles))
-            tbody role="rowgroup" {
+            tbody {
                 @for row in rows.iter().take(MOST) {
-                    tr role="row" {
-                        th scope="row" role="rowheader" { (row.topic) " " b { (row.partition) } }
-                        td.n.strong role="cell" data-label="Behind" {
+                    @let hot = hot(busiest, &format!("{}/{}", row.topic, row.partition));
+                    tr id={ "p" (row.topic) "." (row.partition) } {
+                        th scope="row" { (row.topic) " " b { (row.partition) } (flag(hot)) }
+                        @if owned { td { (owner(row.owner.as_deref())) } }
+                        td.n {
                             @match row.records_behind {
-                                Some(behind) => { (exact(behind)) (meter(as_number(behind), most, false)) }
-                                None => { "no valid commit" (meter(0.0, most, false)) }
+                                Some(behind) => { (whole(float(behind))) (meter(float(behind), most, hot.is_some())) }
+                                None => { span.soft { "no valid commit" } (meter(0.0, most, false)) }
                             }
                         }
-                        td.n role="cell" data-label="Committed" { (row.committed.map_or_else(|| "–".to_owned(), exact)) }
-                        td.n role="cell" data-label="Log" { (exact(row.start)) " – " (exact(row.end)) }
-                        td.n role="cell" data-label="Commit stands" { (time(row.commit_unchanged_for_seconds)) }
-                        @if followed {
-                            td.n role="cell" data-label="Arrive / s" { (row.arrivals_per_second.map_or_else(|| "–".to_owned(), short)) }
-                            td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("none")) }
-                        }
+                        @if followed { td.n.opt { (row.arrivals_per_second.map_or_else(String::new, short)) } }
+                        td.n { @if row.committed.is_some() { (time(row.commit_unchanged_for_seconds)) } }
+                        td.n.opt.soft { (committed(row)) }
                     }
                 }
             }
@@ -85,32 +116,68 @@ fn partitions(rows: &[PartitionRow]) -> Markup {
     }
 }
 
-fn shards(rows: &[ShardRow]) -> Markup {
+fn committed(row: &PartitionRow) -> String {
+    let end = whole(float(row.end));
+    match row.committed {
+        Some(committed) => format!("{} of {end}", whole(float(committed))),
+        None if row.start == row.end => "empty log".to_owned(),
+        None => format!("log {} to {end}", whole(float(row.start))),
+    }
+}
+
+/// The share of one consumer of a partition that is marked as hot.
+fn hot(busiest: Option<(&str, f64)>, place: &str) -> Option<f64> {
+    busiest.filter(|(busiest, share)| *busiest == place && *share >= HOT).map(|(_, share)| share)
+}
+
+fn flag(hot: Option<f64>) -> Markup {
+    html! {
+        @if let Some(share) = hot {
+            " " span.warn.flag {
+                (State::Over.sign()) "hot" span.wide { (format!(": {:.0} % of one consumer", share * 100.0)) }
+            }
+        }
+    }
+}
+
+/// Shows an owner; on a phone only the end of its name, which distinguishes it.
+fn owner(owner: Option<&str>) -> Markup {
+    html! {
+        @match owner.map(|owner| owner.rsplit_once('-').map_or(("", owner), |(first, _)| owner.split_at(first.len() + 1))) {
+            Some((first, last)) => { span.pod.soft { (first) } (last) }
+            None => span.soft { "none" },
+        }
+    }
+}
+
+fn shards(rows: &[ShardRow], busiest: Option<(&str, f64)>) -> Markup {
     let oldest = rows.iter().filter_map(|row| row.age_seconds).fold(0.0, f64::max);
     let measured = rows.iter().any(|row| row.kilobytes_per_second.is_some());
-    let mut titles = vec![("", "Shard"), ("", "State"), ("n barred", "Oldest unread"), ("", "Unread")];
-    if measured {
-        titles.push(("n", "kB / s"));
-    }
-    titles.extend([("", "Checkpoint"), ("", "Owner")]);
+    let titles: Vec<Title> = [("", "Shard"), ("", "Owner"), ("n sorted", "Oldest record"), ("", "Waiting")]
+        .into_iter()
+        .chain(measured.then_some(("n opt", "Out, kB/s")))
+        .chain([("opt", "State"), ("opt", "Checkpoint")])
+        .collect();
     html! {
-        table.rows role="table" {
-            caption { "How far each shard is read" }
+        table.parts {
+            caption.sr { "Shards, oldest record first" }
             (head(&titles))
-            tbody role="rowgroup" {
+            tbody {
                 @for row in rows.iter().take(MOST) {
-                    tr role="row" {
-                        th scope="row" role="rowheader" { (row.shard) }
-                        td role="cell" data-label="State" { (row.state) }
-                        td.n.strong role="cell" data-label="Oldest unread" {
-                            @match row.age_seconds { Some(age) => { (time(age)) (meter(age, oldest, false)) } None => { "–" (meter(0.0, oldest, false)) } }
+                    @let hot = hot(busiest, &row.shard);
+                    tr id={ "s" (row.shard) } {
+                        th scope="row" { (owner(Some(&row.shard))) (flag(hot)) }
+                        td { (owner(row.owner.as_deref())) }
+                        td.n {
+                            @match row.age_seconds {
+                                Some(age) => { (time(age)) (meter(age, oldest, hot.is_some())) }
+                                None => (meter(0.0, oldest, false)),
+                            }
                         }
-                        td role="cell" data-label="Unread" { (unread(row)) }
-                        @if measured {
-                            td.n role="cell" data-label="kB / s" { (row.kilobytes_per_second.map_or_else(|| "–".to_owned(), short)) }
-                        }
-                        td.long role="cell" data-label="Checkpoint" { (row.checkpoint.as_deref().unwrap_or("none")) }
-                        td role="cell" data-label="Owner" { (row.owner.as_deref().unwrap_or("none")) }
+                        td { (waiting(row)) }
+                        @if measured { td.n.opt { (row.kilobytes_per_second.map_or_else(String::new, short)) } }
+                        td.opt { (row.state) }
+                        td.opt.long.soft { (row.checkpoint.as_deref().unwrap_or("none")) }
                     }
                 }
             }
@@ -118,41 +185,7 @@ fn shards(rows: &[ShardRow]) -> Markup {
     }
 }
 
-fn workers(rows: &[WorkerRow]) -> Markup {
-    let percent = |number: f64| format!("{number:.0} %");
-    html! {
-        table.rows role="table" {
-            caption { "What each worker has written of itself" }
-            (head(&[("", "Worker"), ("n barred", "CPU now"), ("n", "CPU before"), ("n", "Work up to"), ("n", "Written")]))
-            tbody role="rowgroup" {
-                @for row in rows.iter().take(MOST) {
-                    tr role="row" {
-                        th scope="row" role="rowheader" { (row.worker) }
-                        @match row.cpu_percent.split_last() {
-                            Some((now, before)) => {
-                                td.n.strong role="cell" data-label="CPU now" { (percent(*now)) (meter(*now, 100.0, false)) }
-                                td.n role="cell" data-label="CPU before" {
-                                    @if before.is_empty() { "–" }
-                                    @for (index, cpu) in before.iter().enumerate() { @if index > 0 { ", " } (percent(*cpu)) }
-                                }
-                            }
-                            None => {
-                                td.n role="cell" data-label="CPU now" { "not measured" (meter(0.0, 100.0, false)) }
-                                td.n role="cell" data-label="CPU before" { "–" }
-                            }
-                        }
-                        td.n role="cell" data-label="Work up to" { (row.most_cpu_percent.map_or_else(|| "–".to_owned(), percent)) }
-                        td.n role="cell" data-label="Written" {
-                            @match row.written_seconds_ago { Some(seconds) => { (time(seconds)) " ago" } None => "–" }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn unread(row: &ShardRow) -> String {
+fn waiting(row: &ShardRow) -> String {
     match (row.backlog, &row.waits_on) {
         (_, Some(on)) => format!("waits for {on}"),
         ("unread", _) => "records".to_owned(),
@@ -162,7 +195,32 @@ fn unread(row: &ShardRow) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an offset above 2^53 need not be exact to the record")]
-const fn as_number(offset: u64) -> f64 {
-    offset as f64
+fn workers(rows: &[WorkerRow]) -> Markup {
+    let percent = |number: f64| format!("{number:.0} %");
+    let titles = [("", "Worker"), ("n", "CPU"), ("n opt", "CPU before"), ("n", "CPU limit"), ("n", "Written")];
+    html! {
+        table.parts {
+            caption.sr { "What each worker has written about itself" }
+            (head(&titles))
+            tbody {
+                @for row in rows.iter().take(MOST) {
+                    tr id={ "w" (row.worker) } {
+                        th scope="row" { (row.worker) }
+                        @match row.cpu_percent.split_last() {
+                            Some((now, before)) => {
+                                td.n { (percent(*now)) (meter(*now, 100.0, false)) }
+                                td.n.opt { @for (index, cpu) in before.iter().enumerate() { @if index > 0 { ", " } (percent(*cpu)) } }
+                            }
+                            None => {
+                                td.n { span.soft { "not measured" } (meter(0.0, 100.0, false)) }
+                                td.n.opt {}
+                            }
+                        }
+                        td.n { (row.most_cpu_percent.map_or_else(String::new, percent)) }
+                        td.n { @if let Some(seconds) = row.written_seconds_ago { (time(seconds)) " ago" } }
+                    }
+                }
+            }
+        }
+    }
 }

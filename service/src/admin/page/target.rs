@@ -1,188 +1,203 @@
-//! `/targets/{id}`: the page of one target.
-
-use std::sync::Arc;
+//! `/targets/{id}`: the page of one target: the decision, its reasons, the charts, and the partitions or shards.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
 
-use super::framed;
-use super::names::{self, Names};
-use super::parts;
-use super::rows;
-use crate::page::Page;
-use crate::page::plot::{Figure, Limit, Line, Measure, Shape};
-use crate::page::text::{encoded, time};
-use crate::sampler::{Ages, CallerView, Judged, Point, Promise, TargetView};
+use super::answer::Answer;
+use super::charts::charts;
+use super::gauge::Gauge;
+use super::state::State;
+use super::summary::{Judges, Summary, number, promise};
+use super::{Content, framed, names, parts, rows, steps};
+use crate::page::text::{ago, encoded, whole};
+use crate::page::{Clock, Page};
+use crate::sampler::{Judged, TargetView};
+use crate::scaling::catch_up::CatchUpStep;
+use crate::scaling::{Decision, Step};
 use crate::trigger::Policy;
 
-/// The period of the charts.
-const PERIOD: &str = "over the last 30 minutes";
-
-/// Callers with the same policy, which get the same value.
-struct Judges<'a> {
-    policy: &'a Arc<Policy>,
-    askers: Vec<&'a CallerView>,
-    judged: Judged,
-}
-
 pub(super) fn page(view: &TargetView) -> Page {
-    let names = Names::of(&view.source);
-    framed(StatusCode::OK, &names.name, crumbs(), live(view, &names))
+    let summary = Summary::of(view);
+    let title = if summary.judges.len() > 1 { summary.names.name.clone() } else { summary.title() };
+    let content = Content { lead: html! {}, still: crumbs(), live: live(&summary, Clock::now()) };
+    framed(StatusCode::OK, &title, content)
 }
 
 pub(super) fn absent() -> Page {
     let title = "No such target";
     let live = html! {
-        div.top { h1 { (title) } }
-        p.none { "A target is removed ten minutes after the last request for it." }
+        div.head { h1 { (title) } }
+        p.card.soft { "A target is removed ten minutes after the last request for it." }
     };
-    framed(StatusCode::NOT_FOUND, title, crumbs(), live)
+    framed(StatusCode::NOT_FOUND, title, Content { lead: html! {}, still: crumbs(), live })
 }
 
 fn crumbs() -> Markup {
-    html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "Targets" } } }
+    html! { nav.crumbs aria-label="Breadcrumb" { a href="/" { "‹ Targets" } } }
 }
 
-fn live(view: &TargetView, names: &Names) -> Markup {
+fn live(summary: &Summary<'_>, clock: Clock) -> Markup {
+    let view = summary.view;
     let json = format!("/samples?source={}", encoded(&view.source.to_string()));
-    let age = view.state.sample().map(|(_, age)| age);
+    let failing = view.state.failure();
     html! {
-        div.top {
-            h1 { (names.name) }
-            p.counts {
-                (parts::state(&view.state))
-                @if let Some(age) = age { " · read " (time(age.as_secs_f64())) " ago" }
-                " · " a href=(json) { "JSON" }
-            }
-            p.more { (names.kind) " · " (names.more) }
-        }
-        @if let Some((error, failing_for)) = view.state.failure() {
-            section.trouble aria-labelledby="trouble" {
-                h2 #trouble { "Readings fail" }
-                (parts::failure(error, Some(failing_for), age))
+        (head(summary, &json))
+        @if let Some((error, failing_for)) = failing {
+            section.card.trouble aria-labelledby="trouble" {
+                h2 #trouble { (State::Failing.sign()) "Readings fail" }
+                div { (parts::failure(error, Some((failing_for, clock)))) }
             }
         }
-        div.columns {
-            section aria-labelledby="decision" {
-                h2 #decision { "Decision" }
-                @for judges in judges(view) { (decision(&judges, view.state.failure().is_some())) }
-                @if view.askers.shown.is_empty() { p.none { "Queried without a ScaledObject." } }
-                @if view.askers.more > 0 { p.none { "and " (view.askers.more) " more ScaledObjects" } }
-            }
-            section aria-labelledby="course" {
-                h2 #course { "Last 30 minutes" }
-                (courses(view))
-            }
-        }
-        @if let Some((sample, _)) = view.state.sample() { (rows::table(sample, &json)) }
+        @for (index, judges) in summary.judges.iter().enumerate() { (decision(summary, judges, index, clock)) }
+        @if summary.judges.is_empty() { p.card.soft { "Queried without a ScaledObject." } }
+        @if view.callers.more > 0 { p.card.soft { "And " (view.callers.more) " more ScaledObjects." } }
+        (charts(summary, clock))
+        @if let Some((sample, _)) = view.state.sample() { (rows::tables(sample, busiest(summary), &json)) }
     }
 }
 
-fn judges(view: &TargetView) -> Vec<Judges<'_>> {
-    let mut all: Vec<Judges<'_>> = Vec::new();
-    for asker in &view.askers.shown {
-        let same = |judges: &&mut Judges<'_>| {
-            judges.policy == &asker.policy
-                && judges.askers.iter().all(|other| other.max_staleness == asker.max_staleness)
-        };
-        match all.iter_mut().find(same) {
-            Some(judges) => judges.askers.push(asker),
-            None => all.push(Judges { policy: &asker.policy, askers: vec![asker], judged: view.judge(asker) }),
+fn head(summary: &Summary<'_>, json: &str) -> Markup {
+    let view = summary.view;
+    let lead = summary.lead().filter(|_| summary.judges.len() == 1);
+    html! {
+        div.head {
+            h1 {
+                @match lead {
+                    Some(lead) => { span.soft { (lead.namespace) "/" } (lead.name) }
+                    None => (summary.names.name),
+                }
+            }
+            span class={ "st " (summary.state.class()) } { (summary.state.sign()) (word(summary)) }
+            @if let [judges] = &summary.judges[..] { code { (names::goal(judges.policy)) } }
+            p.soft {
+                (summary.names.kind) " " (summary.names.name) ", " (summary.names.more) ", " (summary.place) ". "
+                @match view.state.sample() {
+                    Some((_, age)) => { "Last read " (ago(age.as_secs_f64())) }
+                    None => "Not read yet",
+                }
+                @match view.next_read_in {
+                    Some(next) => { ", next in " (whole(next.as_secs_f64().ceil())) " s. " }
+                    None => ", being read now. ",
+                }
+                a href=(json) { "JSON" }
+            }
         }
     }
-    all
 }
 
-/// Shows one decision. If the last argument is true, the page has already shown the source's error above.
-fn decision(judges: &Judges<'_>, shown_above: bool) -> Markup {
+/// The word beside the title: the state, or the direction in which the replicas change.
+fn word(summary: &Summary<'_>) -> &'static str {
+    let decision = summary.decision().filter(|(policy, _)| !matches!(policy, Policy::Age(_)));
+    let wanted = decision.map(|(_, decision)| decision.replicas());
+    match (summary.state, wanted.zip(summary.running())) {
+        (State::Ok, Some((wanted, running))) if wanted > running => "Scaling up",
+        (State::Ok, Some((wanted, running))) if wanted < running => "Scaling down",
+        (state, _) => state.word(),
+    }
+}
+
+/// Shows one decision: the sentence, its numbers, the age against the promise, and the steps.
+fn decision(summary: &Summary<'_>, judges: &Judges<'_>, index: usize, clock: Clock) -> Markup {
     let policy = &**judges.policy;
     let error = if let Judged::Failed { error, .. } = &judges.judged { Some(error) } else { None };
+    let shown_above = summary.view.state.failure().is_some();
+    let decided = judges.judged.decision();
+    let answer = decided.map(|decision| Answer::of(policy, decision, clock));
+    let gauge = decided.and_then(|decision| gauge(summary, policy, decision));
     html! {
-        article.decision {
-            h3 {
-                @for (index, asker) in judges.askers.iter().enumerate() {
-                    @if index > 0 { ", " }
-                    span.object { span.namespace { (asker.namespace) "/" } (asker.name) }
-                }
-                " " span.policy { (names::policy(policy)) }
-            }
-            @if let Some(error) = error {
-                p.gets { "KEDA gets " @if shown_above { "this error" } @else { "an error" } }
-                @if !shown_above { div.error { (parts::failure(error, None, None)) } }
-            }
-            @match judges.judged.decision() {
-                None => p.none { @if error.is_none() { "Waiting for the first reading." } @else { "There is no value." } }
-                Some(decision) => {
-                    @if error.is_some() { p.none { "The last good reading gave:" } }
-                    dl.figures {
-                        div { dt { "Value" } dd { (parts::quantity(policy, decision.value)) } }
-                        div { dt { "Target" } dd { (parts::quantity(policy, decision.target)) } }
-                        div {
-                            dt { "Replicas" @if let Policy::Age(_) = policy { ", of those ready" } }
-                            dd { (parts::replicas(policy, decision)) }
-                        }
-                        div { dt { "Active" } dd { @if decision.active { "yes" } @else { "no" } } }
+        section.card.decision aria-labelledby={ "decision" (index) } {
+            div {
+                @if summary.judges.len() > 1 || judges.callers.len() > 1 { (whose(judges)) }
+                h2 id={ "decision" (index) } {
+                    @match &answer {
+                        Some(answer) => (answer.what),
+                        None if error.is_some() => "No value",
+                        None => "Waiting for the first reading",
                     }
-                    ol.steps { @for step in &decision.steps { li { (step) } } }
                 }
+                @if error.is_some() {
+                    p.bad {
+                        "KEDA gets " @if shown_above { "the error above" } @else { "an error" } ", and the HPA keeps its replicas."
+                        @if decided.is_some() { " The last good reading gave this value." }
+                    }
+                }
+                @if let Some(error) = error.filter(|_| !shown_above) { (parts::failure(error, None)) }
+                @if let Some(answer) = &answer { @for sentence in &answer.then { p { (sentence) } } }
+                @if let Some(decision) = decided { (facts(summary, policy, decision)) }
+            }
+            @if let Some(gauge) = gauge {
+                figure.gauge { h3 { "Oldest waiting record against the " (gauge.limit_name) } (gauge.drawing(clock)) }
+            }
+        }
+        @if let Some(decision) = decided {
+            section.card.steps aria-labelledby={ "steps" (index) } {
+                h2 id={ "steps" (index) } { "How it was decided" }
+                (steps::table(decision))
             }
         }
     }
 }
 
-fn courses(view: &TargetView) -> Markup {
-    let (what, unit, measure) = names::behind(&view.source);
-    let behind = parts::line(view, what, Shape::Filled, |_, point| point.behind);
-    let wanted: Vec<_> = view
-        .chart
-        .wanted()
-        .iter()
-        .map(|wanted| {
-            let number = |index: usize| wanted.replicas.get(index).copied().unwrap_or(f32::NAN);
-            parts::line(view, by_whom(view, &wanted.policy), Shape::Steps, move |index, _| number(index))
-        })
-        .collect();
-    let figure = |title, note, measure| Figure { title, note, period: PERIOD, measure, ..Figure::default() };
+fn whose(judges: &Judges<'_>) -> Markup {
     html! {
-        @match view.chart.promise() {
-            Some(promise) if measure == Measure::Seconds => (ages(view, promise, behind)),
-            promise => {
-                (figure(what, unit, measure).of(&[behind]))
-                @if let Some(promise) = promise {
-                    (ages(view, promise, parts::line(view, "estimated", Shape::Filled, age_of(promise, |ages| ages.now))))
+        p.whose {
+            @for (index, caller) in judges.callers.iter().enumerate() {
+                @if index > 0 { ", " }
+                span.soft { (caller.namespace) "/" } b { (caller.name) }
+            }
+            " " code { (names::goal(judges.policy)) }
+        }
+    }
+}
+
+fn facts(summary: &Summary<'_>, policy: &Policy, decision: &Decision) -> Markup {
+    html! {
+        dl.facts {
+            @if !matches!(policy, Policy::Age(_)) {
+                div {
+                    dt { "Wanted" }
+                    dd {
+                        (number(decision.replicas()))
+                        @if let Some(most) = decision.useful_replicas() { " " small { "of at most " (number(most)) } }
+                    }
                 }
             }
+            @if let Some(running) = summary.running() { div { dt { "Running" } dd { (number(running)) } } }
+            div {
+                dt { "Metric for the HPA" }
+                dd {
+                    (parts::quantity(policy, decision.value)) " "
+                    small { "target " (parts::quantity(policy, decision.target)) }
+                }
+            }
+            div { dt { "Activation" } dd { @if decision.active { "active" } @else { "not active" } } }
         }
-        @if let Some(unit) = names::rates(view) {
-            (figure("Rates", unit, Measure::Number).of(&[
-                parts::line(view, "arrive", Shape::Straight, |_, point| point.arrivals),
-                parts::line(view, "are consumed", Shape::Straight, |_, point| point.consumption),
-            ]))
-        }
-        @if !wanted.is_empty() { (figure("Wanted", "replicas", Measure::Number).of(&wanted)) }
     }
 }
 
-/// Charts the predicted age, the measured age, and the limit that the policy promises.
-fn ages(view: &TargetView, promise: &Promise, now: Line) -> Markup {
-    let limit = Some(Limit { name: "maxAge", at: promise.max_age });
-    let predicted =
-        parts::line(view, "when more consumers could help", Shape::Straight, age_of(promise, |ages| ages.predicted));
-    let predicted = Line { class: "predicted", ..predicted };
-    let (title, note) = ("Oldest unread record", "its age");
-    Figure { title, note, period: PERIOD, measure: Measure::Seconds, limit, ..Figure::default() }.of(&[predicted, now])
-}
-
-fn age_of(promise: &Promise, of: fn(&Ages) -> f32) -> impl Fn(usize, &Point) -> f32 {
-    move |index, _| promise.ages.get(index).map_or(f32::NAN, of)
-}
-
-/// Names a policy, with one of its callers where the chart has several policies.
-fn by_whom(view: &TargetView, policy: &Arc<Policy>) -> String {
-    let word = names::policy(policy);
-    let asker = view.askers.shown.iter().find(|asker| asker.policy == *policy);
-    match asker {
-        Some(asker) if view.chart.wanted().len() > 1 => format!("{word}, {}/{}", asker.namespace, asker.name),
-        _ => word.to_owned(),
+/// The age against what the policy aims at, where both are known.
+fn gauge(summary: &Summary<'_>, policy: &Policy, decision: &Decision) -> Option<Gauge> {
+    let age = summary.age?;
+    let forecast = decision.steps.iter().find_map(|step| match step {
+        Step::CatchUp(CatchUpStep::Forecast { reaction_seconds, age_seconds, .. }) => {
+            Some((age_seconds.get(), reaction_seconds.get()))
+        }
+        _ => None,
+    });
+    match policy {
+        Policy::Age(policy) => {
+            let limit = policy.threshold.as_secs_f64();
+            Some(Gauge { age, predicted: None, limit, limit_name: "target" })
+        }
+        _ => Some(Gauge { age, predicted: forecast, limit: promise(policy)?, limit_name: "promise" }),
     }
+}
+
+/// The partition or shard that needs most, with its share of one consumer.
+fn busiest<'a>(summary: &'a Summary<'_>) -> Option<(&'a str, f64)> {
+    let decisions = summary.judges.iter().filter_map(|judges| judges.judged.decision());
+    decisions.flat_map(|decision| &decision.steps).find_map(|step| match step {
+        Step::CatchUp(CatchUpStep::Hottest { place, share }) => Some((&**place, share.get())),
+        _ => None,
+    })
 }

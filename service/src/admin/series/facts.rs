@@ -161,11 +161,11 @@ pub(super) const TRIGGER_GAUGES: [Gauge<TriggerFacts>; 6] = [
 // === impl SourceFacts ===
 
 impl SourceFacts {
-    pub(super) fn of(view: &TargetView, asker: &CallerView) -> Self {
+    pub(super) fn of(view: &TargetView, caller: &CallerView) -> Self {
         Self {
             labels: ObjectLabels {
-                namespace: asker.namespace.clone(),
-                scaled_object: asker.name.clone(),
+                namespace: caller.namespace.clone(),
+                scaled_object: caller.name.clone(),
                 source: view.source.kind(),
                 target: page::id(&view.source).into(),
             },
@@ -187,8 +187,8 @@ impl SourceFacts {
         if let Behind::Records(lag) = &self.facts()?.behind { Some(lag) } else { None }
     }
 
-    pub(super) fn is_of(&self, asker: &CallerView) -> bool {
-        self.labels.namespace == asker.namespace && self.labels.scaled_object == asker.name
+    pub(super) fn is_of(&self, caller: &CallerView) -> bool {
+        self.labels.namespace == caller.namespace && self.labels.scaled_object == caller.name
     }
 }
 
@@ -229,16 +229,16 @@ pub(super) const fn number(count: u64) -> f64 {
 // === impl TriggerFacts ===
 
 impl TriggerFacts {
-    pub(super) fn of(view: &TargetView, asker: &CallerView, source: &SourceFacts) -> Self {
-        let judged = view.judge(asker);
+    pub(super) fn of(view: &TargetView, caller: &CallerView, source: &SourceFacts) -> Self {
+        let judged = view.judge(caller);
         let decision = if let Judged::Valued(decision) = &judged { Some(decision) } else { None };
         // the value of an age policy is a factor, not a number of replicas
-        let counts = !matches!(*asker.policy, Policy::Age(_));
+        let counts = !matches!(*caller.policy, Policy::Age(_));
         Self {
             labels: TriggerLabels {
                 object: source.labels.clone(),
-                metric: asker.metric.to_string(),
-                trigger: id(&asker.policy),
+                metric: caller.metric.to_string(),
+                trigger: id(&caller.policy),
             },
             failing: if let Judged::Failed { error, .. } = &judged { Some(error.kind()) } else { None },
             value: decision.map(|decision| decision.value.get()),
@@ -246,7 +246,7 @@ impl TriggerFacts {
             active: decision.map(|decision| decision.active),
             wanted: decision.filter(|_| counts).map(|decision| number(decision.replicas())),
             useful: decision.and_then(|decision| decision.useful_replicas().map(number)),
-            staleness: source.age.map(|age| age / asker.max_staleness.as_secs_f64()),
+            staleness: source.age.map(|age| age / caller.max_staleness.as_secs_f64()),
         }
     }
 }

@@ -38,6 +38,14 @@ pub(super) struct PartitionLabels {
     pub(super) partition: String,
 }
 
+/// The labels of targets whose readings fail alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Failing {
+    /// The cluster or account.
+    pub(super) place: Arc<str>,
+    pub(super) reason: &'static str,
+}
+
 /// The kind of item that has no series.
 pub(super) struct LeftOut(pub(super) &'static str);
 
@@ -72,6 +80,13 @@ impl EncodeLabelSet for PartitionLabels {
         label(encoder, "consumer", &self.consumer)?;
         label(encoder, "stream", &self.stream)?;
         label(encoder, "partition", &self.partition)
+    }
+}
+
+impl EncodeLabelSet for Failing {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        label(encoder, "place", &self.place)?;
+        label(encoder, "reason", self.reason)
     }
 }
 

@@ -8,6 +8,7 @@ mod facts;
 mod labels;
 mod places;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -62,6 +63,7 @@ impl<O: Observe> Collector for LiveSeries<O> {
         let to = &mut encoder;
         let targets = family(to, "targets", "Groups, streams and applications that are read", MetricType::Gauge)?;
         ConstGauge::new(views.len()).encode(targets)?;
+        failing(to, &views)?;
         sources(to, &shown.sources)?;
         triggers(to, &shown.triggers)?;
         let mut left_out = vec![(labels::LeftOut("triggers"), shown.left_out)];
@@ -86,22 +88,33 @@ struct Shown {
 impl Shown {
     fn of(views: &[TargetView]) -> Self {
         let mut asking: Vec<_> =
-            views.iter().flat_map(|view| view.askers.shown.iter().map(move |asker| (view, asker))).collect();
+            views.iter().flat_map(|view| view.callers.shown.iter().map(move |caller| (view, caller))).collect();
         // the order is fixed, so that a scrape over the limit always shows the same triggers
         asking.sort_by(|(_, one), (_, other)| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
-        let unnamed: usize = views.iter().map(|view| view.askers.more).sum();
+        let unnamed: usize = views.iter().map(|view| view.callers.more).sum();
         let left_out = unnamed + asking.len().saturating_sub(MOST_TRIGGERS);
         let (mut sources, mut triggers) = (Vec::<SourceFacts>::new(), Vec::with_capacity(asking.len()));
-        for (view, asker) in asking.into_iter().take(MOST_TRIGGERS) {
-            let facts = SourceFacts::of(view, asker);
-            triggers.push(TriggerFacts::of(view, asker, &facts));
+        for (view, caller) in asking.into_iter().take(MOST_TRIGGERS) {
+            let facts = SourceFacts::of(view, caller);
+            triggers.push(TriggerFacts::of(view, caller, &facts));
             // the triggers of an object on one source are adjacent, unless the object queries several sources
-            if !sources.iter().rev().take_while(|known| known.is_of(asker)).any(|known| known.labels == facts.labels) {
+            if !sources.iter().rev().take_while(|known| known.is_of(caller)).any(|known| known.labels == facts.labels) {
                 sources.push(facts);
             }
         }
         Self { sources, triggers, left_out }
     }
+}
+
+/// The targets whose readings fail, counted by cluster or account and reason: one alert for all targets of a dead cluster.
+fn failing(to: &mut DescriptorEncoder<'_>, views: &[TargetView]) -> fmt::Result {
+    let mut counts: BTreeMap<labels::Failing, u64> = BTreeMap::new();
+    for cause in views.iter().filter_map(|view| view.state.cause()) {
+        *counts.entry(labels::Failing { place: cause.place.clone(), reason: cause.kind.as_str() }).or_default() += 1;
+    }
+    let help = "Targets whose readings fail, by cluster or account and reason";
+    let mut family = family(to, "failing_targets", help, MetricType::Gauge)?;
+    counts.iter().try_for_each(|(labels, count)| put(&mut family, labels, &ConstGauge::new(*count)))
 }
 
 fn sources(to: &mut DescriptorEncoder<'_>, rows: &[SourceFacts]) -> fmt::Result {

@@ -51,10 +51,7 @@ impl Axis {
 
     /// Formats a number of the axis, in little space.
     pub(super) fn text(&self, number: f64) -> String {
-        match self.measure {
-            Measure::Seconds => time_tick(number),
-            Measure::Number => number_tick(number),
-        }
+        brief(number, self.measure)
     }
 }
 
@@ -82,10 +79,19 @@ fn step(highest: f64, measure: Measure) -> f64 {
     share.unwrap_or(10.0) * power * unit
 }
 
+/// Formats a number in little space.
+pub(super) fn brief(number: f64, measure: Measure) -> String {
+    match measure {
+        Measure::Seconds => time_tick(number),
+        Measure::Number => number_tick(number),
+    }
+}
+
 fn time_tick(seconds: f64) -> String {
     match seconds {
         _ if (5400.0..86_400.0).contains(&seconds) => format!("{} h", super::tenth(seconds / 3600.0)),
         _ if (120.0..5400.0).contains(&seconds) => format!("{} min", super::tenth(seconds / 60.0)),
+        _ if seconds < 9.95 => format!("{} s", super::tenth(seconds)),
         _ if seconds < 120.0 => format!("{seconds:.0} s"),
         _ => time(seconds),
     }
@@ -99,6 +105,7 @@ fn number_tick(number: f64) -> String {
             let size = if name == " k" { 1e3 } else { size };
             format!("{}{name}", super::tenth(number / size))
         }
+        None if number < 9.95 => super::tenth(number).to_string(),
         None => crate::page::text::whole(number),
     }
 }

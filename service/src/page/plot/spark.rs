@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::Measure;
-use super::axis::highest;
+use super::axis::{brief, highest};
 use super::path::{HEIGHT, WIDTH, path, tenth};
 use super::percent;
 
@@ -35,7 +35,7 @@ impl Spark<'_> {
         let peak = highest(points.iter());
         let promise = self.promise.filter(|promise| *promise <= PROMISE_SHOWN * peak);
         let top = peak.max(promise.unwrap_or(0.0)).max(f64::MIN_POSITIVE);
-        let top_text = self.measure.text(if top > f64::MIN_POSITIVE { top } else { 0.0 });
+        let top_text = brief(if top > f64::MIN_POSITIVE { top } else { 0.0 }, self.measure);
         let label = format!("{}: at most {}", self.label, self.measure.text(peak));
         html! {
             div.spark {
@@ -107,7 +107,7 @@ mod tests {
         };
         assert!(drawn(30.0, 60.0).contains("<span>60 s</span>") && drawn(30.0, 60.0).contains("y1=\"0\""));
         assert!(drawn(90.0, 60.0).contains("<span>90 s</span>") && drawn(90.0, 60.0).contains("class=\"promise\""));
-        assert!(drawn(3.0, 60.0).contains("<span>3.0 s</span>") && !drawn(3.0, 60.0).contains("class=\"promise\""));
+        assert!(drawn(3.0, 60.0).contains("<span>3 s</span>") && !drawn(3.0, 60.0).contains("class=\"promise\""));
     }
 
     #[test]
