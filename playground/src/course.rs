@@ -15,15 +15,15 @@ const fn day(seconds: u64, rate: f64) -> Part {
 
 const NIGHT_RATE: f64 = 8.0;
 
-/// A morning that rises, a plateau, a rush hour, an evening, and a night with hardly any records. The night is longer than ten times the
+/// A morning that rises, a short plateau, a rush hour, closing time, and a night with hardly any records. The night is longer than ten times the
 /// time in which new pods help: after a shorter one it would be right to keep the pods of the day.
 const PARTS: [Part; 6] = [
     day(225, 220.0),
-    day(75, 220.0),
-    day(75, 340.0),
+    day(50, 220.0),
     day(100, 340.0),
-    day(100, NIGHT_RATE),
-    Part { seconds: 775, rate: NIGHT_RATE, night: true },
+    day(200, 340.0),
+    day(40, NIGHT_RATE),
+    Part { seconds: 750, rate: NIGHT_RATE, night: true },
 ];
 
 /// The arrival rate over time, for periods that are this many times shorter than in a cluster.
@@ -83,11 +83,11 @@ mod tests {
     fn a_day_rises_falls_has_a_night_and_begins_again() {
         let course = Course::new(5);
         let at = |seconds| course.rate(Duration::from_secs(seconds));
-        assert_eq!(course.cycle(), Duration::from_secs(270));
+        assert_eq!(course.cycle(), Duration::from_secs(273));
         assert!(at(0) < at(10) && at(10) < at(30), "it rises in the morning");
         assert!((at(50) - 220.0).abs() < 1e-9 && (at(80) - 340.0).abs() < 1e-9 && (at(200) - NIGHT_RATE).abs() < 1e-9);
         assert!(course.is_night(Duration::from_secs(200)) && !course.is_night(Duration::from_secs(80)));
-        assert!((at(300) - at(30)).abs() < 1e-9, "the next day is the same");
+        assert!((at(303) - at(30)).abs() < 1e-9, "the next day is the same");
         assert!((Course::new(1).rate(Duration::from_secs(250)) - at(50)).abs() < 1e-9, "five times slower");
     }
 }

@@ -25,7 +25,7 @@ const TICKS: u32 = 60;
 /// How long a rebalance stops all consumers of a group, in seconds.
 const REBALANCE: f64 = 0.5;
 /// KEDA's side gets the lag threshold with the fewest pods among those that keep the promise for this share of the busy time.
-const GOOD: f64 = 0.97;
+const GOOD: f64 = 0.9;
 
 /// How the replicas of a group are decided.
 enum Scaling {

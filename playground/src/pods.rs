@@ -141,7 +141,7 @@ impl Pods {
             .set("max.poll.interval.ms", "86400000")
             .set("fetch.wait.max.ms", "250")
             // a small fetch, so that a consumer handles a partition's records soon and no other partition waits
-            .set("fetch.message.max.bytes", "1024")
+            .set("fetch.message.max.bytes", "256")
             .set("queued.min.messages", "10")
             .set("fetch.queue.backoff.ms", "100");
         config

@@ -165,16 +165,19 @@ fn command(body: &str) -> Option<Command> {
     }
 }
 
-/// Whether a form comes from this page: browsers send the origin with every form. Another site's name may lead to this address, so only
-/// addresses and `localhost` are this page's own names.
+/// Whether a form comes from this page: browsers send the site of its page, or the origin, with every form. Another site's name may lead
+/// to this address, so only addresses and `localhost` are this page's own names.
 fn is_from_here(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(host) = text(header::HOST) else { return false };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(host) = text(header::HOST.as_str()) else { return false };
     let name = host
         .rsplit_once(':')
         .map_or(host, |(name, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host });
     let is_own = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let same = text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host));
+    let same = match text("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => text(header::ORIGIN.as_str()).is_none_or(|origin| origin.strip_prefix("http://") == Some(host)),
+    };
     is_own && same
 }
 
@@ -259,23 +262,29 @@ mod tests {
     #[test]
     fn forms_of_other_pages_are_refused() {
         let cases = [
-            ("127.0.0.1:8000", Some("http://127.0.0.1:8000"), true),
-            ("localhost:8000", Some("http://localhost:8000"), true),
-            ("[::1]:8000", Some("http://[::1]:8000"), true),
-            ("127.0.0.1:8000", None, true),
-            ("127.0.0.1:8000", Some("http://127.0.0.1:9000"), false),
-            ("127.0.0.1:8000", Some("https://example.com"), false),
-            ("127.0.0.1:8000", Some("null"), false),
+            ("127.0.0.1:8000", Some("http://127.0.0.1:8000"), None, true),
+            ("localhost:8000", Some("http://localhost:8000"), None, true),
+            ("[::1]:8000", Some("http://[::1]:8000"), None, true),
+            ("127.0.0.1:8000", None, None, true),
+            // a form of a page without a referrer
+            ("127.0.0.1:8000", Some("null"), Some("same-origin"), true),
+            ("127.0.0.1:8000", Some("null"), Some("cross-site"), false),
+            ("127.0.0.1:8000", Some("http://127.0.0.1:9000"), Some("same-site"), false),
+            ("127.0.0.1:8000", Some("http://127.0.0.1:9000"), None, false),
+            ("127.0.0.1:8000", Some("https://example.com"), None, false),
+            ("127.0.0.1:8000", Some("null"), None, false),
             // a name of another site that was pointed at this address
-            ("example.com:8000", Some("http://example.com:8000"), false),
+            ("example.com:8000", Some("http://example.com:8000"), Some("same-origin"), false),
         ];
-        for (host, origin, expected) in cases {
+        for (host, origin, site, expected) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
+                if let Some(value) = value {
+                    headers.insert(name, value.parse().unwrap());
+                }
             }
-            assert_eq!(is_from_here(&headers), expected, "{host} {origin:?}");
+            assert_eq!(is_from_here(&headers), expected, "{host} {origin:?} {site:?}");
         }
     }
 }
