@@ -355,11 +355,7 @@ mod tests {
     /// The demo shows what this simulation shows: the law is not worse than the best lag threshold in either number.
     #[test]
     fn in_simulated_days_the_law_is_not_worse_than_the_best_lag_threshold() {
-        let History { by_law, by_lag, threshold, .. } = history(None);
-        println!(
-            "law {:.4} {:.0}, lag {threshold}: {:.4} {:.0}",
-            by_law.kept, by_law.pod_seconds, by_lag.kept, by_lag.pod_seconds
-        );
+        let History { by_law, by_lag, .. } = history(None);
         assert!(by_law.kept > by_lag.kept - 0.005, "{} against {}", by_law.kept, by_lag.kept);
         assert!(by_law.pod_seconds < by_lag.pod_seconds, "{} against {}", by_law.pod_seconds, by_lag.pod_seconds);
     }

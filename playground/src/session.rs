@@ -90,7 +90,9 @@ impl Session {
             tokio::task::spawn_blocking(move || history::simulate(&simulated, lag_threshold, periods, course));
         let History { ends, lasted, threshold, by_lag, by_law, sample } = history.await??;
         broker.create_topic(TOPIC, &ends);
-        GROUPS.iter().for_each(|group| broker.commit_all(group, TOPIC));
+        for group in GROUPS {
+            broker.commit_all(group, TOPIC);
+        }
         let scaler = Scaler::start(listeners, &clock, lasted)?;
         scaler.resume(GROUPS[1], &trigger, sample)?;
         let troubles = Arc::new(Troubles::default());

@@ -67,19 +67,16 @@ pub(super) async fn show(session: &Session) -> anyhow::Result<()> {
 
 fn heading() -> String {
     let columns = format!("| {:>4} {:>6} {:>5} {:>7} {:>6}", "pods", "oldest", "over", "pod-min", "events");
+    let [theirs, ours] = NAMES;
     format!(
         "
 needed: pods that the arrivals need; oldest: age of the oldest waiting record;
 over: time in which a record waited longer than the promise; pod-min: sum of
 pod lifetimes in minutes; events: changes of the number of pods
-{:12}{}{}
+{:12}| {theirs:<32}| {ours}
 {:>5} {:>6}{columns}{columns}
 ",
-        "",
-        format!("| {:<32}", NAMES[0]),
-        format!("| {:<32}", NAMES[1]).trim_end(),
-        "time",
-        "needed",
+        "", "time", "needed",
     )
 }
 

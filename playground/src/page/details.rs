@@ -10,7 +10,7 @@ use super::super::score::{Score, to_float};
 use super::super::session::Session;
 use super::super::verdict::{saved, share};
 use super::super::world::Change;
-use super::{elapsed, seconds};
+use super::{Sign, elapsed, seconds};
 
 /// Renders everything below the charts.
 pub(super) fn below(session: &Session, score: &Score) -> Markup {
@@ -73,7 +73,8 @@ fn totals(score: &Score) -> Markup {
                         th scope="row" { (row.name) }
                         @for number in &row.numbers { td.n { (number) } }
                         td class=(if row.better > 0.0 { "n good" } else if row.better < 0.0 { "n warn" } else { "n" }) {
-                            @if row.better > 0.0 { "✓ " } @else if row.better < 0.0 { "▼ " } (row.difference)
+                            @if row.better > 0.0 { (Sign::Better.drawing()) " " } @else if row.better < 0.0 { (Sign::Worse.drawing()) " " }
+                            (row.difference)
                         }
                     }
                 } }
@@ -127,7 +128,7 @@ fn decisions(session: &Session) -> Markup {
                 li class=(class) {
                     span.mark {}
                     time { (elapsed(now.saturating_sub(change.at))) " ago" } " "
-                    b { (change.from) " → " (change.to) } " "
+                    b { (change.from) " " (Sign::To.drawing()) span.sr { "to" } " " (change.to) } " "
                     span { (change.reason) }
                 }
             } }

@@ -222,6 +222,29 @@ async fn state(State(stage): State<Stage>) -> Json<Value> {
     }))
 }
 
+/// A small sign beside a word or a number; drawn, because not every font has it.
+#[derive(Clone, Copy)]
+enum Sign {
+    Better,
+    Worse,
+    To,
+}
+
+impl Sign {
+    fn drawing(self) -> Markup {
+        let path = match self {
+            Self::Better => "M1 4.5L4 7.5L9 1.5",
+            Self::Worse => "M1 2H9L5 7Z",
+            Self::To => "M0 4H9M6 1L9 4L6 7",
+        };
+        html! {
+            svg width="10" height="8" viewBox="0 0 10 8" aria-hidden="true" {
+                path d=(path) fill="none" stroke="currentColor" stroke-width="1.5" {}
+            }
+        }
+    }
+}
+
 fn rounded(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }

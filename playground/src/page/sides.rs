@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::score::{Measurement, Score};
 use super::super::session::Session;
 use super::super::verdict::{Comparison, State, compare_kept, compare_pods, share};
-use super::{elapsed, seconds, slots};
+use super::{Sign, elapsed, seconds, slots};
 
 /// Renders both sides from the same template.
 pub(super) fn both(session: &Session, score: &Score) -> Markup {
@@ -69,9 +69,9 @@ fn sign(comparison: Comparison, decided: bool) -> Markup {
     html! {
         @if decided {
             @match comparison {
-                Comparison::Better => { span.best { "✓ better" } " " span.rest { "· " } }
+                Comparison::Better => { span.best { (Sign::Better.drawing()) " better" } " " span.rest { "· " } }
                 Comparison::Same => { span.soft { "= same" } " " span.rest { "· " } }
-                Comparison::Worse => { span.worse { "▼ worse" } " " span.rest { "· " } }
+                Comparison::Worse => { span.worse { (Sign::Worse.drawing()) " worse" } " " span.rest { "· " } }
             }
         }
     }

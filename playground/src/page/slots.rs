@@ -110,7 +110,7 @@ fn left(place: usize) -> f64 {
 }
 
 fn percent(number: f64) -> String {
-    format!("{:.2}%", number)
+    format!("{number:.2}%")
 }
 
 fn tenth(number: f64) -> f64 {
