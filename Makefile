@@ -23,8 +23,9 @@ IMAGE ?= keda-stream-scaler:dev
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1	\2/' | expand -t 24
 
-demo: ## Build, and show two ways to scale side by side: broker, real consumers, scaler and KEDA's side in one process
-	cargo run --quiet --locked -p keda-stream-scaler-playground
+demo: ## Build and run the demo: the same traffic with two autoscalers, on a page with buttons that make trouble
+	@echo "Compiling the demo and its dependencies: about 10 minutes the first time, seconds afterwards. It then prints the address of its page."
+	cargo run --locked -p keda-stream-scaler-playground
 
 build: ## Build the release binary
 	cargo build --release --locked

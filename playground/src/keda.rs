@@ -17,13 +17,6 @@ pub(super) struct Keda {
     client: ExternalScalerClient<Channel>,
 }
 
-/// The metric that KEDA passes to the HPA.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Metric {
-    pub(super) value: f64,
-    pub(super) target: f64,
-}
-
 impl Keda {
     pub(super) fn new(scaler: SocketAddr, name: &str, metadata: &BTreeMap<&str, String>) -> anyhow::Result<Self> {
         let channel = Endpoint::from_shared(format!("http://{scaler}"))?.connect_lazy();
@@ -33,8 +26,9 @@ impl Keda {
         Ok(Self { about, client: ExternalScalerClient::new(channel) })
     }
 
-    /// Calls in KEDA's order: the specs, the value, the activity. With `minReplicaCount` 1 the activity changes nothing.
-    pub(super) async fn ask(&mut self) -> Result<Metric, Status> {
+    /// Calls in KEDA's order, and returns the value: the specs, the value, the activity. With a `minReplicaCount` the activity changes
+    /// nothing, and the target of `catchUp` is always 1.
+    pub(super) async fn value(&mut self) -> Result<f64, Status> {
         let about = self.about.clone();
         let specs = self.client.get_metric_spec(about.clone()).await?.into_inner().metric_specs;
         let spec = specs.into_iter().next().ok_or_else(|| Status::internal("no metric spec"))?;
@@ -42,6 +36,6 @@ impl Keda {
         let values = self.client.get_metrics(request).await?.into_inner().metric_values;
         let value = values.into_iter().next().ok_or_else(|| Status::internal("no metric value"))?;
         self.client.is_active(about).await?;
-        Ok(Metric { value: value.metric_value_float, target: spec.target_size_float })
+        Ok(value.metric_value_float)
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use keda_stream_scaler::scaling::hpa::{DOWNSCALE_STABILIZATION, SYNC_PERIOD};
+use keda_stream_scaler::scaling::hpa::SYNC_PERIOD;
 
-/// The seconds of work that a replica may have as lag, in a cluster. With less the HPA scales to its limit at every step, with more
-/// the lag that the threshold accepts is too old.
-const LAG_THRESHOLD_SECONDS: u32 = 20;
+/// The lag thresholds from which KEDA's side gets the best one, in tenths of a second of a pod's work in a cluster.
+const LAG_THRESHOLD_TENTHS: [u32; 6] = [25, 50, 75, 100, 150, 200];
 
 /// The time that a consumer needs for one record.
 pub(super) const WORK: Duration = Duration::from_millis(25);
@@ -20,35 +19,39 @@ pub(super) struct Periods {
     pub(super) speed: u8,
     /// The interval at which the HPA reads the metric.
     pub(super) sync: Duration,
-    /// The HPA's scale-down stabilization window.
+    /// The HPAs' scale-down stabilization window.
     pub(super) down_window: Duration,
-    /// The time from a replica's creation to its consumer's first request.
+    /// The time from a pod's creation to its consumer's first request.
     pub(super) pod_start: Duration,
     /// The interval at which the scaler reads the source.
     pub(super) poll: Duration,
-    /// The objective `maxAge`: no record may wait longer.
-    pub(super) objective: Duration,
+    /// The promise `maxAge`: no record may wait longer.
+    pub(super) promise: Duration,
     /// The interval at which consumers commit.
     pub(super) commit: Duration,
+    /// The time that both groups have lived through before the start.
+    pub(super) history: Duration,
 }
 
 impl Periods {
-    pub(super) fn of(speed: u8) -> Self {
+    /// Returns the periods at a speed, where `down_window` is the scale-down window of a cluster.
+    pub(super) fn of(speed: u8, down_window: Duration) -> Self {
         let share = |seconds: u64| Duration::from_secs(seconds) / u32::from(speed);
         Self {
             speed,
             sync: SYNC_PERIOD / u32::from(speed),
-            // a quarter of Kubernetes' default: the policy needs less, and the lag threshold needs that much
-            down_window: DOWNSCALE_STABILIZATION / 4 / u32::from(speed),
+            down_window: down_window / u32::from(speed),
             pod_start: share(20),
             poll: share(10),
-            objective: share(60),
+            promise: share(60),
             // the default of Kafka's clients
             commit: share(5),
+            history: share(3600),
         }
     }
 
-    pub(super) fn lag_threshold(self) -> u32 {
-        LAG_THRESHOLD_SECONDS * RECORDS_A_SECOND / u32::from(self.speed)
+    /// The lag thresholds from which KEDA's side gets the best one.
+    pub(super) fn lag_thresholds(self) -> [u32; 6] {
+        LAG_THRESHOLD_TENTHS.map(|tenths| tenths * RECORDS_A_SECOND / 10 / u32::from(self.speed))
     }
 }

@@ -1,75 +1,121 @@
-//! The replicas of a workload: each is a real consumer of limited speed, on a thread of its own.
+//! The pods of a workload: each is a real consumer of limited speed, on a thread of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use keda_stream_scaler::scaling::hpa::Replicas;
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Message as _, Offset};
+use tokio::time::Instant;
 
 use super::TOPIC;
-use super::periods::{Periods, WORK};
+use super::clock::Clock;
+use super::periods::Periods;
+use super::producer::POISON;
+use super::trouble::{Trouble, Troubles};
 
 /// The interval at which a consumer checks whether it should stop.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// The replicas of one group, and the threads that are about to stop.
+/// The pods of one group, and the threads that are about to stop.
 pub(super) struct Pods {
     servers: String,
     group: &'static str,
     periods: Periods,
+    clock: Arc<Clock>,
+    troubles: Arc<Troubles>,
+    started: u64,
     running: Vec<Pod>,
     threads: Vec<JoinHandle<()>>,
 }
 
 struct Pod {
+    client_id: String,
     /// Dropping this sender stops the consumer.
     _end: Sender<()>,
-    ready: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    /// The microseconds of work that were reported before.
+    reported: u64,
+}
+
+/// What a consumer reports.
+#[derive(Default)]
+struct Shared {
+    ready: AtomicBool,
+    /// The microseconds spent on records.
+    worked: AtomicU64,
+}
+
+/// The state of one pod.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PodState {
+    /// The client id of its consumer.
+    pub(super) client_id: String,
+    pub(super) ready: bool,
+    /// The time spent on records since the last report.
+    pub(super) worked: Duration,
 }
 
 impl Pods {
-    pub(super) fn new(servers: &str, group: &'static str, periods: Periods) -> Self {
-        Self { servers: servers.to_owned(), group, periods, running: Vec::new(), threads: Vec::new() }
+    pub(super) fn new(
+        servers: &str,
+        group: &'static str,
+        periods: Periods,
+        clock: Arc<Clock>,
+        troubles: Arc<Troubles>,
+    ) -> Self {
+        let (running, threads) = (Vec::new(), Vec::new());
+        Self { servers: servers.to_owned(), group, periods, clock, troubles, started: 0, running, threads }
     }
 
-    /// Returns the replicas as an HPA counts them.
+    /// Returns the pods as an HPA counts them.
     pub(super) fn replicas(&self) -> Replicas {
         let count = |pods: usize| u32::try_from(pods).unwrap_or(u32::MAX);
         let all = count(self.running.len());
-        let ready = self.running.iter().filter(|pod| pod.ready.load(Ordering::Relaxed)).count();
+        let ready = self.running.iter().filter(|pod| pod.shared.ready.load(Ordering::Relaxed)).count();
         Replicas { spec: all, status: all, ready: count(ready) }
     }
 
-    /// Starts or stops replicas to reach this number; the newest stop first.
-    pub(super) fn scale(&mut self, replicas: u32) -> anyhow::Result<()> {
+    /// Returns the state of each pod, oldest first, and begins the next report.
+    pub(super) fn report(&mut self) -> Vec<PodState> {
+        let report = |pod: &mut Pod| {
+            let worked = pod.shared.worked.load(Ordering::Relaxed);
+            let since = Duration::from_micros(worked - std::mem::replace(&mut pod.reported, worked));
+            let ready = pod.shared.ready.load(Ordering::Relaxed);
+            PodState { client_id: pod.client_id.clone(), ready, worked: since }
+        };
+        self.running.iter_mut().map(report).collect()
+    }
+
+    /// Starts or stops pods to reach this number; the newest stop first. New pods need `delay` to start.
+    pub(super) fn scale(&mut self, replicas: u32, delay: Duration) -> anyhow::Result<()> {
         let wanted = usize::try_from(replicas)?;
         self.running.truncate(wanted);
         self.threads.retain(|thread| !thread.is_finished());
         while self.running.len() < wanted {
+            self.started += 1;
+            let client_id = format!("{}-{}", self.group, self.started);
             let (end, ended) = channel();
-            let ready = Arc::new(AtomicBool::new(false));
-            let (config, delay, tell) = (self.config(), self.periods.pod_start, ready.clone());
-            let thread = thread::Builder::new().name(self.group.into()).spawn(move || {
-                // the delay stands for pulling and starting a container, and connecting
-                if ended.recv_timeout(delay) == Err(RecvTimeoutError::Timeout)
-                    && let Ok(consumer) = config.create::<BaseConsumer>()
-                    && consumer.subscribe(&[TOPIC]).is_ok()
-                {
-                    tell.store(true, Ordering::Relaxed);
-                    consume(&consumer, &ended);
-                }
-            })?;
-            self.running.push(Pod { _end: end, ready });
+            let shared = Arc::new(Shared::default());
+            let consumer = Consumer {
+                config: self.config(&client_id),
+                clock: self.clock.clone(),
+                troubles: self.troubles.clone(),
+                ended,
+                shared: shared.clone(),
+            };
+            let thread = thread::Builder::new().name(self.group.into()).spawn(move || consumer.run(delay))?;
+            self.running.push(Pod { client_id, _end: end, shared, reported: 0 });
             self.threads.push(thread);
         }
         Ok(())
     }
 
-    /// Stops all replicas, and waits until they have left their group.
+    /// Stops all pods, and waits until they have left their group.
     pub(super) fn end(&mut self) {
         self.running.clear();
         for thread in self.threads.drain(..) {
@@ -78,31 +124,109 @@ impl Pods {
         }
     }
 
-    fn config(&self) -> ClientConfig {
+    fn config(&self, client_id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.servers)
-            .set("client.id", self.group)
+            .set("client.id", client_id)
             .set("group.id", self.group)
             .set("auto.offset.reset", "earliest")
+            // a record counts as read once it was processed
+            .set("enable.auto.offset.store", "false")
             .set("auto.commit.interval.ms", self.periods.commit.as_millis().to_string())
             // the defaults are 45 s and 3 s
             .set("session.timeout.ms", "9000")
             .set("heartbeat.interval.ms", "600")
+            // a paused demo may rest for hours
+            .set("max.poll.interval.ms", "86400000")
             .set("fetch.wait.max.ms", "250")
             // a small fetch, so that a consumer handles a partition's records soon and no other partition waits
-            .set("fetch.message.max.bytes", "1024")
+            .set("fetch.message.max.bytes", "256")
             .set("queued.min.messages", "10")
             .set("fetch.queue.backoff.ms", "100");
         config
     }
 }
 
-fn consume(consumer: &BaseConsumer, ended: &Receiver<()>) {
-    loop {
-        let work = if let Some(Ok(_)) = consumer.poll(BEAT) { WORK } else { Duration::ZERO };
-        if ended.recv_timeout(work) == Err(RecvTimeoutError::Disconnected) {
-            return;
+/// One consumer, on its thread.
+struct Consumer {
+    config: ClientConfig,
+    clock: Arc<Clock>,
+    troubles: Arc<Troubles>,
+    ended: Receiver<()>,
+    shared: Arc<Shared>,
+}
+
+/// A record that blocks its partition.
+type Blocked = Option<(i32, i64)>;
+
+impl Consumer {
+    fn run(&self, delay: Duration) {
+        // the delay stands for pulling and starting a container, and connecting
+        let ready_at = self.clock.elapsed() + delay;
+        while self.clock.elapsed() < ready_at {
+            if self.ends_within(BEAT.min(delay)) {
+                return;
+            }
         }
+        if let Ok(consumer) = self.config.create::<BaseConsumer>()
+            && consumer.subscribe(&[TOPIC]).is_ok()
+        {
+            self.shared.ready.store(true, Ordering::Relaxed);
+            self.consume(&consumer);
+        }
+    }
+
+    fn consume(&self, consumer: &BaseConsumer) {
+        let mut blocked = None;
+        loop {
+            if self.clock.is_paused() {
+                if self.ends_within(BEAT) {
+                    return;
+                }
+                continue;
+            }
+            let ends = match consumer.poll(BEAT) {
+                Some(Ok(message)) => self.process(consumer, &message, &mut blocked),
+                _ => self.ends_within(Duration::ZERO),
+            };
+            if ends {
+                return;
+            }
+        }
+    }
+
+    /// Works on a record, and stores its offset; returns whether the consumer should stop.
+    fn process(&self, consumer: &BaseConsumer, message: &BorrowedMessage<'_>, blocked: &mut Blocked) -> bool {
+        let now = self.clock.elapsed();
+        let place = (message.partition(), message.offset());
+        let poison = self.troubles.is_on(Trouble::Poison, now);
+        if !poison {
+            *blocked = None;
+        } else if message.payload() == Some(POISON) {
+            *blocked = Some(place);
+        }
+        let behind = blocked.filter(|(partition, offset)| *partition == place.0 && *offset <= place.1);
+        if behind.is_some_and(|first| first != place) {
+            // a record that was fetched before the partition went back to the one that blocks it
+            return self.ends_within(Duration::ZERO);
+        }
+        let begun = Instant::now();
+        if self.ends_within(self.troubles.work(now)) {
+            return true;
+        }
+        let worked = u64::try_from(begun.elapsed().as_micros()).unwrap_or_default();
+        self.shared.worked.fetch_add(worked, Ordering::Relaxed);
+        // a partition that was taken away meanwhile refuses both, and its next owner reads the record again
+        let _ = match behind {
+            Some((partition, offset)) => consumer.seek(TOPIC, partition, Offset::Offset(offset), Duration::ZERO),
+            None => consumer.store_offset_from_message(message),
+        };
+        false
+    }
+
+    /// Waits this long, or until the consumer should stop.
+    fn ends_within(&self, time: Duration) -> bool {
+        self.ended.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
     }
 }

@@ -1,142 +1,185 @@
-//! The terminal output.
+//! The terminal output: no line is wider than 80 columns, except the request to copy.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use keda_stream_scaler::cli::output;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::NAMESPACE;
 use super::periods::{Periods, RECORDS_A_SECOND};
-use super::tally::Tally;
-use super::world::Plan;
-use super::{NAMESPACE, Served, Show, TOPIC};
+use super::score::Score;
+use super::session::Session;
+use super::verdict::share;
 
 /// The interval between rows.
 const ROW: Duration = Duration::from_secs(5);
 /// The number of rows after which the heading is repeated.
 const ROWS: usize = 20;
+/// The names of both sides.
+const NAMES: [&str; 2] = ["lag threshold", "keda-stream-scaler"];
 
-/// Describes the addresses, the demo, and how to send the same request by hand.
-pub(super) fn introduction(show: &Show, served: &Served) -> String {
-    let Served { grpc, http, page, .. } = served;
-    let Periods { speed, sync, down_window, pod_start, poll, objective, commit, .. } = show.periods;
-    let [by_lag, by_catch_up] = show.worlds.each_ref().map(|world| &world.plan);
-    let told = |plan: &Plan| {
-        let own: Vec<_> = plan.own.iter().map(|(key, value)| format!("{key}: {value}")).collect();
-        format!("  {:14}{:22}{}", plan.name, plan.title, own.join(", "))
-    };
-    let metadata: Vec<_> = by_catch_up.metadata.iter().map(|(key, value)| format!("\"{key}\":\"{value}\"")).collect();
-    let asked = format!(
-        "{{\"scaledObjectRef\":{{\"name\":\"{}\",\"namespace\":\"{NAMESPACE}\",\"scalerMetadata\":{{{}}}}}}}",
-        by_catch_up.name,
+/// Describes the demo, and how to send the scaler the same request by hand.
+pub(super) fn introduction(session: &Session, page: SocketAddr, restarted: bool) -> String {
+    let Periods { speed, promise, down_window, .. } = session.periods;
+    let begun = if restarted { "Restarted" } else { "Running" };
+    let text = format!(
+        "{begun} at speed {speed}; both sides start with the knowledge of a simulated hour.
+Promise: no record waits longer than {promise}. A pod processes {RECORDS_A_SECOND} records/s.
+KEDA's side: lagThreshold {threshold}. Both HPAs: scale-down window {window}.
+",
+        promise = seconds(promise),
+        threshold = session.threshold,
+        window = seconds(down_window),
+    );
+    if restarted {
+        return text;
+    }
+    let metadata: Vec<_> = session.metadata.iter().map(|(key, value)| format!("\"{key}\":\"{value}\"")).collect();
+    let request = format!(
+        "{{\"scaledObjectRef\":{{\"name\":\"by-age\",\"namespace\":\"{NAMESPACE}\",\"scalerMetadata\":{{{}}}}}}}",
         metadata.join(",")
     );
     format!(
-        "Open http://{page}/ to watch both worlds; the table below shows the same.
-
-The same records for two groups, again and again after {cycle}; a consumer handles {RECORDS_A_SECOND} a second.
-{lag}
-{catch_up}
-No unread record is to be older than {objective}: that is the objective.
-
-{shorter}: the HPA looks each {sync} and goes down after {down_window}, a replica starts within {pod_start},
-the scaler reads each {poll}, consumers commit each {commit}, and the objective, which stands for {whole}.
---speed 1 shows the real periods.
-
-The scaler's own pages are at http://{http}/. Ask it yourself; Ctrl-C ends it.
-  grpcurl -plaintext -d '{asked}' {grpc} externalscaler.ExternalScaler/GetMetrics
+        "{text}
+Page http://{page}/ and the scaler's own at http://{http}/; Ctrl-C ends.
+Call the scaler as KEDA does:
+  grpcurl -plaintext -d '{request}' {grpc} externalscaler.ExternalScaler/GetMetrics
 ",
-        shorter =
-            if speed == 1 { "As in a cluster".to_owned() } else { format!("{speed} times shorter than in a cluster") },
-        cycle = seconds(show.course.cycle()),
-        lag = told(by_lag),
-        catch_up = told(by_catch_up),
-        objective = seconds(objective),
-        sync = seconds(sync),
-        down_window = seconds(down_window),
-        pod_start = seconds(pod_start),
-        poll = seconds(poll),
-        commit = seconds(commit),
-        whole = seconds(objective * u32::from(speed)),
+        http = session.http,
+        grpc = session.grpc,
     )
 }
 
 /// Prints rows forever.
-pub(super) async fn show(show: &Show) -> anyhow::Result<()> {
+pub(super) async fn show(session: &Session) -> anyhow::Result<()> {
     let mut ticks = interval(ROW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut before = (ticks.tick().await, show.broker.produced(TOPIC));
-    for row in 0.. {
-        let mut text = if row % ROWS == 0 { heading() } else { String::new() };
-        let now = ticks.tick().await;
-        let produced = show.broker.produced(TOPIC);
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand records")]
-        let rate = (produced - before.1) as f64 / (now - before.0).as_secs_f64();
-        before = (now, produced);
-        let at = seconds(Duration::from_secs((now - show.begun).as_secs()));
-        // writing to a string cannot fail
-        let _ = write!(text, "{at:>7} {rate:>9.0}");
-        for world in &*show.worlds {
-            let state = world.state();
-            match state.metric {
-                Some(Err(error)) => drop(write!(text, " │ {error:<44}")),
-                _ => cells(&mut text, &state.tally),
-            }
-        }
-        text.push('\n');
-        output::data(&text)?;
+    ticks.tick().await;
+    for number in 0.. {
+        ticks.tick().await;
+        let heading = if number % ROWS == 0 { heading() } else { String::new() };
+        output::data(&format!("{heading}{}", row(&session.score())))?;
     }
     Ok(())
 }
 
 fn heading() -> String {
-    let columns =
-        format!(" │ {:>7} {:>6} {:>9} {:>7} {:>6} {:>5}", "behind", "oldest", "consumers", "over", "paid", "moves");
-    let title = |title| format!(" │ {title:<45}");
+    let columns = format!("| {:>4} {:>6} {:>5} {:>7} {:>6}", "pods", "oldest", "over", "pod-min", "events");
+    let [theirs, ours] = NAMES;
     format!(
-        "\n{:17}{}{}\n{:>7} {:>9}{columns}{columns}\n",
-        "",
-        title("lag threshold"),
-        title("catch-up"),
-        "time",
-        "arrivals/s"
+        "
+needed: pods that the arrivals need; oldest: age of the oldest waiting record;
+over: time in which a record waited longer than the promise; pod-min: sum of
+pod lifetimes in minutes; events: changes of the number of pods
+{:12}| {theirs:<32}| {ours}
+{:>5} {:>6}{columns}{columns}
+",
+        "", "time", "needed",
     )
 }
 
-/// Formats one world: its current state and its totals.
-fn cells(text: &mut String, tally: &Tally) {
-    let Tally { over_objective, consumer_time, scale_events, now, .. } = tally;
-    let (behind, age, replicas) = (now.behind, whole(now.age), now.replicas);
-    let (over, paid) = (whole(*over_objective), whole(*consumer_time));
-    // writing to a string cannot fail
-    let _ = write!(text, " │ {behind:>7} {age:>6} {replicas:>9} {over:>7} {paid:>6} {scale_events:>5}");
+/// Formats the present state and the totals of both sides.
+fn row(score: &Score) -> String {
+    let mut text = format!("{:>5} {:>6.1}", seconds(Duration::from_secs(score.now.at.as_secs())), score.now.needed);
+    for (side, totals) in score.now.sides.iter().zip(&score.totals) {
+        // writing to a string cannot fail
+        let _ = write!(
+            text,
+            "| {:>4} {:>6} {:>5} {:>7.1} {:>6}",
+            side.pods,
+            format!("{:.1}s", side.age.as_secs_f64()),
+            format!("{}s", totals.over.as_secs()),
+            totals.pod_time.as_secs_f64() / 60.0,
+            totals.scale_events
+        );
+    }
+    if score.stall.is_some() {
+        text.push_str("\n       the machine is too slow or was asleep: this time counts for neither side");
+    }
+    text.push('\n');
+    text
 }
 
 /// Formats the totals at the end.
-pub(super) fn summary(show: &Show) -> String {
-    let objective = seconds(show.periods.objective);
+pub(super) fn summary(session: &Session) -> String {
+    let (score, (verdict, _)) = (session.score(), session.verdict());
     let mut text = format!(
-        "\n{:28} {:>24} {:>17} {:>12} {:>10}\n",
-        "",
-        format!("older than {objective}"),
-        "consumer-seconds",
-        "scale events",
-        "oldest"
+        "\n{:18} {:>12} {:>8} {:>11} {:>6} {:>12}\n",
+        "", "promise kept", "over", "pod-minutes", "events", "longest wait"
     );
-    for (world, name) in show.worlds.iter().zip(["lag threshold", "catch-up"]) {
-        let tally = world.state().tally;
-        let over = format!("{} ({:.1} %)", whole(tally.over_objective), tally.over_share() * 100.0);
-        let (paid, oldest) = (tally.consumer_time.as_secs(), whole(tally.worst_age));
+    for (side, name) in NAMES.into_iter().enumerate() {
+        let (numbers, totals) = (score.numbers(side), score.totals[side]);
         // writing to a string cannot fail
-        let _ = writeln!(text, "{name:28} {over:>24} {paid:>17} {:>12} {oldest:>10}", tally.scale_events);
+        let _ = writeln!(
+            text,
+            "{name:18} {:>12} {:>8} {:>11.1} {:>6} {:>12}",
+            share(numbers.kept),
+            format!("{}s", totals.over.as_secs()),
+            numbers.pod_minutes,
+            totals.scale_events,
+            format!("{:.1}s", totals.longest.0.as_secs_f64())
+        );
+    }
+    let _ = writeln!(text, "Measured over {} s with traffic.", score.busy.as_secs());
+    if !score.stalled.is_zero() {
+        let _ = writeln!(
+            text,
+            "{} s counted for neither side: the machine was too slow or asleep.",
+            score.stalled.as_secs()
+        );
+    }
+    for line in wrapped(&verdict.text(), 80) {
+        let _ = writeln!(text, "{line}");
     }
     text
 }
 
-fn whole(time: Duration) -> String {
-    format!("{:.0}s", time.as_secs_f64())
+/// Breaks a text into lines of at most `width` characters.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        match lines.last_mut() {
+            Some(last) if line == 0 => last.push_str(word),
+            Some(last) if line + 1 + word.chars().count() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn seconds(time: Duration) -> String {
     format!("{}s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::score::{Measurement, Second, Totals};
+    use super::*;
+
+    #[test]
+    fn rows_and_headings_fit_into_80_columns() {
+        let mut score = Score::new(Duration::from_secs(12), RECORDS_A_SECOND);
+        let side = Measurement { unread: 99_999, age: Duration::from_secs(100), pods: 24, ready: 24 };
+        score.now = Second { at: Duration::from_secs(9999), needed: 12.75, sides: [side; 2], ..Second::default() };
+        let (over, pod_time) = (Duration::from_secs(9999), Duration::from_secs(60 * 99_999));
+        score.totals = [Totals { over, pod_time, scale_events: 9999, ..Totals::default() }; 2];
+        score.stall = Some((1.0, 2.0));
+        let text = heading() + &row(&score);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
+        }
+        let widths: Vec<_> = text.lines().filter_map(|line| line.find('|')).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "columns stand below each other:\n{text}");
+    }
+
+    #[test]
+    fn a_long_text_is_broken_between_words() {
+        assert_eq!(wrapped("aaa bb c dddd", 6), ["aaa bb", "c dddd"]);
+    }
 }

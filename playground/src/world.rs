@@ -1,148 +1,226 @@
-//! One world: a `ScaledObject`, its HPA, and the workload that it scales.
+//! One side: the workload, its HPA, and what the HPA gets as its metric.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keda_stream_scaler::lag::Moment;
-use keda_stream_scaler::scaling::hpa::{HorizontalPodAutoscaler, Pace, Replicas, Rules, Target, Tolerance};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use keda_stream_scaler::scaling::Decision;
+use keda_stream_scaler::scaling::hpa::Replicas;
+use keda_stream_scaler::trigger::Trigger;
 
-use super::broker::{Broker, Unread};
-use super::keda::{Keda, Metric};
-use super::periods::{Periods, RECORDS_A_SECOND};
-use super::pods::Pods;
-use super::tally::{Point, Tally};
-use super::{MOST_REPLICAS, TOPIC};
+use super::autoscaler::{Autoscaler, Sync};
+use super::broker::{Broker, Partition, Unread};
+use super::periods::Periods;
+use super::pods::{PodState, Pods};
+use super::score::Measurement;
+use super::{TOPIC, reason};
 
-/// The number of replicas with which each world starts.
-const FIRST_REPLICAS: u32 = 2;
+/// The number of changes that are kept.
+const CHANGES: usize = 6;
 
-/// The difference of a world from the other one.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    /// The name of the world, its group and its `ScaledObject`.
-    pub(super) name: &'static str,
-    /// The name for people.
-    pub(super) title: &'static str,
-    pub(super) metadata: BTreeMap<&'static str, String>,
-    /// The metadata that only this world has.
-    pub(super) own: Vec<(&'static str, String)>,
-}
-
-/// A world and its current state.
+/// One side and its present state.
 pub(super) struct World {
-    pub(super) plan: Plan,
+    /// The consumer group.
+    pub(super) group: &'static str,
     periods: Periods,
     pods: Mutex<Pods>,
-    state: Mutex<State>,
+    autoscaler: Mutex<Autoscaler>,
+    state: Mutex<Shown>,
 }
 
 /// The state that is shown to people.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
-    pub(super) tally: Tally,
-    /// The last metric that KEDA got, or the error.
-    pub(super) metric: Option<Result<Metric, String>>,
+pub(super) struct Shown {
+    /// Why there are this many pods.
+    pub(super) reason: String,
+    /// The newest changes of the number of pods, newest first.
+    pub(super) changes: VecDeque<Change>,
+    pub(super) scale_events: u32,
+    pub(super) pods: Vec<PodView>,
+    /// The position of each partition, and since when it is unchanged.
+    positions: Vec<(i64, Duration)>,
+    /// The last known owner of each partition.
+    owners: Vec<String>,
+}
+
+/// A change of the number of pods.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Change {
+    pub(super) at: Duration,
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) reason: String,
+}
+
+/// A pod, as it is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct PodView {
+    pub(super) ready: bool,
+    /// The share of the last second that was spent on records.
+    pub(super) busy: f64,
+    /// The age of the oldest unread record of its partitions.
+    pub(super) age: Duration,
+    /// Whether a partition has been blocked for longer than the promise.
+    pub(super) blocked: bool,
+}
+
+/// The metric of a sync, with its source.
+pub(super) enum Metric {
+    /// The lag; `None` if KEDA could not read it.
+    Lag { lag: Option<u64>, threshold: u32 },
+    /// The value of the scaler, or its error, and the decision that led to it.
+    Law { value: Result<f64, String>, decision: Option<Box<Decision>> },
 }
 
 impl World {
-    pub(super) fn new(plan: Plan, servers: &str, periods: Periods) -> anyhow::Result<Self> {
-        let mut pods = Pods::new(servers, plan.name, periods);
-        pods.scale(FIRST_REPLICAS)?;
-        Ok(Self { plan, periods, pods: Mutex::new(pods), state: Mutex::default() })
+    pub(super) fn new(group: &'static str, periods: Periods, pods: Pods, autoscaler: Autoscaler) -> Self {
+        Self { group, periods, pods: Mutex::new(pods), autoscaler: Mutex::new(autoscaler), state: Mutex::default() }
     }
 
-    pub(super) fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn shown(&self) -> Shown {
+        self.state().clone()
     }
 
-    /// Runs KEDA and the HPA forever.
-    pub(super) async fn scale(&self, scaler: SocketAddr) -> anyhow::Result<()> {
-        let mut keda = Keda::new(scaler, self.plan.name, &self.plan.metadata)?;
-        let mut hpa = None;
-        let begun = Instant::now();
-        let mut syncs = interval(self.periods.sync);
-        syncs.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            syncs.tick().await;
-            let asked = keda.ask().await;
-            let metric = asked.as_ref().ok().copied();
-            let now = Moment::after_epoch(begun.elapsed());
-            // the first answer contains the target
-            if let (None, Some(Metric { target, .. })) = (&hpa, metric) {
-                hpa = Some(HorizontalPodAutoscaler::new(self.rules(target)));
+    /// Lets the HPA sync with this metric.
+    pub(super) fn sync(&self, metric: &Metric, now: Moment, at: Duration) -> anyhow::Result<()> {
+        let mut pods = self.pods();
+        let replicas = pods.replicas();
+        let value = match metric {
+            Metric::Lag { lag, .. } => lag.map(super::score::to_float),
+            Metric::Law { value, .. } => value.as_ref().ok().copied(),
+        };
+        let sync = lock(&self.autoscaler).sync(now, value, replicas);
+        pods.scale(sync.replicas, self.periods.pod_start)?;
+        drop(pods);
+        let mut state = self.state();
+        state.reason = self.reason(metric, &sync);
+        if sync.replicas != replicas.spec {
+            state.scale_events += 1;
+            let reason = short_reason(metric, &sync);
+            state.changes.push_front(Change { at, from: replicas.spec, to: sync.replicas, reason });
+            state.changes.truncate(CHANGES);
+        }
+        Ok(())
+    }
+
+    fn reason(&self, metric: &Metric, sync: &Sync) -> String {
+        let window = self.periods.down_window;
+        match metric {
+            Metric::Lag { lag, threshold } => {
+                reason::of_lag(super::score::to_float(lag.unwrap_or_default()), *threshold, sync, window)
             }
-            if let Some(hpa) = &mut hpa {
-                let mut pods = self.pods();
-                let replicas = pods.replicas();
-                let wanted = hpa.sync(now, metric.map(|metric| metric.value), replicas);
-                pods.scale(wanted)?;
-                self.tell(|state| state.tally.scale_events += u32::from(wanted != replicas.spec));
+            Metric::Law { value: Err(error), .. } => {
+                format!("The scaler reports an error, so the HPA keeps the pods: {error}")
             }
-            let told = asked.map_err(|status| format!("{:?}: {}", status.code(), status.message()));
-            self.tell(|state| state.metric = Some(told));
+            Metric::Law { decision: Some(decision), .. } => reason::of_law(decision, Some(sync), window),
+            Metric::Law { decision: None, .. } => String::new(),
         }
     }
 
-    fn rules(&self, target: f64) -> Rules {
-        Rules {
-            target: Target::AverageValue(target),
-            min_replicas: 1,
-            max_replicas: MOST_REPLICAS,
-            tolerance: Tolerance::default(),
-            pace: Pace::Plain { down_window: self.periods.down_window },
-        }
+    /// Measures the exact state, from the broker.
+    pub(super) fn measure(&self, broker: &Broker, now: Duration, lasted: Duration) -> Measurement {
+        let partitions = broker.partitions(self.group, TOPIC);
+        let (states, Replicas { spec, ready, .. }) = {
+            let mut pods = self.pods();
+            (pods.report(), pods.replicas())
+        };
+        let unread = partitions.iter().map(|partition| partition.unread.records).sum();
+        let age = partitions.iter().map(|partition| partition.unread.age).max().unwrap_or_default();
+        self.state().view(&states, &partitions, self.periods.promise, now, lasted);
+        Measurement { unread, age, pods: spec, ready }
     }
 
-    /// Adds the exact state, from the broker, for the time that has `lasted`.
-    pub(super) fn count(&self, broker: &Broker, at: Duration, lasted: Duration) {
-        let Unread { records: behind, age } = broker.unread(self.plan.name, TOPIC, Instant::now());
-        let Replicas { spec: replicas, ready, .. } = self.pods().replicas();
-        let point = Point { at, arrived: broker.produced(TOPIC), behind, age, replicas, ready };
-        self.tell(|state| state.tally.count(lasted, self.periods.objective, point));
+    /// Starts the pods with which the demo begins.
+    pub(super) fn begin(&self, replicas: u32) -> anyhow::Result<()> {
+        self.pods().scale(replicas, Duration::ZERO)
     }
 
-    /// Stops all consumers, and waits for their threads.
+    /// Stops all pods, and waits for their threads.
     pub(super) fn end(&self) {
         self.pods().end();
     }
 
-    fn pods(&self) -> MutexGuard<'_, Pods> {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn replicas(&self) -> Replicas {
+        self.pods().replicas()
     }
 
-    fn tell(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    fn pods(&self) -> MutexGuard<'_, Pods> {
+        lock(&self.pods)
+    }
+
+    fn state(&self) -> MutexGuard<'_, Shown> {
+        lock(&self.state)
     }
 }
 
-/// Returns the plans of both worlds on one topic, so that each gets the same records.
-pub(super) fn plans(servers: &str, lag_threshold: u32, periods: Periods) -> [Plan; 2] {
+impl Shown {
+    /// Brings partitions and pods together.
+    fn view(
+        &mut self,
+        pods: &[PodState],
+        partitions: &[Partition],
+        promise: Duration,
+        now: Duration,
+        lasted: Duration,
+    ) {
+        self.positions.resize(partitions.len(), (-1, now));
+        self.owners.resize(partitions.len(), String::new());
+        let places: HashMap<_, _> =
+            pods.iter().enumerate().map(|(place, pod)| (pod.client_id.as_str(), place)).collect();
+        let view = |pod: &PodState| {
+            let busy = pod.worked.as_secs_f64() / lasted.as_secs_f64().max(f64::MIN_POSITIVE);
+            PodView { ready: pod.ready, busy: busy.min(1.0), ..PodView::default() }
+        };
+        let mut views: Vec<_> = pods.iter().map(view).collect();
+        for ((partition, position), owner) in partitions.iter().zip(&mut self.positions).zip(&mut self.owners) {
+            let Unread { age, records } = partition.unread;
+            if position.0 != partition.position {
+                *position = (partition.position, now);
+            }
+            // during a rebalance the last owner counts
+            if let Some(name) = &partition.owner {
+                owner.clone_from(name);
+            }
+            let place = places.get(owner.as_str()).copied().unwrap_or_default();
+            if let Some(pod) = views.get_mut(place) {
+                pod.age = pod.age.max(age);
+                pod.blocked |= records > 0 && age > promise && now.saturating_sub(position.1) > promise;
+            }
+        }
+        self.pods = views;
+    }
+}
+
+fn short_reason(metric: &Metric, sync: &Sync) -> String {
+    match metric {
+        Metric::Lag { lag, .. } => reason::of_lag_in_short(super::score::to_float(lag.unwrap_or_default()), sync),
+        Metric::Law { decision, .. } => decision.as_deref().map(reason::of_law_in_short).unwrap_or_default(),
+    }
+}
+
+/// The metadata of the trigger of keda-stream-scaler's side.
+pub(super) fn metadata(servers: &str, group: &str, periods: Periods) -> BTreeMap<&'static str, String> {
     let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
-    let base = |name: &'static str| {
-        BTreeMap::from([
-            ("source", "kafka".to_owned()),
-            ("bootstrapServers", servers.to_owned()),
-            ("consumerGroup", name.to_owned()),
-            ("topic", TOPIC.to_owned()),
-            ("offsetResetPolicy", "earliest".to_owned()),
-            ("pollInterval", seconds(periods.poll)),
-        ])
-    };
-    let with = |name, title, own: &[(&'static str, String)]| {
-        let mut metadata = base(name);
-        metadata.extend(own.iter().cloned());
-        Plan { name, title, metadata, own: own.to_vec() }
-    };
-    let by_lag = [("scaleOn", "lag".to_owned()), ("lagThreshold", lag_threshold.to_string())];
-    let by_catch_up = [
+    BTreeMap::from([
+        ("source", "kafka".to_owned()),
+        ("bootstrapServers", servers.to_owned()),
+        ("consumerGroup", group.to_owned()),
+        ("topic", TOPIC.to_owned()),
+        ("offsetResetPolicy", "earliest".to_owned()),
+        ("pollInterval", seconds(periods.poll)),
         ("scaleOn", "catchUp".to_owned()),
-        ("maxAge", seconds(periods.objective)),
-        // the lag threshold is tuned to this value, so that neither world has to measure it
-        ("capacityPerConsumer", RECORDS_A_SECOND.to_string()),
+        ("maxAge", seconds(periods.promise)),
         ("scaleDownStabilizationWindow", seconds(periods.down_window)),
-    ];
-    [with("by-lag", "KEDA's lag threshold", &by_lag), with("by-catch-up", "Catch-up", &by_catch_up)]
+    ])
+}
+
+/// Parses the trigger of this metadata.
+pub(super) fn trigger(metadata: &BTreeMap<&'static str, String>) -> anyhow::Result<Trigger> {
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    Trigger::parse(&metadata).map_err(|problems| anyhow::anyhow!("{problems:?}"))
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

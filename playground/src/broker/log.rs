@@ -24,6 +24,11 @@ struct Batch {
 }
 
 impl Log {
+    /// Creates an empty log whose first record will have this offset.
+    pub(super) fn beginning_at(offset: i64) -> Self {
+        Self { batches: VecDeque::new(), start: offset, end: offset }
+    }
+
     /// Appends a batch and returns its first offset; `None` if it is not in the batch format that brokers have stored since 0.11.
     pub(super) fn append(&mut self, batch: &[u8], now: Instant) -> Option<i64> {
         let delta = batch.get(LAST_OFFSET_DELTA..LAST_OFFSET_DELTA + 4)?.try_into().ok().map(i32::from_be_bytes)?;
@@ -65,6 +70,14 @@ impl Log {
     /// Deletes batches that end before `offset`.
     pub(super) fn trim(&mut self, offset: i64) {
         let gone = self.holding(offset);
+        if let Some(last) = self.batches.drain(..gone).next_back() {
+            self.start = last.last + 1;
+        }
+    }
+
+    /// Deletes the batches that arrived before this time.
+    pub(super) fn expire(&mut self, before: Instant) {
+        let gone = self.batches.partition_point(|batch| batch.appended < before);
         if let Some(last) = self.batches.drain(..gone).next_back() {
             self.start = last.last + 1;
         }

@@ -8,11 +8,12 @@ mod group;
 mod log;
 mod requests;
 mod server;
+mod view;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -20,6 +21,13 @@ use tokio::time::Instant;
 
 use self::group::Group;
 use self::log::Log;
+pub(crate) use self::view::{Partition, Unread};
+use crate::clock::Clock;
+
+/// The ids of the brokers, which share their topics: each leads a third of the partitions.
+const NODES: [i32; 3] = [1, 2, 3];
+/// The broker that can be paused. It coordinates no group.
+const PAUSED_NODE: i32 = 3;
 
 /// Error codes of the protocol.
 mod code {
@@ -33,23 +41,20 @@ mod code {
     pub(super) const UNSUPPORTED_VERSION: i16 = 35;
 }
 
-/// The broker; dropping it stops it and closes all its connections.
+/// The brokers; dropping this value stops them and closes all connections.
 pub(crate) struct Broker {
     cluster: Arc<Cluster>,
-    serving: AbortHandle,
-}
-
-/// The backlog of a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unread {
-    pub(crate) records: u64,
-    /// The time since the oldest of these records arrived.
-    pub(crate) age: Duration,
+    serving: Vec<AbortHandle>,
 }
 
 /// The state that all connections share.
 struct Cluster {
-    address: SocketAddr,
+    /// The addresses of the brokers, in the order of [`NODES`].
+    addresses: Vec<SocketAddr>,
+    /// Dates records and heartbeats.
+    clock: Arc<Clock>,
+    /// Whether one of the brokers answers no request.
+    paused: AtomicBool,
     topics: Mutex<BTreeMap<String, Topic>>,
     groups: Mutex<BTreeMap<String, Group>>,
 }
@@ -60,40 +65,40 @@ struct Topic {
 }
 
 impl Broker {
-    /// Starts a broker on a free port of this machine, on the current runtime.
+    /// Starts the brokers on free ports of this machine, on the current runtime.
     ///
     /// # Errors
     /// Fails if no port is available.
-    pub(crate) async fn start() -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let cluster = Arc::new(Cluster { address, topics: Mutex::default(), groups: Mutex::default() });
-        let serving = tokio::spawn(server::serve(listener, cluster.clone())).abort_handle();
+    pub(crate) async fn start(clock: Arc<Clock>) -> std::io::Result<Self> {
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for node in NODES {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            addresses.push(listener.local_addr()?);
+            listeners.push((node, listener));
+        }
+        let (paused, topics, groups) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        let cluster = Arc::new(Cluster { addresses, clock, paused, topics, groups });
+        let serve = |(node, listener)| tokio::spawn(server::serve(listener, node, cluster.clone())).abort_handle();
+        let serving = listeners.into_iter().map(serve).collect();
         Ok(Self { cluster, serving })
     }
 
     pub(crate) fn bootstrap_servers(&self) -> String {
-        self.cluster.address.to_string()
+        let addresses: Vec<_> = self.cluster.addresses.iter().map(ToString::to_string).collect();
+        addresses.join(",")
     }
 
-    pub(crate) fn create_topic(&self, name: &str, partitions: usize) {
+    /// Creates a topic whose partitions begin at these offsets.
+    pub(crate) fn create_topic(&self, name: &str, begin: &[i64]) {
         let mut topics = self.cluster.topics();
         let id = topics.len() as u128 + 1;
-        let partitions = (0..partitions).map(|_| Log::default()).collect();
+        let partitions = begin.iter().map(|offset| Log::beginning_at(*offset)).collect();
         topics.entry(name.to_owned()).or_insert(Topic { id, partitions });
     }
 
-    /// Returns the exact backlog of a group: from its committed offsets, and from the start of the log where it has none.
-    pub(crate) fn unread(&self, group: &str, topic: &str, now: Instant) -> Unread {
-        let (topics, groups) = (self.cluster.topics(), self.cluster.groups());
-        let (Some(found), group) = (topics.get(topic), groups.get(group)) else { return Unread::default() };
-        let mut unread = Unread::default();
-        for (partition, log) in (0..).zip(&found.partitions) {
-            let read = group.and_then(|group| group.committed(topic, partition)).unwrap_or_default().max(log.start());
-            unread.records += u64::try_from(log.end() - read).unwrap_or_default();
-            unread.age = unread.age.max(log.appended(read).map_or(Duration::ZERO, |came| now - came));
-        }
-        unread
+    /// Lets one of the brokers answer no request, or answer again.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.cluster.paused.store(paused, Ordering::Relaxed);
     }
 
     /// Returns the number of all records that ever arrived.
@@ -102,27 +107,24 @@ impl Broker {
         let ends = topics.get(topic).into_iter().flat_map(|topic| &topic.partitions).map(Log::end);
         u64::try_from(ends.sum::<i64>()).unwrap_or_default()
     }
-
-    /// Deletes the records that all these groups have read, as a stream processor does with its own topics.
-    pub(crate) fn trim(&self, topic: &str, groups: &[&str]) {
-        let (mut topics, all) = (self.cluster.topics(), self.cluster.groups());
-        let Some(found) = topics.get_mut(topic) else { return };
-        for (partition, log) in (0..).zip(&mut found.partitions) {
-            let committed = |group: &&str| all.get(*group).and_then(|group| group.committed(topic, partition));
-            if let Some(read) = groups.iter().map(|group| committed(group).unwrap_or_default()).min() {
-                log.trim(read);
-            }
-        }
-    }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.serving.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Cluster {
+    /// Returns whether the broker `node` answers no request.
+    fn is_paused(&self, node: i32) -> bool {
+        node == PAUSED_NODE && self.paused.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     // no code panics while it holds one of these locks, and code that needs both locks the topics first
 
     fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Topic>> {
@@ -137,6 +139,7 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Duration;
 
     use rdkafka::ClientConfig;
     use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -169,8 +172,8 @@ mod tests {
 
     impl Scene {
         async fn new(partitions: usize, scale_on: &str) -> Self {
-            let broker = Broker::start().await.unwrap();
-            broker.create_topic(TOPIC, partitions);
+            let broker = Broker::start(Clock::running()).await.unwrap();
+            broker.create_topic(TOPIC, &vec![0; partitions]);
             let metrics = Metrics::new("0", "none");
             let sampler =
                 Sampler::new(Sources::new(Connections::unrestricted(), metrics.upstream.clone()), metrics.sampler);
@@ -279,7 +282,7 @@ mod tests {
         let lags: Vec<_> = scene.rows().await.into_iter().map(|(lag, _)| lag).collect();
         assert_eq!(lags, [27, 0, 0, 1], "where nothing is committed, all is unread");
         assert_eq!(scene.lag().await, 28);
-        assert_eq!(scene.broker.unread(GROUP, TOPIC, Instant::now()).records, 28);
+        assert_eq!(scene.broker.unread(GROUP, TOPIC).records, 28);
         assert_eq!(scene.broker.produced(TOPIC), 48);
         scene.commit(&[(0, 30), (3, 1)]);
         scene.until("ends less commits", |rows| rows.iter().map(|(lag, _)| *lag).eq([10, 0, 0, 0])).await;
@@ -299,7 +302,7 @@ mod tests {
         scene.until("one has left", |rows| owners(rows) == 1).await;
         scene.produce(1, 20);
         let begun = Instant::now();
-        while scene.broker.unread(GROUP, TOPIC, Instant::now()) != Unread::default() {
+        while scene.broker.unread(GROUP, TOPIC) != Unread::default() {
             assert!(begun.elapsed() < WITHIN, "the other does not go on");
             sleep(Duration::from_millis(100)).await;
         }

@@ -6,10 +6,10 @@ use keda_stream_scaler::source::kafka::protocol::{Encoding, Reader, Writer};
 use tokio::time::{Instant, sleep_until};
 
 use super::group::{Join, Joined};
-use super::{Cluster, Group, Topic, code};
+use super::{Cluster, Group, NODES, Topic, code};
 
-/// The id of the only broker.
-const NODE: i32 = 1;
+/// The broker that coordinates all groups.
+const COORDINATOR: usize = 0;
 /// The leader epoch, which never changes.
 const LEADER_EPOCH: i32 = 0;
 /// The value for authorized operations that means "not computed".
@@ -52,18 +52,19 @@ fn metadata(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) ->
     let topics = cluster.topics();
     let asked = asked.unwrap_or_else(|| topics.iter().map(|(name, topic)| (topic.id, name.clone())).collect());
     answer.i32(0);
-    answer.list(&[cluster.address], |answer, address| {
-        answer.i32(NODE).text(&address.ip().to_string()).i32(address.port().into()).nullable_text(None).tags();
+    answer.list(&NODES.iter().zip(&cluster.addresses).collect::<Vec<_>>(), |answer, (node, address)| {
+        answer.i32(**node).text(&address.ip().to_string()).i32(address.port().into()).nullable_text(None).tags();
     });
-    answer.text("playground").i32(NODE);
+    answer.text("playground").i32(NODES[COORDINATOR]);
     answer.list(&asked, |answer, (id, name)| {
         let found = topics.get_key_value(name).or_else(|| topics.iter().find(|(_, topic)| topic.id == *id));
         if let Some((name, topic)) = found {
             answer.i16(code::NONE).text(name).uuid(topic.id).flag(false);
-            let partitions: Vec<_> = (0..).zip(&topic.partitions).map(|(partition, _)| partition).collect();
-            answer.list(&partitions, |answer, partition| {
-                answer.i16(code::NONE).i32(*partition).i32(NODE).i32(LEADER_EPOCH);
-                for nodes in [&[NODE][..], &[NODE], &[]] {
+            let partitions: Vec<_> =
+                (0..).zip(NODES.into_iter().cycle()).zip(&topic.partitions).map(|(leads, _)| leads).collect();
+            answer.list(&partitions, |answer, (partition, leader)| {
+                answer.i16(code::NONE).i32(*partition).i32(*leader).i32(LEADER_EPOCH);
+                for nodes in [&[*leader][..], &[*leader], &[]] {
                     answer.list(nodes, |answer, node| {
                         answer.i32(*node);
                     });
@@ -82,7 +83,7 @@ fn metadata(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) ->
 
 fn produce(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let (_transaction, _acks, _timeout) = (request.nullable_text()?, request.i16()?, request.i32()?);
-    let now = Instant::now();
+    let now = cluster.now();
     let topics = request.list(|request| {
         let name = request.text()?.to_owned();
         let partitions = request.list(|request| {
@@ -225,9 +226,9 @@ fn offset_fetch(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer
 
 fn find_coordinator(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let _group = request.text()?;
-    let address = cluster.address;
+    let address = cluster.addresses[COORDINATOR];
     answer.i32(0).i16(code::NONE).nullable_text(None);
-    answer.i32(NODE).text(&address.ip().to_string()).i32(address.port().into());
+    answer.i32(NODES[COORDINATOR]).text(&address.ip().to_string()).i32(address.port().into());
     Ok(())
 }
 
@@ -243,7 +244,7 @@ async fn join_group(
     let (member, _type) = (request.text()?.to_owned(), request.text()?);
     let protocols = request.list(|request| Ok((request.text()?.to_owned(), request.bytes()?.to_vec())))?;
     let join = Join { member, client_id: client_id.to_owned(), session, rebalance, protocols };
-    let waiting = cluster.groups().entry(name).or_default().join(join, Instant::now());
+    let waiting = cluster.groups().entry(name).or_default().join(join, cluster.now());
     // a group drops the sender of a member that must not wait any longer: then the connection closes
     let Joined { code, generation, protocol, leader, member, members } = waiting.await?;
     answer.i32(0).i16(code).i32(generation).text(&protocol).text(&leader).text(&member);
@@ -256,7 +257,7 @@ async fn join_group(
 async fn sync_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let (name, generation, member) = (request.text()?.to_owned(), request.i32()?, request.text()?.to_owned());
     let assignments = request.list(|request| Ok((request.text()?.to_owned(), request.bytes()?.to_vec())))?;
-    let waiting = cluster.groups().entry(name).or_default().sync(&member, generation, assignments, Instant::now());
+    let waiting = cluster.groups().entry(name).or_default().sync(&member, generation, assignments, cluster.now());
     let synced = waiting.await?;
     let code = synced.as_ref().err().copied().unwrap_or(code::NONE);
     answer.i32(0).i16(code).bytes(&synced.unwrap_or_default());
@@ -266,7 +267,7 @@ async fn sync_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Wr
 fn heartbeat(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let (name, generation, member) = (request.text()?.to_owned(), request.i32()?, request.text()?.to_owned());
     let code = match cluster.groups().get_mut(&name) {
-        Some(group) => group.heartbeat(&member, generation, Instant::now()),
+        Some(group) => group.heartbeat(&member, generation, cluster.now()),
         None => code::UNKNOWN_MEMBER_ID,
     };
     answer.i32(0).i16(code);
@@ -276,7 +277,7 @@ fn heartbeat(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -
 fn leave_group(request: &mut Reader<'_>, cluster: &Cluster, answer: &mut Writer) -> anyhow::Result<()> {
     let (name, member) = (request.text()?.to_owned(), request.text()?.to_owned());
     let code = match cluster.groups().get_mut(&name) {
-        Some(group) => group.leave(&member, Instant::now()),
+        Some(group) => group.leave(&member, cluster.now()),
         None => code::UNKNOWN_MEMBER_ID,
     };
     answer.i32(0).i16(code);

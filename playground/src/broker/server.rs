@@ -8,7 +8,7 @@ use keda_stream_scaler::source::kafka::protocol::{Encoding, Reader, Writer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Cluster, code, requests};
 
@@ -40,19 +40,19 @@ const VERSIONS: [(i16, i16); 13] = [
 /// The requests whose version is a flexible one.
 const FLEXIBLE: [i16; 1] = [3];
 
-/// Serves until the task is aborted, which also closes the connections.
-pub(super) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) {
+/// Serves the broker `node` until the task is aborted, which also closes the connections.
+pub(super) async fn serve(listener: TcpListener, node: i32, cluster: Arc<Cluster>) {
     let mut connections = JoinSet::new();
     let mut expiry = interval(EXPIRY);
     expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(converse(stream, cluster.clone()));
+                connections.spawn(converse(stream, node, cluster.clone()));
             },
             Some(_) = connections.join_next() => {}
             _ = expiry.tick() => {
-                let now = Instant::now();
+                let now = cluster.now();
                 for group in cluster.groups().values_mut() {
                     group.expire(now);
                 }
@@ -62,13 +62,16 @@ pub(super) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) {
 }
 
 /// Serves a connection until the client closes it, or sends an invalid request.
-async fn converse(mut stream: TcpStream, cluster: Arc<Cluster>) -> anyhow::Result<()> {
+async fn converse(mut stream: TcpStream, node: i32, cluster: Arc<Cluster>) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     loop {
         let length = usize::try_from(stream.read_i32().await?)?;
         ensure!(length <= LONGEST, "a request of {length} bytes");
         let mut frame = vec![0; length];
         stream.read_exact(&mut frame).await?;
+        while cluster.is_paused(node) {
+            sleep(EXPIRY).await;
+        }
         let mut request = Reader::new(&frame, Encoding::Plain);
         let (api, version, correlation) = (request.i16()?, request.i16()?, request.i32()?);
         let client_id = request.nullable_text()?.unwrap_or_default();

@@ -83,8 +83,22 @@
       lost ??= new Date();
       show(`The scaler cannot be reached since ${lost.toLocaleTimeString()}; what is shown is from before`, 'lost');
     }
+    // another look may have begun meanwhile
+    clearTimeout(timer);
     timer = setTimeout(look, every);
   }
+
+  // A posted form changes what is shown, and the page stays.
+  document.addEventListener('submit', async (event) => {
+    if (event.target.method !== 'post') return;
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(event.target, event.submitter));
+    try {
+      await fetch(event.target.action, { method: 'POST', body, redirect: 'manual' });
+    } finally {
+      look();
+    }
+  });
 
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) clearTimeout(timer);

@@ -51,6 +51,9 @@ use crate::trigger::{CatchUpPolicy, Policy, SourceRef, Trigger};
 /// The maximum time that a caller waits for the first reading of a new target.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
 
+/// Returns the present moment.
+pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
+
 /// The answer about a source: its newest reading, and whether later readings failed.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -69,7 +72,8 @@ pub struct Sampler<O: Observe> {
 
 struct Inner<O: Observe> {
     observer: O,
-    epoch: Instant,
+    clock: Clock,
+    begun: Moment,
     backends: Mutex<HashMap<O::Backend, Arc<BackendLoop>>>,
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
@@ -123,6 +127,19 @@ impl<O: Observe> Sampler<O> {
         metrics: SamplerMetrics,
         witness: Option<Arc<dyn ReadingObserver>>,
     ) -> Self {
+        let epoch = Instant::now();
+        let clock = Arc::new(move || Moment::after_epoch(epoch.elapsed()));
+        Self::on_clock(clock, shares, observer, metrics, witness)
+    }
+
+    /// Creates a sampler whose readings are dated by `clock`, such as one that a demonstration pauses.
+    pub fn on_clock(
+        clock: Clock,
+        shares: Quotas,
+        observer: O,
+        metrics: SamplerMetrics,
+        witness: Option<Arc<dyn ReadingObserver>>,
+    ) -> Self {
         for outcome in SourceErrorKind::ALL.map(SourceErrorKind::as_str).into_iter().chain(["ok"]) {
             metrics.expect_outcome(outcome);
         }
@@ -131,7 +148,8 @@ impl<O: Observe> Sampler<O> {
         }
         let inner = Inner {
             observer,
-            epoch: Instant::now(),
+            begun: clock(),
+            clock,
             backends: Mutex::default(),
             next_watch: AtomicU64::new(0),
             metrics,
@@ -153,15 +171,7 @@ impl<O: Observe> Sampler<O> {
         trigger: &Trigger,
         patience: Duration,
     ) -> Result<Answer, SourceError> {
-        let interval = trigger.pace.poll_interval;
-        let caller = caller.into();
-        let Joined { target, .. } = self.inner.join(caller.namespace, &trigger.source, |interests, now| {
-            interests.ask(interval, now);
-            interests.callers.ask(caller, trigger, now);
-            if let Some(policy) = catch_up(trigger) {
-                interests.follow(policy, now);
-            }
-        })?;
+        let Joined { target, .. } = self.inner.call(caller.into(), trigger)?;
         let max_staleness = trigger.pace.max_staleness;
         if let Some(outcome) = self.inner.judge(&target.known.borrow(), max_staleness) {
             return outcome;
@@ -178,6 +188,24 @@ impl<O: Observe> Sampler<O> {
             }
         });
         first.await.unwrap_or_else(|_| Err(not_yet(&target.source, patience)))
+    }
+
+    /// Begins the readings of the trigger's source after `sample`, with everything that it remembers. A source that has a reading
+    /// already keeps it.
+    ///
+    /// # Errors
+    /// The same as for [`Self::ask`], when the caller may not read the source.
+    pub fn resume<'a>(
+        &self,
+        caller: impl Into<ScaledObjectKey<'a>>,
+        trigger: &Trigger,
+        sample: Sample,
+    ) -> Result<(), SourceError> {
+        let Joined { target, .. } = self.inner.call(caller.into(), trigger)?;
+        target.known.send_modify(|known| {
+            known.sample.get_or_insert_with(|| Arc::new(sample));
+        });
+        Ok(())
     }
 
     /// Watches the trigger's source, which is read once every `interval`.
@@ -217,7 +245,7 @@ impl<O: Observe> Sampler<O> {
     /// Returns the time since this sampler was created.
     #[must_use]
     pub fn up_for(&self) -> Duration {
-        self.inner.epoch.elapsed()
+        self.inner.now().since(self.inner.begun)
     }
 
     /// Returns the state of every target, for operators.
@@ -239,11 +267,26 @@ impl<O: Observe> Sampler<O> {
 
 impl<O: Observe> Inner<O> {
     fn now(&self) -> Moment {
-        Moment::after_epoch(self.epoch.elapsed())
+        (self.clock)()
     }
 
     fn backends(&self) -> MutexGuard<'_, HashMap<O::Backend, Arc<BackendLoop>>> {
         self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the target of a trigger for a call by `caller`.
+    fn call(
+        self: &Arc<Self>,
+        caller: ScaledObjectKey<'_>,
+        trigger: &Trigger,
+    ) -> Result<Joined<O::Backend>, SourceError> {
+        self.join(caller.namespace, &trigger.source, |interests, now| {
+            interests.ask(trigger.pace.poll_interval, now);
+            interests.callers.ask(caller, trigger, now);
+            if let Some(policy) = catch_up(trigger) {
+                interests.follow(policy, now);
+            }
+        })
     }
 
     /// Returns the target for `source`, created if it is new, with the caller's interest added.

@@ -100,6 +100,9 @@ impl Browser {
     }
 }
 
+/// The folder of the workspace; the package of the demo has these tests too.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("tests/services").is_dir());
+    root.expect("a folder with the services of tests").to_owned()
 }
