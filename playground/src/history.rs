@@ -347,16 +347,18 @@ mod tests {
         let history = history(None);
         assert!(history.by_lag.kept >= GOOD, "{:?}", history.by_lag);
         let past = |kept, pod_seconds| Past { kept, pod_seconds, ..history.by_lag.clone() };
-        let good = [(20, past(1.0, 900.0)), (40, past(0.99, 700.0)), (80, past(0.9, 500.0))];
+        let good = [(20, past(1.0, 900.0)), (40, past(0.99, 700.0)), (80, past(0.85, 500.0))];
         assert_eq!(best(&good).unwrap().0, 40);
         assert_eq!(best(&good[2..]).unwrap().0, 80, "none is good");
     }
 
-    /// The demo shows what this simulation shows: the law is not worse than the best lag threshold in either number.
+    /// The verdict of the demo rests on this: a threshold that needs fewer pods breaks the promise more often.
     #[test]
-    fn in_simulated_days_the_law_is_not_worse_than_the_best_lag_threshold() {
-        let History { by_law, by_lag, .. } = history(None);
-        assert!(by_law.kept > by_lag.kept - 0.005, "{} against {}", by_law.kept, by_lag.kept);
-        assert!(by_law.pod_seconds < by_lag.pod_seconds, "{} against {}", by_law.pod_seconds, by_lag.pod_seconds);
+    fn no_lag_threshold_keeps_the_promise_as_often_as_the_law_with_fewer_pods() {
+        for threshold in Periods::of(5, Duration::from_secs(15)).lag_thresholds() {
+            let History { by_law, by_lag, .. } = history(Some(threshold));
+            let as_good = by_lag.kept > by_law.kept - 0.005;
+            assert!(!as_good || by_law.pod_seconds < by_lag.pod_seconds, "{threshold}: {by_law:?} {by_lag:?}");
+        }
     }
 }

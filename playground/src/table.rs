@@ -43,8 +43,8 @@ KEDA's side: lagThreshold {threshold}. Both HPAs: scale-down window {window}.
     );
     format!(
         "{text}
-Page http://{page}/ and the scaler's own at http://{http}/; Ctrl-C ends.
-Call the scaler as KEDA does:
+Page http://{page}/; the scaler's own http://{http}/
+Ctrl-C ends. Call the scaler as KEDA does:
   grpcurl -plaintext -d '{request}' {grpc} externalscaler.ExternalScaler/GetMetrics
 ",
         http = session.http,

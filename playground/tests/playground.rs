@@ -167,7 +167,7 @@ async fn every_button_has_its_effect_on_both_sides() {
         demo.until("records are lost", |state| both(state, |side| side["recordsLost"].as_u64() > Some(0))).await;
     assert!(state["stalledSeconds"].as_f64() < Some(20.0), "a paused broker is no stall: {state:#}");
     demo.until("all is over", |state| state["troubles"].as_array().is_some_and(Vec::is_empty)).await;
-    demo.until("both recover", |state| both(state, |side| side["ageSeconds"].as_f64() < Some(8.0))).await;
+    demo.until("no partition is blocked", |state| both(state, |side| side["blockedPods"] == 0)).await;
 }
 
 #[tokio::test]
