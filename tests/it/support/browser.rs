@@ -72,16 +72,13 @@ impl Browser {
         self.command(&json!({"press": key})).await;
     }
 
-    /// Keeps what the whole page looks like.
-    pub async fn screenshot(&mut self, name: &str) {
+    /// Keeps what the whole page looks like, and returns the file.
+    pub async fn screenshot(&mut self, name: &str) -> PathBuf {
         let folder = root().join("target/screenshots");
         std::fs::create_dir_all(&folder).unwrap();
-        self.command(&json!({"screenshot": folder.join(format!("{name}.png"))})).await;
-    }
-
-    /// Writes what the whole page looks like into a file of the repository.
-    pub async fn picture(&mut self, file: &str) {
-        self.command(&json!({"screenshot": root().join(file)})).await;
+        let file = folder.join(format!("{name}.png"));
+        self.command(&json!({"screenshot": file})).await;
+        file
     }
 
     /// Errors in the console since the page was opened, and the addresses that it asked for.
