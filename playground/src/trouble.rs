@@ -17,7 +17,7 @@ const SLOWER: u32 = 2;
 /// A trouble for both groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// Arrivals rise.
+    /// More records arrive than planned.
     Spike,
     /// Consumers take longer for a record.
     Slow,
