@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keda_stream_scaler::scaling::hpa::SYNC_PERIOD;
 
-/// The lag thresholds from which KEDA's side gets the best one, in tenths of a second of a pod's work in a cluster.
+/// The lag thresholds to try for KEDA's side, each as the tenths of a second in which one pod of a cluster processes that many records.
 const LAG_THRESHOLD_TENTHS: [u32; 6] = [25, 50, 75, 100, 150, 200];
 
 /// The time that a consumer needs for one record.

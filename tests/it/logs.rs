@@ -48,8 +48,8 @@ async fn what_is_logged_is_changed_while_the_process_runs_and_the_change_is_told
         "{line}"
     );
     // another cluster: a cause of its own
-    client.is_active(scaled_object("told", &[("bootstrapServers", "127.0.0.1:10")])).await.unwrap_err();
-    serving.logs("group told").await;
+    client.is_active(scaled_object("warned", &[("bootstrapServers", "127.0.0.1:10")])).await.unwrap_err();
+    serving.logs("group warned").await;
 
     let (status, reason) = serving.put("info,keda=loud").await;
     assert!(status == 400 && reason.starts_with("log filter \"info,keda=loud\": "), "{status} {reason}");
@@ -86,9 +86,9 @@ async fn a_storm_of_failures_is_one_line_for_its_cause() {
         sleep(Duration::from_millis(100)).await;
     }
     let log = serving.lines();
-    let told = log.iter().filter(|line| line.contains("readings fail") && line.contains("group storm-")).count();
+    let warnings = log.iter().filter(|line| line.contains("readings fail") && line.contains("group storm-")).count();
     // each kind of error of the broker is a cause of its own
-    assert!((1..=3).contains(&told), "{log:#?}");
+    assert!((1..=3).contains(&warnings), "{log:#?}");
     assert!(log.len() < GROUPS, "{} lines: {log:#?}", log.len());
 }
 

@@ -367,12 +367,12 @@ fn installed(settings: &[&str]) -> (String, Vec<Value>) {
 
 #[test]
 fn the_notes_name_the_namespaces_that_may_scrape() {
-    let told = |setting| installed(&["--set", setting]).0.split_whitespace().collect::<Vec<_>>().join(" ");
-    let notes = told("networkPolicy.httpNamespaces={monitoring,observability}");
+    let notes_with = |setting| installed(&["--set", setting]).0.split_whitespace().collect::<Vec<_>>().join(" ");
+    let notes = notes_with("networkPolicy.httpNamespaces={monitoring,observability}");
     assert!(notes.contains("from namespaces monitoring, observability only. If Prometheus runs elsewhere"), "{notes}");
-    let notes = told("networkPolicy.httpNamespaces=null");
+    let notes = notes_with("networkPolicy.httpNamespaces=null");
     assert!(notes.contains("so Prometheus cannot scrape them: set networkPolicy.httpNamespaces"), "{notes}");
-    let notes = told("networkPolicy.enabled=false");
+    let notes = notes_with("networkPolicy.enabled=false");
     assert!(!notes.contains("networkPolicy.httpNamespaces"), "{notes}");
 }
 

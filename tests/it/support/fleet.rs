@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{
-    CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation, Offset, PartitionId,
-    PartitionObservation, SourceError, SourceErrorKind, TopicObservation, Watermarks,
+    CommittedOffset, Member, MemberIndex, Members, Observation, Offset, PartitionId, PartitionObservation, SourceError,
+    SourceErrorKind, Watermarks,
 };
 
 use super::scripted::Script;
-use super::stage::Stage;
+use super::stage::{Stage, group_on_orders};
 
 /// A reading of each target, and the length of the past.
 const STEP: Duration = Duration::from_secs(30);
@@ -120,7 +120,7 @@ impl Kind {
     }
 }
 
-/// A stage with so many targets.
+/// A stage with this number of targets.
 pub async fn fleet(targets: usize) -> Stage {
     let mut stage = Stage::new();
     let mut works: Vec<_> = (0..targets).map(|number| add(&mut stage, number)).collect();
@@ -195,18 +195,11 @@ impl Work {
             watermarks: Watermarks { start: Offset(900_000), end },
             owner: number.checked_rem(self.kind.consumers()).map(MemberIndex),
         });
-        let partitions: Vec<_> = partitions.collect();
-        let topic = TopicObservation {
-            name: "orders".into(),
-            id: None,
-            partition_count: u32::try_from(partitions.len()).expect("few"),
-            partitions,
-        };
         let member = |number: u32| Member {
             id: format!("{}-{number}-8f2c", self.group).into(),
             client_id: format!("{}-7c9f4d-{number}", self.group).into(),
         };
         let members = Members::Settled((0..self.kind.consumers()).map(member).collect());
-        Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
+        group_on_orders(partitions.collect(), members)
     }
 }

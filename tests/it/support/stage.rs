@@ -177,20 +177,20 @@ impl Group {
             watermarks: Watermarks { start: Offset(900_000), end: at(self.ends[number as usize]) },
             owner: members.and_then(|members| number.checked_rem(members)).map(MemberIndex),
         });
-        let partitions: Vec<_> = partitions.collect();
-        let topic = TopicObservation {
-            name: "orders".into(),
-            id: None,
-            partition_count: u32::try_from(partitions.len()).expect("few"),
-            partitions,
-        };
         let member = |number: u32| Member {
             id: format!("order-service-{number}-8f2c").into(),
             client_id: format!("order-service-{number}").into(),
         };
         let members = members.map_or(Members::Unread, |members| Members::Settled((0..members).map(member).collect()));
-        Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
+        group_on_orders(partitions.collect(), members)
     }
+}
+
+/// A group on the topic `orders`, whose members have these partitions.
+pub fn group_on_orders(partitions: Vec<PartitionObservation>, members: Members) -> Observation {
+    let partition_count = u32::try_from(partitions.len()).expect("few");
+    let topic = TopicObservation { name: "orders".into(), id: None, partition_count, partitions };
+    Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
 }
 
 fn hostile() -> GroupObservation {
