@@ -84,8 +84,8 @@ pub(super) struct Circumstances {
 
 /// What a reading shows of the measurement windows.
 pub(super) struct Measured {
-    /// The consumers for which a window begins at this reading.
-    pub(super) begun: Vec<usize>,
+    /// Whether a window begins at this reading, for each consumer.
+    pub(super) begun: Vec<bool>,
     /// The number of consumers with more work than they can do.
     pub(super) saturated: usize,
 }
@@ -134,8 +134,8 @@ impl Capacity {
         let apart = if self.estimate.is_some() { WINDOW } else { 1.0 };
         let window = commits.max(period) * apart;
         self.windows.resize(workers.len(), None);
-        let (mut rates, mut begun, mut saturated) = (Vec::new(), Vec::new(), 0);
-        for (index, (worker, measured)) in workers.iter().zip(&mut self.windows).enumerate() {
+        let (mut rates, mut begun, mut saturated) = (Vec::new(), vec![false; workers.len()], 0);
+        for ((worker, measured), begins) in workers.iter().zip(&mut self.windows).zip(&mut begun) {
             let enough = match self.estimate {
                 Some(estimate) => estimate.per_second,
                 None => worker.rate,
@@ -156,7 +156,7 @@ impl Capacity {
             };
             rates.extend(rate);
             *measured = Some(Window { since: now, rate });
-            begun.push(index);
+            *begins = true;
         }
         rates.retain(|rate| *rate > 0.0);
         if let Some(rate) = median(&mut rates) {

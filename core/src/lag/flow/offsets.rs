@@ -167,7 +167,7 @@ impl OffsetFlow {
         if moved {
             self.rebalances.completed(self.at);
             for partition in &mut self.partitions {
-                partition.moved_at = self.at;
+                (partition.moved_at, partition.pace) = (self.at, None);
             }
         }
     }
@@ -177,6 +177,11 @@ impl OffsetFlow {
         let moves = pairs.map(|(index, (partition, past))| {
             let moved = past.is_some_and(|past| partition.position > past.position + SAME);
             let (before, unread) = (partition.moved_at, partition.unread());
+            if moved && let Some(past) = past {
+                let behind = before < self.at && partition.backlog > self.error * partition.arrivals();
+                let done = || (partition.position - past.position) / self.at.since(before).as_secs_f64();
+                partition.pace = behind.then(done);
+            }
             if moved || !unread {
                 (partition.moved_at, partition.stuck) = (self.at, false);
             }
@@ -215,7 +220,7 @@ impl OffsetFlow {
         }
         let measured = self.capacity.add(&workers, &circumstances);
         for (index, partition) in self.partitions.iter_mut().enumerate() {
-            if self.owners.parts(index).any(|(owner, _)| measured.begun.contains(&owner)) {
+            if self.owners.parts(index).any(|(owner, _)| measured.begun[owner]) {
                 partition.anchor = partition.position;
             }
         }
@@ -267,9 +272,11 @@ impl OffsetFlow {
     }
 
     /// Seconds of arrivals that a partition shows as backlog although its consumer is not behind: those since its last commit, up to the
-    /// commit interval, and the error of a reading.
+    /// commit interval, and the error of a reading. A consumer that was behind at that commit has not done more per second since.
     pub(super) fn not_behind(&self, partition: &PartitionFlow) -> f64 {
-        self.explained(partition, self.error)
+        let since = self.at.since(partition.moved_at).as_secs_f64();
+        let done = partition.pace.map_or(1.0, |pace| pace / partition.arrivals().max(pace));
+        self.explained(partition, self.error).min(done * since + self.error)
     }
 
     fn explained(&self, partition: &PartitionFlow, error: f64) -> f64 {

@@ -82,6 +82,8 @@ pub struct PartitionFlow {
     pub(super) by: Arrivals,
     /// Its position when the present window of its consumer began.
     pub(super) anchor: f64,
+    /// What its consumer did per second up to the last move of its position, where it was behind even then.
+    pub(super) pace: Option<f64>,
 }
 
 impl PartitionFlow {
@@ -102,6 +104,7 @@ impl PartitionFlow {
             stuck: false,
             by: row.arrivals,
             anchor: position,
+            pace: None,
         }
     }
 
@@ -127,6 +130,7 @@ impl PartitionFlow {
             moved_at: self.moved_at,
             stuck: self.stuck,
             anchor: self.anchor,
+            pace: self.pace,
             ..Self::new(row, now)
         }
     }

@@ -19,7 +19,7 @@ const BUSY: f64 = 0.01;
 /// Sums of many small numbers are not exact.
 const ROUNDING: f64 = 1.001;
 /// While the capacity is unknown: a backlog of this many seconds of arrivals shows that there are too few consumers,
-const BACKLOG_SECONDS: f64 = 15.0;
+const BACKLOG_SECONDS: f64 = 10.0;
 /// or of this share of the objective.
 const BACKLOG_SHARE: f64 = 0.25;
 /// While the capacity is unknown: positions must move within this time for consumers to be added, in seconds.

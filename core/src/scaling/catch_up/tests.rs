@@ -243,6 +243,35 @@ fn the_steps_show_the_numbers_that_decided() {
 }
 
 /// Records that take ten seconds each: a queue of one or two is not backlog, but held far too many consumers.
+/// What arrived since a commit may be read already. Where the commit itself was late, the consumer has not kept up since then either.
+#[test]
+fn rare_commits_hide_a_rise_no_longer_than_the_commits_that_show_it() {
+    let mut group = Group::new(12, 3);
+    let mut done = [0.0_f64; 12];
+    let mut read = |group: &mut Group, seconds: u32, arrive: f64, each: f64| {
+        for _ in 0..seconds / EVERY {
+            for (partition, done) in done.iter_mut().enumerate() {
+                group.end[partition] += arrive * f64::from(EVERY);
+                *done = group.end[partition].min(*done + each * f64::from(EVERY));
+                // each partition commits every two minutes, at its own time
+                if (group.now / EVERY) as usize % 12 == partition {
+                    group.committed[partition] = *done;
+                }
+            }
+            group.read();
+        }
+    };
+    read(&mut group, 290, 1.0, 2.0);
+    assert_eq!((group.value(), group.rule()), (3.0, Rule::CapacityUnknown));
+    read(&mut group, 50, 6.0, 2.0);
+    assert_eq!(
+        group.rule(),
+        Rule::ColdStart,
+        "some partitions have committed since the rise, and show that they are behind"
+    );
+    assert!(group.value() >= 6.0, "{}", group.value());
+}
+
 #[test]
 fn slow_records_that_are_underway_do_not_hold_a_scale_down() {
     let mut group = Group::new(20, 20);
