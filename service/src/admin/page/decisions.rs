@@ -119,13 +119,13 @@ fn facts(summary: &Summary<'_>, policy: &Policy, decision: &Decision, clock: Clo
                     small { "target " (parts::quantity(policy, decision.target)) }
                 }
             }
+            div { dt { "Activation" } dd { @if decision.active { "active" } @else { "not active" } } }
             @if let Some((share, past)) = kept {
                 div {
                     dt { "Promise kept" }
                     dd { (share) " " small { "of the readings since " (clock.ago(past)) " UTC" } }
                 }
             }
-            div { dt { "Activation" } dd { @if decision.active { "active" } @else { "not active" } } }
         }
     }
 }
