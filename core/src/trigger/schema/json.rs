@@ -99,9 +99,7 @@ fn property(key: &Key) -> Value {
 }
 
 fn shape(values: Values) -> Value {
-    let whole = |pattern: &str, expected: &str| {
-        json!({"pattern": format!("^({pattern})$"), "errorMessage": format!("expected: {expected}")})
-    };
+    let whole = |pattern: &str, expected: &str| json!({"pattern": format!("^({pattern})$"), "errorMessage": format!("expected: {expected}")});
     match values {
         Values::Text(_) => json!({"pattern": r"\S", "errorMessage": "expected: a text that is not empty"}),
         Values::Form(expected, pattern) => whole(pattern, expected),

@@ -30,12 +30,11 @@ pub(super) fn judges<'a>(summary: &Summary<'a>) -> Vec<Judges<'a>> {
             judges.policy == &caller.policy
                 && judges.callers.iter().all(|other| other.max_staleness == caller.max_staleness)
         };
-        match all.iter_mut().find(same) {
-            Some(judges) => judges.callers.push(caller),
-            None => {
-                let judged = summary.view.judge(caller);
-                all.push(Judges { policy: &caller.policy, callers: vec![caller], judged });
-            }
+        if let Some(judges) = all.iter_mut().find(same) {
+            judges.callers.push(caller);
+        } else {
+            let judged = summary.view.judge(caller);
+            all.push(Judges { policy: &caller.policy, callers: vec![caller], judged });
         }
     }
     all.sort_by_key(|one| State::of(summary.view, one.policy, &one.judged, summary.age));
