@@ -10,7 +10,7 @@ use keda_stream_scaler::app::{COMMIT, VERSION};
 use keda_stream_scaler::keda::{self, CallerLimits};
 use keda_stream_scaler::lag::{Moment, Observe, Report, SourceError, SourceErrorKind};
 use keda_stream_scaler::limits::Limits;
-use keda_stream_scaler::sampler::{Judged, Quotas, Sampler, ScaledObjectKey};
+use keda_stream_scaler::sampler::{Quotas, Sampler, ScaledObjectKey};
 use keda_stream_scaler::scaling::{Decision, Sample};
 use keda_stream_scaler::source::Sources;
 use keda_stream_scaler::telemetry::Metrics;
@@ -94,11 +94,7 @@ impl Scaler {
     pub(super) fn decision(&self, trigger: &Trigger) -> Option<Decision> {
         let views = self.sampler.view_of(|source| *source == trigger.source);
         let view = views.first()?;
-        match view.judge(view.callers.shown.first()?) {
-            Judged::Valued(decision) => Some(decision),
-            Judged::Failed { last_good, .. } => last_good,
-            Judged::Pending => None,
-        }
+        view.judge(view.callers.shown.first()?).decision().cloned()
     }
 
     /// Waits until a server fails.

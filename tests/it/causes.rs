@@ -113,6 +113,18 @@ async fn a_dead_cluster_of_300_groups_is_one_warning_and_its_recovery_one_line()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cause_that_begins_while_the_log_is_off_is_logged_when_it_is_on() {
+    let scene = Scene::new(&["kafka-1"], 30);
+    scene.run(60).await;
+    scene.set("kafka-1", fails(SourceErrorKind::Unreachable));
+    scene.run(120).await;
+    let (log, _guard) = Log::start();
+    scene.run(60).await;
+    let [warning] = &log.lines("WARN")[..] else { panic!("{:#?}", log.lines("WARN")) };
+    assert!(warning.contains("targets=30") && warning.contains("kafka-1:9092"), "{warning}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_dead_clusters_are_two_warnings() {
     let (log, _guard) = Log::start();
     let scene = Scene::new(&["kafka-1", "kafka-2"], 150);

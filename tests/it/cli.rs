@@ -80,7 +80,7 @@ async fn validate_says_what_an_objective_lacks_and_what_can_be_kept_at_best() {
         "advice: the HPA's scaleDown.stabilizationWindowSeconds is 300",
         "add behavior.scaleUp.policies: [{type: Pods, value: 100, periodSeconds: 15}]",
         "advice: pollInterval 10s is long for maxAge 10s: set it to 2s",
-        "objective: when arrivals jump, the HPA has requested up to 100 replicas after 105 s at best",
+        "promise: when arrivals jump, the HPA has requested up to 100 replicas after 105 s at best",
         "maxAge 10s cannot be kept then",
     ] {
         assert!(code == Some(0) && stdout.contains(expected), "{expected}: {stdout}");

@@ -178,7 +178,7 @@ async fn text_that_is_deep_repeated_or_recursive_ends_with_a_line() {
 async fn for_a_scaled_job_nothing_is_said_of_an_hpa() {
     let catch_up = external("ScaledJob", &format!("{KAFKA}, scaleOn: catchUp"));
     let Ended { code, stdout, .. } = of(&["validate"], &[("a.yaml", &catch_up)]).await;
-    assert!(code == Some(0) && !stdout.contains("HPA") && !stdout.contains("objective"), "{stdout}");
+    assert!(code == Some(0) && !stdout.contains("HPA") && !stdout.contains("promise"), "{stdout}");
     let value = external("ScaledJob", KAFKA).replace("type: external", "type: external\n    metricType: Value");
     let Ended { code, stdout, .. } = of(&["validate"], &[("a.yaml", &value)]).await;
     assert!(code == Some(1) && stdout.contains("metricType: with Value KEDA starts no jobs"), "{stdout}");

@@ -1,5 +1,6 @@
 //! Who is asked when, and what an old answer is worth: on a paused clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keda_stream_scaler::lag::{SourceError, SourceErrorKind};
@@ -242,6 +243,31 @@ async fn operators_see_who_asks_what_each_gets_and_how_it_went() {
         ask(&sampler, &near).await.unwrap_err();
     }
     assert!(sampler.view().remove(0).callers.shown.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_is_evaluated_once_and_neither_the_next_one_nor_its_age_is_mistaken() {
+    let (source, sampler) = sampler();
+    let trigger = trigger("a", &[("lagThreshold", "10")]);
+    source.set("a", Script::Lag(50));
+    sampler.ask(ScaledObjectKey::new("shop", "orders"), &trigger, PATIENCE).await.unwrap();
+    let judged = || {
+        let view = sampler.view().remove(0);
+        view.judge(&view.callers.shown[0])
+    };
+    let valued = |judged| if let Judged::Valued(decision) = judged { decision } else { panic!("{judged:?}") };
+    let first = valued(judged());
+    assert!(Arc::ptr_eq(&first, &valued(judged())));
+    source.set("a", Script::Lag(90));
+    sleep(S(20)).await;
+    assert_eq!((first.replicas(), valued(judged()).replicas()), (5, 9));
+
+    source.set("a", Script::Fails(SourceErrorKind::Denied));
+    sleep(S(20)).await;
+    assert_eq!(valued(judged()).replicas(), 9);
+    sleep(S(60)).await;
+    let Judged::Failed { last_good: Some(last), .. } = judged() else { panic!("{:?}", judged()) };
+    assert_eq!(last.replicas(), 9);
 }
 
 #[tokio::test(start_paused = true)]

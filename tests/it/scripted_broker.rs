@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::support::asking::{LONG, OPEN, client_of, committed_by, eventually, offsets_at, partition};
 use crate::support::scripted_broker::{
-    API_VERSIONS, COMMITTED, Door, END, FIND_COORDINATOR, Fault, LIST_OFFSETS, METADATA, OFFSET_FETCH, SASL_HANDSHAKE,
-    START, ScriptedBroker, TOPIC,
+    API_VERSIONS, COMMITTED, Door, END, FIND_COORDINATOR, Fault, GROUPS, LIST_GROUPS, LIST_OFFSETS, METADATA,
+    OFFSET_FETCH, SASL_HANDSHAKE, START, ScriptedBroker, TOPIC,
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -27,6 +27,7 @@ const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 const NOT_COORDINATOR: i16 = 16;
+const GROUP_AUTHORIZATION_FAILED: i16 = 30;
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const UNSUPPORTED_VERSION: i16 = 35;
 
@@ -257,6 +258,24 @@ async fn answers_of_a_throttled_client_are_right() {
     for key in [METADATA, FIND_COORDINATOR, OFFSET_FETCH, LIST_OFFSETS] {
         request(&client, key, LONG).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn groups_are_listed_or_the_error_of_the_broker_counts() {
+    let (broker, client) = connected().await;
+    let groups = client.group_ids(LONG).await.unwrap();
+    assert_eq!(groups.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), GROUPS);
+    for (code, kind, said) in [
+        (GROUP_AUTHORIZATION_FAILED, RowError::Denied as Kind, "GROUP_AUTHORIZATION_FAILED"),
+        (COORDINATOR_LOAD_IN_PROGRESS, RowError::Moving, "COORDINATOR_LOAD_IN_PROGRESS"),
+    ] {
+        broker.script().errors.insert(LIST_GROUPS, code);
+        let error = client.group_ids(LONG).await.unwrap_err();
+        assert!(is(&error, kind, &[said]), "the names beside the error are not all of them: {error:?}");
+    }
+    broker.spoil(LIST_GROUPS, Fault::Never);
+    let error = client.group_ids(SHORT).await.unwrap_err();
+    assert!(is(&error, RowError::Overdue, &[]), "{error:?}");
 }
 
 #[tokio::test]

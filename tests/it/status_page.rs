@@ -74,8 +74,13 @@ async fn every_target_is_shown_with_its_callers_and_what_they_get() {
         ["Oldest waiting record", "predicted", "promise 60 s", "records/s", "order-service-<", "In/s", "Last 30 min"];
     let words =
         ["Commit unchanged for", "Wanted", "Running", "Metric for the HPA", "12 partitions", "4 owners; 0 without"];
-    for text in texts.into_iter().chain(words) {
+    let measured = [">Oldest<", ">In/s<", ">Out/s<", "needed: ", "Promise kept", "of the readings since "];
+    for text in texts.into_iter().chain(words).chain(measured) {
         assert!(page.contains(text), "{text} is not in\n{page}");
+    }
+    let (_, _, by_lag) = get(address, &target_of(&list, "invoices-archive")).await;
+    for text in measured {
+        assert!(!by_lag.contains(text), "a lag policy measures no {text}:\n{by_lag}");
     }
     for (name, html) in [("list", &list), ("target", &page)] {
         for word in ["behind", "Behind", "told", "asker", "Arrive / s"] {
@@ -216,6 +221,29 @@ async fn every_page_fits_its_window_in_light_and_dark() {
                 if updating() && (name, scheme, width) == ("target", "light", 1280) {
                     std::fs::copy(shot, "docs/target-page.png").unwrap();
                 }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_is_shown_with_its_end() {
+    let mut browser = Browser::start().await;
+    let stage = Stage::holding().await;
+    tokio::time::resume();
+    let (address, _served) = stage.serve().await;
+    let (_, _, list) = get(address, "/").await;
+    assert_eq!(rows(&list), [("shop/order-export".to_owned(), "Holding".to_owned())]);
+    let target = target_of(&list, "order-export");
+    let (_, _, page) = get(address, &target).await;
+    let sentence = page.split("<h2 id=\"decision0\">").nth(1).and_then(|rest| rest.split("</h2>").next()).unwrap();
+    assert!(sentence.starts_with("Holding 4 replicas until ") && sentence.ends_with(" would be enough"), "{sentence}");
+    for (name, path) in [("holding-list", "/"), ("holding", &target)] {
+        for scheme in ["light", "dark"] {
+            for width in [390, 1280] {
+                browser.open(&format!("http://{address}{path}"), width, scheme).await;
+                assert_eq!(browser.value(TOO_WIDE).await, Value::Array(Vec::new()), "{name} is wider than {width}");
+                browser.screenshot(&format!("{name}-{scheme}-{width}")).await;
             }
         }
     }

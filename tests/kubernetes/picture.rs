@@ -103,7 +103,7 @@ pub fn draw(sides: &[Side], rows: &[Row]) -> String {
     panels[2].frame(&mut svg, "Age of the oldest unprocessed record, seconds", steps[2]);
     let (y, right) = (panels[2].y(OBJECTIVE), WIDTH - RIGHT);
     line(&mut svg, "objective", (LEFT, y), (right, y));
-    text(&mut svg, right, y - 5.0, "end", "", &format!("objective {OBJECTIVE} s"));
+    text(&mut svg, right, y - 5.0, "end", "", &format!("promise {OBJECTIVE} s"));
     for (side, colour) in (0..sides.len()).zip(COLOURS) {
         panels[1].series(&mut svg, colour, true, rows.iter().map(|row| replicas(&row.sides[side])));
         panels[2].series(&mut svg, colour, false, rows.iter().map(|row| oldest(&row.sides[side])));

@@ -51,7 +51,7 @@ pub(super) struct Checked {
     pub(super) problems: Vec<Located>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) advice: Vec<String>,
-    /// The best that the objective allows.
+    /// The best that the promise allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     promise: Option<String>,
 }
@@ -194,7 +194,7 @@ fn text(all: &[Checked]) -> String {
             let _ = writeln!(text, "{file}: advice: {advice}");
         }
         if let Some(promise) = &checked.promise {
-            let _ = writeln!(text, "{file}: objective: {promise}");
+            let _ = writeln!(text, "{file}: promise: {promise}");
         }
     }
     text

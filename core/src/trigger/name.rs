@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use super::ScaleOn;
 use super::aws_names::last_name;
@@ -26,7 +27,7 @@ const DYNAMODB: &str = "aws-dynamodb-streams";
 
 /// A metric's name: by construction without `/` and `%`, which Kubernetes rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetricName(String);
+pub struct MetricName(Arc<str>);
 
 impl fmt::Display for MetricName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +88,7 @@ impl MetricName {
             (Kind::Kafka | Kind::ApacheKafka, None, Some(group)) => format!("kafka-{group}-topics"),
             (Kind::Kafka | Kind::ApacheKafka, None, None) => "kafka".to_owned(),
         };
-        Self(normalize(&format!("{name}{ending}")))
+        Self(normalize(&format!("{name}{ending}")).into())
     }
 }
 

@@ -161,18 +161,17 @@ impl Samples {
 
 impl Target {
     fn new(view: &TargetView, rows: bool) -> Self {
-        let (state, sample, error) = match &view.state {
-            ViewState::Pending => ("pending", None, None),
-            ViewState::Good { sample, age } => ("good", Some((sample, age)), None),
-            ViewState::Failing { error, failing_for, last_good, .. } => {
-                let error = Failure {
-                    kind: error.kind().as_str(),
-                    message: error.chain(),
-                    failing_for_seconds: failing_for.as_secs_f64(),
-                };
-                ("failing", last_good.as_ref().map(|(sample, age)| (sample, age)), Some(error))
-            }
+        let state = match &view.state {
+            ViewState::Pending => "pending",
+            ViewState::Good { .. } => "good",
+            ViewState::Failing { .. } => "failing",
         };
+        let error = view.state.failure().map(|(error, failing_for)| Failure {
+            kind: error.kind().as_str(),
+            message: error.chain(),
+            failing_for_seconds: failing_for.as_secs_f64(),
+        });
+        let sample = view.state.sample();
         Self {
             source: view.source.to_string(),
             subject: Subject::of(&view.source),
@@ -192,7 +191,7 @@ impl CallerSample {
             Judged::Pending => Outcome::Pending,
             Judged::Failed { error, .. } => Outcome::Failed { kind: error.kind().as_str(), message: error.chain() },
             Judged::Valued(decision) => {
-                let steps = if steps { decision.steps } else { Vec::new() };
+                let steps = if steps { decision.steps.clone() } else { Vec::new() };
                 Outcome::Valued {
                     value: decision.value,
                     target: decision.target,

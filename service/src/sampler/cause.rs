@@ -200,10 +200,12 @@ impl Active {
         }
     }
 
+    /// Logs the cause, once; later if the log is off for it now.
     fn log_failure(&mut self) {
-        if std::mem::replace(&mut self.logged, true) {
+        if self.logged || !tracing::enabled!(tracing::Level::WARN) {
             return;
         }
+        self.logged = true;
         let Cause { place, kind, .. } = &self.cause;
         let more = self.failed.saturating_sub(self.named.len());
         let mut sources = self.named.join("; ");
@@ -243,6 +245,25 @@ mod tests {
         let metadata: HashMap<_, _> =
             more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Trigger::parse(&metadata).unwrap().source
+    }
+
+    #[test]
+    fn a_target_joins_a_cause_that_began_at_most_60_seconds_before_its_last_good_reading() {
+        let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+        let group = |name| {
+            let metadata =
+                [("source", "kafka"), ("bootstrapServers", "a:9092"), ("consumerGroup", name), ("topic", "t")];
+            Arc::new(source(&metadata))
+        };
+        let error = SourceError::new(SourceErrorKind::Unreachable, "could not read the group");
+        let causes = Causes::default();
+        let fails = |name, read, now| causes.fails(&group(name), &error, None, read, now).since;
+        assert_eq!(fails("first", Some(at(90)), at(100)), Some(at(100)));
+        assert_eq!(fails("earlier", Some(at(80)), at(120)), Some(at(100)));
+        assert_eq!(fails("at the limit", Some(at(160)), at(400)), Some(at(100)), "read rarely");
+        assert_eq!(fails("after the limit", Some(at(161)), at(170)), Some(at(170)));
+        assert_eq!(fails("never read", None, at(160)), Some(at(100)));
+        assert_eq!(fails("never read, much later", None, at(231)), Some(at(231)));
     }
 
     #[test]

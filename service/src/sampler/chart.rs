@@ -1,7 +1,7 @@
 //! The last half hour of a target for charts: a few numbers per reading.
 //!
 //! This module is pure: what a reading adds follows from it and from the one before. Its size is bounded: [`MOST_POINTS`] points, the
-//! replicas for [`MOST_WANTED`] policies, and the ages under one promise, four bytes per number: under 7 KB per target.
+//! replicas for [`MOST_WANTED`] policies, and the estimates of one promise, four bytes per number: under 8 KB per target.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::lag::flow::{Flow, PartitionFlow, count};
 use crate::lag::{CommittedOffset, GroupObservation, Moment, Observation, PartitionObservation};
 use crate::scaling::catch_up::CatchUpStep;
 use crate::scaling::{Decision, Sample, Step, decide};
-use crate::trigger::{Policy, SourceRef};
+use crate::trigger::{CatchUpPolicy, Policy, SourceRef};
 
 /// The length of the chart; older points are dropped.
 pub const LONGEST_CHART: Duration = Duration::from_secs(1800);
@@ -57,36 +57,41 @@ pub struct Wanted {
     pub replicas: Vec<f32>,
 }
 
-/// The ages under the first policy that promises one (`maxAge`).
+/// The estimates of the first policy that promises an age (`maxAge`).
 #[derive(Clone, Debug)]
 pub struct Promise {
     policy: Arc<Policy>,
     /// The age that no record may exceed, in seconds.
     pub max_age: f64,
-    /// The ages at each point.
-    pub ages: Vec<Ages>,
+    /// The estimates at each point.
+    pub estimates: Vec<Estimate>,
 }
 
-/// The age of the oldest unread record in seconds, as the policy estimates it; NaN where it cannot.
+/// What a policy estimates at one reading; NaN where it cannot.
 #[derive(Clone, Copy, Debug)]
-pub struct Ages {
-    /// The age at the time of the reading.
-    pub now: f32,
+pub struct Estimate {
+    /// The age of the oldest unread record in seconds.
+    pub age: f32,
     /// The predicted age when more consumers would help, if they were requested at the reading.
     pub predicted: f32,
+    /// The replicas that cover the arrivals and keep the promise, if any of them could do any part of the work.
+    pub needed: f32,
 }
 
-impl Ages {
-    const UNKNOWN: Self = Self { now: f32::NAN, predicted: f32::NAN };
+impl Estimate {
+    const UNKNOWN: Self = Self { age: f32::NAN, predicted: f32::NAN, needed: f32::NAN };
 
-    fn of(decision: &Decision) -> Self {
-        let forecast = decision.steps.iter().find_map(|step| match step {
+    fn of(policy: &CatchUpPolicy, decision: &Decision) -> Self {
+        decision.steps.iter().fold(Self::UNKNOWN, |known, step| match step {
             Step::CatchUp(CatchUpStep::Forecast { oldest_seconds, age_seconds, .. }) => {
-                Some((oldest_seconds, age_seconds))
+                Self { age: small(oldest_seconds.get()), predicted: small(age_seconds.get()), ..known }
             }
-            _ => None,
-        });
-        forecast.map_or(Self::UNKNOWN, |(now, then)| Self { now: small(now.get()), predicted: small(then.get()) })
+            Step::CatchUp(CatchUpStep::Need { arrivals, objective, .. }) => {
+                let consumers = arrivals.get().max(objective.get());
+                Self { needed: small(consumers / f64::from(policy.consumers_per_replica.get())), ..known }
+            }
+            _ => known,
+        })
     }
 }
 
@@ -115,7 +120,7 @@ impl Chart {
         &self.wanted
     }
 
-    /// Returns the ages under a promise, if one of the policies makes one.
+    /// Returns the estimates of a promise, if one of the policies makes one.
     #[must_use]
     pub const fn promise(&self) -> Option<&Promise> {
         self.promise.as_ref()
@@ -160,12 +165,13 @@ impl Chart {
         let wanted = self.judges(policies).into_iter().map(|policy| {
             let decision = judged(&policy);
             if promise.is_none()
-                && let Some(max_age) = promised(&policy)
+                && let Policy::CatchUp(promised) = &*policy
             {
                 let known = self.promise.as_ref().filter(|known| known.policy == policy);
-                let ages = decision.as_ref().map_or(Ages::UNKNOWN, Ages::of);
-                let ages = appended(known.map_or(&[], |known| &known.ages), old..kept, before, Ages::UNKNOWN, ages);
-                promise = Some(Promise { policy: policy.clone(), max_age, ages });
+                let newest = decision.as_ref().map_or(Estimate::UNKNOWN, |decision| Estimate::of(promised, decision));
+                let known = known.map_or(&[][..], |known| &known.estimates);
+                let estimates = appended(known, old..kept, before, Estimate::UNKNOWN, newest);
+                promise = Some(Promise { policy: policy.clone(), max_age: promised.max_age.as_secs_f64(), estimates });
             }
             let known = self.wanted.iter().find(|wanted| wanted.policy == policy);
             let newest = decision.map_or(f32::NAN, |decision| small(number(decision.replicas())));
@@ -207,14 +213,6 @@ fn appended<T: Copy>(known: &[T], kept: Range<usize>, before: usize, unknown: T,
     }
     all.push(newest);
     all
-}
-
-/// Returns the maximum age that a policy promises, in seconds.
-fn promised(policy: &Policy) -> Option<f64> {
-    match policy {
-        Policy::CatchUp(policy) => Some(policy.max_age.as_secs_f64()),
-        _ => None,
-    }
 }
 
 /// Returns the arrivals and the consumption per second between two readings, if they contain them.
@@ -282,7 +280,7 @@ const fn small(number: f64) -> f32 {
 mod tests {
     use super::*;
     use crate::lag::{History, Member, MemberIndex, Members, Offset, PartitionId, TopicObservation, Watermarks};
-    use crate::trigger::{CatchUpPolicy, Trigger};
+    use crate::trigger::Trigger;
 
     const S: fn(u64) -> Moment = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
 
@@ -377,16 +375,17 @@ mod tests {
     fn a_promise_is_charted_with_the_age_now_and_when_more_consumers_could_help() {
         let later = promising("20s");
         let chart = running(20, 10, &[Arc::new(trigger("10").policy), promising("30s"), later.clone()]);
-        let Some(Promise { max_age, ages, .. }) = chart.promise() else { panic!("{chart:?}") };
-        let [first, .., last] = &ages[..] else { panic!("{ages:?}") };
+        let Some(Promise { max_age, estimates, .. }) = chart.promise() else { panic!("{chart:?}") };
+        let [first, .., last] = &estimates[..] else { panic!("{estimates:?}") };
         assert!(close(small(*max_age), 30.0), "of the first policy that promises one: {max_age}");
-        assert!(first.now.is_nan() && last.now > 0.0 && last.predicted > last.now, "{first:?} {last:?}");
-        assert_eq!(ages.len(), chart.points().len());
+        assert!(first.age.is_nan() && last.age > 0.0 && last.predicted > last.age, "{first:?} {last:?}");
+        assert!(first.needed.is_nan() && last.needed >= 1.0, "one consumer falls behind: {first:?} {last:?}");
+        assert_eq!(estimates.len(), chart.points().len());
         let next = chart.read(&source(), None, &sample("t", Some(9), 9, 200, None), &[later]);
-        let ages = &next.promise().unwrap().ages;
+        let estimates = &next.promise().unwrap().estimates;
         assert!(
-            ages.len() == 21 && ages.iter().all(|ages| ages.now.is_nan()),
-            "another promise has another past: {ages:?}"
+            estimates.len() == 21 && estimates.iter().all(|estimate| estimate.age.is_nan()),
+            "another promise has another past: {estimates:?}"
         );
     }
 
@@ -404,10 +403,10 @@ mod tests {
                 + chart.points.capacity() * size_of::<Point>()
                 + chart.wanted.capacity() * size_of::<Wanted>()
                 + numbers * size_of::<f32>()
-                + chart.promise().map_or(0, |promise| promise.ages.capacity() * size_of::<Ages>());
-            assert!(points.len() <= MOST_POINTS && bytes < 7 * 1024, "{bytes} bytes, read every {every} s");
+                + chart.promise().map_or(0, |promise| promise.estimates.capacity() * size_of::<Estimate>());
+            assert!(points.len() <= MOST_POINTS && bytes < 8 * 1024, "{bytes} bytes, read every {every} s");
             assert!(chart.wanted().iter().all(|wanted| wanted.replicas.len() == points.len()));
-            assert_eq!(chart.promise().unwrap().ages.len(), points.len());
+            assert_eq!(chart.promise().unwrap().estimates.len(), points.len());
         }
     }
 

@@ -12,6 +12,7 @@ mod chart;
 mod grid;
 mod pace;
 mod permits;
+mod reading;
 mod reading_observer;
 mod rounds;
 mod rows;
@@ -31,10 +32,11 @@ use self::callers::WatchId;
 pub use self::callers::{CallerView, CallersView, MOST_CALLERS, ScaledObjectKey};
 use self::cause::Causes;
 pub use self::cause::{Cause, place_of};
-pub use self::chart::{Ages, Chart, LONGEST_CHART, Point, Promise, Wanted};
+pub use self::chart::{Chart, Estimate, LONGEST_CHART, Point, Promise, Wanted};
 use self::pace::Interests;
 pub use self::permits::Quotas;
 use self::permits::TargetPermit;
+pub use self::reading::Reading;
 pub use self::reading_observer::ReadingObserver;
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
@@ -203,7 +205,7 @@ impl<O: Observe> Sampler<O> {
     ) -> Result<(), SourceError> {
         let Joined { target, .. } = self.inner.call(caller.into(), trigger)?;
         target.known.send_modify(|known| {
-            known.sample.get_or_insert_with(|| Arc::new(sample));
+            known.reading.get_or_insert_with(|| Arc::new(Reading::new(target.source.clone(), sample)));
         });
         Ok(())
     }
@@ -314,9 +316,9 @@ impl<O: Observe> Inner<O> {
     }
 
     fn judge(&self, known: &Known, max_staleness: Duration) -> Option<Result<Answer, SourceError>> {
-        let age = known.sample.as_ref().map(|sample| self.now().since(sample.taken_at));
+        let age = known.sample().map(|sample| self.now().since(sample.taken_at));
         let failure = known.failure.as_ref().map(|failure| &failure.error);
-        let answer = |stale| known.sample.clone().zip(age).map(|(sample, age)| Ok(Answer { sample, stale, age }));
+        let answer = |stale| known.sample().cloned().zip(age).map(|(sample, age)| Ok(Answer { sample, stale, age }));
         match verdict(age, failure, max_staleness) {
             Verdict::Serve => answer(None),
             Verdict::ServeStale(error) => answer(Some(error)),

@@ -271,7 +271,7 @@ impl<O: Observe> Open<O> {
             self.inner.metrics.near_retention(risk.as_str());
         }
         let before =
-            target.known.borrow().sample.as_ref().and_then(|sample| RetentionRisk::in_observation(&sample.observation));
+            target.known.borrow().sample().and_then(|sample| RetentionRisk::in_observation(&sample.observation));
         match risk {
             _ if risk == before => {}
             None => tracing::info!(source = %target.source, "unread records are far from being deleted again"),

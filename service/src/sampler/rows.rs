@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::lag::flow::{Flow, Split};
 use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState, Timestamp, Worker};
-use crate::lag::{
-    Behind, CommittedOffset, GroupObservation, History, Members, Observation, PartitionId, PartitionObservation,
-};
+use crate::lag::{Behind, CommittedOffset, GroupObservation, History, Members, Observation, PartitionObservation};
 use crate::scaling::Sample;
 use crate::trigger::GroupType;
 
@@ -57,6 +54,12 @@ pub struct PartitionRow {
     /// The arrivals in records per second, if they are measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrivals_per_second: Option<f64>,
+    /// The progress of the commit in records per second, if it is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumed_per_second: Option<f64>,
+    /// The age of the oldest unread record in seconds, as `catchUp` estimates it from lag and arrivals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
 }
 
 /// The row of one shard of a stream.
@@ -71,6 +74,9 @@ pub struct ShardRow {
     pub checkpoint: Option<String>,
     /// The worker that owns the lease, if there is one.
     pub owner: Option<String>,
+    /// The arrivals in kilobytes per second, if they are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arriving_kilobytes_per_second: Option<f64>,
     /// The throughput of its owner in kilobytes per second, if the checkpoint store has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kilobytes_per_second: Option<f64>,
@@ -111,27 +117,40 @@ impl Rows {
     pub fn of(sample: &Sample) -> Self {
         match (&sample.observation, &sample.history, &sample.facts.behind) {
             (Observation::Kafka(group), History::Kafka(history), Behind::Records(lag)) => {
-                let flow = Followed::of(sample);
-                let rows = lag.with(group, history).map(|(topic, partition, past, lag)| PartitionRow {
-                    topic: topic.name.to_string(),
-                    partition: partition.partition.0,
-                    committed: match partition.committed {
+                let flow = Rates::all(sample);
+                let rows = lag.with(group, history).map(|(topic, partition, past, lag)| {
+                    let rates = flow.get(&Split::Partition(topic.name.clone(), partition.partition));
+                    let committed = match partition.committed {
                         CommittedOffset::None => None,
                         CommittedOffset::At(offset) => Some(offset.0),
-                    },
-                    start: partition.watermarks.start.0,
-                    end: partition.watermarks.end.0,
-                    records_behind: lag.records_behind,
-                    commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
-                    owner: owner(group, partition),
-                    arrivals_per_second: flow.arrivals(&topic.name, partition.partition),
+                    };
+                    PartitionRow {
+                        topic: topic.name.to_string(),
+                        partition: partition.partition.0,
+                        committed,
+                        start: partition.watermarks.start.0,
+                        end: partition.watermarks.end.0,
+                        records_behind: lag.records_behind,
+                        commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
+                        owner: owner(group, partition),
+                        arrivals_per_second: rates.and_then(|rates| rates.arrivals),
+                        consumed_per_second: rates.and_then(|rates| rates.consumption).filter(|_| committed.is_some()),
+                        age_seconds: rates.and_then(|rates| rates.age).filter(|_| lag.records_behind.is_some()),
+                    }
                 });
                 Self::Partitions { partitions: rows.collect() }
             }
-            (Observation::Application(application), ..) => Self::Shards {
-                shards: application.survey.shards.iter().map(ShardRow::of).collect(),
-                workers: application.workers.iter().map(|worker| WorkerRow::of(worker, application.seen)).collect(),
-            },
+            (Observation::Application(application), ..) => {
+                let flow = Rates::all(sample);
+                let row = |report: &ShardReport| {
+                    let rates = flow.get(&Split::Shard(report.shard.clone()));
+                    ShardRow::of(report, rates.and_then(|rates| rates.arrivals))
+                };
+                Self::Shards {
+                    shards: application.survey.shards.iter().map(row).collect(),
+                    workers: application.workers.iter().map(|worker| WorkerRow::of(worker, application.seen)).collect(),
+                }
+            }
             (Observation::Shards(_) | Observation::Writes(_) | Observation::Kafka(_), ..) => {
                 Self::Shards { shards: Vec::new(), workers: Vec::new() }
             }
@@ -139,22 +158,30 @@ impl Rows {
     }
 }
 
-/// The arrivals of each partition, in records per second.
-struct Followed<'a>(HashMap<&'a Split, f64>);
+/// What is measured of one partition or shard per second, and the age of its oldest unread record.
+struct Rates {
+    arrivals: Option<f64>,
+    consumption: Option<f64>,
+    age: Option<f64>,
+}
 
-impl<'a> Followed<'a> {
-    fn of(sample: &'a Sample) -> Self {
-        let Some(Flow::Offsets(flow)) = &sample.flow else { return Self(HashMap::new()) };
-        Self(flow.partitions().iter().map(|partition| (&partition.place, partition.arrivals())).collect())
-    }
-
-    fn arrivals(&self, topic: &Arc<str>, partition: PartitionId) -> Option<f64> {
-        self.0.get(&Split::Partition(topic.clone(), partition)).copied()
+impl Rates {
+    fn all(sample: &Sample) -> HashMap<&Split, Self> {
+        let flow = match &sample.flow {
+            Some(Flow::Offsets(flow)) => flow,
+            Some(Flow::Throughput(flow)) => flow.flow(),
+            Some(Flow::Ages(_)) | None => return HashMap::new(),
+        };
+        let rates = flow.partitions().iter().zip(flow.ages()).map(|(partition, age)| {
+            let (arrivals, consumption) = (partition.known_arrivals(), partition.consumption());
+            (&partition.place, Self { arrivals, consumption, age })
+        });
+        rates.collect()
     }
 }
 
 impl ShardRow {
-    fn of(report: &ShardReport) -> Self {
+    fn of(report: &ShardReport, arrivals: Option<f64>) -> Self {
         let (backlog, waits_on, age) = match &report.backlog {
             Backlog::Finished => ("finished", None, None),
             Backlog::Waits { on } => ("waits", Some(on.to_string()), None),
@@ -171,6 +198,7 @@ impl ShardRow {
             },
             checkpoint: report.lease.as_ref().map(|lease| lease.checkpoint.to_string()),
             owner: report.lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string),
+            arriving_kilobytes_per_second: arrivals,
             kilobytes_per_second: report.lease.as_ref().and_then(|lease| lease.throughput_kbps),
             bound_seconds: report.bound.map(|bound| bound.as_secs_f64()),
             backlog,

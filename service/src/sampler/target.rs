@@ -10,6 +10,7 @@ use super::cause::{Cause, Causes};
 use super::chart::Chart;
 use super::grid::Grid;
 use super::pace::{Interests, quick_retry};
+use super::reading::Reading;
 use crate::lag::{Moment, Observation, SourceError, SourceErrorKind};
 use crate::scaling::Sample;
 use crate::trigger::SourceRef;
@@ -17,12 +18,19 @@ use crate::trigger::SourceRef;
 /// The state of a target.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
-    pub(super) sample: Option<Arc<Sample>>,
+    pub(super) reading: Option<Arc<Reading>>,
     pub(super) failure: Option<Failure>,
     pub(super) chart: Arc<Chart>,
     pub(super) errors: ErrorCounts,
     /// The last time the consumers were seen to progress, or were first seen; `None` if readings contain no positions.
     pub(super) moved_at: Option<Moment>,
+}
+
+impl Known {
+    /// The sample of the newest good reading.
+    pub(super) fn sample(&self) -> Option<&Arc<Sample>> {
+        self.reading.as_ref().map(|reading| reading.sample())
+    }
 }
 
 /// The number of failed readings of a target, by kind.
@@ -99,23 +107,24 @@ impl Target {
                     (interests.policies(Instant::now()), interests.callers.policies())
                 };
                 let moved_at = moved_at(&past, &observation, begun);
-                let sample = Sample::after(past.sample.as_deref(), &self.source, observation, &policies, begun);
-                let chart = Arc::new(past.chart.read(&self.source, past.sample.as_deref(), &sample, &judges));
-                let sample = Some(Arc::new(sample));
+                let before = past.sample().map(|sample| &**sample);
+                let sample = Sample::after(before, &self.source, observation, &policies, begun);
+                let chart = Arc::new(past.chart.read(&self.source, before, &sample, &judges));
+                let reading = Some(Arc::new(Reading::new(self.source.clone(), sample)));
                 if let Some(failure) = past.failure {
                     causes.recovers(&self.source, &failure.cause, now);
                 }
-                Known { sample, failure: None, chart, errors: past.errors, moved_at }
+                Known { reading, failure: None, chart, errors: past.errors, moved_at }
             }
             Err(error) => {
                 let since = past.failure.as_ref().map_or(now, |failure| failure.since);
-                let read = past.sample.as_ref().map(|sample| sample.taken_at);
+                let read = past.sample().map(|sample| sample.taken_at);
                 let before = past.failure.as_ref().map(|failure| &failure.cause);
                 let cause = causes.fails(&self.source, &error, before, read, now);
                 let chart = past.chart.missed(begun).map_or(past.chart, Arc::new);
                 let errors = past.errors.with(error.kind());
                 let failure = Some(Failure { error, since, cause });
-                Known { sample: past.sample, failure, chart, errors, moved_at: past.moved_at }
+                Known { reading: past.reading, failure, chart, errors, moved_at: past.moved_at }
             }
         };
         let failing = known.failure.as_ref().map(|failure| (failure.error.kind(), now.since(failure.since)));
@@ -172,7 +181,7 @@ impl Schedule {
 
 /// Returns when the consumers last progressed, with this reading that began at `begun` taken into account.
 fn moved_at(past: &Known, observation: &Observation, begun: Moment) -> Option<Moment> {
-    let Some(sample) = &past.sample else { return observation.progressed_since(observation).map(|_| begun) };
+    let Some(sample) = past.sample() else { return observation.progressed_since(observation).map(|_| begun) };
     let moved = observation.progressed_since(&sample.observation)?;
     if moved { Some(begun) } else { past.moved_at }
 }

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::callers::{CallerView, CallersView};
 use super::cause::Cause;
 use super::chart::{Chart, Point};
+use super::reading::Reading;
 use super::target::{ErrorCounts, Target};
 use super::verdict::{Verdict, verdict};
 use crate::lag::{Moment, SourceError};
-use crate::scaling::{Decision, Sample, decide};
+use crate::scaling::{Decision, Sample};
 use crate::trigger::SourceRef;
 
 /// The current state of one target.
@@ -42,7 +43,7 @@ pub enum ViewState {
     /// The newest reading is good.
     Good {
         /// The newest reading.
-        sample: Arc<Sample>,
+        reading: Arc<Reading>,
         /// The time since that reading began.
         age: Duration,
     },
@@ -53,7 +54,7 @@ pub enum ViewState {
         /// The time since the first of these failures.
         failing_for: Duration,
         /// The last good reading and its age, if there was one.
-        last_good: Option<(Arc<Sample>, Duration)>,
+        last_good: Option<(Arc<Reading>, Duration)>,
         /// What the newest error has in common with those of other targets.
         cause: Cause,
     },
@@ -63,13 +64,13 @@ pub enum ViewState {
 #[derive(Clone, Debug)]
 pub enum Judged {
     /// KEDA gets the value of this decision.
-    Valued(Decision),
+    Valued(Arc<Decision>),
     /// KEDA gets an error; the last good reading may still have a decision.
     Failed {
         /// The error that KEDA gets.
         error: SourceError,
         /// The decision for the last good reading.
-        last_good: Option<Decision>,
+        last_good: Option<Arc<Decision>>,
     },
     /// No reading has ended yet.
     Pending,
@@ -78,23 +79,27 @@ pub enum Judged {
 impl Judged {
     /// Returns the decision, including one that is too old to be served.
     #[must_use]
-    pub const fn decision(&self) -> Option<&Decision> {
+    pub fn decision(&self) -> Option<&Decision> {
         match self {
             Self::Valued(decision) => Some(decision),
-            Self::Failed { last_good, .. } => last_good.as_ref(),
+            Self::Failed { last_good, .. } => last_good.as_deref(),
             Self::Pending => None,
         }
     }
 }
 
 impl ViewState {
-    /// Returns the last good reading and its age.
+    /// Returns the sample of the last good reading and its age.
     #[must_use]
     pub fn sample(&self) -> Option<(&Arc<Sample>, Duration)> {
+        self.reading().map(|(reading, age)| (reading.sample(), age))
+    }
+
+    fn reading(&self) -> Option<(&Reading, Duration)> {
         match self {
             Self::Pending => None,
-            Self::Good { sample, age } => Some((sample, *age)),
-            Self::Failing { last_good, .. } => last_good.as_ref().map(|(sample, age)| (sample, *age)),
+            Self::Good { reading, age } => Some((reading, *age)),
+            Self::Failing { last_good, .. } => last_good.as_ref().map(|(reading, age)| (&**reading, *age)),
         }
     }
 
@@ -126,22 +131,22 @@ impl TargetView {
         };
         // cloned, so that no reading waits for this view
         let known = target.known.borrow().clone();
-        let sample = known.sample.clone().map(|sample| (now.since(sample.taken_at), sample));
-        let state = match (&known.failure, sample) {
+        let reading = known.reading.map(|reading| (now.since(reading.sample().taken_at), reading));
+        let state = match (&known.failure, reading) {
             (None, None) => ViewState::Pending,
-            (None, Some((age, sample))) => ViewState::Good { sample, age },
-            (Some(failure), sample) => ViewState::Failing {
+            (None, Some((age, reading))) => ViewState::Good { reading, age },
+            (Some(failure), reading) => ViewState::Failing {
                 error: failure.error.clone(),
                 failing_for: now.since(failure.since),
                 cause: failure.cause.clone(),
-                last_good: sample.map(|(age, sample)| (sample, age)),
+                last_good: reading.map(|(age, reading)| (reading, age)),
             },
         };
         Self {
             source: target.source.clone(),
             state,
             callers,
-            chart: known.chart.clone(),
+            chart: known.chart,
             errors: known.errors,
             unmoved_for: known.moved_at.map(|at| now.since(at)),
             next_read_in,
@@ -164,10 +169,10 @@ impl TargetView {
     /// Returns what KEDA gets for `caller`, by the same rules as the calls themselves.
     #[must_use]
     pub fn judge(&self, caller: &CallerView) -> Judged {
-        let sample = self.state.sample();
-        let decided = sample.map(|(sample, _)| decide(&caller.policy, &self.source, sample));
+        let reading = self.state.reading();
+        let decided = reading.map(|(reading, _)| reading.decide(&caller.policy));
         let failure = self.state.failure().map(|(error, _)| error);
-        match (verdict(sample.map(|(_, age)| age), failure, caller.max_staleness), decided) {
+        match (verdict(reading.map(|(_, age)| age), failure, caller.max_staleness), decided) {
             (Verdict::Serve | Verdict::ServeStale(_), Some(Ok(decision))) => Judged::Valued(decision),
             (Verdict::Serve | Verdict::ServeStale(_), Some(Err(error))) => Judged::Failed { error, last_good: None },
             (Verdict::Fail(error), decided) => Judged::Failed { error, last_good: decided.and_then(Result::ok) },

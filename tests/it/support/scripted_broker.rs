@@ -16,20 +16,24 @@ pub const LIST_OFFSETS: ApiKey = ApiKey(2);
 pub const METADATA: ApiKey = ApiKey(3);
 pub const OFFSET_FETCH: ApiKey = ApiKey(9);
 pub const FIND_COORDINATOR: ApiKey = ApiKey(10);
+pub const LIST_GROUPS: ApiKey = ApiKey(16);
 pub const SASL_HANDSHAKE: ApiKey = ApiKey(17);
 pub const API_VERSIONS: ApiKey = ApiKey(18);
 
 /// The one version of each request that is answered.
-const VERSIONS: [(ApiKey, i16); 6] = [
+const VERSIONS: [(ApiKey, i16); 7] = [
     (LIST_OFFSETS, 10),
     (METADATA, 12),
     (OFFSET_FETCH, 9),
     (FIND_COORDINATOR, 6),
+    (LIST_GROUPS, 5),
     (SASL_HANDSHAKE, 1),
     (API_VERSIONS, 0),
 ];
 
 pub const TOPIC: &str = "orders";
+/// The groups that it coordinates.
+pub const GROUPS: [&str; 2] = ["archive", "shop"];
 pub const START: Offset = Offset(2);
 pub const COMMITTED: Offset = Offset(3);
 pub const END: Offset = Offset(10);
@@ -211,6 +215,7 @@ impl Script {
         match key {
             METADATA => self.metadata(error, &mut answer),
             FIND_COORDINATOR => self.coordinators(error, &mut request, &mut answer)?,
+            LIST_GROUPS => groups(error, &mut answer),
             OFFSET_FETCH => committed(error, &mut request, &mut answer)?,
             _ => offsets(error, &mut request, &mut answer)?,
         }
@@ -244,6 +249,12 @@ impl Script {
         });
         Ok(())
     }
+}
+
+fn groups(error: i16, answer: &mut Writer) {
+    answer.i16(error).list(&GROUPS, |answer, group| {
+        answer.text(group).text("consumer").text("Stable").text("Classic").tags();
+    });
 }
 
 fn committed(error: i16, request: &mut Reader<'_>, answer: &mut Writer) -> Result<(), Malformed> {

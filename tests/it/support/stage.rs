@@ -15,6 +15,8 @@ use keda_stream_scaler::lag::{
 };
 use keda_stream_scaler::limits::Limits;
 use keda_stream_scaler::sampler::{Sampler, ScaledObjectKey};
+use keda_stream_scaler::scaling::Step;
+use keda_stream_scaler::scaling::catch_up::CatchUpStep;
 use keda_stream_scaler::telemetry::Metrics;
 use keda_stream_scaler::trigger::Trigger;
 use tokio::net::TcpListener;
@@ -117,6 +119,44 @@ impl Stage {
         stage
     }
 
+    /// One target whose load has fallen: fewer replicas are enough, but their number is held.
+    pub async fn holding() -> Self {
+        const NAME: &str = "order-export";
+        let mut stage = Self::new();
+        let keys = [
+            ("scaleOn", "catchUp"),
+            ("capacityPerConsumer", "100"),
+            ("scaleDownStabilizationWindow", "0s"),
+            ("pollInterval", "10s"),
+        ];
+        stage.kafka(("shop", NAME), NAME, &keys);
+        let mut end = 1_000_000;
+        for step in 0..180 {
+            end += if step < 90 { 250 } else { 165 };
+            let partitions = (0..PARTITIONS).map(|number| PartitionObservation {
+                partition: PartitionId(number),
+                committed: CommittedOffset::At(Offset(end - 20)),
+                watermarks: Watermarks { start: Offset(900_000), end: Offset(end) },
+                owner: Some(MemberIndex(number % 4)),
+            });
+            let members = Members::Settled((0..4).map(|number| member(NAME, number)).collect());
+            stage.source.set(NAME, Script::Reads(group_on_orders(partitions.collect(), members)));
+            stage.ask().await;
+            tokio::time::sleep(STEP).await;
+            if step >= 90 && stage.holds() {
+                return stage;
+            }
+        }
+        panic!("no scale-down is held");
+    }
+
+    fn holds(&self) -> bool {
+        let view = self.sampler.view().remove(0);
+        let judged = view.judge(&view.callers.shown[0]);
+        let held = |step: &Step| matches!(step, Step::CatchUp(CatchUpStep::Held { .. }));
+        judged.decision().is_some_and(|decision| decision.steps.iter().any(held))
+    }
+
     async fn advance(&mut self, step: u32) {
         self.group.step(step);
         self.source.set("order-service", Script::Reads(self.group.observation(Some(4))));
@@ -177,13 +217,14 @@ impl Group {
             watermarks: Watermarks { start: Offset(900_000), end: at(self.ends[number as usize]) },
             owner: members.and_then(|members| number.checked_rem(members)).map(MemberIndex),
         });
-        let member = |number: u32| Member {
-            id: format!("order-service-{number}-8f2c").into(),
-            client_id: format!("order-service-{number}").into(),
-        };
-        let members = members.map_or(Members::Unread, |members| Members::Settled((0..members).map(member).collect()));
+        let all = |members| Members::Settled((0..members).map(|number| member("order-service", number)).collect());
+        let members = members.map_or(Members::Unread, all);
         group_on_orders(partitions.collect(), members)
     }
+}
+
+fn member(of: &str, number: u32) -> Member {
+    Member { id: format!("{of}-{number}-8f2c").into(), client_id: format!("{of}-{number}").into() }
 }
 
 /// A group on the topic `orders`, whose members have these partitions.

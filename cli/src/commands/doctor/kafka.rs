@@ -327,3 +327,20 @@ fn of_group(group: &Group, topics: &HashMap<Arc<str>, Topic>) -> Finding {
     );
     Finding::warning(seen, remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_similar_is_a_hint_and_a_list_that_cannot_be_read_is_none() {
+        let names = |names: &[&str]| Ok(names.iter().map(|name| Arc::from(*name)).collect());
+        assert_eq!(near("group", "order", names(&["orders", "stock"])), "there is orders");
+        let all = near("group", "mail", names(&["stock", "__consumer_offsets", "orders"]));
+        assert_eq!(all, "each group of the cluster: orders, stock");
+        let many: Vec<_> = (0..=FEW).map(|number| Arc::from(format!("stock-{number}"))).collect();
+        assert_eq!(near("group", "mail", Ok(many)), "");
+        let denied = SourceError::new(SourceErrorKind::Denied, "could not list the groups");
+        assert_eq!(near("group", "order", Err(denied)), "");
+    }
+}

@@ -16,7 +16,7 @@ pub(super) enum ScaleOn {
     /// Seconds since the oldest unread record arrived (AWS)
     #[value(name = "age")]
     Age,
-    /// Consumers needed to keep the objective
+    /// Consumers needed to keep the promise
     #[value(name = "catchUp")]
     CatchUp,
 }

@@ -48,6 +48,18 @@ impl OffsetFlow {
         Some(demands.collect())
     }
 
+    /// The age in seconds of each partition's oldest unread record, beyond what commits explain: the time in which as much arrives as is
+    /// unread. `None` where arrivals are not known, and for a partition that is stuck.
+    #[must_use]
+    pub fn ages(&self) -> Vec<Option<f64>> {
+        let age = |demand: &Demand| {
+            let late = (demand.unread - demand.arrivals * demand.not_behind).max(0.0);
+            let known = !demand.stuck && (late == 0.0 || demand.arrivals > 0.0);
+            known.then(|| if late > 0.0 { late / demand.arrivals } else { 0.0 })
+        };
+        self.demands().map_or_else(|| vec![None; self.partitions.len()], |demands| demands.iter().map(age).collect())
+    }
+
     /// The partitions at the last reading.
     #[must_use]
     pub fn partitions(&self) -> &[PartitionFlow] {

@@ -74,6 +74,7 @@ pub struct PartitionFlow {
     pub(super) end: f64,
     pub(super) position: f64,
     arrivals: Average,
+    consumption: Average,
     /// When its position last moved, or had no unread records to move past.
     pub(super) moved_at: Moment,
     /// The partition made no progress while others did, and has made none since; a new owner alone does not change that.
@@ -100,6 +101,7 @@ impl PartitionFlow {
             end: row.end,
             position,
             arrivals,
+            consumption: Average::default(),
             moved_at: now,
             stuck: false,
             by: row.arrivals,
@@ -124,9 +126,14 @@ impl PartitionFlow {
             // an unknown rate is not zero
             Arrivals::Unweighed { .. } => self.arrivals,
         };
+        // a position that is moved back consumes nothing
+        let consumption = row.committed.map_or(self.consumption, |committed| {
+            self.consumption.weighed(((committed - self.position) / elapsed).max(0.0), share)
+        });
         Self {
             position,
             arrivals,
+            consumption,
             moved_at: self.moved_at,
             stuck: self.stuck,
             anchor: self.anchor,
@@ -139,6 +146,18 @@ impl PartitionFlow {
     #[must_use]
     pub fn arrivals(&self) -> f64 {
         self.arrivals.get().unwrap_or(0.0)
+    }
+
+    /// Arrivals per second; `None` until they are known.
+    #[must_use]
+    pub fn known_arrivals(&self) -> Option<f64> {
+        self.arrivals.get()
+    }
+
+    /// The progress of its committed position per second; `None` until it is known.
+    #[must_use]
+    pub fn consumption(&self) -> Option<f64> {
+        self.consumption.get()
     }
 
     /// Whether any records arrive.

@@ -202,11 +202,11 @@ impl fmt::Display for CatchUpStep {
             Self::Forecast { reaction_seconds, oldest_seconds, age_seconds, max_age_seconds } => write!(
                 f,
                 "more consumers would help in {reaction_seconds:.0} s; the oldest unread record is {oldest_seconds:.0} s old, and \
-                 {age_seconds:.0} s by then; the objective is {max_age_seconds} s"
+                 {age_seconds:.0} s by then; the promise is {max_age_seconds} s"
             ),
             Self::Need { arrivals, objective, utilization } => write!(
                 f,
-                "{arrivals:.2} consumers cover the arrivals at {:.0} % utilization; {objective:.2} also keep the objective",
+                "{arrivals:.2} consumers cover the arrivals at {:.0} % utilization; {objective:.2} also keep the promise",
                 100.0 * utilization.get()
             ),
             Self::Hottest { place, share } => {

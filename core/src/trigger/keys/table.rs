@@ -313,7 +313,7 @@ pub const KEYS: &[Key] = &[
         Form("duration, 5s to 24h", DURATION),
         Value("60s"),
         CatchUp,
-        "The objective: no record waits longer than this before it is processed",
+        "The promise: no record waits longer than this before it is processed",
     ),
     key(
         "catchUpTime",

@@ -10,7 +10,7 @@ use super::super::forms::PARTITIONS_IN_JSON;
 use super::super::keys::{KEYS, Key, Owner};
 use super::super::security::sasl_words;
 use super::super::values::{Absence, Values};
-use super::rules::{absent, is, present, rules};
+use super::rules::{absent, is, needed, present, rules};
 use super::{Reading, sources};
 
 /// The spellings of true and false that Go accepts.
@@ -99,15 +99,18 @@ fn property(key: &Key) -> Value {
 }
 
 fn shape(values: Values) -> Value {
-    let whole = |pattern: &str| json!({"pattern": format!("^({pattern})$")});
+    let whole = |pattern: &str, expected: &str| json!({"pattern": format!("^({pattern})$"), "errorMessage": format!("expected: {expected}")});
     match values {
-        Values::Text(_) => json!({"pattern": r"\S"}),
-        Values::Form(_, pattern) => whole(pattern),
+        Values::Text(_) => json!({"pattern": r"\S", "errorMessage": "expected: a text that is not empty"}),
+        Values::Form(expected, pattern) => whole(pattern, expected),
         Values::OneOf(words) | Values::OneOfSome(_, words) => json!({"enum": words}),
-        Values::Flag => json!({"pattern": format!("^({FLAG})$"), "examples": ["true", "false"]}),
-        Values::Integer => whole(r"-?(0|[1-9]\d{0,18})"),
-        Values::AtLeast(0) => whole(r"-?0|[1-9]\d{0,18}"),
-        Values::AtLeast(_) => whole(r"[1-9]\d{0,18}"),
+        Values::Flag => {
+            let expected = "expected: true or false";
+            json!({"pattern": format!("^({FLAG})$"), "examples": ["true", "false"], "errorMessage": expected})
+        }
+        Values::Integer => whole(r"-?(0|[1-9]\d{0,18})", "whole number"),
+        Values::AtLeast(0) => whole(r"-?0|[1-9]\d{0,18}", "whole number of at least 0"),
+        Values::AtLeast(_) => whole(r"[1-9]\d{0,18}", "whole number of at least 1"),
     }
 }
 
@@ -144,14 +147,14 @@ fn source_block(source: &str, dialect: Dialect, readings: &[Reading]) -> Value {
 fn needed_presence(key: &Key, dialect: Dialect) -> Option<Value> {
     match key.default {
         // `source` is always required
-        Absence::Required if key.name != "source" => Some(present(&[key.name])),
+        Absence::Required if key.name != "source" => Some(needed(&[key.name])),
         // only AWS needs a region
         Absence::RequiredWithout(..)
             if (key.owner, matches!(dialect, Dialect::Kafka(_))) == (Owner::KafkaAndAws, true) =>
         {
             None
         }
-        Absence::RequiredWithout(others, _) => Some(present(&[&[key.name], others].concat())),
+        Absence::RequiredWithout(others, _) => Some(needed(&[&[key.name], others].concat())),
         _ => None,
     }
 }

@@ -17,6 +17,15 @@ pub(super) fn present(keys: &[&str]) -> Value {
     any_of(keys, "FromEnv")
 }
 
+/// One of the keys must be present, by itself or from the environment; editors show which.
+pub(super) fn needed(keys: &[&str]) -> Value {
+    let mut schema = present(keys);
+    if let Value::Object(schema) = &mut schema {
+        schema.insert("errorMessage".to_owned(), format!("{} is missing", keys.join(" or ")).into());
+    }
+    schema
+}
+
 /// One of the keys is present, with or without this ending.
 pub(super) fn any_of(keys: &[&str], ending: &str) -> Value {
     let names = keys.iter().flat_map(|key| [(*key).to_owned(), format!("{key}{ending}")]);

@@ -20,7 +20,7 @@ const SHOWN: usize = 3;
 const NAMED: usize = 3;
 
 /// A cause and its targets.
-struct Group<'a> {
+pub(super) struct Group<'a> {
     cause: Cause,
     targets: Vec<&'a Summary<'a>>,
 }
@@ -32,14 +32,11 @@ pub(super) fn of(summary: &Summary<'_>) -> Option<Cause> {
 }
 
 fn decision_error<'a>(summary: &'a Summary<'_>) -> Option<&'a SourceError> {
-    summary.judges.iter().find_map(|judges| match &judges.judged {
-        Judged::Failed { error, .. } => Some(error),
-        Judged::Valued(_) | Judged::Pending => None,
-    })
+    if let Some((_, Judged::Failed { error, .. })) = &summary.lead { Some(error) } else { None }
 }
 
 /// Returns the causes, those with most targets first.
-fn groups<'a>(summaries: &'a [Summary<'a>]) -> Vec<Group<'a>> {
+pub(super) fn groups<'a>(summaries: &'a [Summary<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for summary in summaries.iter().filter(|summary| summary.state == State::Failing) {
         let Some(cause) = of(summary) else { continue };
@@ -52,14 +49,8 @@ fn groups<'a>(summaries: &'a [Summary<'a>]) -> Vec<Group<'a>> {
     groups
 }
 
-/// The number of causes.
-pub(super) fn count(summaries: &[Summary<'_>]) -> usize {
-    groups(summaries).len()
-}
-
 /// Shows the causes; nothing if no target fails.
-pub(super) fn section(summaries: &[Summary<'_>], clock: Clock) -> Markup {
-    let groups = groups(summaries);
+pub(super) fn section(groups: &[Group<'_>], clock: Clock) -> Markup {
     let failing: usize = groups.iter().map(|group| group.targets.len()).sum();
     let more = groups.len().saturating_sub(SHOWN);
     html! {

@@ -9,7 +9,7 @@ use super::summary::Summary;
 use super::{names, parts};
 use crate::page::Clock;
 use crate::page::plot::{Band, Figure, Limit, Line, Measure, Shape};
-use crate::sampler::{Ages, LONGEST_CHART, Point, Promise, TargetView};
+use crate::sampler::{Estimate, LONGEST_CHART, Point, TargetView};
 use crate::trigger::Policy;
 
 /// Below this length, in seconds, the labels of the time axis have seconds.
@@ -53,6 +53,23 @@ pub(super) fn charts(summary: &Summary<'_>, clock: Clock) -> Markup {
     }
 }
 
+/// Returns the share of the charted readings in which the oldest record was within the promise, in seconds, and how long ago the first
+/// of them was; `None` where no age is known.
+pub(super) fn kept(view: &TargetView, promise: f64) -> Option<(String, Duration)> {
+    let ages = parts::ages(view);
+    let points = view.chart.points().iter().enumerate();
+    let known: Vec<_> = points
+        .map(|(index, point)| (point, f64::from(ages(index, point))))
+        .filter(|(_, age)| age.is_finite())
+        .collect();
+    let since = view.seconds_since(known.first()?.0);
+    let within = known.iter().filter(|(_, age)| *age <= promise).count();
+    // rounded down, so that 100 % means all
+    let share = within * 1000 / known.len();
+    let share = if share == 1000 { "100 %".to_owned() } else { format!("{}.{} %", share / 10, share % 10) };
+    Some((share, Duration::from_secs_f64(since.max(0.0))))
+}
+
 /// The time without a reading, until now.
 fn gap(view: &TargetView, window: f64) -> Option<Band> {
     let (_, failing_for) = view.state.failure()?;
@@ -76,15 +93,17 @@ impl Charts<'_> {
         let mut figures = Vec::new();
         let promise = self.view.chart.promise();
         if measure == Measure::Seconds || promise.is_some() {
-            let limit = summary.promise().map(|at| Limit { name: "promise", at });
+            let limit = summary.promise.map(|at| Limit { name: "promise", at });
             let note = if promise.is_some() { "measured and predicted" } else { "measured" };
             let about =
                 Figure { title: "Oldest waiting record", note, measure: Measure::Seconds, height: 150, limit, ..base };
-            figures.push((about, self.ages(measure, promise)));
+            figures.push((about, self.ages()));
         }
         let replicas = self.replicas();
         if !replicas.is_empty() {
-            figures.push((Figure { title: "Replicas", note: "wanted, and consumers that run", ..base }, replicas));
+            let note = "wanted, and consumers that run";
+            let note = if promise.is_some() { "wanted, and consumers that run, against the need" } else { note };
+            figures.push((Figure { title: "Replicas", note, ..base }, replicas));
         }
         if measure == Measure::Number {
             let note = if what == "Lag" { "records" } else { "shards" };
@@ -106,21 +125,19 @@ impl Charts<'_> {
     }
 
     /// The measured age, and the predicted one where a policy promises an age.
-    fn ages(&self, measure: Measure, promise: Option<&Promise>) -> Vec<Line> {
-        let of = |of: fn(&Ages) -> f32| {
-            move |index: usize, _: &Point| promise.and_then(|promise| promise.ages.get(index)).map_or(f32::NAN, of)
-        };
-        let measured = if measure == Measure::Seconds {
-            self.line(("measured", "ours"), Shape::Filled, |_, point| point.behind)
-        } else {
-            self.line(("measured", "ours"), Shape::Filled, of(|ages| ages.now))
-        };
-        let predicted =
-            promise.map(|_| self.line(("predicted", "predicted"), Shape::Straight, of(|ages| ages.predicted)));
+    fn ages(&self) -> Vec<Line> {
+        let measured = self.line(("measured", "ours"), Shape::Filled, parts::ages(self.view));
+        let predicted = self.estimated(("predicted", "predicted"), Shape::Straight, |estimate| estimate.predicted);
         predicted.into_iter().chain([measured]).collect()
     }
 
-    /// The consumers that ran, and the replicas that each policy requested.
+    /// One number of the estimates, where a policy makes them.
+    fn estimated(&self, name: (&str, &'static str), shape: Shape, of: fn(&Estimate) -> f32) -> Option<Line> {
+        let estimates = &self.view.chart.promise()?.estimates;
+        Some(self.line(name, shape, |index, _| estimates.get(index).map_or(f32::NAN, of)))
+    }
+
+    /// The replicas that are needed, the consumers that ran, and the replicas that each policy requested.
     fn replicas(&self) -> Vec<Line> {
         let wanted = self.view.chart.wanted();
         let several = wanted.len() > 1;
@@ -132,7 +149,9 @@ impl Charts<'_> {
             self.line((&name, class), Shape::Steps, |index, _| number(index))
         });
         let running = (known && !wanted.is_empty()).then_some(running);
-        running.into_iter().chain(lines).collect()
+        let needed = self.estimated(("needed", "need"), Shape::Area, |estimate| estimate.needed);
+        let needed = needed.filter(|line| line.points.iter().any(|(_, number)| number.is_finite()));
+        needed.into_iter().chain(running).chain(lines).collect()
     }
 
     fn line(&self, name: (&str, &'static str), shape: Shape, of: impl Fn(usize, &Point) -> f32) -> Line {

@@ -1,6 +1,6 @@
 //! `/`: all targets: five numbers, the causes of failures, and a table of fifty targets per page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::causes::{self, counted};
 use super::names;
 use super::parts;
-use super::query::{ON_A_PAGE, Query, Selection, choices, states};
+use super::query::{ON_A_PAGE, Query, Selection, states};
 use super::summary::Summary;
 use super::table::table;
 use super::{Content, framed, tiles};
@@ -31,10 +31,11 @@ pub(super) fn page(views: &[TargetView], up_for: Duration, query: &Query) -> Pag
 }
 
 fn lead(summaries: &[Summary<'_>], up_for: Duration, query: &Query, clock: Clock) -> Markup {
+    let causes = causes::groups(summaries);
     html! {
         div.head { h1 { "Targets" } p.soft { (about(summaries, up_for, clock)) } }
-        (tiles::of(summaries))
-        (causes::section(summaries, clock))
+        (tiles::of(summaries, causes.len()))
+        (causes::section(&causes, clock))
         nav aria-label="State" {
             ul.states {
                 li {
@@ -44,8 +45,8 @@ fn lead(summaries: &[Summary<'_>], up_for: Duration, query: &Query, clock: Clock
                 }
                 @for (state, count) in states(summaries) {
                     li {
-                        a href=(query.with("state", state.key())) aria-current=[(query.state == state.key()).then_some("true")] {
-                            (state.sign()) (state.word()) " " small { (number(count)) }
+                        a href=(query.with("state", state.look().key)) aria-current=[(query.state == state.look().key).then_some("true")] {
+                            (state.sign()) (state.look().word) " " small { (number(count)) }
                         }
                     }
                 }
@@ -57,8 +58,8 @@ fn lead(summaries: &[Summary<'_>], up_for: Duration, query: &Query, clock: Clock
 /// Says what the targets are read for, and since when.
 fn about(summaries: &[Summary<'_>], up_for: Duration, clock: Clock) -> String {
     let callers = summaries.iter().flat_map(Summary::callers);
-    let objects: BTreeSet<_> = callers.map(|caller| (&caller.namespace, &caller.name)).collect();
-    let namespaces: BTreeSet<_> = objects.iter().map(|(namespace, _)| namespace).collect();
+    let objects: HashSet<_> = callers.map(|caller| (&caller.namespace, &caller.name)).collect();
+    let namespaces: HashSet<_> = objects.iter().map(|(namespace, _)| namespace).collect();
     let more: usize = summaries.iter().map(|summary| summary.view.callers.more).sum();
     let objects = match objects.len() + more {
         1 => "1 ScaledObject or ScaledJob".to_owned(),
@@ -69,9 +70,10 @@ fn about(summaries: &[Summary<'_>], up_for: Duration, clock: Clock) -> String {
 }
 
 fn filters(summaries: &[Summary<'_>], query: &Query) -> Markup {
-    let namespaces = choices(summaries, |one| one.callers().map(|caller| &*caller.namespace).collect());
-    let policies = choices(summaries, |one| one.judges.iter().map(|judges| names::policy(judges.policy)).collect());
-    let clusters = choices(summaries, |one| vec![&*one.place]);
+    let callers = || summaries.iter().flat_map(Summary::callers);
+    let namespaces = callers().map(|caller| &*caller.namespace).collect();
+    let policies = callers().map(|caller| names::policy(&caller.policy)).collect();
+    let clusters = summaries.iter().map(|summary| &*summary.place).collect();
     html! {
         form.filter role="search" action="/" method="get" {
             div.find {
@@ -89,8 +91,8 @@ fn filters(summaries: &[Summary<'_>], query: &Query) -> Markup {
     }
 }
 
-fn select(name: &str, label: &str, choices: &[&str], chosen: &str) -> Markup {
-    let unknown = !chosen.is_empty() && !choices.contains(&chosen);
+fn select(name: &str, label: &str, choices: &BTreeSet<&str>, chosen: &str) -> Markup {
+    let unknown = !chosen.is_empty() && !choices.contains(chosen);
     html! {
         div {
             label for=(name) { (label) }

@@ -6,6 +6,7 @@
 mod answer;
 mod causes;
 mod charts;
+mod decisions;
 mod gauge;
 mod list;
 mod names;

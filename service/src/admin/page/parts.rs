@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::causes::{full_stop, sentence};
-use super::names::measure_of;
+use super::names::{backlog, measure_of};
 use crate::lag::SourceError;
 use crate::page::Clock;
 use crate::page::plot::{Line, Measure, Shape};
@@ -54,6 +54,15 @@ pub(super) fn period(window: f64) -> String {
 pub(super) fn course(view: &TargetView, window: f64, of: impl Fn(usize, &Point) -> f32) -> Vec<(f64, f64)> {
     let points = view.chart.points().iter().enumerate();
     points.map(|(index, point)| (1.0 - view.seconds_since(point) / window, f64::from(of(index, point)))).collect()
+}
+
+/// Returns the age of the oldest record at each point, as measured on a stream, or as `catchUp` estimates it for a group.
+pub(super) fn ages(view: &TargetView) -> impl Fn(usize, &Point) -> f32 {
+    let (_, measure, of) = backlog(&view.source);
+    move |index, point| {
+        let estimate = || Some(view.chart.promise()?.estimates.get(index)?.age);
+        if measure == Measure::Seconds { of(point) } else { estimate().unwrap_or(f32::NAN) }
+    }
 }
 
 /// Returns the same numbers as a named line.

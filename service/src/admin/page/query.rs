@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::causes;
 use super::names;
 use super::state::State;
-use super::summary::{self, Summary};
+use super::summary::Summary;
 use crate::page::text::encoded;
 
 /// The number of targets per page.
@@ -76,10 +76,10 @@ impl Column {
     /// Compares two targets so that the first row comes first.
     fn compare(self, one: &Summary<'_>, other: &Summary<'_>) -> Ordering {
         match self {
-            Self::State => one.state.rank().cmp(&other.state.rank()).then_with(|| by_age(one, other)),
+            Self::State => rank(one).cmp(&rank(other)).then_with(|| Summary::by_age(one, other)),
             Self::Target => Ordering::Equal,
             Self::Policy => policy(one).cmp(policy(other)),
-            Self::Age => by_age(one, other),
+            Self::Age => Summary::by_age(one, other),
             Self::Lag => other.lag.cmp(&one.lag),
             Self::Replicas => wanted(other).cmp(&wanted(one)),
             Self::Read => read(one, other),
@@ -87,15 +87,13 @@ impl Column {
     }
 }
 
-/// The greatest share of the promise first, then the greatest age.
-fn by_age(one: &Summary<'_>, other: &Summary<'_>) -> Ordering {
-    let key = |summary: &Summary<'_>| (summary.ratio().unwrap_or(-1.0), summary.age.unwrap_or(-1.0));
-    let (one, other) = (key(one), key(other));
-    other.0.total_cmp(&one.0).then(other.1.total_cmp(&one.1))
+/// The position of a target's state in the table.
+fn rank(summary: &Summary<'_>) -> Option<usize> {
+    State::ALL.iter().position(|state| *state == summary.state)
 }
 
 fn policy(summary: &Summary<'_>) -> &'static str {
-    summary.judges.first().map_or("", |judges| names::policy(judges.policy))
+    summary.lead.as_ref().map_or("", |(lead, _)| names::policy(&lead.policy))
 }
 
 fn wanted(summary: &Summary<'_>) -> Option<u64> {
@@ -135,10 +133,10 @@ impl Query {
         let any = |text: &str, given: &str| text.is_empty() || text == given;
         let namespace = |given: &str| given == self.namespace;
         let cause = || causes::of(summary).is_some_and(|cause| cause.id() == self.cause);
-        any(&self.state, summary.state.key())
+        any(&self.state, summary.state.look().key)
             && any(&self.cluster, &summary.place)
             && (self.namespace.is_empty() || summary.callers().any(|caller| namespace(&caller.namespace)))
-            && (self.policy.is_empty() || summary.judges.iter().any(|one| names::policy(one.policy) == self.policy))
+            && (self.policy.is_empty() || summary.callers().any(|caller| names::policy(&caller.policy) == self.policy))
             && (self.cause.is_empty() || cause())
             && (wanted.is_empty()
                 || contains(&summary.view.source.to_string())
@@ -203,15 +201,4 @@ pub(super) fn address<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str
 pub(super) fn states(summaries: &[Summary<'_>]) -> Vec<(State, usize)> {
     let count = |state| summaries.iter().filter(|summary| summary.state == state).count();
     State::ALL.into_iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0).collect()
-}
-
-/// The distinct values of a filter, in order.
-pub(super) fn choices<'a>(summaries: &'a [Summary<'a>], of: impl Fn(&'a Summary<'a>) -> Vec<&'a str>) -> Vec<&'a str> {
-    let all: std::collections::BTreeSet<_> = summaries.iter().flat_map(of).collect();
-    all.into_iter().collect()
-}
-
-/// The number of targets with a promise.
-pub(super) fn promised(summaries: &[Summary<'_>]) -> usize {
-    summaries.iter().filter(|summary| summary.judges.iter().any(|one| summary::promise(one.policy).is_some())).count()
 }

@@ -81,12 +81,14 @@ fn head(titles: &[Title]) -> Markup {
 
 fn partitions(rows: &[PartitionRow], busiest: Option<(&str, f64)>) -> Markup {
     let followed = rows.iter().any(|row| row.arrivals_per_second.is_some());
+    let aged = rows.iter().any(|row| row.age_seconds.is_some());
     let owned = rows.iter().any(|row| row.owner.is_some());
     let titles: Vec<Title> = [("", "Partition")]
         .into_iter()
         .chain(owned.then_some(("", "Owner")))
         .chain([("n sorted", "Lag")])
-        .chain(followed.then_some(("n opt", "In/s")))
+        .chain(aged.then_some(("n", "Oldest")))
+        .chain(followed.then_some([("n opt", "In/s"), ("n opt", "Out/s")]).into_iter().flatten())
         .chain([("n", "Commit unchanged for"), ("n opt", "Committed of end")])
         .collect();
     let most = rows.iter().filter_map(|row| row.records_behind).max().map_or(0.0, float);
@@ -106,7 +108,11 @@ fn partitions(rows: &[PartitionRow], busiest: Option<(&str, f64)>) -> Markup {
                                 None => { span.soft { "no valid commit" } (meter(0.0, most, false)) }
                             }
                         }
-                        @if followed { td.n.opt { (row.arrivals_per_second.map_or_else(String::new, short)) } }
+                        @if aged { td.n { (known(row.age_seconds, time)) } }
+                        @if followed {
+                            td.n.opt { (known(row.arrivals_per_second, short)) }
+                            td.n.opt { (known(row.consumed_per_second, short)) }
+                        }
                         td.n { @if row.committed.is_some() { (time(row.commit_unchanged_for_seconds)) } }
                         td.n.opt.soft { (committed(row)) }
                     }
@@ -114,6 +120,11 @@ fn partitions(rows: &[PartitionRow], busiest: Option<(&str, f64)>) -> Markup {
             }
         }
     }
+}
+
+/// Shows a number that may be unknown, which is not zero.
+fn known(number: Option<f64>, text: fn(f64) -> String) -> Markup {
+    html! { @match number { Some(number) => (text(number)), None => span.soft { "unknown" } } }
 }
 
 fn committed(row: &PartitionRow) -> String {
@@ -152,9 +163,11 @@ fn owner(owner: Option<&str>) -> Markup {
 
 fn shards(rows: &[ShardRow], busiest: Option<(&str, f64)>) -> Markup {
     let oldest = rows.iter().filter_map(|row| row.age_seconds).fold(0.0, f64::max);
+    let followed = rows.iter().any(|row| row.arriving_kilobytes_per_second.is_some());
     let measured = rows.iter().any(|row| row.kilobytes_per_second.is_some());
     let titles: Vec<Title> = [("", "Shard"), ("", "Owner"), ("n sorted", "Oldest record"), ("", "Waiting")]
         .into_iter()
+        .chain(followed.then_some(("n opt", "In, kB/s")))
         .chain(measured.then_some(("n opt", "Out, kB/s")))
         .chain([("opt", "State"), ("opt", "Checkpoint")])
         .collect();
@@ -175,7 +188,8 @@ fn shards(rows: &[ShardRow], busiest: Option<(&str, f64)>) -> Markup {
                             }
                         }
                         td { (waiting(row)) }
-                        @if measured { td.n.opt { (row.kilobytes_per_second.map_or_else(String::new, short)) } }
+                        @if followed { td.n.opt { (known(row.arriving_kilobytes_per_second, short)) } }
+                        @if measured { td.n.opt { (known(row.kilobytes_per_second, short)) } }
                         td.opt { (row.state) }
                         td.opt.long.soft { (row.checkpoint.as_deref().unwrap_or("none")) }
                     }

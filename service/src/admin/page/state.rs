@@ -28,6 +28,18 @@ pub(super) enum State {
     Ok,
 }
 
+/// How the page shows a state.
+pub(super) struct Look {
+    /// The value of the filter in addresses.
+    pub(super) key: &'static str,
+    /// The word on the page.
+    pub(super) word: &'static str,
+    /// The CSS class of the word.
+    pub(super) class: &'static str,
+    /// The CSS class of the sign beside the word.
+    sign: &'static str,
+}
+
 impl State {
     /// Every state, in the order of the table.
     pub(super) const ALL: [Self; 8] =
@@ -55,84 +67,41 @@ impl State {
     }
 
     fn of_decision(decision: &Decision) -> Self {
-        let has = |wanted: fn(&Step) -> bool| decision.steps.iter().any(wanted);
-        let at_maximum = |step: &Step| {
-            matches!(
-                step,
-                Step::Capped { by: CapReason::Partitions, .. }
-                    | Step::CatchUp(CatchUpStep::Wanted { rule: Rule::AsManyAsHelp, .. })
-            )
-        };
-        let stuck = |step: &Step| {
-            matches!(
-                step,
-                Step::PersistentLagExcluded { .. }
-                    | Step::CatchUp(CatchUpStep::Stuck { .. } | CatchUpStep::Wanted { rule: Rule::NoProgress, .. })
-            )
-        };
-        let holding = |step: &Step| {
-            matches!(step, Step::CatchUp(CatchUpStep::Held { .. } | CatchUpStep::Wanted { rule: Rule::Holding, .. }))
-        };
-        match decision {
-            _ if has(at_maximum) => Self::AtMaximum,
-            _ if has(stuck) => Self::Stuck,
-            Decision { active: false, .. } => Self::Zero,
-            _ if has(holding) => Self::Holding,
+        match decision.steps.iter().map(Self::of_step).min() {
+            Some(Self::Holding | Self::Ok) | None if !decision.active => Self::Zero,
+            state => state.unwrap_or(Self::Ok),
+        }
+    }
+
+    const fn of_step(step: &Step) -> Self {
+        match step {
+            Step::Capped { by: CapReason::Partitions, .. }
+            | Step::CatchUp(CatchUpStep::Wanted { rule: Rule::AsManyAsHelp, .. }) => Self::AtMaximum,
+            Step::PersistentLagExcluded { .. }
+            | Step::CatchUp(CatchUpStep::Stuck { .. } | CatchUpStep::Wanted { rule: Rule::NoProgress, .. }) => {
+                Self::Stuck
+            }
+            Step::CatchUp(CatchUpStep::Held { .. } | CatchUpStep::Wanted { rule: Rule::Holding, .. }) => Self::Holding,
             _ => Self::Ok,
         }
     }
 
-    /// The position in the table.
-    pub(super) fn rank(self) -> usize {
-        Self::ALL.iter().position(|state| *state == self).unwrap_or(Self::ALL.len())
-    }
-
-    /// The value of the filter in addresses.
-    pub(super) const fn key(self) -> &'static str {
-        match self {
-            Self::Failing => "failing",
-            Self::Over => "over",
-            Self::AtMaximum => "maximum",
-            Self::Stuck => "stuck",
-            Self::Waiting => "waiting",
-            Self::Holding => "holding",
-            Self::Zero => "zero",
-            Self::Ok => "ok",
-        }
-    }
-
-    /// The word on the page.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Failing => "Failing",
-            Self::Over => "Over promise",
-            Self::AtMaximum => "At maximum",
-            Self::Stuck => "Stuck",
-            Self::Waiting => "First reading",
-            Self::Holding => "Holding",
-            Self::Zero => "Zero",
-            Self::Ok => "OK",
-        }
-    }
-
-    /// The CSS class of the word.
-    pub(super) const fn class(self) -> &'static str {
-        match self {
-            Self::Failing => "bad",
-            Self::Over | Self::AtMaximum | Self::Stuck => "warn",
-            Self::Waiting | Self::Zero => "soft",
-            Self::Holding | Self::Ok => "",
-        }
+    pub(super) const fn look(self) -> Look {
+        let (key, word, class, sign) = match self {
+            Self::Failing => ("failing", "Failing", "bad", "fail"),
+            Self::Over => ("over", "Over promise", "warn", "over"),
+            Self::AtMaximum => ("maximum", "At maximum", "warn", "over"),
+            Self::Stuck => ("stuck", "Stuck", "warn", "over"),
+            Self::Waiting => ("waiting", "First reading", "soft", "zero"),
+            Self::Holding => ("holding", "Holding", "", "ok"),
+            Self::Zero => ("zero", "Zero", "soft", "zero"),
+            Self::Ok => ("ok", "OK", "", "ok"),
+        };
+        Look { key, word, class, sign }
     }
 
     /// Draws the sign beside the word.
     pub(super) fn sign(self) -> Markup {
-        let class = match self {
-            Self::Failing => "fail",
-            Self::Over | Self::AtMaximum | Self::Stuck => "over",
-            Self::Waiting | Self::Zero => "zero",
-            Self::Holding | Self::Ok => "ok",
-        };
-        html! { span class={ "sign " (class) } {} }
+        html! { span class={ "sign " (self.look().sign) } {} }
     }
 }

@@ -1,10 +1,10 @@
 //! One target in numbers, as the list and its tiles show it.
 
-use std::sync::Arc;
+use std::cmp::Ordering;
 
 use maud::{Markup, html};
 
-use super::names::{self, Names};
+use super::names::Names;
 use super::state::State;
 use crate::lag::Behind;
 use crate::page::text::{float, short, whole};
@@ -13,26 +13,18 @@ use crate::scaling::catch_up::CatchUpStep;
 use crate::scaling::{Decision, Step};
 use crate::trigger::Policy;
 
-/// Callers with the same policy and `maxStaleness`, which get the same answer.
-pub(super) struct Judges<'a> {
-    pub(super) policy: &'a Arc<Policy>,
-    pub(super) callers: Vec<&'a CallerView>,
-    pub(super) judged: Judged,
-    pub(super) state: State,
-}
-
-/// One target with its decisions.
+/// One target by the trigger with the worst state.
 pub(super) struct Summary<'a> {
     pub(super) view: &'a TargetView,
-    pub(super) id: String,
-    pub(super) names: Names,
     /// The cluster or account.
     pub(super) place: String,
     pub(super) state: State,
-    /// The callers by policy; the first ones decide the state.
-    pub(super) judges: Vec<Judges<'a>>,
+    /// The caller with that state, which the row names, and what it gets.
+    pub(super) lead: Option<(&'a CallerView, Judged)>,
     /// The age of the oldest record in seconds, where it is measured.
     pub(super) age: Option<f64>,
+    /// The age that a trigger promises, in seconds.
+    pub(super) promise: Option<f64>,
     /// The records that the group has not read, where they are counted.
     pub(super) lag: Option<u64>,
     /// The partitions without a valid commit.
@@ -41,44 +33,50 @@ pub(super) struct Summary<'a> {
 
 impl<'a> Summary<'a> {
     pub(super) fn of(view: &'a TargetView) -> Self {
-        let mut judges = judges(view);
-        let age = age(view, &judges);
-        for judges in &mut judges {
-            judges.state = State::of(view, judges.policy, &judges.judged, age);
-        }
-        judges.sort_by_key(|judges| judges.state);
-        let state = judges.first().map_or_else(|| State::of_readings(&view.state), |judges| judges.state);
+        let judged: Vec<_> = view.callers.shown.iter().map(|caller| (caller, view.judge(caller))).collect();
+        let promise = view.callers.shown.iter().find_map(|caller| promise(&caller.policy));
         let (lag, without_commit) = match view.state.sample().map(|(sample, _)| &sample.facts.behind) {
             Some(Behind::Records(lag)) => (lag.records_behind(), lag.without_commit()),
             _ => (None, 0),
         };
-        let (id, names, place) = (names::id(&view.source), Names::of(&view.source), place_of(&view.source));
-        Self { view, id, names, place, state, judges, age, lag, without_commit }
-    }
-
-    /// The caller that the row names.
-    pub(super) fn lead(&self) -> Option<&'a CallerView> {
-        self.judges.first()?.callers.first().copied()
+        let age = match view.state.sample().map(|(sample, _)| &sample.facts.behind) {
+            Some(Behind::Age { oldest, .. }) => Some(oldest.as_secs_f64()),
+            // as catchUp estimates it
+            _ => judged.iter().find_map(|(_, judged)| oldest(judged.decision()?)).or_else(|| {
+                let nothing_unread = lag == Some(0) && without_commit == 0;
+                promise.filter(|_| nothing_unread).map(|_| 0.0)
+            }),
+        };
+        let stated = judged.into_iter().map(|(caller, judged)| {
+            let state = State::of(view, &caller.policy, &judged, age);
+            (state, (caller, judged))
+        });
+        let (state, lead) = match stated.min_by_key(|(state, _)| *state) {
+            Some((state, lead)) => (state, Some(lead)),
+            None => (State::of_readings(&view.state), None),
+        };
+        let promise = lead.as_ref().and_then(|(lead, _)| self::promise(&lead.policy)).or(promise);
+        Self { view, place: place_of(&view.source), state, lead, age, promise, lag, without_commit }
     }
 
     pub(super) fn callers(&self) -> impl Iterator<Item = &'a CallerView> {
-        self.judges.iter().flat_map(|judges| judges.callers.iter().copied())
+        self.view.callers.shown.iter()
     }
 
-    /// The age that a trigger promises, in seconds.
-    pub(super) fn promise(&self) -> Option<f64> {
-        self.judges.iter().find_map(|judges| promise(judges.policy))
-    }
-
-    /// The age divided by the promise.
-    pub(super) fn ratio(&self) -> Option<f64> {
-        Some(self.age? / self.promise()?)
+    /// Compares by the share of the promise, the greatest first, and then by age.
+    pub(super) fn by_age(one: &Self, other: &Self) -> Ordering {
+        let key = |summary: &Self| {
+            let age = summary.age.unwrap_or(-1.0);
+            (summary.promise.filter(|_| age >= 0.0).map_or(-1.0, |promise| age / promise), age)
+        };
+        let (one, other) = (key(one), key(other));
+        other.0.total_cmp(&one.0).then(other.1.total_cmp(&one.1))
     }
 
     /// The decision that the row shows, even one that is too old to be served.
     pub(super) fn decision(&self) -> Option<(&'a Policy, &Decision)> {
-        let judges = self.judges.first()?;
-        Some((judges.policy, judges.judged.decision()?))
+        let (caller, judged) = self.lead.as_ref()?;
+        Some((&caller.policy, judged.decision()?))
     }
 
     /// The consumers that run, where they are known.
@@ -89,49 +87,14 @@ impl<'a> Summary<'a> {
 
     /// The name of the target: its first caller, or its source.
     pub(super) fn title(&self) -> String {
-        self.lead().map_or_else(|| self.names.name.clone(), |lead| format!("{}/{}", lead.namespace, lead.name))
+        let of_source = || Names::of(&self.view.source).name;
+        self.lead.as_ref().map_or_else(of_source, |(lead, _)| format!("{}/{}", lead.namespace, lead.name))
     }
 }
 
 /// The age that a policy promises, in seconds.
 pub(super) fn promise(policy: &Policy) -> Option<f64> {
     if let Policy::CatchUp(policy) = policy { Some(policy.max_age.as_secs_f64()) } else { None }
-}
-
-/// Groups the callers that get the same answer.
-fn judges(view: &TargetView) -> Vec<Judges<'_>> {
-    let mut all: Vec<Judges<'_>> = Vec::new();
-    for caller in &view.callers.shown {
-        let same = |judges: &&mut Judges<'_>| {
-            judges.policy == &caller.policy
-                && judges.callers.iter().all(|other| other.max_staleness == caller.max_staleness)
-        };
-        match all.iter_mut().find(same) {
-            Some(judges) => judges.callers.push(caller),
-            None => all.push(Judges {
-                policy: &caller.policy,
-                callers: vec![caller],
-                judged: view.judge(caller),
-                state: State::Ok,
-            }),
-        }
-    }
-    all
-}
-
-/// Returns the age of the oldest record: as measured on a stream, or as `catchUp` estimates it for a group.
-fn age(view: &TargetView, judges: &[Judges<'_>]) -> Option<f64> {
-    let (sample, _) = view.state.sample()?;
-    match &sample.facts.behind {
-        Behind::Age { oldest, .. } => Some(oldest.as_secs_f64()),
-        Behind::Records(lag) => {
-            let of = judges.iter().filter(|judges| promise(judges.policy).is_some());
-            let mut ages = of.filter_map(|judges| judges.judged.decision()).map(oldest);
-            let none = lag.records_behind() == Some(0) && lag.without_commit() == 0;
-            ages.next().and_then(|age| age.or_else(|| none.then_some(0.0)))
-        }
-        Behind::Shards { .. } | Behind::Writes { .. } => None,
-    }
 }
 
 fn oldest(decision: &Decision) -> Option<f64> {

@@ -1,10 +1,12 @@
 //! The table of targets. On a phone each row is a card, in which a cell without a value has no place.
 
+use std::collections::HashSet;
+
 use maud::{Markup, html};
 
 use super::causes::counted;
 use super::list::number;
-use super::names;
+use super::names::{self, Names};
 use super::parts;
 use super::query::{Column, Query, Selection};
 use super::state::State;
@@ -12,7 +14,6 @@ use super::summary::{Summary, replicas};
 use crate::page::Clock;
 use crate::page::plot::{Measure, Spark, percent};
 use crate::page::text::{ago, float, time, whole};
-use crate::sampler::Point;
 
 /// The number of further callers that a row names; the target's own page shows all of them.
 const NAMED: usize = 2;
@@ -55,11 +56,11 @@ fn head(query: &Query, column: Option<Column>, class: &str, title: &str, window:
 }
 
 fn row(summary: &Summary<'_>, window: f64, clock: Clock) -> Markup {
-    let state = summary.state;
+    let (state, id) = (summary.state, names::id(&summary.view.source));
     html! {
-        tr #{ "t" (summary.id) } role="row" {
-            td class={ "st " (state.class()) } role="cell" { (state.sign()) (state.word()) }
-            th scope="row" role="rowheader" { (name(summary)) }
+        tr #{ "t" (id) } role="row" {
+            td class={ "st " (state.look().class) } role="cell" { (state.sign()) (state.look().word) }
+            th scope="row" role="rowheader" { (name(summary, &id)) }
             (policy(summary))
             (age(summary, clock))
             (lag(summary))
@@ -73,19 +74,19 @@ fn row(summary: &Summary<'_>, window: f64, clock: Clock) -> Markup {
     }
 }
 
-fn name(summary: &Summary<'_>) -> Markup {
-    let lead = summary.lead();
+fn name(summary: &Summary<'_>, id: &str) -> Markup {
+    let lead = summary.lead.as_ref().map(|(lead, _)| *lead);
+    let names = Names::of(&summary.view.source);
     let others = summary
         .callers()
-        .skip(1)
         .filter(|caller| lead.is_none_or(|lead| (&lead.namespace, &lead.name) != (&caller.namespace, &caller.name)));
     let others: Vec<_> = others.map(|caller| format!("{}/{}", caller.namespace, caller.name)).collect();
     let more = others.len().saturating_sub(NAMED) + summary.view.callers.more;
     html! {
-        a href={ "/targets/" (summary.id) } {
+        a href={ "/targets/" (id) } {
             @match lead {
                 Some(lead) => { span.soft { (lead.namespace) "/" } wbr; (lead.name) }
-                None => (summary.names.name),
+                None => (names.name),
             }
         }
         @if !others.is_empty() || more > 0 {
@@ -96,18 +97,19 @@ fn name(summary: &Summary<'_>) -> Markup {
             }
         }
         small {
-            @for part in summary.names.parts(lead) { span.part { (part) " ·" } " " }
+            @for part in names.parts(lead) { span.part { (part) " ·" } " " }
             span.part { (names::short_place(&summary.place)) }
         }
     }
 }
 
 fn policy(summary: &Summary<'_>) -> Markup {
+    let distinct: HashSet<_> = summary.callers().map(|caller| &caller.policy).collect();
     html! {
-        @match summary.judges.first() {
-            Some(judges) => td role="cell" data-label="Policy" {
-                code { (names::goal(judges.policy)) }
-                @if summary.judges.len() > 1 { small.soft { " and " (number(summary.judges.len() - 1)) " more" } }
+        @match &summary.lead {
+            Some((lead, _)) => td role="cell" data-label="Policy" {
+                code { (names::goal(&lead.policy)) }
+                @if distinct.len() > 1 { small.soft { " and " (number(distinct.len() - 1)) " more" } }
             },
             None => td.none role="cell" { span.soft { "none" } },
         }
@@ -115,7 +117,7 @@ fn policy(summary: &Summary<'_>) -> Markup {
 }
 
 fn age(summary: &Summary<'_>, clock: Clock) -> Markup {
-    let promise = summary.promise();
+    let promise = summary.promise;
     let last_read = summary.view.state.sample().map(|(_, age)| age);
     html! {
         @match (summary.age, last_read) {
@@ -171,19 +173,17 @@ fn lag(summary: &Summary<'_>) -> Markup {
 fn spark(summary: &Summary<'_>, window: f64) -> Markup {
     let view = summary.view;
     let (what, measure, of) = names::backlog(&view.source);
-    let aged = view.chart.promise().filter(|promise| promise.ages.iter().any(|ages| ages.now.is_finite()));
-    let (what, measure, points) = match aged {
-        Some(promise) if measure == Measure::Number => {
-            let now = |index: usize, _: &Point| promise.ages.get(index).map_or(f32::NAN, |ages| ages.now);
-            ("Oldest record", Measure::Seconds, parts::course(view, window, now))
-        }
-        _ => (what, measure, parts::course(view, window, |_, point| of(point))),
+    let ages = parts::course(view, window, parts::ages(view));
+    let (what, measure, points) = if ages.iter().any(|(_, age)| age.is_finite()) {
+        ("Oldest record", Measure::Seconds, ages)
+    } else {
+        (what, measure, parts::course(view, window, |_, point| of(point)))
     };
     if points.iter().all(|(_, number)| !number.is_finite()) {
         let why = if view.state.sample().is_some() { "lag not known" } else { "no reading yet" };
         return html! { span.soft.small { (why) } };
     }
-    let promise = summary.promise().filter(|_| measure == Measure::Seconds);
+    let promise = summary.promise.filter(|_| measure == Measure::Seconds);
     let failing_for = view.state.failure().map(|(_, failing_for)| failing_for.as_secs_f64());
     let gap_from = failing_for.map(|seconds| 1.0 - seconds / window);
     let label = format!("{what}, last {}", parts::period(window));

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::causes;
 use super::list::number;
-use super::query::{address, promised};
+use super::query::address;
 use super::state::State;
 use super::summary::Summary;
-use crate::page::text::{short, time};
+use crate::page::text::{float, short, time};
 
 /// One number with its link.
 struct Tile {
@@ -19,12 +19,17 @@ struct Tile {
     note: String,
 }
 
-pub(super) fn of(summaries: &[Summary<'_>]) -> Markup {
-    let promised = promised(summaries);
+/// Shows the tiles of all targets, whose failures have this number of causes.
+pub(super) fn of(summaries: &[Summary<'_>], causes: usize) -> Markup {
+    let promised = number(summaries.iter().filter(|summary| summary.promise.is_some()).count());
+    let failing = match causes {
+        0 => "all readings succeed".to_owned(),
+        causes => causes::counted(causes, "cause"),
+    };
     let tiles = [
-        targets(summaries, promised),
-        failing(summaries),
-        over(summaries, promised),
+        targets(summaries, &promised),
+        counted(summaries, State::Failing, "Failing", failing),
+        counted(summaries, State::Over, "Over the promise", format!("of {promised} with a promise")),
         worst_age(summaries),
         worst_lag(summaries),
     ];
@@ -43,39 +48,23 @@ pub(super) fn of(summaries: &[Summary<'_>]) -> Markup {
     }
 }
 
-fn targets(summaries: &[Summary<'_>], promised: usize) -> Tile {
-    let note = format!("{} with a promise", number(promised));
+fn targets(summaries: &[Summary<'_>], promised: &str) -> Tile {
+    let note = format!("{promised} with a promise");
     Tile { href: "/".into(), class: "", sign: None, title: "Targets", value: number(summaries.len()), note }
 }
 
-fn failing(summaries: &[Summary<'_>]) -> Tile {
-    let count = summaries.iter().filter(|summary| summary.state == State::Failing).count();
-    let note = match causes::count(summaries) {
-        0 => "all readings succeed".to_owned(),
-        causes => causes::counted(causes, "cause"),
-    };
-    counted(State::Failing, "bad", "Failing", count, note)
-}
-
-fn over(summaries: &[Summary<'_>], promised: usize) -> Tile {
-    let count = summaries.iter().filter(|summary| summary.state == State::Over).count();
-    counted(State::Over, "warn", "Over the promise", count, format!("of {} with a promise", number(promised)))
-}
-
-fn counted(state: State, class: &'static str, title: &'static str, count: usize, note: String) -> Tile {
-    let (class, sign) = if count > 0 { (class, Some(state)) } else { ("none", None) };
-    Tile { href: address([("state", state.key())]), class, sign, title, value: number(count), note }
+fn counted(summaries: &[Summary<'_>], state: State, title: &'static str, note: String) -> Tile {
+    let count = summaries.iter().filter(|summary| summary.state == state).count();
+    let (class, sign) = if count > 0 { (state.look().class, Some(state)) } else { ("none", None) };
+    Tile { href: address([("state", state.look().key)]), class, sign, title, value: number(count), note }
 }
 
 fn worst_age(summaries: &[Summary<'_>]) -> Tile {
-    let key = |summary: &&Summary<'_>| (summary.ratio().unwrap_or(-1.0), summary.age.unwrap_or(-1.0));
-    let worst = summaries.iter().filter(|summary| summary.age.is_some()).max_by(|one, other| {
-        let (one, other) = (key(one), key(other));
-        one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1))
-    });
+    let worst =
+        summaries.iter().filter(|summary| summary.age.is_some()).min_by(|one, other| Summary::by_age(one, other));
     let (value, note) = match worst {
         Some(worst) => {
-            let promise = worst.promise().map_or_else(String::new, |promise| format!(", of {}", time(promise)));
+            let promise = worst.promise.map_or_else(String::new, |promise| format!(", of {}", time(promise)));
             (time(worst.age.unwrap_or(0.0)), format!("{}{promise}", worst.title()))
         }
         None => ("–".to_owned(), "no age is measured".to_owned()),
@@ -87,7 +76,7 @@ fn worst_age(summaries: &[Summary<'_>]) -> Tile {
 fn worst_lag(summaries: &[Summary<'_>]) -> Tile {
     let worst = summaries.iter().filter(|summary| summary.lag.is_some()).max_by_key(|summary| summary.lag);
     let (value, note) = match worst.and_then(|worst| Some((worst, worst.lag?))) {
-        Some((worst, lag)) => (short(crate::page::text::float(lag)), worst.title()),
+        Some((worst, lag)) => (short(float(lag)), worst.title()),
         None => ("–".to_owned(), "no records are counted".to_owned()),
     };
     let class = if worst.is_some_and(|worst| worst.lag > Some(0)) { "" } else { "none" };
