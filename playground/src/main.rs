@@ -1,4 +1,4 @@
-//! The demo: the same traffic for two autoscalers, side by side, with everything around them in one process.
+//! The demo: the same traffic for two autoscalers, side by side, with everything around them in one process. This is the scene on Kafka:
 //!
 //! ```text
 //! producer ─▶ brokers: one topic ◀─ pods of group by-lag ◀── HPA ◀── KEDA's lag threshold
@@ -7,8 +7,11 @@
 //!                  └──────────── committed and end offsets, members ─────────────────────┘
 //! ```
 //!
-//! Consumers and the scaler are real; KEDA's lag threshold and the HPA are their rules, and all periods are shortened. All totals come
-//! from the broker's own data, not from what the scaler measures.
+//! In the scene on Kinesis a stand-in for Kinesis and DynamoDB takes the place of the brokers, workers that follow KCL that of the
+//! consumers, and KEDA's shard count that of its lag threshold.
+//!
+//! Clients of Kafka and the scaler are real; KEDA's triggers and the HPA are their rules, and all periods are shortened. All
+//! totals come from the source's own data, not from what the scaler measures.
 
 #![forbid(unsafe_code)]
 
@@ -18,14 +21,17 @@ mod clock;
 mod course;
 mod history;
 mod keda;
+mod kinesis;
 mod page;
 mod periods;
 mod pods;
 mod producer;
 mod reason;
 mod scaler;
+mod scene;
 mod score;
 mod session;
+mod source;
 mod table;
 mod trouble;
 mod verdict;
@@ -46,26 +52,26 @@ use tokio::sync::{mpsc, watch};
 
 use self::page::{Command, Stage};
 use self::scaler::Listeners;
+use self::scene::Scene;
 use self::session::{Options, Session};
 
 /// The namespace of the `ScaledObject`.
 const NAMESPACE: &str = "playground";
+/// The topic or stream.
 const TOPIC: &str = "orders";
-const PARTITIONS: usize = 120;
-/// The groups of KEDA's side and of keda-stream-scaler's side.
-const GROUPS: [&str; 2] = ["by-lag", "by-age"];
 /// The `maxReplicaCount`: about twice as many as the arrivals ever need.
 const MOST_REPLICAS: u32 = 24;
 /// The page has the first free one of these ports.
 const PORTS: std::ops::RangeInclusive<u16> = 8000..=8099;
 
-/// Show the same traffic with two autoscalers: brokers, consumers, KEDA's side and the scaler in one process
+/// Show the same traffic with two autoscalers: a source, consumers, KEDA's side and the scaler in one process
 #[derive(Debug, Parser)]
 #[command(
     max_term_width = 80,
     after_help = "Examples:
   make demo
   cargo run -p keda-stream-scaler-playground -- --for 6m --lag-threshold 200
+  cargo run -p keda-stream-scaler-playground -- --scene kinesis
   cargo run -p keda-stream-scaler-playground -- --scale-down-window 75s
 
 Ctrl-C ends it. Exit code 0: it ended so, or after its time; 1: it failed;
@@ -75,12 +81,18 @@ struct Arguments {
     /// Stop after this time, such as 30s or 5m
     #[arg(long = "for", value_name = "DURATION", value_parser = cli::duration)]
     run_for: Option<Duration>,
+    /// The source that both sides read: a Kafka topic, or a Kinesis stream with KCL
+    #[arg(long, default_value = "kafka")]
+    scene: Scene,
     /// How many times shorter than in a cluster all periods are
     #[arg(long, default_value = "5", value_parser = ["1", "2", "5"])]
     speed: String,
     /// The lagThreshold of KEDA's side [default: the best of six for this traffic]
     #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
     lag_threshold: Option<u32>,
+    /// The shardCount of KEDA's side on Kinesis [default: the best of six for this traffic]
+    #[arg(long, value_name = "SHARDS", value_parser = clap::value_parser!(u32).range(1..))]
+    shard_count: Option<u32>,
     /// The scale-down stabilization window of both HPAs, in a cluster
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = cli::duration)]
     scale_down_window: Duration,
@@ -133,8 +145,10 @@ async fn show(arguments: &Arguments) -> anyhow::Result<()> {
     let (send, mut commands) = mpsc::unbounded_channel();
     let pages = tokio::spawn(page::serve(page, Stage { current, send }));
     let mut options = Options {
+        scene: arguments.scene,
         speed: arguments.speed.parse()?,
         lag_threshold: arguments.lag_threshold,
+        shard_count: arguments.shard_count,
         down_window: arguments.scale_down_window,
     };
     let over = async {
@@ -183,6 +197,7 @@ async fn restart(session: &Session, commands: &mut mpsc::UnboundedReceiver<Comma
             Some(Command::Pause(paused)) => session.clock.pause(paused),
             Some(Command::Restart) => return session.options,
             Some(Command::Speed(speed)) => return Options { speed, ..session.options },
+            Some(Command::Scene(scene)) => return Options { scene, ..session.options },
             None => std::future::pending().await,
         }
     }

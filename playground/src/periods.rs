@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use keda_stream_scaler::scaling::hpa::SYNC_PERIOD;
 
-/// The lag thresholds to try for KEDA's side, each as the tenths of a second in which one pod of a cluster processes that many records.
-const LAG_THRESHOLD_TENTHS: [u32; 6] = [25, 50, 75, 100, 150, 200];
-
 /// The time that a consumer needs for one record.
 pub(super) const WORK: Duration = Duration::from_millis(25);
 /// The resulting throughput of a consumer, in records per second.
@@ -29,6 +26,8 @@ pub(super) struct Periods {
     pub(super) promise: Duration,
     /// The interval at which consumers commit.
     pub(super) commit: Duration,
+    /// The time after which the leases of a KCL worker expire, and the interval at which they are assigned.
+    pub(super) failover: Duration,
     /// The time that both groups have lived through before the start.
     pub(super) history: Duration,
 }
@@ -46,12 +45,9 @@ impl Periods {
             promise: share(60),
             // the default of Kafka's clients
             commit: share(5),
+            // KCL's `failoverTimeMillis`
+            failover: share(10),
             history: share(3600),
         }
-    }
-
-    /// The lag thresholds from which KEDA's side gets the best one.
-    pub(super) fn lag_thresholds(self) -> [u32; 6] {
-        LAG_THRESHOLD_TENTHS.map(|tenths| tenths * RECORDS_A_SECOND / 10 / u32::from(self.speed))
     }
 }

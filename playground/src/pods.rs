@@ -1,4 +1,5 @@
-//! The pods of a workload: each is a real consumer of limited speed, on a thread of its own.
+//! The pods of a workload: each is a consumer of limited speed, on a thread of its own. On Kafka it is a real client; on Kinesis it is a
+//! worker that follows the rules of KCL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,8 +15,10 @@ use tokio::time::Instant;
 
 use super::TOPIC;
 use super::clock::Clock;
+use super::kinesis::{Stream, name};
 use super::periods::Periods;
 use super::producer::POISON;
+use super::source::Connection;
 use super::trouble::{Trouble, Troubles};
 
 /// The interval at which a consumer checks whether it should stop.
@@ -23,7 +26,7 @@ const BEAT: Duration = Duration::from_millis(50);
 
 /// The pods of one group, and the threads that are about to stop.
 pub(super) struct Pods {
-    servers: String,
+    connection: Connection,
     group: &'static str,
     periods: Periods,
     clock: Arc<Clock>,
@@ -62,14 +65,14 @@ pub(super) struct PodState {
 
 impl Pods {
     pub(super) fn new(
-        servers: &str,
+        connection: Connection,
         group: &'static str,
         periods: Periods,
         clock: Arc<Clock>,
         troubles: Arc<Troubles>,
     ) -> Self {
         let (running, threads) = (Vec::new(), Vec::new());
-        Self { servers: servers.to_owned(), group, periods, clock, troubles, started: 0, running, threads }
+        Self { connection, group, periods, clock, troubles, started: 0, running, threads }
     }
 
     /// Returns the pods as an HPA counts them.
@@ -98,11 +101,14 @@ impl Pods {
         self.threads.retain(|thread| !thread.is_finished());
         while self.running.len() < wanted {
             self.started += 1;
-            let client_id = format!("{}-{}", self.group, self.started);
+            let client_id = name(self.group, self.started);
             let (end, ended) = channel();
             let shared = Arc::new(Shared::default());
             let consumer = Consumer {
-                config: self.config(&client_id),
+                client: match &self.connection {
+                    Connection::Kafka(servers) => Client::Kafka(Box::new(self.config(servers, &client_id))),
+                    Connection::Kinesis(stream) => Client::Kinesis(stream.clone(), self.group, self.started),
+                },
                 clock: self.clock.clone(),
                 troubles: self.troubles.clone(),
                 ended,
@@ -124,10 +130,10 @@ impl Pods {
         }
     }
 
-    fn config(&self, client_id: &str) -> ClientConfig {
+    fn config(&self, servers: &str, client_id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
-            .set("bootstrap.servers", &self.servers)
+            .set("bootstrap.servers", servers)
             .set("client.id", client_id)
             .set("group.id", self.group)
             .set("auto.offset.reset", "earliest")
@@ -148,9 +154,17 @@ impl Pods {
     }
 }
 
+/// The client of a consumer.
+enum Client {
+    /// The settings of a Kafka client.
+    Kafka(Box<ClientConfig>),
+    /// The stream, the application, and the number of the worker.
+    Kinesis(Arc<Stream>, &'static str, u64),
+}
+
 /// One consumer, on its thread.
 struct Consumer {
-    config: ClientConfig,
+    client: Client,
     clock: Arc<Clock>,
     troubles: Arc<Troubles>,
     ended: Receiver<()>,
@@ -169,11 +183,39 @@ impl Consumer {
                 return;
             }
         }
-        if let Ok(consumer) = self.config.create::<BaseConsumer>()
-            && consumer.subscribe(&[TOPIC]).is_ok()
-        {
-            self.shared.ready.store(true, Ordering::Relaxed);
-            self.consume(&consumer);
+        match &self.client {
+            Client::Kafka(config) => {
+                if let Ok(consumer) = config.create::<BaseConsumer>()
+                    && consumer.subscribe(&[TOPIC]).is_ok()
+                {
+                    self.shared.ready.store(true, Ordering::Relaxed);
+                    self.consume(&consumer);
+                }
+            }
+            Client::Kinesis(stream, application, worker) => {
+                stream.join(application, *worker);
+                self.shared.ready.store(true, Ordering::Relaxed);
+                self.read_shards(stream, application, *worker);
+                stream.leave(application, *worker);
+            }
+        }
+    }
+
+    /// Works on the records of the shards whose leases the worker owns.
+    fn read_shards(&self, stream: &Stream, application: &str, worker: u64) {
+        let mut turn = 0;
+        loop {
+            let next = if self.clock.is_paused() { None } else { stream.next(application, worker, &mut turn) };
+            let Some(record) = next else {
+                if self.ends_within(BEAT) {
+                    return;
+                }
+                continue;
+            };
+            if self.works() {
+                return;
+            }
+            stream.processed(application, worker, record);
         }
     }
 
@@ -211,17 +253,25 @@ impl Consumer {
             // a record that was fetched before the partition went back to the one that blocks it
             return self.ends_within(Duration::ZERO);
         }
-        let begun = Instant::now();
-        if self.ends_within(self.troubles.work(now)) {
+        if self.works() {
             return true;
         }
-        let worked = u64::try_from(begun.elapsed().as_micros()).unwrap_or_default();
-        self.shared.worked.fetch_add(worked, Ordering::Relaxed);
         // a partition that was taken away meanwhile refuses both, and its next owner reads the record again
         let _ = match behind {
             Some((partition, offset)) => consumer.seek(TOPIC, partition, Offset::Offset(offset), Duration::ZERO),
             None => consumer.store_offset_from_message(message),
         };
+        false
+    }
+
+    /// Spends the time of one record; returns whether the consumer should stop.
+    fn works(&self) -> bool {
+        let begun = Instant::now();
+        if self.ends_within(self.troubles.work(self.clock.elapsed())) {
+            return true;
+        }
+        let worked = u64::try_from(begun.elapsed().as_micros()).unwrap_or_default();
+        self.shared.worked.fetch_add(worked, Ordering::Relaxed);
         false
     }
 

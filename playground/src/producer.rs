@@ -1,5 +1,7 @@
-//! The producer that sends the course's records to the broker.
+//! The producer that sends the course's records to the source.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -11,6 +13,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use super::TOPIC;
 use super::clock::Clock;
 use super::course::Course;
+use super::kinesis::Stream;
+use super::scene::Scene;
+use super::source::Connection;
 use super::trouble::{HOT_ONE_IN, TROUBLED_PARTITION, Trouble, Troubles};
 
 /// The payload of a record that no consumer can process.
@@ -28,7 +33,6 @@ pub(super) struct Producer {
 
 /// What the thread needs.
 struct Task {
-    servers: String,
     course: Course,
     clock: Arc<Clock>,
     troubles: Arc<Troubles>,
@@ -37,15 +41,21 @@ struct Task {
 
 impl Producer {
     pub(super) fn start(
-        servers: &str,
+        connection: Connection,
         course: Course,
         clock: Arc<Clock>,
         troubles: Arc<Troubles>,
     ) -> anyhow::Result<Self> {
-        let client = client(servers)?;
         let (end, ended) = channel();
-        let task = Task { servers: servers.to_owned(), course, clock, troubles, ended };
-        let thread = thread::Builder::new().name("producer".into()).spawn(move || task.run(client))?;
+        let task = Task { course, clock, troubles, ended };
+        let thread = thread::Builder::new().name("producer".into());
+        let thread = match connection {
+            Connection::Kafka(servers) => {
+                let client = client(&servers)?;
+                thread.spawn(move || task.send(client, &servers))?
+            }
+            Connection::Kinesis(stream) => thread.spawn(move || task.put(&stream))?,
+        };
         Ok(Self { end: Some(end), thread: Some(thread) })
     }
 }
@@ -64,18 +74,52 @@ fn client(servers: &str) -> anyhow::Result<BaseProducer> {
     Ok(ClientConfig::new().set("bootstrap.servers", servers).set("linger.ms", "50").create()?)
 }
 
+/// The records that were sent so far.
+struct Sent {
+    records: u64,
+    owed: f64,
+    until: Duration,
+}
+
 impl Task {
-    fn run(&self, mut client: BaseProducer) {
-        let (mut owed, mut sent, mut before) = (0.0, 0_u64, self.clock.elapsed());
-        let (mut poisoned, mut moved_at, mut waiting) = (None, before, 0);
+    fn begin(&self) -> Sent {
+        Sent { records: 0, owed: 0.0, until: self.clock.elapsed() }
+    }
+
+    /// Returns the numbers of the records that are due now.
+    fn due(&self, sent: &mut Sent, now: Duration) -> Range<u64> {
+        let rate = self.course.rate(now) * self.troubles.arrivals(now);
+        sent.owed += rate * now.saturating_sub(sent.until).as_secs_f64();
+        sent.until = now;
+        let begin = sent.records;
+        while sent.owed >= 1.0 {
+            sent.owed -= 1.0;
+            sent.records += 1;
+        }
+        begin..sent.records
+    }
+
+    /// Puts records into a stream, where a hash of their keys chooses the shard.
+    fn put(&self, stream: &Stream) {
+        let mut sent = self.begin();
         while self.ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
             let now = self.clock.elapsed();
-            owed += self.course.rate(now) * self.troubles.arrivals(now) * now.saturating_sub(before).as_secs_f64();
-            before = now;
             let is_hot = self.troubles.is_on(Trouble::Hot, now);
-            while owed >= 1.0 {
-                owed -= 1.0;
-                sent += 1;
+            for number in self.due(&mut sent, now) {
+                let hot = is_hot && number.is_multiple_of(HOT_ONE_IN);
+                stream.put(if hot { TROUBLED_PARTITION.unsigned_abs() as usize } else { place(number) });
+            }
+        }
+    }
+
+    /// Sends records to a topic, where the client's partitioner chooses the partition.
+    fn send(&self, mut client: BaseProducer, servers: &str) {
+        let mut sent = self.begin();
+        let (mut poisoned, mut moved_at, mut waiting) = (None, sent.until, 0);
+        while self.ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+            let now = self.clock.elapsed();
+            let is_hot = self.troubles.is_on(Trouble::Hot, now);
+            for sent in self.due(&mut sent, now) {
                 // the key spreads records over the partitions
                 let key = sent.to_string();
                 let record = BaseRecord::to(TOPIC).key(&key).payload(&b"an order"[..]);
@@ -98,7 +142,7 @@ impl Task {
             }
             waiting = queued;
             if now.saturating_sub(moved_at) > STUCK
-                && let Ok(fresh) = self::client(&self.servers)
+                && let Ok(fresh) = self::client(servers)
             {
                 client.purge(PurgeConfig::default().queue().inflight());
                 (client, moved_at) = (fresh, now);
@@ -107,4 +151,11 @@ impl Task {
         // what is still in the queue belongs to a broker that is about to stop
         client.purge(PurgeConfig::default().queue().inflight());
     }
+}
+
+/// Returns the shard of a record.
+fn place(number: u64) -> usize {
+    let mut hasher = DefaultHasher::new();
+    number.hash(&mut hasher);
+    usize::try_from(hasher.finish() >> 33).unwrap_or_default() % Scene::Kinesis.places()
 }

@@ -8,11 +8,12 @@ use keda_stream_scaler::scaling::{Decision, Step};
 
 use super::MOST_REPLICAS;
 use super::autoscaler::{FEWEST_REPLICAS, HpaRule, Sync};
+use super::scene::Scene;
 
-/// Explains a sync of KEDA's side: the lag, the threshold, and the rule of the HPA that decided.
-pub(super) fn of_lag(lag: f64, threshold: u32, sync: &Sync, window: Duration) -> String {
-    let per_pod = lag / f64::from(threshold);
-    let division = format!("lag {} ÷ lagThreshold {} = {per_pod:.1}", whole(lag), whole(f64::from(threshold)));
+/// Explains a sync of KEDA's side: the value, the target, and the rule of the HPA that decided.
+pub(super) fn of_rule(scene: Scene, value: f64, target: u32, sync: &Sync, window: Duration) -> String {
+    let per_pod = value / f64::from(target);
+    let division = format!("{} ÷ {} {} = {per_pod:.1}", scene.value(value), scene.key(), whole(f64::from(target)));
     match sync.rule {
         HpaRule::NoValue => {
             format!(
@@ -23,6 +24,7 @@ pub(super) fn of_lag(lag: f64, threshold: u32, sync: &Sync, window: Duration) ->
         HpaRule::Tolerance => {
             format!("{division}, within the HPA's tolerance of 10 % around {}.", pods(sync.replicas))
         }
+        HpaRule::Value if scene == Scene::Kinesis => format!("{division}, rounded up; the lag does not count."),
         HpaRule::Value => format!("{division}, rounded up."),
         HpaRule::Most => format!("{division}; maxReplicaCount is {MOST_REPLICAS}."),
         HpaRule::Fewest => format!("{division}; minReplicaCount is {FEWEST_REPLICAS}."),
@@ -77,14 +79,14 @@ pub(super) fn of_law_in_short(decision: &Decision) -> String {
 }
 
 /// Shortens a sync of KEDA's side, for the list of changes.
-pub(super) fn of_lag_in_short(lag: f64, sync: &Sync) -> String {
+pub(super) fn of_rule_in_short(scene: Scene, value: f64, sync: &Sync) -> String {
     let rule = match sync.rule {
         HpaRule::Most => "; maxReplicaCount",
         HpaRule::Fewest => "; minReplicaCount",
         HpaRule::Window(_) => "; scale-down window",
         HpaRule::NoValue | HpaRule::Tolerance | HpaRule::Value | HpaRule::Limit => "",
     };
-    format!("lag {}{rule}", whole(lag))
+    format!("{}{rule}", scene.value(value))
 }
 
 fn window_in_words(window: Duration, left: Duration) -> String {
@@ -130,7 +132,9 @@ mod tests {
             ),
         ];
         for (lag, sync, expected) in cases {
-            assert_eq!(of_lag(lag, 160, &sync, window), expected);
+            assert_eq!(of_rule(Scene::Kafka, lag, 160, &sync, window), expected);
         }
+        let shards = of_rule(Scene::Kinesis, 48.0, 5, &sync(10, HpaRule::Value), window);
+        assert_eq!(shards, "48 open shards ÷ shardCount 5 = 9.6, rounded up; the lag does not count.");
     }
 }

@@ -11,7 +11,6 @@ use keda_stream_scaler::trigger::Trigger;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::autoscaler::Autoscaler;
-use super::broker::Broker;
 use super::clock::Clock;
 use super::course::Course;
 use super::history::{self, History};
@@ -20,11 +19,12 @@ use super::periods::{Periods, RECORDS_A_SECOND};
 use super::pods::Pods;
 use super::producer::Producer;
 use super::scaler::{Listeners, Scaler};
+use super::scene::Scene;
 use super::score::{Score, Second, to_float};
+use super::source::{self, Source};
 use super::trouble::{Trouble, Troubles};
 use super::verdict::{self, Verdict};
-use super::world::{self, Metric, World};
-use super::{GROUPS, TOPIC};
+use super::world::{Metric, World};
 
 /// The interval between measurements.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -38,18 +38,28 @@ const VERDICT: Duration = Duration::from_secs(5);
 const RECOVERY: Duration = Duration::from_secs(5);
 /// After a broker was paused, late records arrive within this time.
 const EXCUSED: Duration = Duration::from_secs(5);
-/// The age from which records are deleted.
-const OLD: Duration = Duration::from_secs(1);
 /// A trouble explains a verdict for this long after its end.
 const EXPLAINS: Duration = Duration::from_secs(60);
 
 /// What a run is started with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
+    pub(super) scene: Scene,
     pub(super) speed: u8,
     pub(super) lag_threshold: Option<u32>,
+    pub(super) shard_count: Option<u32>,
     /// The scale-down window of both HPAs, in a cluster.
     pub(super) down_window: Duration,
+}
+
+impl Options {
+    /// The target of KEDA's side, if a person chose it.
+    pub(super) const fn target(&self) -> Option<u32> {
+        match self.scene {
+            Scene::Kafka => self.lag_threshold,
+            Scene::Kinesis => self.shard_count,
+        }
+    }
 }
 
 /// A run of the demo.
@@ -61,15 +71,15 @@ pub(super) struct Session {
     pub(super) troubles: Arc<Troubles>,
     /// KEDA's side and the side of keda-stream-scaler.
     pub(super) worlds: [World; 2],
-    /// The lag threshold of KEDA's side.
-    pub(super) threshold: u32,
+    /// The lag threshold or shard count of KEDA's side.
+    pub(super) target: u32,
     /// The metadata of keda-stream-scaler's trigger.
     pub(super) metadata: BTreeMap<&'static str, String>,
     pub(super) grpc: SocketAddr,
     pub(super) http: SocketAddr,
     history: Duration,
     trigger: Trigger,
-    broker: Broker,
+    source: Source,
     scaler: Scaler,
     producer: Producer,
     score: Mutex<Score>,
@@ -79,35 +89,33 @@ pub(super) struct Session {
 impl Session {
     /// Simulates the hour before, starts everything, and waits until all consumers have their partitions.
     pub(super) async fn start(options: Options, listeners: &Listeners) -> anyhow::Result<Self> {
-        let Options { speed, lag_threshold, down_window } = options;
+        let Options { scene, speed, down_window, .. } = options;
         let (periods, course, clock) = (Periods::of(speed, down_window), Course::new(speed), Clock::stopped());
-        let broker = Broker::start(clock.clone()).await.context("starting the embedded broker")?;
-        let servers = broker.bootstrap_servers();
-        let metadata = world::metadata(&servers, GROUPS[1], periods);
-        let trigger = world::trigger(&metadata)?;
-        let simulated = trigger.clone();
+        let (source, groups) = (Source::start(scene, clock.clone()).await?, scene.groups());
+        let connection = source.connection();
+        let metadata = connection.metadata(groups[1], &periods);
+        let trigger = source::trigger(&metadata)?;
+        let (simulated, target) = (trigger.clone(), options.target());
         let history =
-            tokio::task::spawn_blocking(move || history::simulate(&simulated, lag_threshold, periods, course));
-        let History { ends, lasted, threshold, by_lag, by_law, sample } = history.await??;
-        broker.create_topic(TOPIC, &ends);
-        for group in GROUPS {
-            broker.commit_all(group, TOPIC);
-        }
+            tokio::task::spawn_blocking(move || history::simulate(scene, &simulated, target, periods, course));
+        let History { ends, lasted, target, by_rule, by_law, sample } = history.await??;
+        source.create(&ends, groups, &periods)?;
         let scaler = Scaler::start(listeners, &clock, lasted)?;
-        scaler.resume(GROUPS[1], &trigger, sample)?;
+        scaler.resume(groups[1], &trigger, sample)?;
         let troubles = Arc::new(Troubles::default());
         let world = |group, autoscaler: Autoscaler| {
-            World::new(group, periods, Pods::new(&servers, group, periods, clock.clone(), troubles.clone()), autoscaler)
+            let pods = Pods::new(connection.clone(), group, periods, clock.clone(), troubles.clone());
+            World::new(scene, group, periods, pods, autoscaler)
         };
-        let worlds = [world(GROUPS[0], by_lag.autoscaler), world(GROUPS[1], by_law.autoscaler)];
-        for (world, replicas) in worlds.iter().zip([by_lag.replicas, by_law.replicas]) {
+        let worlds = [world(groups[0], by_rule.autoscaler), world(groups[1], by_law.autoscaler)];
+        for (world, replicas) in worlds.iter().zip([by_rule.replicas, by_law.replicas]) {
             world.begin(replicas)?;
         }
-        joined(&broker, &worlds).await?;
-        let producer = Producer::start(&servers, course, clock.clone(), troubles.clone())?;
+        joined(&source, &worlds).await?;
+        let producer = Producer::start(connection, course, clock.clone(), troubles.clone())?;
         clock.begin();
         let score = Score::new(periods.promise, RECORDS_A_SECOND);
-        let verdict = judged(&score);
+        let verdict = judged(&score, scene);
         let (grpc, http) = (scaler.grpc, scaler.http);
         Ok(Self {
             options,
@@ -116,13 +124,13 @@ impl Session {
             clock,
             troubles,
             worlds,
-            threshold,
+            target,
             metadata,
             grpc,
             http,
             history: lasted,
             trigger,
-            broker,
+            source,
             scaler,
             producer,
             score: Mutex::new(score),
@@ -133,22 +141,21 @@ impl Session {
     /// Runs until something fails.
     pub(super) async fn run(&self) -> anyhow::Result<()> {
         tokio::select! {
-            failed = self.scale_by_lag() => failed,
+            failed = self.scale_by_rule() => failed,
             failed = self.scale_by_law() => failed,
             failed = self.measure() => failed,
             () = self.trouble() => Ok(()),
         }
     }
 
-    /// KEDA's Kafka trigger and its HPA: the lag is read at each sync.
-    async fn scale_by_lag(&self) -> anyhow::Result<()> {
+    /// KEDA's own trigger and its HPA: the value is read at each sync.
+    async fn scale_by_rule(&self) -> anyhow::Result<()> {
         let [world, _] = &self.worlds;
         let mut syncs = self.syncs();
         loop {
             syncs.tick().await;
             if !self.clock.is_paused() {
-                let lag = self.broker.lag(world.group, TOPIC);
-                let metric = Metric::Lag { lag, threshold: self.threshold };
+                let metric = Metric::Rule { value: self.source.value(world.group), target: self.target };
                 world.sync(&metric, self.moment(), self.clock.elapsed())?;
             }
         }
@@ -184,7 +191,7 @@ impl Session {
     async fn measure(&self) -> anyhow::Result<()> {
         let mut seconds = interval(MEASURE);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut before, mut produced) = (self.clock.elapsed(), self.broker.produced(TOPIC));
+        let (mut before, mut produced) = (self.clock.elapsed(), self.source.produced());
         loop {
             seconds.tick().await;
             ensure!(!self.scaler.has_failed(), "a server of the scaler has ended");
@@ -193,10 +200,10 @@ impl Session {
             if lasted < MEASURE / 2 {
                 continue;
             }
-            let all = self.broker.produced(TOPIC);
+            let all = self.source.produced();
             self.add(at, lasted, all - produced);
             (before, produced) = (at, all);
-            self.broker.trim(TOPIC, &GROUPS);
+            self.source.trim(self.options.scene.groups());
         }
     }
 
@@ -207,7 +214,7 @@ impl Session {
             });
         let woken = self.clock.asleep().1.is_some_and(|woke| at.saturating_sub(woke) < RECOVERY);
         let work = self.troubles.work(at).as_secs_f64();
-        let sides = self.worlds.each_ref().map(|world| world.measure(&self.broker, at, lasted));
+        let sides = self.worlds.each_ref().map(|world| world.measure(&self.source, at, lasted));
         let second = Second {
             at,
             lasted,
@@ -226,22 +233,25 @@ impl Session {
         }
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         if at.saturating_sub(verdict.0) >= VERDICT {
-            *verdict = (at, judged(&score));
+            *verdict = (at, judged(&score, self.options.scene));
         }
     }
 
-    /// Lets a broker answer again when its pause is over.
+    /// Begins and ends the troubles of the source.
     async fn trouble(&self) {
         loop {
-            self.broker.pause(self.troubles.is_on(Trouble::Pause, self.clock.elapsed()));
+            self.source.disturb(&self.troubles, self.clock.elapsed());
             sleep(BEAT).await;
         }
     }
 
     /// Makes trouble for both sides.
     pub(super) fn make(&self, trouble: Trouble) {
+        if !self.options.scene.troubles().contains(&trouble) {
+            return;
+        }
         let lost = match trouble {
-            Trouble::Delete => self.broker.delete_older(TOPIC, OLD, GROUPS),
+            Trouble::Delete => self.source.delete_old(self.options.scene.groups()),
             _ => [0, 0],
         };
         self.troubles.make(trouble, self.clock.elapsed(), lost);
@@ -266,37 +276,35 @@ impl Session {
         let made = self.troubles.all();
         let last = made.iter().rev().find(|made| now < made.at + made.trouble.lasts() + EXPLAINS)?;
         let ago = now.saturating_sub(last.at).as_secs();
-        Some(format!("{} {ago} s ago. {}", last.trouble.title(), last.trouble.effect()))
+        let scene = self.options.scene;
+        Some(format!("{} {ago} s ago. {}", last.trouble.title(scene), last.trouble.effect(scene)))
     }
 
-    /// Stops everything; consumers leave their groups while the broker still runs.
+    /// Stops everything; consumers leave their groups while the source still runs.
     pub(super) async fn end(self) -> anyhow::Result<()> {
-        let Self { worlds, broker, scaler, producer, .. } = self;
+        let Self { worlds, source, scaler, producer, .. } = self;
         tokio::task::spawn_blocking(move || {
             drop(producer);
             worlds.iter().for_each(World::end);
         })
         .await?;
         scaler.end().await?;
-        drop(broker);
+        drop(source);
         Ok(())
     }
 }
 
-/// Waits until every consumer has its partitions.
-async fn joined(broker: &Broker, worlds: &[World; 2]) -> anyhow::Result<()> {
-    let all = |world: &World| {
-        let members = broker.members(world.group).unwrap_or_default();
-        u32::try_from(members).is_ok_and(|members| members == world.replicas().spec)
-    };
+/// Waits until every consumer has its partitions or shards.
+async fn joined(source: &Source, worlds: &[World; 2]) -> anyhow::Result<()> {
     let waited = async {
-        while !worlds.iter().all(all) {
+        while !worlds.iter().all(|world| source.has_joined(world.group, world.replicas().spec)) {
             sleep(BEAT).await;
         }
     };
     tokio::time::timeout(JOINED_WITHIN, waited).await.context("the consumers have not joined their groups")
 }
 
-fn judged(score: &Score) -> Verdict {
-    verdict::judge(score.numbers(1), score.numbers(0), score.busy)
+/// Judges the score; `scene` has the name of KEDA's rule.
+pub(super) fn judged(score: &Score, scene: Scene) -> Verdict {
+    verdict::judge(score.numbers(1), score.numbers(0), score.busy, scene.rule())
 }

@@ -17,20 +17,21 @@ use super::verdict::share;
 const ROW: Duration = Duration::from_secs(5);
 /// The number of rows after which the heading is repeated.
 const ROWS: usize = 20;
-/// The names of both sides.
-const NAMES: [&str; 2] = ["lag threshold", "keda-stream-scaler"];
+/// The name of our side.
+const OURS: &str = "keda-stream-scaler";
 
 /// Describes the demo, and how to send the scaler the same request by hand.
 pub(super) fn introduction(session: &Session, page: SocketAddr, restarted: bool) -> String {
     let Periods { speed, promise, down_window, .. } = session.periods;
-    let begun = if restarted { "Restarted" } else { "Running" };
+    let (begun, scene) = (if restarted { "Restarted" } else { "Running" }, session.options.scene.name());
     let text = format!(
-        "{begun} at speed {speed}; both sides start with the knowledge of a simulated hour.
+        "{begun} on {scene} at speed {speed}. Both sides know a simulated hour of traffic.
 Promise: no record waits longer than {promise}. A pod processes {RECORDS_A_SECOND} records/s.
-KEDA's side: lagThreshold {threshold}. Both HPAs: scale-down window {window}.
+KEDA's side: {key} {target}. Both HPAs: scale-down window {window}.
 ",
         promise = seconds(promise),
-        threshold = session.threshold,
+        key = session.options.scene.key(),
+        target = session.target,
         window = seconds(down_window),
     );
     if restarted {
@@ -59,21 +60,20 @@ pub(super) async fn show(session: &Session) -> anyhow::Result<()> {
     ticks.tick().await;
     for number in 0.. {
         ticks.tick().await;
-        let heading = if number % ROWS == 0 { heading() } else { String::new() };
+        let heading = if number % ROWS == 0 { heading(session.options.scene.rule()) } else { String::new() };
         output::data(&format!("{heading}{}", row(&session.score())))?;
     }
     Ok(())
 }
 
-fn heading() -> String {
+fn heading(theirs: &str) -> String {
     let columns = format!("| {:>4} {:>6} {:>5} {:>7} {:>6}", "pods", "oldest", "over", "pod-min", "events");
-    let [theirs, ours] = NAMES;
     format!(
         "
 needed: pods that the arrivals need; oldest: age of the oldest waiting record;
 over: time in which a record waited longer than the promise; pod-min: sum of
 pod lifetimes in minutes; events: changes of the number of pods
-{:12}| {theirs:<32}| {ours}
+{:12}| {theirs:<32}| {OURS}
 {:>5} {:>6}{columns}{columns}
 ",
         "", "time", "needed",
@@ -109,7 +109,7 @@ pub(super) fn summary(session: &Session) -> String {
         "\n{:18} {:>12} {:>8} {:>11} {:>6} {:>12}\n",
         "", "promise kept", "over", "pod-minutes", "events", "longest wait"
     );
-    for (side, name) in NAMES.into_iter().enumerate() {
+    for (side, name) in [session.options.scene.rule(), OURS].into_iter().enumerate() {
         let (numbers, totals) = (score.numbers(side), score.totals[side]);
         // writing to a string cannot fail
         let _ = writeln!(
@@ -170,7 +170,7 @@ mod tests {
         let (over, pod_time) = (Duration::from_secs(9999), Duration::from_secs(60 * 99_999));
         score.totals = [Totals { over, pod_time, scale_events: 9999, ..Totals::default() }; 2];
         score.stall = Some((1.0, 2.0));
-        let text = heading() + &row(&score);
+        let text = heading("lag threshold") + &row(&score);
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
         }

@@ -4,8 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::periods::WORK;
+use super::scene::Scene;
 
-/// The partition that gets the hot records and the poison record.
+/// The partition or shard that gets the hot records and the poison record.
 pub(super) const TROUBLED_PARTITION: i32 = 7;
 /// The share of all records that a hot partition gets: one in this many.
 pub(super) const HOT_ONE_IN: u64 = 3;
@@ -21,10 +22,12 @@ pub(super) enum Trouble {
     Spike,
     /// Consumers take longer for a record.
     Slow,
-    /// One partition gets a large share of the records.
+    /// One partition or shard gets a large share of the records.
     Hot,
     /// A broker does not answer.
     Pause,
+    /// A stream refuses to return records.
+    Throttle,
     /// A record that no consumer can process.
     Poison,
     /// Retention deletes old records.
@@ -32,11 +35,9 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) const ALL: [Self; 6] = [Self::Spike, Self::Slow, Self::Hot, Self::Pause, Self::Poison, Self::Delete];
-
     /// Returns the trouble of this name.
     pub(super) fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|trouble| trouble.name() == name)
+        Scene::ALL.iter().flat_map(|scene| scene.troubles()).find(|trouble| trouble.name() == name).copied()
     }
 
     /// The name in forms and in JSON.
@@ -46,33 +47,44 @@ impl Trouble {
             Self::Slow => "slow",
             Self::Hot => "hot",
             Self::Pause => "broker",
+            Self::Throttle => "throttle",
             Self::Poison => "poison",
             Self::Delete => "delete",
         }
     }
 
     /// The text on the button.
-    pub(super) const fn title(self) -> &'static str {
+    pub(super) const fn title(self, scene: Scene) -> &'static str {
         match self {
             Self::Spike => "Spike ×1.5",
             Self::Slow => "Slow consumers",
-            Self::Hot => "Hot partition",
+            Self::Hot => match scene {
+                Scene::Kafka => "Hot partition",
+                Scene::Kinesis => "Hot shard",
+            },
             Self::Pause => "Pause a broker",
+            Self::Throttle => "Throttle reads",
             Self::Poison => "Poison record",
             Self::Delete => "Delete old records",
         }
     }
 
     /// What happens, in one sentence.
-    pub(super) fn effect(self) -> String {
+    pub(super) fn effect(self, scene: Scene) -> String {
         let seconds = self.lasts().as_secs();
         match self {
             Self::Spike => format!("Arrivals rise by half for {seconds} s."),
             Self::Slow => format!("Every consumer works at half speed for {seconds} s."),
             Self::Hot => {
-                format!("Partition {TROUBLED_PARTITION} gets a third of all records for {seconds} s.")
+                let place = if scene == Scene::Kafka { "Partition" } else { "Shard" };
+                format!("{place} {TROUBLED_PARTITION} gets a third of all records for {seconds} s.")
             }
             Self::Pause => format!("One of three brokers does not answer for {seconds} s."),
+            Self::Throttle => {
+                format!(
+                    "GetRecords exceeds the stream's read limit for {seconds} s, for both applications and the scaler."
+                )
+            }
             Self::Poison => {
                 format!("One record blocks partition {TROUBLED_PARTITION} for {seconds} s. More pods cannot help.")
             }
@@ -85,7 +97,7 @@ impl Trouble {
         Duration::from_secs(match self {
             Self::Spike | Self::Poison => 20,
             Self::Slow | Self::Hot => 30,
-            Self::Pause => 10,
+            Self::Pause | Self::Throttle => 10,
             Self::Delete => 0,
         })
     }
@@ -170,8 +182,8 @@ mod tests {
 
     #[test]
     fn every_trouble_has_its_own_name() {
-        for trouble in Trouble::ALL {
-            assert_eq!(Trouble::of(trouble.name()), Some(trouble));
+        for trouble in Scene::ALL.iter().flat_map(|scene| scene.troubles()) {
+            assert_eq!(Trouble::of(trouble.name()), Some(*trouble));
         }
         assert_eq!(Trouble::of("earthquake"), None);
     }

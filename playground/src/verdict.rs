@@ -85,8 +85,8 @@ pub(super) fn saved(ours: f64, theirs: f64) -> f64 {
     if theirs > 0.0 { 1.0 - ours / theirs } else { 0.0 }
 }
 
-/// Judges by the numbers of both sides, measured over this much busy time.
-pub(super) fn judge(ours: Numbers, theirs: Numbers, busy: Duration) -> Verdict {
+/// Judges by the numbers of both sides, measured over this much busy time; `rule` is the name of KEDA's.
+pub(super) fn judge(ours: Numbers, theirs: Numbers, busy: Duration, rule: &str) -> Verdict {
     use Comparison::{Better, Same, Worse};
     let (our_kept, their_kept) = (share(ours.kept), share(theirs.kept));
     let saved = saved(ours.pod_minutes, theirs.pod_minutes);
@@ -162,7 +162,7 @@ pub(super) fn judge(ours: Numbers, theirs: Numbers, busy: Duration) -> Verdict {
                 State::Worse,
                 vec![
                     plain(format!(
-                        "The lag threshold does better: it kept the promise {their_kept} of the time, keda-stream-scaler "
+                        "The {rule} does better: it kept the promise {their_kept} of the time, keda-stream-scaler "
                     )),
                     strong(our_kept),
                     plain(" with ".to_owned()),
@@ -174,7 +174,7 @@ pub(super) fn judge(ours: Numbers, theirs: Numbers, busy: Duration) -> Verdict {
             State::Worse,
             vec![
                 plain(format!(
-                    "The lag threshold does better: the promise was kept as often, {our_kept} of the time, and keda-stream-scaler needed "
+                    "The {rule} does better: the promise was kept as often, {our_kept} of the time, and keda-stream-scaler needed "
                 )),
                 strong(format!("{percent} more pods")),
             ],
@@ -202,7 +202,7 @@ mod tests {
 
     fn judged(ours: (f64, f64), theirs: (f64, f64)) -> Verdict {
         let numbers = |(kept, pod_minutes): (f64, f64)| Numbers { kept: kept / 100.0, pod_minutes };
-        judge(numbers(ours), numbers(theirs), ENOUGH)
+        judge(numbers(ours), numbers(theirs), ENOUGH, "lag threshold")
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn there_is_no_verdict_before_enough_traffic_was_measured() {
         let numbers = Numbers { kept: 1.0, pod_minutes: 1.0 };
-        let verdict = judge(numbers, Numbers { kept: 0.1, pod_minutes: 9.0 }, Duration::from_secs(12));
+        let verdict = judge(numbers, Numbers { kept: 0.1, pod_minutes: 9.0 }, Duration::from_secs(12), "lag threshold");
         assert_eq!(verdict.state, State::Wait);
         assert_eq!(verdict.text(), "Same traffic, two autoscalers. Verdict after 18 s more traffic");
     }

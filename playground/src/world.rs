@@ -1,28 +1,30 @@
 //! One side: the workload, its HPA, and what the HPA gets as its metric.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keda_stream_scaler::lag::Moment;
 use keda_stream_scaler::scaling::Decision;
 use keda_stream_scaler::scaling::hpa::Replicas;
-use keda_stream_scaler::trigger::Trigger;
 
 use super::autoscaler::{Autoscaler, Sync};
-use super::broker::{Broker, Partition, Unread};
+use super::broker::{Partition, Unread};
 use super::periods::Periods;
 use super::pods::{PodState, Pods};
+use super::reason;
+use super::scene::Scene;
 use super::score::Measurement;
-use super::{TOPIC, reason};
+use super::source::Source;
 
 /// The number of changes that are kept.
 const CHANGES: usize = 6;
 
 /// One side and its present state.
 pub(super) struct World {
-    /// The consumer group.
+    /// The consumer group or application.
     pub(super) group: &'static str,
+    scene: Scene,
     periods: Periods,
     pods: Mutex<Pods>,
     autoscaler: Mutex<Autoscaler>,
@@ -67,15 +69,22 @@ pub(super) struct PodView {
 
 /// The metric of a sync, with its source.
 pub(super) enum Metric {
-    /// The lag; `None` if KEDA could not read it.
-    Lag { lag: Option<u64>, threshold: u32 },
+    /// The value of KEDA's trigger, `None` if KEDA could not read it, and its target.
+    Rule { value: Option<u64>, target: u32 },
     /// The value of the scaler, or its error, and the decision that led to it.
     Law { value: Result<f64, String>, decision: Option<Box<Decision>> },
 }
 
 impl World {
-    pub(super) fn new(group: &'static str, periods: Periods, pods: Pods, autoscaler: Autoscaler) -> Self {
-        Self { group, periods, pods: Mutex::new(pods), autoscaler: Mutex::new(autoscaler), state: Mutex::default() }
+    pub(super) fn new(scene: Scene, group: &'static str, periods: Periods, pods: Pods, autoscaler: Autoscaler) -> Self {
+        Self {
+            group,
+            scene,
+            periods,
+            pods: Mutex::new(pods),
+            autoscaler: Mutex::new(autoscaler),
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn shown(&self) -> Shown {
@@ -87,7 +96,7 @@ impl World {
         let mut pods = self.pods();
         let replicas = pods.replicas();
         let value = match metric {
-            Metric::Lag { lag, .. } => lag.map(super::score::to_float),
+            Metric::Rule { value, .. } => value.map(super::score::to_float),
             Metric::Law { value, .. } => value.as_ref().ok().copied(),
         };
         let sync = lock(&self.autoscaler).sync(now, value, replicas);
@@ -97,7 +106,7 @@ impl World {
         state.reason = self.reason(metric, &sync);
         if sync.replicas != replicas.spec {
             state.scale_events += 1;
-            let reason = short_reason(metric, &sync);
+            let reason = self.short_reason(metric, &sync);
             state.changes.push_front(Change { at, from: replicas.spec, to: sync.replicas, reason });
             state.changes.truncate(CHANGES);
         }
@@ -107,8 +116,8 @@ impl World {
     fn reason(&self, metric: &Metric, sync: &Sync) -> String {
         let window = self.periods.down_window;
         match metric {
-            Metric::Lag { lag, threshold } => {
-                reason::of_lag(super::score::to_float(lag.unwrap_or_default()), *threshold, sync, window)
+            Metric::Rule { value, target } => {
+                reason::of_rule(self.scene, super::score::to_float(value.unwrap_or_default()), *target, sync, window)
             }
             Metric::Law { value: Err(error), .. } => {
                 format!("The scaler reports an error, so the HPA keeps the pods: {error}")
@@ -118,9 +127,18 @@ impl World {
         }
     }
 
-    /// Measures the exact state, from the broker.
-    pub(super) fn measure(&self, broker: &Broker, now: Duration, lasted: Duration) -> Measurement {
-        let partitions = broker.partitions(self.group, TOPIC);
+    fn short_reason(&self, metric: &Metric, sync: &Sync) -> String {
+        match metric {
+            Metric::Rule { value, .. } => {
+                reason::of_rule_in_short(self.scene, super::score::to_float(value.unwrap_or_default()), sync)
+            }
+            Metric::Law { decision, .. } => decision.as_deref().map(reason::of_law_in_short).unwrap_or_default(),
+        }
+    }
+
+    /// Measures the exact state, from the source.
+    pub(super) fn measure(&self, source: &Source, now: Duration, lasted: Duration) -> Measurement {
+        let partitions = source.partitions(self.group);
         let (states, Replicas { spec, ready, .. }) = {
             let mut pods = self.pods();
             (pods.report(), pods.replicas())
@@ -190,35 +208,6 @@ impl Shown {
         }
         self.pods = views;
     }
-}
-
-fn short_reason(metric: &Metric, sync: &Sync) -> String {
-    match metric {
-        Metric::Lag { lag, .. } => reason::of_lag_in_short(super::score::to_float(lag.unwrap_or_default()), sync),
-        Metric::Law { decision, .. } => decision.as_deref().map(reason::of_law_in_short).unwrap_or_default(),
-    }
-}
-
-/// The metadata of the trigger of keda-stream-scaler's side.
-pub(super) fn metadata(servers: &str, group: &str, periods: Periods) -> BTreeMap<&'static str, String> {
-    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
-    BTreeMap::from([
-        ("source", "kafka".to_owned()),
-        ("bootstrapServers", servers.to_owned()),
-        ("consumerGroup", group.to_owned()),
-        ("topic", TOPIC.to_owned()),
-        ("offsetResetPolicy", "earliest".to_owned()),
-        ("pollInterval", seconds(periods.poll)),
-        ("scaleOn", "catchUp".to_owned()),
-        ("maxAge", seconds(periods.promise)),
-        ("scaleDownStabilizationWindow", seconds(periods.down_window)),
-    ])
-}
-
-/// Parses the trigger of this metadata.
-pub(super) fn trigger(metadata: &BTreeMap<&'static str, String>) -> anyhow::Result<Trigger> {
-    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    Trigger::parse(&metadata).map_err(|problems| anyhow::anyhow!("{problems:?}"))
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {

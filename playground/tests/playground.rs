@@ -253,10 +253,48 @@ async fn the_scalers_log_has_no_colours_where_no_terminal_reads_it() {
 }
 
 #[tokio::test]
-async fn the_page_fits_phones_and_desktops_in_both_themes_and_its_buttons_need_no_script() {
+async fn a_scene_on_kinesis_compares_the_shard_count_with_the_age_and_has_its_own_troubles() {
+    let demo = Demo::start(&["--scene", "kinesis"]).await;
+    let begun = demo.running().await;
+    assert_eq!((&begun["scene"], begun["sides"][0]["name"].as_str()), (&"kinesis".into(), Some("shard count")));
+    demo.until("a first sync", |state| state["sides"][0]["why"].as_str().is_some_and(|why| !why.is_empty())).await;
+    let page = demo.get("").await;
+    for part in
+        ["KEDA shard count", "48 open shards ÷ shardCount", "the lag does not count", "Throttle reads", "Hot shard"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    for part in ["Pause a broker", "Poison record", "lag threshold"] {
+        assert!(!page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(demo.send("trouble=poison").await, 303);
+    let grown = demo.until("the age adds pods", |state| state["sides"][1]["ready"].as_u64() > Some(2)).await;
+    let [theirs, ours] = [0, 1].map(|side| &grown["sides"][side]);
+    assert_eq!((&theirs["pods"], &theirs["scaleEvents"]), (&begun["sides"][0]["pods"], &0.into()), "whatever arrives");
+    let why = ours["why"].as_str().unwrap();
+    assert!(why.contains("kilobytes/s") && !why.contains("error"), "{why}");
+    assert!(!has(&grown, "poison"), "no trouble of this scene");
+    assert_eq!(demo.send("trouble=throttle").await, 303);
+    demo.until("nothing is read", |state| both(state, |side| side["ageSeconds"].as_f64() > Some(5.0))).await;
+    let over = demo.until("it is over", |state| !has(state, "throttle")).await;
+    assert!(!over["sides"][1]["why"].as_str().unwrap().contains("error"), "{over:#}");
+    demo.until("records are read again", |state| both(state, |side| side["ageSeconds"].as_f64() < Some(5.0))).await;
+}
+
+#[tokio::test]
+async fn another_scene_is_chosen_on_the_page_and_begins_from_the_first_morning() {
     let demo = Demo::start(&[]).await;
     demo.running().await;
-    let mut browser = Browser::start().await;
+    assert_eq!(demo.send("scene=ocean").await, 422);
+    assert_eq!(demo.send("scene=kinesis").await, 303);
+    let changed =
+        demo.until("it begins again", |state| state["scene"] == "kinesis" && state["state"] == "running").await;
+    assert!(changed["atSeconds"].as_f64() < Some(7.0), "{changed:#}");
+    assert_eq!(changed["troubles"], Value::Array(Vec::new()));
+}
+
+/// Opens the page at both widths in both themes.
+async fn look(browser: &mut Browser, demo: &Demo, name: &str) {
     for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
         browser.open(&demo.page, width, scheme).await;
         browser.until("document.querySelectorAll('.slot.running').length >= 4").await;
@@ -266,8 +304,23 @@ async fn the_page_fits_phones_and_desktops_in_both_themes_and_its_buttons_need_n
         let (errors, requests) = browser.report().await;
         assert!(errors.is_empty(), "{errors:?}");
         assert!(requests.iter().all(|request| request.starts_with(&*demo.page)), "{requests:?}");
-        browser.screenshot(&format!("demo-{width}-{scheme}")).await;
+        browser.screenshot(&format!("{name}-{width}-{scheme}")).await;
     }
+}
+
+#[tokio::test]
+async fn the_page_of_the_scene_on_kinesis_fits_phones_and_desktops_in_both_themes() {
+    let demo = Demo::start(&["--scene", "kinesis"]).await;
+    demo.running().await;
+    look(&mut Browser::start().await, &demo, "demo-kinesis").await;
+}
+
+#[tokio::test]
+async fn the_page_fits_phones_and_desktops_in_both_themes_and_its_buttons_need_no_script() {
+    let demo = Demo::start(&[]).await;
+    demo.running().await;
+    let mut browser = Browser::start().await;
+    look(&mut browser, &demo, "demo").await;
     // what a person opened stays open, and the page goes on
     let measured = "document.querySelector('.below thead th').textContent";
     let before = browser.text(measured).await;

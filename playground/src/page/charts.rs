@@ -9,7 +9,7 @@ use super::super::MOST_REPLICAS;
 use super::super::score::{COURSE, Score, Second};
 use super::super::session::Session;
 use super::super::trouble::Made;
-use super::{CLASSES, NAMES};
+use super::{CLASSES, names};
 
 /// The axis of ages ends at this multiple of the promise.
 const AGES: f64 = 1.6;
@@ -27,9 +27,10 @@ pub(super) fn card(session: &Session, score: &Score) -> Markup {
     let (bands, times) = (window.nights(score), window.times());
     let events = window.events(&session.troubles.all());
     let period = format!("over the last {} minutes", window.length.as_secs() / 60);
+    let names = names(session.options.scene);
     let both = |of: fn(&Second, usize) -> f64, shape| {
         (0..2).map(move |side| Line {
-            name: NAMES[side].to_owned(),
+            name: names[side].to_owned(),
             class: CLASSES[side],
             points: score
                 .course

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::super::scene::Scene;
 use super::super::score::Score;
 use super::super::session::Session;
 use super::super::trouble::{Made, Trouble};
@@ -15,16 +16,24 @@ const MENTIONED: Duration = Duration::from_secs(15);
 
 /// Renders the form with the state of the troubles.
 pub(super) fn form(session: &Session, score: &Score) -> Markup {
-    let (now, paused) = (session.clock.elapsed(), session.clock.is_paused());
+    let (now, paused, scene) = (session.clock.elapsed(), session.clock.is_paused(), session.options.scene);
     html! {
         form.card.bar method="post" action="/" {
             fieldset {
                 legend { "Make trouble, for both sides alike" }
                 div.row {
-                    @for trouble in Trouble::ALL {
-                        button name="trouble" value=(trouble.name()) title=(trouble.effect()) aria-pressed=(session.troubles.is_on(trouble, now)) {
-                            (trouble.title())
+                    @for trouble in scene.troubles() {
+                        button name="trouble" value=(trouble.name()) title=(trouble.effect(scene)) aria-pressed=(session.troubles.is_on(*trouble, now)) {
+                            (trouble.title(scene))
                         }
+                    }
+                }
+            }
+            fieldset {
+                legend { "Scene (restarts)" }
+                div.seg {
+                    @for one in Scene::ALL {
+                        button name="scene" value=(one.name()) aria-pressed=(scene == one) { (one.title()) }
                     }
                 }
             }
@@ -60,7 +69,7 @@ fn state(session: &Session, score: &Score, now: Duration, paused: bool) -> Marku
                 "arrivals are " (format!("{arrived:.0}")) " of " (format!("{planned:.0}")) " records/s. Such seconds are counted for neither side."
             }
         } @else if let Some((made, left)) = session.troubles.last(now).filter(|(made, _)| now < made.at + made.trouble.lasts() + MENTIONED) {
-            p { span.sign.over {} (of(&made, left)) }
+            p { span.sign.over {} (of(session.options.scene, &made, left)) }
         } @else {
             p {
                 "No trouble. Press a button to make some."
@@ -72,17 +81,17 @@ fn state(session: &Session, score: &Score, now: Duration, paused: bool) -> Marku
     }
 }
 
-fn of(made: &Made, left: Duration) -> Markup {
+fn of(scene: Scene, made: &Made, left: Duration) -> Markup {
     let trouble = made.trouble;
     let [theirs, ours] = made.lost;
     html! {
-        b { (trouble.title()) }
+        b { (trouble.title(scene)) }
         @if trouble == Trouble::Delete {
-            ". " (trouble.effect()) " Unread and lost: " (theirs) " records of the lag threshold's group, " (ours) " of the other."
+            ". " (trouble.effect(scene)) " Unread and lost: " (theirs) " records of the lag threshold's group, " (ours) " of the other."
         } @else if left.is_zero() {
             " is over."
         } @else {
-            " for " (left.as_secs() + 1) " s more. " (trouble.effect())
+            " for " (left.as_secs() + 1) " s more. " (trouble.effect(scene))
         }
     }
 }

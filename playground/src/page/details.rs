@@ -6,6 +6,7 @@ use keda_stream_scaler::page::text::whole;
 use maud::{Markup, html};
 
 use super::super::periods::Periods;
+use super::super::scene::Scene;
 use super::super::score::{Score, to_float};
 use super::super::session::Session;
 use super::super::verdict::{saved, share};
@@ -16,7 +17,7 @@ use super::{Sign, elapsed, seconds};
 pub(super) fn below(session: &Session, score: &Score) -> Markup {
     html! {
         div.below {
-            (totals(score))
+            (totals(session.options.scene, score))
             (decisions(session))
             (real(session))
         }
@@ -32,7 +33,7 @@ struct Row {
     better: f64,
 }
 
-fn totals(score: &Score) -> Markup {
+fn totals(scene: Scene, score: &Score) -> Markup {
     let (theirs, ours) = (score.numbers(0), score.numbers(1));
     let [their_totals, our_totals] = score.totals;
     let points = (ours.kept - theirs.kept) * 100.0;
@@ -66,7 +67,7 @@ fn totals(score: &Score) -> Markup {
             table {
                 thead { tr {
                     th scope="col" { (elapsed(score.counted)) }
-                    th.n scope="col" { "Lag threshold" } th.n scope="col" { "maxAge" } th.n scope="col" { "Difference" }
+                    th.n scope="col" { @if scene == Scene::Kafka { "Lag threshold" } @else { "Shard count" } } th.n scope="col" { "maxAge" } th.n scope="col" { "Difference" }
                 } }
                 tbody { @for row in &rows {
                     tr {
@@ -137,8 +138,9 @@ fn decisions(session: &Session) -> Markup {
 }
 
 fn real(session: &Session) -> Markup {
-    let Periods { speed, sync, down_window, pod_start, poll, promise, commit, history } = session.periods;
-    let rows = [
+    let Periods { speed, sync, down_window, pod_start, poll, promise, commit, failover, history } = session.periods;
+    let scene = session.options.scene;
+    let mut rows = vec![
         ("HPA sync", sync),
         ("Scale-down window, both HPAs", down_window),
         ("Pod start", pod_start),
@@ -147,23 +149,26 @@ fn real(session: &Session) -> Markup {
         ("maxAge, the promise", promise),
         ("History before the start", history),
     ];
+    if scene == Scene::Kinesis {
+        rows.insert(5, ("failoverTimeMillis, and the assignment of leases", failover));
+    }
     let cluster = |period: Duration| elapsed(period * u32::from(speed));
     html! {
         details.card.full {
             summary { "What is real, and what is shortened" }
-            p {
-                "The consumers and the producer are real Kafka clients, and the scaler is the product: it reads the brokers over TCP and answers KEDA’s \
-                 gRPC calls. The three brokers are a small stand-in in the same process; a pod is a thread that needs 25 ms per record. The HPA and \
-                 KEDA’s lag trigger are their published rules; KEDA reads the lag at every sync, the scaler once per poll interval."
-            }
+            p { (what_is_real(scene)) }
             p {
                 "Both HPAs have the same settings: minReplicaCount 2, maxReplicaCount 24, any number of pods may be added at once, and the scale-down window \
-                 below. The lag threshold is the cheapest of six that keep the promise in the simulated hour before the start. A longer window helps a lag \
-                 threshold: try " code { "--scale-down-window 75s" } "."
+                 below. The " (scene.rule()) " is the cheapest of six that keep the promise in the simulated hour before the start. "
+                @if scene == Scene::Kafka {
+                    "A longer window helps a lag threshold: try " code { "--scale-down-window 75s" } "."
+                } @else {
+                    "It cannot follow the traffic: another one is another fixed number of pods. Try " code { "--shard-count 4" } "."
+                }
             }
             p {
                 "What the scaler knows at the start, such as the capacity of a pod, comes from that hour: the same law, with simulated consumers. Nothing else is \
-                 preset. Every number on this page is measured from the brokers’ log and the commits. At speed " (speed) " all periods are "
+                 preset. Every number on this page is measured from the source’s log and the commits. At speed " (speed) " all periods are "
                 (speed) " times shorter than in a cluster, and a day of traffic takes " (elapsed(session.course.cycle())) "."
             }
             table {
@@ -172,6 +177,24 @@ fn real(session: &Session) -> Markup {
                     tr { th scope="row" { (name) } td.n { (seconds(period)) } td.n { (cluster(period)) } }
                 } }
             }
+        }
+    }
+}
+
+/// Says what is real in a scene.
+const fn what_is_real(scene: Scene) -> &'static str {
+    match scene {
+        Scene::Kafka => {
+            "The consumers and the producer are real Kafka clients, and the scaler is the product: it reads the brokers over TCP and answers \
+             KEDA’s gRPC calls. The three brokers are a small stand-in in the same process; a pod is a thread that needs 25 ms per record. The HPA \
+             and KEDA’s lag trigger are their published rules; KEDA reads the lag at every sync, the scaler once per poll interval."
+        }
+        Scene::Kinesis => {
+            "The scaler is the product: it calls ListShards, DescribeStreamSummary, GetShardIterator and GetRecords of Kinesis and Scan of DynamoDB over \
+             HTTP, and answers KEDA’s gRPC calls. What answers it is a small stand-in in the same process, with one stream of 48 shards and two \
+             lease tables. Pods are no real KCL: each is a thread that needs 25 ms per record of 1 KB and follows KCL’s rules for leases, \
+             renewals, checkpoints and handovers, without the second that KCL waits between two reads of a shard. The HPA and KEDA’s Kinesis trigger \
+             are their published rules."
         }
     }
 }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::scene::Scene;
 use super::score::to_float;
 use super::session::Session;
 use super::trouble::Trouble;
@@ -32,8 +33,6 @@ static LOOK: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::with(include_str!
 
 /// The interval at which the page is refreshed.
 const EVERY: Duration = Duration::from_secs(1);
-/// The names of both sides in charts and tables.
-const NAMES: [&str; 2] = ["lag threshold", "maxAge"];
 /// The CSS classes of both sides.
 const CLASSES: [&str; 2] = ["theirs", "ours"];
 
@@ -55,6 +54,8 @@ pub(super) enum Command {
     Restart,
     /// The same, with periods that are this many times shorter than in a cluster.
     Speed(u8),
+    /// The same, in this scene.
+    Scene(Scene),
 }
 
 #[derive(Deserialize)]
@@ -98,7 +99,7 @@ fn starting() -> Markup {
         section.verdict data-state="wait" {
             p.eyebrow { "Same traffic, two autoscalers" }
             h1 #verdict { "The demo " b { "starts within a few seconds" } }
-            p { "Brokers and consumers start, and an hour of history is simulated, so that both sides begin with what they would know by then." }
+            p { "The source and its consumers start, and an hour of history is simulated, so that both sides begin with what they would know by then." }
         }
     }
 }
@@ -106,7 +107,7 @@ fn starting() -> Markup {
 /// Renders the answer and the reasons.
 fn lead(session: &Session) -> Markup {
     let (verdict, cause) = session.verdict();
-    let (score, promise) = (session.score(), session.periods.promise);
+    let (score, promise, scene) = (session.score(), session.periods.promise, session.options.scene);
     html! {
         section.verdict aria-labelledby="verdict" data-state=(verdict.state.name()) {
             p.eyebrow { "Same traffic, two autoscalers" }
@@ -119,12 +120,14 @@ fn lead(session: &Session) -> Markup {
                 @match verdict.state {
                     Outcome::Wait => "Both sides start with what an hour of traffic has taught them. ",
                     _ => {
-                        "Two consumer groups read the same records; KEDA’s lag threshold scales one, "
-                        span.nb { "keda-stream-scaler" } " the other. Measured for " (elapsed(score.busy)) " with traffic. "
+                        @if let Some((before, after)) = scene.sides().split_once("keda-stream-scaler") {
+                            (before) span.nb { "keda-stream-scaler" } (after)
+                        }
+                        " Measured for " (elapsed(score.busy)) " with traffic. "
                     }
                 }
-                "Both HPAs have the same settings, and lagThreshold " (session.threshold)
-                @if session.options.lag_threshold.is_none() { " is the best of six for this traffic." } @else { " was chosen on the command line." }
+                "Both HPAs have the same settings, and " (scene.key()) " " (session.target)
+                @if session.options.target().is_none() { " is the best of six for this traffic." } @else { " was chosen on the command line." }
             }
         }
         (sides::both(session, &score))
@@ -160,6 +163,7 @@ fn command(body: &str) -> Option<Command> {
         ("trouble", name) => Trouble::of(name).map(Command::Make),
         ("pause", paused) => Some(Command::Pause(paused == "1")),
         ("restart", _) => Some(Command::Restart),
+        ("scene", name) => Scene::of(name).map(Command::Scene),
         ("speed", speed @ ("1" | "2" | "5")) => speed.parse().ok().map(Command::Speed),
         _ => None,
     }
@@ -189,7 +193,7 @@ async fn state(State(stage): State<Stage>) -> Json<Value> {
     let side = |(side, world): (usize, &super::world::World)| {
         let (totals, measured, shown) = (score.totals[side], score.now.sides[side], world.shown());
         json!({
-            "name": NAMES[side],
+            "name": names(session.options.scene)[side],
             "pods": measured.pods,
             "ready": measured.ready,
             "unread": measured.unread,
@@ -204,10 +208,12 @@ async fn state(State(stage): State<Stage>) -> Json<Value> {
             "why": shown.reason,
         })
     };
-    let troubles: Vec<_> =
-        Trouble::ALL.into_iter().filter(|trouble| session.troubles.is_on(*trouble, now)).map(Trouble::name).collect();
+    let scene = session.options.scene;
+    let on = scene.troubles().iter().filter(|trouble| session.troubles.is_on(**trouble, now));
+    let troubles: Vec<_> = on.map(|trouble| trouble.name()).collect();
     Json(json!({
         "state": if session.clock.is_paused() { "paused" } else { "running" },
+        "scene": scene.name(),
         "speed": session.periods.speed,
         "atSeconds": rounded(score.now.at),
         "busySeconds": rounded(score.busy),
@@ -215,7 +221,7 @@ async fn state(State(stage): State<Stage>) -> Json<Value> {
         "stalledSeconds": rounded(score.stalled),
         "arrivalsPerSecond": to_float(score.now.arrived) / score.now.lasted.as_secs_f64().max(f64::MIN_POSITIVE),
         "needed": score.now.needed,
-        "lagThreshold": session.threshold,
+        (scene.key()): session.target,
         "troubles": troubles,
         "verdict": {"state": verdict.state.name(), "text": verdict.text(), "cause": cause},
         "sides": session.worlds.iter().enumerate().map(side).collect::<Vec<_>>(),
@@ -243,6 +249,11 @@ impl Sign {
             }
         }
     }
+}
+
+/// Returns the names of both sides in charts and tables.
+const fn names(scene: Scene) -> [&'static str; 2] {
+    [scene.rule(), "maxAge"]
 }
 
 fn rounded(time: Duration) -> f64 {
@@ -275,6 +286,9 @@ mod tests {
             ("restart=1", Some(Command::Restart)),
             ("speed=2", Some(Command::Speed(2))),
             ("speed=3", None),
+            ("scene=kinesis", Some(Command::Scene(Scene::Kinesis))),
+            ("scene=ocean", None),
+            ("trouble=throttle", Some(Command::Make(Trouble::Throttle))),
             ("", None),
         ];
         for (body, expected) in cases {

@@ -3,19 +3,20 @@
 use maud::{Markup, html};
 
 use super::super::score::{Measurement, Score};
-use super::super::session::Session;
+use super::super::session::{Session, judged};
 use super::super::verdict::{Comparison, State, compare_kept, compare_pods, share};
 use super::{Sign, elapsed, seconds, slots};
 
 /// Renders both sides from the same template.
 pub(super) fn both(session: &Session, score: &Score) -> Markup {
     let promise = seconds(session.periods.promise);
-    let settings = [("lagThreshold", session.threshold.to_string()), ("maxAge", promise.replace(' ', ""))];
-    let titles = ["KEDA lag threshold", "keda-stream-scaler"];
+    let scene = session.options.scene;
+    let settings = [(scene.key(), session.target.to_string()), ("maxAge", promise.replace(' ', ""))];
+    let titles = [format!("KEDA {}", scene.rule()), "keda-stream-scaler".to_owned()];
     html! {
         div.sides {
             @for (side, ((key, value), title)) in settings.iter().zip(titles).enumerate() {
-                (one(session, score, side, title, &format!("{key}: {value}")))
+                (one(session, score, side, &title, &format!("{key}: {value}")))
             }
         }
         p.key aria-hidden="true" {
@@ -28,24 +29,24 @@ pub(super) fn both(session: &Session, score: &Score) -> Markup {
 }
 
 fn one(session: &Session, score: &Score, side: usize, title: &str, setting: &str) -> Markup {
-    let (class, id) = [("theirs-side", "by-lag"), ("ours-side", "by-age")][side];
+    let (class, id) = [("theirs-side", "by-rule"), ("ours-side", "by-age")][side];
     let (shown, now) = (session.worlds[side].shown(), score.now.sides[side]);
     let pods = if now.pods == 1 { "1 pod".to_owned() } else { format!("{} pods", now.pods) };
     html! {
         section class={ "card side " (class) } aria-labelledby=(id) {
             header { h2 id=(id) { span.mark {} (title) } code { (setting) } }
-            (numbers(score, side))
+            (numbers(session, score, side))
             figure.pods { (slots::drawing(&shown.pods, session.periods.promise)) }
             div.why { h3 { "Why " (pods) ":" } " " p { (shown.reason) } }
         }
     }
 }
 
-fn numbers(score: &Score, side: usize) -> Markup {
+fn numbers(session: &Session, score: &Score, side: usize) -> Markup {
     let (numbers, other) = (score.numbers(side), score.numbers(1 - side));
     let Measurement { pods, ready, .. } = score.now.sides[side];
     let starting = pods.saturating_sub(ready);
-    let decided = super::super::verdict::judge(score.numbers(1), score.numbers(0), score.busy).state != State::Wait;
+    let decided = judged(score, session.options.scene).state != State::Wait;
     let (kept, cost) = (compare_kept(numbers.kept, other.kept), compare_pods(numbers.pod_minutes, other.pod_minutes));
     html! {
         dl.score {
