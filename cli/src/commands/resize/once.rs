@@ -11,11 +11,16 @@ use tokio::time::interval;
 
 use super::super::output::{self, Format};
 use super::Arguments;
-use super::readers::consumers;
-use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
+use crate::app::{COMMIT, VERSION};
+use crate::controller::Planner;
+use crate::lag::streams::StreamReading;
+use crate::resize::{Bounds, Calls, Plan};
+use crate::sampler::Sampler;
 use crate::scaling::write_utilization::{WriteStep, shards_needed};
-use crate::source::aws::{ShardChange, StreamAccount, StreamControl, StreamReading};
-use crate::telemetry::UpstreamMetrics;
+use crate::source::Sources;
+use crate::source::aws::{ShardChange, StreamAccount, StreamControl};
+use crate::telemetry::{Metrics, UpstreamMetrics};
+use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
 /// The shortest interval between two checks.
@@ -99,7 +104,7 @@ pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
 }
 
 /// Creates a trigger on the stream that the arguments name; its metadata has its own rules for names and regions.
-pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::Result<Trigger> {
+fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::Result<Trigger> {
     let stream = arguments.stream.as_deref().context("--stream is required")?;
     let key = if stream.starts_with("arn:") { "streamARN" } else { "streamName" };
     ensure!(
@@ -114,26 +119,32 @@ pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::R
     Ok(Trigger::parse(&metadata)?)
 }
 
+/// Returns the triggers of the applications that the arguments name.
+fn applications(arguments: &Arguments) -> anyhow::Result<Vec<(String, Trigger)>> {
+    let named = arguments.consumers.iter().map(|application| {
+        let trigger = trigger(arguments, &[("scaleOn", "age"), ("applicationName", application)])?;
+        Ok((application.clone(), trigger))
+    });
+    named.collect()
+}
+
 async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -> anyhow::Result<Resized> {
     let policy = WriteUtilizationPolicy::default();
     let (reading, writes) = (control.read(Duration::ZERO).await?, control.writes().await?);
     let need = shards_needed(&policy, &writes, &reading.capacity)
         .with_context(|| format!("the need of stream {control} is unknown"))?;
     let calls = Calls::new(reading.at, reading.capacity.changes.as_deref().unwrap_or_default(), &[], None);
-    let plan = |free, readers| {
-        let consumers = Consumers { all: readers, max_age: arguments.max_consumer_age, retention: reading.retention };
-        let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
-        Situation { stream: &stream, bounds, calls: &calls, consumers: &consumers, writes: &writes, policy: &policy }
-            .plan(need.wanted)
+    let metrics = Metrics::new(VERSION, COMMIT);
+    let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
+    let planner = Planner {
+        control,
+        bounds: *bounds,
+        sampler: &Sampler::new(sources, metrics.sampler.clone()),
+        namespace: "resize",
+        applications: &applications(arguments)?,
+        max_consumer_age: arguments.max_consumer_age,
     };
-    // a higher count needs quota in the account, and a lower count waits for readers
-    let plan = match plan(None, Vec::new()) {
-        Plan::Call { target, .. } if target > reading.capacity.open => {
-            plan(Some(control.free_shards().await?), Vec::new())
-        }
-        Plan::Call { .. } => plan(None, consumers(control, arguments).await?),
-        other => other,
-    };
+    let plan = planner.plan(need.wanted, &reading, &calls, Some(&writes)).await?;
     let action = act(control, &reading, plan, arguments.apply).await?;
     Ok(Resized {
         stream: control.to_string(),

@@ -5,7 +5,6 @@
 
 #[cfg(test)]
 mod age_tests;
-mod capacity;
 mod changes;
 mod checkpoint;
 mod contradiction;
@@ -20,8 +19,7 @@ mod tests;
 mod timestamp;
 mod workers;
 
-pub use capacity::{StreamCapacity, StreamState};
-pub use changes::{Change, changes};
+pub use changes::{Change, StreamCapacity, StreamReading, StreamState, changes};
 pub use checkpoint::{Checkpoint, Lease};
 pub use contradiction::Contradiction;
 pub use lineage::{Beginning, Position, Probes};

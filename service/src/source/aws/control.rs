@@ -15,7 +15,7 @@ use super::ledger::LedgerTable;
 use super::listing::list;
 use super::service::Address;
 use super::write_metrics::WriteMetrics;
-use crate::lag::streams::{StreamCapacity, StreamState, Timestamp};
+use crate::lag::streams::{StreamCapacity, StreamReading, StreamState};
 use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
@@ -56,19 +56,6 @@ impl fmt::Display for StreamControl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stream.fmt(f)
     }
-}
-
-/// The values of a stream that were read at one moment.
-#[derive(Clone, Debug)]
-pub struct StreamReading {
-    /// When they were read, by the service's clock.
-    pub at: Timestamp,
-    /// Whether the stream can be resized.
-    pub state: StreamState,
-    /// The capacity of the stream's shards.
-    pub capacity: StreamCapacity,
-    /// The retention period of the stream's records.
-    pub retention: Duration,
 }
 
 /// The tag that names the object that resizes a stream.

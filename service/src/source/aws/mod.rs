@@ -33,7 +33,7 @@ mod write_metrics;
 
 use std::sync::Arc;
 
-pub use self::control::{StreamAccount, StreamControl, StreamReading};
+pub use self::control::{StreamAccount, StreamControl};
 pub use self::ledger::LedgerTable;
 pub use self::resharding::ShardChange;
 
