@@ -1,5 +1,6 @@
 //! One source with callers: its state, and the time of its next reading.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -175,4 +176,14 @@ fn moved_at(past: &Known, observation: &Observation, begun: Moment) -> Option<Mo
     let Some(sample) = &past.sample else { return observation.progressed_since(observation).map(|_| begun) };
     let moved = observation.progressed_since(&sample.observation)?;
     if moved { Some(begun) } else { past.moved_at }
+}
+
+/// Gets every request and every successful reading. The sampler calls it within every answer and every round: it must neither block
+/// nor take long.
+pub trait ReadingObserver: Send + Sync {
+    /// Called when a trigger with this metadata queries `source`.
+    fn asked(&self, source: &SourceRef, metadata: &HashMap<String, String>);
+
+    /// Called after a successful reading of `source`.
+    fn read(&self, source: &SourceRef, observation: &Observation);
 }

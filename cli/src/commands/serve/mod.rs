@@ -1,8 +1,6 @@
 //! `serve`: runs the service.
 
-mod limits;
-mod observability;
-mod tls;
+mod arguments;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,9 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use self::limits::LimitArguments;
-use self::observability::Observability;
-use self::tls::TlsArguments;
+use self::arguments::{LimitArguments, Observability, TlsArguments};
 use super::Verdict;
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
 use crate::telemetry::{LogFormat, Traces, init_log};

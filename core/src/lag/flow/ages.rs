@@ -6,10 +6,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::average::count;
+use super::average::{Staleness, count};
 use super::partition::SAME;
 use super::rebalance::{Before, Rebalances};
-use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split};
 use crate::lag::Moment;
 

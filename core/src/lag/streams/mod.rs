@@ -11,7 +11,6 @@ mod contradiction;
 mod lineage;
 mod probes;
 mod rows;
-mod sequence_number;
 mod shard;
 mod survey;
 #[cfg(test)]
@@ -20,12 +19,11 @@ mod timestamp;
 mod workers;
 
 pub use changes::{Change, StreamCapacity, StreamReading, StreamState, changes};
-pub use checkpoint::{Checkpoint, Lease};
+pub use checkpoint::{Checkpoint, Lease, SequenceNumber};
 pub use contradiction::Contradiction;
 pub use lineage::{Beginning, Position, Probes};
 pub use probes::{Found, Probe, ShardProbes};
 pub use rows::{Attribute, Row, RowError, RowsOf, leases_of};
-pub use sequence_number::SequenceNumber;
 pub use shard::{Shard, ShardId, ShardState};
 pub use survey::{AgeBasis, AgeRules, Backlog, CheckpointsOf, Need, ShardReport, Survey, Wanted};
 pub use timestamp::Timestamp;

@@ -5,11 +5,10 @@ use std::time::Duration;
 use aws_sdk_kinesis::types::{HashKeyRange, Shard as SdkShard, ShardIteratorType, StreamMode, StreamStatus};
 use aws_smithy_types::DateTime;
 
-use super::aggregated::user_records;
 use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
-use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
+use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp, user_records};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
 use super::ClusterClient;
-use super::row_error::row_error;
+use super::answers::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{FindCoordinator, Row};
 use crate::source::kafka::transport::{Broker, BrokerId, GroupId, RowError};

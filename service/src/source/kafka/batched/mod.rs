@@ -1,12 +1,10 @@
 //! A Kafka cluster that is read in batches: one request to each broker covers everything that a round needs from it.
 
 mod answers;
-mod committed;
 mod coordinators;
 mod groups;
 mod offsets;
-mod row_error;
-mod share;
+mod progress;
 mod topics;
 
 use std::fmt;
@@ -18,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use self::answers::unanswered;
 use self::coordinators::Question;
-use self::row_error::unanswered;
 use super::brokers::{Brokers, bootstrap_address};
 use super::dial::{Dialer, LoggedIn};
 use super::model::ByName;
@@ -185,8 +183,8 @@ impl ClusterTransport for Batched {
 
     fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows> {
         match of {
-            GroupType::Consumer => self.coordinators(committed::Committed, ask, deadline),
-            GroupType::Share => self.coordinators(share::ShareGroups, ask, deadline),
+            GroupType::Consumer => self.coordinators(progress::Committed, ask, deadline),
+            GroupType::Share => self.coordinators(progress::ShareGroups, ask, deadline),
         }
     }
 
