@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 pub use crate::telemetry::{Limit, LimitMetrics};
 
@@ -99,11 +101,9 @@ impl Quota {
     }
 
     /// Acquires one unit for `owner`.
-    ///
-    /// # Errors
     /// Returns an error when a bound is reached.
-    pub fn acquire(self: &Arc<Self>, owner: &str) -> Result<Permit, QuotaExceeded> {
-        let mut taken = self.taken();
+    pub(crate) fn acquire(self: &Arc<Self>, owner: &str) -> Result<Permit, QuotaExceeded> {
+        let mut taken = self.taken.lock();
         let (key, of_owner) = taken
             .by_owner
             .get_key_value(owner)
@@ -121,15 +121,11 @@ impl Quota {
         self.metrics.set_used(self.total, taken.total);
         Ok(Permit { of: self.clone(), owner: key })
     }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.of.taken();
+        let mut taken = self.of.taken.lock();
         taken.total = taken.total.saturating_sub(1);
         let left = taken.by_owner.get_mut(&self.owner).map(|count| {
             *count = count.saturating_sub(1);
@@ -180,6 +176,6 @@ mod tests {
         let full = quota.acquire("club").expect_err("three");
         assert_eq!(full.to_string(), "there are 2 open push streams, all that --max-streams allows");
         drop(passes);
-        assert!(quota.taken().by_owner.is_empty() && quota.taken().total == 0);
+        assert!(quota.taken.lock().by_owner.is_empty() && quota.taken.lock().total == 0);
     }
 }

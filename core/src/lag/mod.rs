@@ -27,4 +27,4 @@ pub use observation::{
 pub use observe::{FORGET_AFTER, Observe, Report};
 pub use partition::{CountedLag, LagBasis, PartitionLag};
 pub use renewals::Renewals;
-pub use writes::{COARSE, FINE, LOAD, LONG, Minute, Writes};
+pub use writes::{COARSE, LOAD, LONG, Minute, Writes};

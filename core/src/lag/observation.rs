@@ -209,8 +209,7 @@ impl Default for GroupObservation {
 
 impl GroupObservation {
     /// The number of partitions of the largest topic.
-    #[must_use]
-    pub fn most_partitions(&self) -> u32 {
+    pub(crate) fn most_partitions(&self) -> u32 {
         self.topics.iter().map(|topic| topic.partition_count).max().unwrap_or(0)
     }
 

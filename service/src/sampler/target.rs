@@ -1,9 +1,10 @@
 //! One source with callers: its state, and the time of its next reading.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -68,7 +69,7 @@ pub(super) struct Schedule {
 pub(super) struct Target {
     pub(super) source: Arc<SourceRef>,
     pub(super) known: watch::Sender<Known>,
-    schedule: Mutex<Schedule>,
+    pub(super) schedule: Mutex<Schedule>,
 }
 
 impl Target {
@@ -76,10 +77,6 @@ impl Target {
     pub(super) fn new(source: Arc<SourceRef>, now: Instant) -> Self {
         let schedule = Schedule { interests: Interests::default(), next_due: now, last_due: None, in_flight: false };
         Self { source, known: watch::Sender::default(), schedule: Mutex::new(schedule) }
-    }
-
-    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds the outcome of a reading that began at `begun` and ended `now`, and schedules the next one on `grid`. Returns the cause of
@@ -96,7 +93,7 @@ impl Target {
         let known = match outcome {
             Ok(observation) => {
                 let (policies, judges) = {
-                    let interests = &mut self.schedule().interests;
+                    let interests = &mut self.schedule.lock().interests;
                     (interests.policies(Instant::now()), interests.callers.policies())
                 };
                 let moved_at = moved_at(&past, &observation, begun);
@@ -135,7 +132,7 @@ impl Target {
 
     /// Schedules the next reading; `failing` is the kind of the newest error, and for how long readings have failed.
     fn plan(&self, failing: Option<(SourceErrorKind, Duration)>, grid: &Grid) {
-        let mut schedule = self.schedule();
+        let mut schedule = self.schedule.lock();
         let now = Instant::now();
         schedule.in_flight = false;
         schedule.interests.callers.forget(now);

@@ -6,20 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
 use super::super::output::{self, Format};
+use super::super::{Signals, sampler};
 use super::Arguments;
-use crate::app::{COMMIT, VERSION};
 use crate::controller::Planner;
 use crate::lag::streams::StreamReading;
 use crate::resize::{Bounds, Calls, Plan};
-use crate::sampler::Sampler;
 use crate::scaling::write_utilization::{WriteStep, shards_needed};
-use crate::source::Sources;
 use crate::source::aws::{ShardChange, StreamAccount, StreamControl};
-use crate::telemetry::{Metrics, UpstreamMetrics};
+use crate::telemetry::UpstreamMetrics;
 use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
@@ -65,12 +62,10 @@ pub(super) fn repeat(arguments: &Arguments, every: Duration) -> anyhow::Result<(
     let (bounds, control) = (bounds(arguments)?, control(arguments)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let (mut looks, mut shown) = (interval(every), String::new());
+        let (mut signals, mut looks, mut shown) = (Signals::listen()?, interval(every), String::new());
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                () = signals.next() => return Ok(()),
                 _ = looks.tick() => {}
             }
             match (look(&control, &bounds, arguments).await, arguments.output) {
@@ -134,12 +129,10 @@ async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -
     let need = shards_needed(&policy, &writes, &reading.capacity)
         .with_context(|| format!("the need of stream {control} is unknown"))?;
     let calls = Calls::new(reading.at, reading.capacity.changes.as_deref().unwrap_or_default(), &[], None);
-    let metrics = Metrics::new(VERSION, COMMIT);
-    let sources = Sources::new(Connections::unrestricted(), metrics.upstream.clone());
     let planner = Planner {
         control,
         bounds: *bounds,
-        sampler: &Sampler::new(sources, metrics.sampler.clone()),
+        sampler: &sampler(Connections::unrestricted()),
         namespace: "resize",
         applications: &applications(arguments)?,
         max_consumer_age: arguments.max_consumer_age,

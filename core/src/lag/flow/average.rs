@@ -58,7 +58,6 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
 pub(super) const SHARE: f64 = 0.3;
 
 /// Blends a new measurement into the known value.
-#[must_use]
 pub fn blend(known: Option<f64>, new: f64) -> f64 {
     known.map_or(new, |known| known + SHARE * (new - known))
 }

@@ -68,8 +68,7 @@ impl StreamCapacity {
     }
 
     /// Open shards per shard of capacity: 1 where all ranges of hash keys are equally wide.
-    #[must_use]
-    pub fn unevenness(&self) -> f64 {
+    pub(crate) fn unevenness(&self) -> f64 {
         f64::from(self.open) / self.capacity()
     }
 }

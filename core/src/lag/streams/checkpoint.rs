@@ -107,8 +107,7 @@ impl SequenceNumber {
     ///
     /// AWS does not document the layout. On records of six regions the time was 0.4 to 2.5 s before the arrival; every field that can be
     /// checked is checked, so that another layout gives no time rather than a wrong one.
-    #[must_use]
-    pub fn arrived_after(&self, shard: &ShardId, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn arrived_after(&self, shard: &ShardId, now: Timestamp) -> Option<Timestamp> {
         let layout = Layout::of(&self.0)?;
         let plausible = layout.created_seconds <= layout.arrived_seconds && shard.index() == Some(layout.shard_index);
         let arrived = Timestamp::from_unix_ms(layout.arrived_seconds.checked_mul(1000)?);

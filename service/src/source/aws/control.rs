@@ -1,9 +1,10 @@
 //! One Kinesis stream that may be resized: what a decision reads of it, and the call that changes it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, slice};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::budget::Scope;
@@ -68,22 +69,19 @@ impl StreamControl {
     /// Returns an error when any part is unreadable: a partial reading is never returned.
     pub async fn read(&self, summary_kept_for: Duration) -> Result<StreamReading, SourceError> {
         let kept = self
-            .kept()
+            .summary
+            .lock()
             .clone()
             .filter(|(at, summary)| at.elapsed() < summary_kept_for && summary.state != StreamState::Updating);
         let summary = if let Some((_, summary)) = kept {
             summary
         } else {
             let summary = self.named("read the summary", kinesis::summary(&self.account.aws, &self.stream)).await?;
-            *self.kept() = Some((Instant::now(), summary.clone()));
+            *self.summary.lock() = Some((Instant::now(), summary.clone()));
             summary
         };
         let capacity = self.named("list the shards", self.capacity()).await?;
         Ok(StreamReading { at: self.account.aws.now(), state: summary.state, capacity, retention: summary.retention })
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<(Instant, Summary)>> {
-        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the writes to the stream, up to a minute ago.

@@ -1,9 +1,10 @@
 //! The topics and partitions of each source, and what is remembered of them between rounds: ids, partitions and leaders.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::cluster::SourceTopics;
@@ -21,10 +22,10 @@ const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 /// The known topics of one cluster.
 pub(super) struct Topics<T> {
     pub(super) transport: T,
-    topology: Mutex<Topology>,
+    pub(super) topology: Mutex<Topology>,
     pub(super) of_groups: GroupTopics,
     pub(super) group_types: GroupTypes,
-    log_starts: Mutex<LogStarts>,
+    pub(super) log_starts: Mutex<LogStarts>,
 }
 
 /// Topics that could not be read, and why.
@@ -42,21 +43,13 @@ impl<T: ClusterTransport> Topics<T> {
         }
     }
 
-    pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {
-        self.topology.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn log_starts(&self) -> MutexGuard<'_, LogStarts> {
-        self.log_starts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Removes entries that no source has used for a long time.
     pub(super) fn prune(&self) {
         let now = Instant::now();
-        self.topology().prune(now);
+        self.topology.lock().prune(now);
         self.of_groups.prune(now);
         self.group_types.prune(now);
-        self.log_starts().prune(now);
+        self.log_starts.lock().prune(now);
     }
 
     /// Reads the topics of the sources; a source whose topics cannot be read is reported.
@@ -75,7 +68,7 @@ impl<T: ClusterTransport> Topics<T> {
 
     /// Reads the topics that are new, old or doubtful; returns those that could not be read.
     pub(super) async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> Refused {
-        let unread = self.topology().unread(names, Instant::now());
+        let unread = self.topology.lock().unread(names, Instant::now());
         if unread.is_empty() {
             return HashMap::new();
         }
@@ -84,7 +77,7 @@ impl<T: ClusterTransport> Topics<T> {
             Err(error) => unread.into_iter().map(|name| (name, Err(error.clone()))).collect(),
         };
         let now = Instant::now();
-        let mut topology = self.topology();
+        let mut topology = self.topology.lock();
         let mut refused = HashMap::new();
         for (name, row) in rows {
             topology.learn(&name, &row, now);
@@ -103,7 +96,7 @@ impl<T: ClusterTransport> Topics<T> {
         names: &[TopicName],
         refused: &Refused,
     ) -> Result<PendingReading, SourceError> {
-        let mut topology = self.topology();
+        let mut topology = self.topology.lock();
         let now = Instant::now();
         let mut topics = Vec::with_capacity(names.len());
         let mut absent = Vec::new();

@@ -6,8 +6,8 @@ mod sampler;
 mod upstream;
 
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -45,8 +45,7 @@ pub enum Exposition {
 
 impl Exposition {
     /// Returns the media type of the format.
-    #[must_use]
-    pub const fn media_type(self) -> &'static str {
+    pub(crate) const fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -72,12 +71,12 @@ impl Metrics {
     /// Registers the TLS metrics, which exist only if TLS is enabled. Must be called once only.
     #[must_use]
     pub fn tls(&self) -> TlsMetrics {
-        TlsMetrics::register(self.registry().sub_registry_with_prefix(PREFIX))
+        TlsMetrics::register(self.registry.lock().sub_registry_with_prefix(PREFIX))
     }
 
     /// Adds series to each scrape, under the scaler's own prefix.
     pub fn add(&self, collector: impl Collector) {
-        self.registry().sub_registry_with_prefix(PREFIX).register_collector(Box::new(collector));
+        self.registry.lock().sub_registry_with_prefix(PREFIX).register_collector(Box::new(collector));
     }
 
     /// Renders the metrics for a Prometheus server. With many series this takes a while: do not call it on a
@@ -85,17 +84,13 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, exposition: Exposition) -> String {
         let mut text = String::new();
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry()) {
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry.lock()) {
             tracing::error!(error = %error, "metrics could not be written");
         }
         match exposition {
             Exposition::OpenMetrics => text,
             Exposition::Text => classic(&text),
         }
-    }
-
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,10 +8,11 @@ mod progress;
 mod topics;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -113,10 +114,6 @@ impl Batched {
 }
 
 impl ClusterClient {
-    fn coordinators(&self) -> MutexGuard<'_, ByName<BrokerId>> {
-        self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns a connection to a broker for a request; looks up the broker's address where it is not known.
     async fn connection(&self, id: BrokerId, api: UpstreamApi, until: Instant) -> Result<Arc<LoggedIn>, RowError> {
         if !self.brokers.knows(id) {
@@ -208,6 +205,6 @@ impl ClusterTransport for Batched {
 
 impl fmt::Debug for ClusterClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").field("coordinators", &self.coordinators().len()).finish_non_exhaustive()
+        f.debug_struct("Asking").field("coordinators", &self.coordinators.lock().len()).finish_non_exhaustive()
     }
 }
