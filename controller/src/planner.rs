@@ -16,7 +16,7 @@ const READING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Plans the calls of `UpdateShardCount` for one stream.
 pub struct Planner<'a> {
-    /// The stream.
+    /// Reads and resizes the stream.
     pub control: &'a StreamControl,
     /// The bounds of its count and of the calls.
     pub bounds: Bounds,
