@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-pub use keda_stream_scaler_cli::{commands as cli, probe};
+pub use keda_stream_scaler_cli::commands as cli;
 pub use keda_stream_scaler_controller as controller;
 pub use keda_stream_scaler_core::{lag, recording, resize, scaling, trigger};
 pub use keda_stream_scaler_service::{

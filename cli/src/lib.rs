@@ -4,7 +4,7 @@
 
 pub mod commands;
 mod manifest;
-pub mod probe;
+mod probe;
 
 use keda_stream_scaler_controller as controller;
 use keda_stream_scaler_core::{lag, recording, resize, scaling, trigger};

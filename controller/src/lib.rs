@@ -6,8 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod kinesis_stream;
+mod planner;
 mod process;
-pub mod readers;
 mod reconcile;
 mod series;
 mod status;
@@ -23,6 +23,7 @@ use kube::Client;
 use kube_lease_manager::LeaseManagerBuilder;
 
 pub use self::kinesis_stream::{KinesisStream, KinesisStreamSpec, KinesisStreamStatus, definition};
+pub use self::planner::Planner;
 pub use self::process::{ControllerSettings, run_controller};
 pub use self::series::KinesisStreamSeries;
 use self::work::work;

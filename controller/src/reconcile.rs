@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::kinesis_stream::{ActionEntry, Claim, KinesisStream, KinesisStreamStatus};
-use super::readers;
+use super::planner::Planner;
 use super::status::NewCondition;
 use super::subject::{NotReady, Subject, reason_of};
-use crate::lag::streams::{StreamState, Timestamp};
-use crate::lag::{SourceError, SourceErrorKind, Writes};
-use crate::resize::{Bounds, Calls, Consumers, Plan, Reason, Situation, Stream, shards};
+use crate::lag::streams::{StreamReading, StreamState, Timestamp};
+use crate::lag::{SourceError, SourceErrorKind};
+use crate::resize::{Bounds, Calls, Plan, Reason, shards};
 use crate::sampler::Sampler;
 use crate::source::Sources;
-use crate::source::aws::{ShardChange, StreamControl, StreamReading};
-use crate::trigger::WriteUtilizationPolicy;
+use crate::source::aws::{ShardChange, StreamControl};
 
 /// The interval between readings of a stream,
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -97,37 +96,21 @@ impl StreamCheck<'_> {
         };
         status.wanted = Some(wanted);
         let calls = calls(status, &reading);
-        let plan = self.plan(wanted, &reading, &calls).await.map_err(|error| unreadable(&error))?;
+        let plan = self.planner().plan(wanted, &reading, &calls, None).await.map_err(|error| unreadable(&error))?;
         status.calls_left = Some(calls.left(self.object.spec.calls_per_day));
         let after = self.carry_out(status, plan, &reading).await?;
         Ok((if updating { LOOK_WHILE_UPDATING } else { after }, None))
     }
 
-    /// Plans a change. A higher count needs quota in the account; a lower count needs the writes, and waits for readers.
-    async fn plan(&self, wanted: u32, reading: &StreamReading, calls: &Calls) -> Result<Plan, SourceError> {
+    fn planner(&self) -> Planner<'_> {
         let spec = &self.object.spec;
-        let bounds = Bounds { min: spec.min_shards, max: spec.max_shards, calls_per_day: spec.calls_per_day };
-        let policy = WriteUtilizationPolicy::default();
-        let plan = |writes: &Writes, free, all| {
-            let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
-            let consumers =
-                Consumers { all, max_age: self.subject.named.max_consumer_age, retention: reading.retention };
-            Situation { stream: &stream, bounds: &bounds, calls, consumers: &consumers, writes, policy: &policy }
-                .plan(wanted)
-        };
-        let unread = Writes { until: reading.at, minutes: Vec::new(), before: Vec::new() };
-        match plan(&unread, None, Vec::new()) {
-            Plan::Call { target, .. } if target > reading.capacity.open => {
-                Ok(plan(&unread, Some(self.control.free_shards().await?), Vec::new()))
-            }
-            // the other conditions for a lower count need no more calls
-            Plan::Call { .. } => {
-                let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
-                let all =
-                    readers::consumers(self.control, self.sampler, namespace, &self.subject.named.applications).await?;
-                Ok(plan(&self.control.writes().await?, None, all))
-            }
-            other => Ok(other),
+        Planner {
+            control: self.control,
+            bounds: Bounds { min: spec.min_shards, max: spec.max_shards, calls_per_day: spec.calls_per_day },
+            sampler: self.sampler,
+            namespace: self.object.metadata.namespace.as_deref().unwrap_or_default(),
+            applications: &self.subject.named.applications,
+            max_consumer_age: self.subject.named.max_consumer_age,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Series of every object, from its status: a scrape shows the same values as `kubectl get`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -32,11 +33,11 @@ const NUMBERS: [Number; 4] = [
 
 impl KinesisStreamSeries {
     pub(super) fn show(&self, objects: Option<Store<KinesisStream>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = objects;
+        *self.0.lock() = objects;
     }
 
     fn objects(&self) -> Vec<Arc<KinesisStream>> {
-        let objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.0.lock();
         objects.as_ref().map(Store::state).unwrap_or_default()
     }
 }

@@ -1,7 +1,7 @@
 //! The work loop of the replica that holds the lease.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
@@ -12,6 +12,7 @@ use kube::runtime::finalizer::{Event as Finalized, finalizer};
 use kube::runtime::reflector::Store;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -101,10 +102,6 @@ impl Worker {
         self.settings.client.clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn owner(&self, object: &KinesisStream) -> String {
         format!("{}/{}/{}", self.cluster, object.namespace().unwrap_or_default(), object.name_any())
     }
@@ -113,7 +110,8 @@ impl Worker {
         let uid = object.uid().unwrap_or_default();
         let (generation, now) = (object.meta().generation, Instant::now());
         let rests = self
-            .known()
+            .known
+            .lock()
             .get(&uid)
             .filter(|known| known.generation == generation && known.next > now)
             .map(|known| known.next);
@@ -129,7 +127,7 @@ impl Worker {
                 StreamCheck { object, subject: &subject, control: &control, sampler, owner }.check(service_time()).await
             }
         };
-        if let Some(known) = self.known().get_mut(&uid) {
+        if let Some(known) = self.known.lock().get_mut(&uid) {
             (known.generation, known.next) = (generation, Instant::now() + outcome.after);
         }
         self.write(api, object, &outcome).await?;
@@ -157,11 +155,11 @@ impl Worker {
     }
 
     fn control(&self, uid: &str, subject: &Subject) -> Arc<StreamControl> {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         if let Some(known) = known.get(uid).filter(|known| known.identity == subject.identity) {
             return known.control.clone();
         }
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.accounts.lock();
         let identity = subject.identity.clone();
         let account = accounts.entry(identity.clone()).or_insert_with(|| {
             let Settings { upstream, ledger, .. } = &self.settings;
@@ -229,7 +227,7 @@ impl Worker {
                 tracing::warn!(stream = %control, error = error.chain(), "the tag of a deleted object stays");
             }
         }
-        self.known().remove(&object.uid().unwrap_or_default());
+        self.known.lock().remove(&object.uid().unwrap_or_default());
         Action::await_change()
     }
 }

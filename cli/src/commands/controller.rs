@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::Verdict;
+use super::{Signals, Verdict};
 use crate::app::{self, COMMIT, VERSION};
 use crate::controller::{ControllerSettings, run_controller};
 use crate::source::aws::LedgerTable;
@@ -60,7 +59,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let log = init_log(&log, log_format, None).map_err(anyhow::Error::msg)?;
     let rules = connections.as_deref().map(Connections::read).transpose()?.unwrap_or_default();
     let controlled = runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut signals = Signals::listen()?;
         let client = kube::Client::try_default()
             .await
             .context("could not find the API server; set KUBECONFIG, or run it in a pod with its service account")?;
@@ -68,12 +67,6 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         // the process id is unique where no name is given, because this process holds the port
         let identity = identity.unwrap_or_else(|| format!("controller-{}", std::process::id()));
         tracing::info!(version = VERSION, commit = COMMIT, http_addr = %http.local_addr()?, identity, "listening");
-        let shutdown = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
         let settings = ControllerSettings {
             client,
             namespace,
@@ -83,7 +76,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
             log: Some(log),
             ledger: ledger_table,
         };
-        run_controller(settings, http, shutdown).await
+        run_controller(settings, http, signals.next()).await
     });
     runtime.shutdown_background();
     controlled?;

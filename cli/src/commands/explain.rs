@@ -9,15 +9,14 @@ use serde::Serialize;
 
 use super::advice::{advice, contradiction};
 use super::output::{self, Format};
-use super::{Verdict, read_connections};
-use crate::app::{COMMIT, VERSION};
+use super::{Verdict, read_connections, sampler};
 use crate::keda::code_of;
 use crate::manifest::{self, ReadBy, TriggerKind, TriggerText};
 use crate::sampler::{Answer, Rows, Sampler};
 use crate::scaling::hpa::{Replicas, Target, Tolerance, replicas_for};
 use crate::scaling::{Decision, decide};
 use crate::source::Sources;
-use crate::telemetry::{LogFormat, Metrics, init_log};
+use crate::telemetry::{LogFormat, init_log};
 use crate::tenancy::Connections;
 use crate::trigger::{Policy, Trigger, metric_name};
 
@@ -112,8 +111,7 @@ pub(super) fn outcomes<'a>(
 ) -> anyhow::Result<Vec<Outcome>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(async {
-        let metrics = Metrics::new(VERSION, COMMIT);
-        let sampler = Sampler::new(Sources::new(connections, metrics.upstream.clone()), metrics.sampler.clone());
+        let sampler = sampler(connections);
         let mut outcomes = Vec::new();
         for text in triggers {
             outcomes.push(explain(&sampler, text).await);

@@ -19,8 +19,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::RELEASE;
+use crate::app::{COMMIT, RELEASE, VERSION};
+use crate::sampler::Sampler;
+use crate::source::Sources;
+use crate::telemetry::Metrics;
 use crate::tenancy::Connections;
 use crate::trigger::parse_duration;
 
@@ -83,6 +87,32 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Reads the connections file; without one, the command uses the identity of the user who runs it.
 fn read_connections(file: Option<&Path>) -> anyhow::Result<Connections> {
     Ok(file.map(Connections::read).transpose()?.unwrap_or_else(Connections::unrestricted))
+}
+
+/// Creates a sampler that reads what these connections allow, as the service does.
+fn sampler(connections: Connections) -> Sampler<Sources> {
+    let metrics = Metrics::new(VERSION, COMMIT);
+    Sampler::new(Sources::new(connections, metrics.upstream.clone()), metrics.sampler.clone())
+}
+
+/// The signals that end a command.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen, which needs a runtime.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Runs the command named by the process's arguments.

@@ -29,32 +29,31 @@ const TOPICS_WITHIN: Duration = Duration::from_secs(3);
 const GROUP_WITHIN: Duration = Duration::from_secs(5);
 
 /// One cluster and one identity for it.
-pub struct KafkaProbe {
-    bootstrap_servers: Vec<String>,
+pub(crate) struct KafkaProbe {
+    pub(crate) bootstrap_servers: Vec<String>,
     security: KafkaSecurity,
     reach: AllowedHosts,
     metrics: UpstreamMetrics,
 }
 
 /// A client of the cluster.
-pub struct Client {
+pub(crate) struct Client {
     transport: Batched,
     tokens: Option<TokenSource>,
 }
 
 /// A group and its commits.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub(crate) struct Group {
     /// The state of the group, as its coordinator describes it.
-    pub state: GroupState,
+    pub(crate) state: GroupState,
     /// The number of partitions with a commit, by topic, as far as the principal may see them.
-    pub committed: BTreeMap<TopicName, usize>,
+    pub(crate) committed: BTreeMap<TopicName, usize>,
 }
 
 impl Group {
     /// Whether the cluster has no sign of the group.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.state.members.is_empty() && self.committed.is_empty()
     }
 }
@@ -65,35 +64,24 @@ impl KafkaProbe {
         Self { bootstrap_servers, security: security.clone(), reach, metrics: UpstreamMetrics::default() }
     }
 
-    /// Returns the bootstrap servers.
-    #[must_use]
-    pub fn bootstrap_servers(&self) -> &[String] {
-        &self.bootstrap_servers
-    }
-
     /// Checks whether readings may connect to one of these addresses.
-    ///
-    /// # Errors
     /// Returns the reason when readings may connect to none of them.
-    pub fn admits(&self, addresses: &[SocketAddr]) -> Result<(), &'static str> {
+    pub(crate) fn admits(&self, addresses: &[SocketAddr]) -> Result<(), &'static str> {
         if addresses.iter().any(|address| self.reach.includes(address.ip())) { Ok(()) } else { Err(OUT_OF_REACH) }
     }
 
     /// Returns the trusted authorities and the client certificate, where the connection is encrypted.
-    #[must_use]
-    pub fn terms(&self) -> Option<TlsSettings> {
+    pub(crate) fn terms(&self) -> Option<TlsSettings> {
         TlsSettings::of_kafka(&self.security.tls)
     }
 
     /// Whether the client verifies the brokers' certificates.
-    #[must_use]
-    pub const fn verifies(&self) -> bool {
+    pub(crate) const fn verifies(&self) -> bool {
         matches!(self.security.tls, Tls::On { verification: CertificateVerification::Full, .. })
     }
 
     /// Returns the client's certificate, in PEM.
-    #[must_use]
-    pub fn client_certificate(&self) -> Option<&str> {
+    pub(crate) fn client_certificate(&self) -> Option<&str> {
         match &self.security.tls {
             Tls::On { identity: Some(identity), .. } => Some(&identity.certificate),
             Tls::On { identity: None, .. } | Tls::Off => None,
@@ -101,8 +89,7 @@ impl KafkaProbe {
     }
 
     /// Returns Kafka's name of the SASL mechanism.
-    #[must_use]
-    pub const fn mechanism(&self) -> Option<&'static str> {
+    pub(crate) const fn mechanism(&self) -> Option<&'static str> {
         match self.security.sasl {
             Sasl::None => None,
             Sasl::Plain(_) => Some("PLAIN"),
@@ -114,8 +101,7 @@ impl KafkaProbe {
     }
 
     /// Returns the user name of the login, if it has one.
-    #[must_use]
-    pub fn username(&self) -> Option<&str> {
+    pub(crate) fn username(&self) -> Option<&str> {
         match &self.security.sasl {
             Sasl::Plain(who) | Sasl::ScramSha256(who) | Sasl::ScramSha512(who) => Some(&who.username),
             Sasl::OauthBearer { client, .. } => Some(&client.username),
@@ -124,8 +110,7 @@ impl KafkaProbe {
     }
 
     /// Returns the IAM identity, where the login uses IAM.
-    #[must_use]
-    pub fn iam(&self) -> Option<AwsProbe> {
+    pub(crate) fn iam(&self) -> Option<AwsProbe> {
         match &self.security.sasl {
             Sasl::AwsMskIam { region, credentials } => {
                 let (region, credentials) = (region.as_str().into(), credentials.clone());
@@ -136,10 +121,8 @@ impl KafkaProbe {
     }
 
     /// Creates a client with these credentials; it connects at the first request.
-    ///
-    /// # Errors
     /// Returns an error when certificates, keys or passwords are unusable.
-    pub fn client(&self) -> Result<Client, SourceError> {
+    pub(crate) fn client(&self) -> Result<Client, SourceError> {
         let (transport, tokens) = open(&self.bootstrap_servers, &self.security, self.reach, &self.metrics)?;
         Ok(Client { transport, tokens })
     }
@@ -147,16 +130,13 @@ impl KafkaProbe {
 
 impl Client {
     /// Whether the login needs a token.
-    #[must_use]
-    pub const fn needs_token(&self) -> bool {
+    pub(crate) const fn needs_token(&self) -> bool {
         self.tokens.is_some()
     }
 
     /// Fetches the token and sets it in the client; returns its lifetime.
-    ///
-    /// # Errors
     /// Returns an error when there is none within eight seconds.
-    pub async fn fetch_token(&self, now: SystemTime) -> Result<Duration, SourceError> {
+    pub(crate) async fn fetch_token(&self, now: SystemTime) -> Result<Duration, SourceError> {
         let Some(tokens) = &self.tokens else { return Ok(Duration::ZERO) };
         let refused = |why: String| SourceError::new(SourceErrorKind::Denied, "the login needs a token").because(why);
         let fetched = timeout(TOKEN_WITHIN, Box::pin(tokens.fetch(now))).await;
@@ -167,19 +147,15 @@ impl Client {
     }
 
     /// Logs in, and returns the brokers and their advertised addresses. Calls `Metadata` (<https://kafka.apache.org/protocol.html>).
-    ///
-    /// # Errors
     /// Returns an error when no broker answers within four seconds.
-    pub async fn brokers(&self) -> Result<Vec<Broker>, SourceError> {
+    pub(crate) async fn brokers(&self) -> Result<Vec<Broker>, SourceError> {
         let brokers = self.transport.brokers(LOGIN_WITHIN).await;
         brokers.map_err(|row| failed("could not log in and list the brokers".to_owned(), &row))
     }
 
     /// Returns the description of a topic. Calls `Metadata` (<https://kafka.apache.org/protocol.html>).
-    ///
-    /// # Errors
     /// Returns an error when it does not exist or may not be seen, or no broker answers within three seconds.
-    pub async fn topic(&self, name: &TopicName) -> Result<Topic, SourceError> {
+    pub(crate) async fn topic(&self, name: &TopicName) -> Result<Topic, SourceError> {
         let rows = self.transport.topics(TopicsAsk::Named(vec![name.clone()]), TOPICS_WITHIN).await;
         let row = rows.and_then(|rows| match rows.into_iter().next() {
             Some((_, row)) => row,
@@ -189,10 +165,8 @@ impl Client {
     }
 
     /// Returns the names of all topics that the principal may describe. Calls `Metadata` (<https://kafka.apache.org/protocol.html>).
-    ///
-    /// # Errors
     /// Returns an error when no broker answers within three seconds.
-    pub async fn topic_names(&self) -> Result<Vec<TopicName>, SourceError> {
+    pub(crate) async fn topic_names(&self) -> Result<Vec<TopicName>, SourceError> {
         let rows = self.transport.topics(TopicsAsk::All, TOPICS_WITHIN).await;
         let rows = rows.map_err(|row| failed("could not list the topics".to_owned(), &row))?;
         Ok(rows.into_iter().map(|(name, _)| name).collect())
@@ -200,20 +174,16 @@ impl Client {
 
     /// Returns the names of all groups that the principal may describe. Calls `ListGroups` (<https://kafka.apache.org/protocol.html>) on
     /// every broker.
-    ///
-    /// # Errors
     /// Returns an error when a broker does not answer within five seconds.
-    pub async fn group_names(&self) -> Result<Vec<Arc<str>>, SourceError> {
+    pub(crate) async fn group_names(&self) -> Result<Vec<Arc<str>>, SourceError> {
         let groups = self.transport.group_ids(GROUP_WITHIN).await;
         groups.map_err(|row| failed("could not list the groups".to_owned(), &row))
     }
 
     /// Returns a group and its commits. Calls `DescribeGroups` (and its successors) and `OffsetFetch`
     /// (<https://kafka.apache.org/protocol.html>).
-    ///
-    /// # Errors
     /// Returns an error when the group may not be seen, or its coordinator does not answer within five seconds.
-    pub async fn group(&self, id: &Arc<str>) -> Result<Group, SourceError> {
+    pub(crate) async fn group(&self, id: &Arc<str>) -> Result<Group, SourceError> {
         let refused = |row| failed(format!("could not read group {id}"), &row);
         let state = self.transport.groups(vec![id.clone()], GROUP_WITHIN).recv().await;
         let state = state.map_or_else(|| Err(silent()), |(_, state)| state).map_err(refused)?;

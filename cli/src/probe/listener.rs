@@ -17,11 +17,11 @@ const BROUGHT_BY: [(ApiKey, &str); 3] = [(ApiKey(75), "3.8"), (ApiKey(65), "3.0"
 
 /// A listener that has answered as a Kafka broker does.
 #[derive(Debug)]
-pub struct Listener(Connection);
+pub(crate) struct Listener(Connection);
 
 /// The login that a listener requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Login {
+pub(crate) enum Login {
     /// The listener requires no login.
     NotWanted,
     /// The listener supports the requested mechanism, which is one of these.
@@ -32,7 +32,7 @@ pub enum Login {
 
 /// Why a listener did not answer as Kafka does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListenerError {
+pub(crate) enum ListenerError {
     /// The listener answered in TLS.
     #[error("the answer is TLS")]
     SpeaksTls,
@@ -53,32 +53,26 @@ pub enum ListenerError {
 impl Listener {
     /// Requests the APIs that the broker at the other end of `stream` supports. Calls `ApiVersions`
     /// (<https://kafka.apache.org/protocol.html>).
-    ///
-    /// # Errors
     /// Returns an error when no Kafka broker answers within five seconds.
-    pub async fn greet<S: Duplex + 'static>(stream: S) -> Result<Self, ListenerError> {
+    pub(crate) async fn greet<S: Duplex + 'static>(stream: S) -> Result<Self, ListenerError> {
         let connection = Connection::open(stream, CLIENT_ID.into(), Instant::now() + WITHIN).await?;
         if connection.kinds() == 0 { Err(ListenerError::NotKafka) } else { Ok(Self(connection)) }
     }
 
     /// Returns the number of APIs that the listener supports.
-    #[must_use]
-    pub fn kinds(&self) -> usize {
+    pub(crate) fn kinds(&self) -> usize {
         self.0.kinds()
     }
 
     /// Returns the minimum version of Kafka that the listener has, where its APIs show it.
-    #[must_use]
-    pub fn at_least(&self) -> Option<&'static str> {
+    pub(crate) fn at_least(&self) -> Option<&'static str> {
         BROUGHT_BY.iter().find(|(key, _)| self.0.takes(*key)).map(|(_, version)| *version)
     }
 
     /// Requests a login by `mechanism`, such as `SCRAM-SHA-512`, without sending a secret. Calls `SaslHandshake`
     /// (<https://kafka.apache.org/protocol.html>).
-    ///
-    /// # Errors
     /// Returns an error when no Kafka broker answers within five seconds.
-    pub async fn login_by(&self, mechanism: &str) -> Result<Login, ListenerError> {
+    pub(crate) async fn login_by(&self, mechanism: &str) -> Result<Login, ListenerError> {
         match self.0.ask(&SaslHandshake { mechanism }, Instant::now() + WITHIN).await? {
             (ErrorCode::NONE, offered) => Ok(Login::Accepted(offered)),
             (ErrorCode::UNSUPPORTED_SASL_MECHANISM, offered) => Ok(Login::Otherwise(offered)),

@@ -3,20 +3,20 @@
 //! Each function checks one thing, within a deadline of its own, and returns what it found or why it found nothing. The caller adds
 //! the remedy, except for errors that readings have as well: those have their own remedy.
 
-pub mod aws;
-pub mod kafka;
-pub mod listener;
-pub mod tls;
+pub(crate) mod aws;
+pub(crate) mod kafka;
+pub(crate) mod listener;
+pub(crate) mod tls;
 
 use self::aws::AwsProbe;
 use self::kafka::KafkaProbe;
 use crate::lag::SourceError;
-pub use crate::network::certificate::Certificate;
+pub(crate) use crate::network::certificate::Certificate;
 use crate::tenancy::{Admission, Backend, Connections, Service};
 use crate::trigger::SourceRef;
 
 /// The probe of a backend, with the identity that the rules select.
-pub enum Probe {
+pub(crate) enum Probe {
     /// The probe of a Kafka cluster.
     Kafka(KafkaProbe),
     /// The probe of an AWS account.
@@ -24,28 +24,24 @@ pub enum Probe {
 }
 
 /// A source that a namespace may use.
-pub struct Admitted {
+pub(crate) struct Admitted {
     /// The probe of the source's backend.
-    pub probe: Probe,
+    pub(crate) probe: Probe,
     /// The entries of the rules that allow it, as the connections file writes them; empty where the source names nothing to be allowed.
-    pub allowed_by: Vec<String>,
+    pub(crate) allowed_by: Vec<String>,
 }
 
 /// Applies the rules of the service to one trigger's source.
-///
-/// # Errors
 /// Returns an error when the namespace may not use the source, or the connection does not fit.
-pub fn admit(connections: Connections, namespace: &str, source: &SourceRef) -> Result<Admitted, SourceError> {
+pub(crate) fn admit(connections: Connections, namespace: &str, source: &SourceRef) -> Result<Admitted, SourceError> {
     let admission = Admission::new(connections);
     let probe = Probe::of(&admission.admit(namespace, source)?);
     Ok(Admitted { probe, allowed_by: admission.allowing(namespace, source) })
 }
 
 /// Returns the probe of a named connection, whichever namespaces may use it.
-///
-/// # Errors
 /// Returns an error when no connection has that name, or it is not complete.
-pub fn connection(connections: Connections, name: &str) -> Result<Probe, SourceError> {
+pub(crate) fn connection(connections: Connections, name: &str) -> Result<Probe, SourceError> {
     Admission::new(connections).connection(name).map(|backend| Probe::of(&backend))
 }
 

@@ -1,8 +1,9 @@
 //! A TLS handshake that accepts any certificate, records what was presented, and verifies it afterwards.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::network::certificate::{Certificate, distinguished_name};
 use crate::network::server_tls::Verifier;
-pub use crate::network::server_tls::{Distrust, HandshakeError};
+pub(crate) use crate::network::server_tls::{Distrust, HandshakeError};
 use crate::source::kafka::{private_key, system_roots};
 use crate::trigger::{ClientIdentity, Tls};
 
@@ -25,7 +26,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 /// The trusted authorities, and the client certificate to present.
 #[derive(Clone)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     roots: Arc<RootCertStore>,
     /// The authorities of the connection, without those of the system.
     own: Vec<Certificate>,
@@ -33,33 +34,32 @@ pub struct TlsSettings {
 }
 
 /// An encrypted connection.
-pub struct Session {
+pub(crate) struct Session {
     /// The encrypted TCP connection.
-    pub stream: TlsStream<TcpStream>,
+    pub(crate) stream: TlsStream<TcpStream>,
     /// The certificates and parameters that the other end presented.
-    pub presented: Presented,
+    pub(crate) presented: Presented,
 }
 
 /// The certificates and parameters that the other end presented.
 #[derive(Clone, Debug)]
-pub struct Presented {
+pub(crate) struct Presented {
     /// The TLS version, such as `TLSv1.3`.
-    pub protocol: String,
+    pub(crate) protocol: String,
     /// The other end's certificate, where it can be read.
-    pub certificate: Option<Certificate>,
+    pub(crate) certificate: Option<Certificate>,
     /// Whether the certificate is trusted for the requested name.
-    pub trust: Result<(), Distrust>,
+    pub(crate) trust: Result<(), Distrust>,
     /// The authority of the connection that issued the certificate, if it is one of the connection's own. TLS in Rust trusts an authority
     /// that has expired; clients in other languages may not.
-    pub authority: Option<Certificate>,
+    pub(crate) authority: Option<Certificate>,
     /// The authorities whose client certificates the other end accepts, where it requests one; empty where it names none.
-    pub wants_client_certificate: Option<Vec<String>>,
+    pub(crate) wants_client_certificate: Option<Vec<String>>,
 }
 
 impl TlsSettings {
     /// Returns the settings of a Kafka connection; `None` where it has no TLS.
-    #[must_use]
-    pub fn of_kafka(tls: &Tls) -> Option<Self> {
+    pub(crate) fn of_kafka(tls: &Tls) -> Option<Self> {
         match tls {
             Tls::Off => None,
             Tls::On { ca, identity, .. } => Some(Self::new(ca.as_deref(), identity.as_ref())),
@@ -68,8 +68,7 @@ impl TlsSettings {
 
     /// Creates settings with the system's authorities, those of `ca`, and a client certificate. A certificate whose key cannot be used is
     /// not presented: the check of the credentials reports it.
-    #[must_use]
-    pub fn new(ca: Option<&str>, identity: Option<&ClientIdentity>) -> Self {
+    pub(crate) fn new(ca: Option<&str>, identity: Option<&ClientIdentity>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(authorities(ca).as_bytes()).flatten());
         let own = CertificateDer::pem_slice_iter(ca.unwrap_or_default().as_bytes()).flatten();
@@ -79,23 +78,19 @@ impl TlsSettings {
 }
 
 /// Returns the certificates that this machine trusts, and those of `ca`, in PEM.
-#[must_use]
-pub fn authorities(ca: Option<&str>) -> String {
+pub(crate) fn authorities(ca: Option<&str>) -> String {
     format!("{}\n{}\n", system_roots(), ca.unwrap_or_default())
 }
 
 /// Returns the first certificate of a PEM text.
-#[must_use]
-pub fn first_certificate(pem: &str) -> Option<Certificate> {
+pub(crate) fn first_certificate(pem: &str) -> Option<Certificate> {
     let der = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().next()?;
     Certificate::read(&der)
 }
 
 /// Makes a handshake with `host`, whatever certificate it presents.
-///
-/// # Errors
 /// Returns an error when there is no encrypted connection within five seconds.
-pub async fn handshake(
+pub(crate) async fn handshake(
     stream: TcpStream,
     host: &str,
     terms: &TlsSettings,
@@ -121,7 +116,7 @@ pub async fn handshake(
         Some((own, others)) => Verifier::of_roots(terms.roots.clone(), provider).judge(own, others, &name, now),
         None => Err(Distrust::Other("no certificate was presented".to_owned())),
     };
-    let wants_client_certificate = client.asked_for.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let wants_client_certificate = client.asked_for.lock().clone();
     let issuer = chain.last().and_then(|der| Certificate::read(der)).map(|last| last.issuer);
     let presented = Presented {
         authority: terms.own.iter().find(|own| Some(&own.subject) == issuer.as_ref()).cloned(),
@@ -149,7 +144,7 @@ struct ClientCertificate {
 impl ResolvesClientCert for ClientCertificate {
     fn resolve(&self, authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let authorities = authorities.iter().filter_map(|der| distinguished_name(der)).collect();
-        *self.asked_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorities);
+        *self.asked_for.lock() = Some(authorities);
         self.presents.clone()
     }
 

@@ -178,8 +178,7 @@ impl GroupLag {
     }
 
     /// The number of partitions with records behind.
-    #[must_use]
-    pub const fn partitions_behind(&self) -> u64 {
+    pub(crate) const fn partitions_behind(&self) -> u64 {
         self.partitions_behind
     }
 

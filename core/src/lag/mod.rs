@@ -9,7 +9,6 @@ mod history;
 mod moment;
 mod observation;
 mod observe;
-mod offsets;
 mod partition;
 mod progress;
 mod renewals;
@@ -21,11 +20,11 @@ pub use facts::{Behind, Facts, GroupLag};
 pub use history::{GroupHistory, History, PAST_END_GRACE, PartitionHistory};
 pub use moment::Moment;
 pub use observation::{
-    ApplicationObservation, Checkpoints, GroupObservation, Member, MemberIndex, Members, Observation,
-    PartitionObservation, ShardsObservation, TableReading, TopicObservation, WritesObservation,
+    ApplicationObservation, Checkpoints, CommittedOffset, GroupObservation, Member, MemberIndex, Members, Observation,
+    Offset, PartitionId, PartitionObservation, ShardsObservation, TableReading, TopicId, TopicObservation, Watermarks,
+    WritesObservation,
 };
 pub use observe::{FORGET_AFTER, Observe, Report};
-pub use offsets::{CommittedOffset, Offset, PartitionId, TopicId, Watermarks};
 pub use partition::{CountedLag, LagBasis, PartitionLag};
 pub use renewals::Renewals;
-pub use writes::{COARSE, FINE, LOAD, LONG, Minute, Writes};
+pub use writes::{COARSE, LOAD, LONG, Minute, Writes};

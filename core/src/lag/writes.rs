@@ -15,7 +15,7 @@ pub const LOAD: Duration = Duration::from_secs(3 * 60);
 /// The minutes per point of the long history.
 pub const COARSE: u32 = 5;
 /// The number of minutes that are read individually.
-pub const FINE: usize = 180;
+const FINE: usize = 180;
 /// The number of five-minute points before those: two days.
 pub const LONG: usize = 2 * 288;
 

@@ -25,10 +25,8 @@ pub struct Progress {
 pub struct Consumers {
     /// The named consumers; without names, the slowest reader by `GetRecords` stands for all.
     pub all: Vec<Consumer>,
-    /// A lower count waits while one of them is later than this.
+    /// A lower count waits while one of them is later than this, or than half of the stream's retention.
     pub max_age: Duration,
-    /// How long the stream keeps records. Half of it bounds `max_age`.
-    pub retention: Duration,
 }
 
 /// Why a lower count waits for a consumer.
@@ -49,8 +47,8 @@ pub enum Unready {
 
 impl Consumers {
     /// The first consumer that a lower count waits for.
-    pub(super) fn unready(&self) -> Option<(&str, Unready)> {
-        let most = self.max_age.min(self.retention / 2);
+    pub(super) fn unready(&self, retention: Duration) -> Option<(&str, Unready)> {
+        let most = self.max_age.min(retention / 2);
         self.all.iter().find_map(|consumer| {
             let unready = match &consumer.progress {
                 Err(why) => Unready::Unreadable(why.clone()),

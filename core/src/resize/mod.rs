@@ -19,7 +19,7 @@ pub use self::calls::Calls;
 pub use self::consumers::{Consumer, Consumers, Progress, Unready};
 pub use self::reason::{Reason, shards};
 use crate::lag::Writes;
-use crate::lag::streams::{StreamCapacity, StreamState};
+use crate::lag::streams::{StreamReading, StreamState};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -49,17 +49,6 @@ pub struct Bounds {
     pub calls_per_day: u32,
 }
 
-/// The stream as of the present reading.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stream {
-    /// Whether it can be resized.
-    pub state: StreamState,
-    /// The capacity of its shards.
-    pub shards: StreamCapacity,
-    /// The number of shards that the account may still open; `None` where that was not read.
-    pub free: Option<u32>,
-}
-
 /// The planned action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
@@ -80,7 +69,9 @@ pub enum Plan {
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// The stream to resize.
-    pub stream: &'a Stream,
+    pub stream: &'a StreamReading,
+    /// The number of shards that the account may still open; `None` where that was not read.
+    pub free: Option<u32>,
     /// The bounds of the count and of the calls.
     pub bounds: &'a Bounds,
     /// The changes of the last day.
@@ -125,7 +116,7 @@ impl Situation<'_> {
     }
 
     const fn open(&self) -> u32 {
-        self.stream.shards.open
+        self.stream.capacity.open
     }
 
     fn calls_left(&self) -> u32 {
@@ -144,7 +135,7 @@ impl Situation<'_> {
         }
         let most = open.saturating_mul(2).min(self.bounds.max);
         let target = quarter(open, if left <= FEW_CALLS { most } else { wanted.min(most) }).min(most);
-        let free = self.stream.free.map_or(most, |free| open.saturating_add(free));
+        let free = self.free.map_or(most, |free| open.saturating_add(free));
         if free <= open {
             return Err(Reason::AccountQuota);
         }
@@ -153,7 +144,7 @@ impl Situation<'_> {
     }
 
     fn lower(&self, wanted: u32) -> Target {
-        if self.stream.shards.changes.is_none() && self.calls.last().is_none() {
+        if self.stream.capacity.changes.is_none() && self.calls.last().is_none() {
             return Err(Reason::ChangesUnknown);
         }
         if let Some(reason) = self.rests().or_else(|| self.awaits()) {
@@ -203,18 +194,18 @@ impl Situation<'_> {
             return 1;
         }
         let peak = self.writes.peak(self.rest_after_raise(), Duration::ZERO).unwrap_or_default();
-        ceil(self.stream.shards.unevenness() * peak / self.policy.target_utilization.get())
+        ceil(self.stream.capacity.unevenness() * peak / self.policy.target_utilization.get())
     }
 
     fn awaits(&self) -> Option<Reason> {
-        let (application, unready) = self.consumers.unready()?;
+        let (application, unready) = self.consumers.unready(self.stream.retention)?;
         Some(Reason::Consumer { application: application.to_owned(), unready })
     }
 
     /// The shards that the present writes need: no lower count goes below them, whatever the request.
     fn in_use(&self) -> u32 {
         let load = self.writes.load();
-        ceil(self.stream.shards.unevenness() * load / self.policy.scale_up_utilization.get())
+        ceil(self.stream.capacity.unevenness() * load / self.policy.scale_up_utilization.get())
     }
 
     /// The lowest count from `target` on from which the calls that remain after this one can return to the highest need of the day.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::lag::Minute;
-use crate::lag::streams::{Change, Timestamp};
+use crate::lag::streams::{Change, StreamCapacity, Timestamp};
 
 const BOUNDS: Bounds = Bounds { min: 2, max: 64, calls_per_day: 10 };
 
@@ -24,9 +24,9 @@ fn writes(shards: f64, peak: f64) -> Writes {
     Writes { until: now(), minutes: vec![minute(shards); 180], before: vec![minute(peak); 540] }
 }
 
-fn stream(open: u32) -> Stream {
-    let shards = StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Some(Vec::new()) };
-    Stream { state: StreamState::Ready, shards, free: None }
+fn stream(open: u32) -> StreamReading {
+    let capacity = StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Some(Vec::new()) };
+    StreamReading { at: now(), state: StreamState::Ready, capacity, retention: DAY }
 }
 
 fn change(minutes: u64, from: u32, to: u32) -> Change {
@@ -34,15 +34,15 @@ fn change(minutes: u64, from: u32, to: u32) -> Change {
 }
 
 fn no_consumers() -> Consumers {
-    Consumers { all: Vec::new(), max_age: Duration::from_secs(300), retention: DAY }
+    Consumers { all: Vec::new(), max_age: Duration::from_secs(300) }
 }
 
-fn planned_with(wanted: u32, stream: &Stream, calls: &Calls, consumers: &Consumers, writes: &Writes) -> Plan {
+fn planned_with(wanted: u32, stream: &StreamReading, calls: &Calls, consumers: &Consumers, writes: &Writes) -> Plan {
     let policy = &WriteUtilizationPolicy::default();
-    Situation { stream, bounds: &BOUNDS, calls, consumers, writes, policy }.plan(wanted)
+    Situation { stream, free: None, bounds: &BOUNDS, calls, consumers, writes, policy }.plan(wanted)
 }
 
-fn planned(wanted: u32, stream: &Stream, changes: &[Change], writes: &Writes) -> Plan {
+fn planned(wanted: u32, stream: &StreamReading, changes: &[Change], writes: &Writes) -> Plan {
     planned_with(wanted, stream, &Calls::new(now(), changes, &[], None), &no_consumers(), writes)
 }
 
@@ -55,9 +55,13 @@ fn each_reason_is_given_where_the_table_says() {
     let in_hours = |hours: u64, from: u64| minutes_ago(from).plus(Duration::from_secs(3600 * hours));
     let ten: Vec<_> = (0..10).map(|number| change(1400 - number, 8, 16)).collect();
     let spent = |count: usize| &ten[..count];
-    let state = |state| Stream { state, ..stream(8) };
-    let with_free = |free| Stream { free: Some(free), ..stream(8) };
+    let state = |state| StreamReading { state, ..stream(8) };
     let idle = writes(0.5, 1.0);
+    let raised_with_free = |free| {
+        let (policy, calls) = (&WriteUtilizationPolicy::default(), &Calls::new(now(), &[], &[], None));
+        let (stream, consumers, writes) = (&stream(8), &no_consumers(), &idle);
+        Situation { stream, free: Some(free), bounds: &BOUNDS, calls, consumers, writes, policy }.plan(16)
+    };
     let rows = [
         ("as wanted", planned(8, &stream(8), &[], &idle), Plan::Nothing),
         ("on demand", planned(16, &state(StreamState::OnDemand), &[], &idle), Plan::Wait(Reason::NotApplicable)),
@@ -79,8 +83,8 @@ fn each_reason_is_given_where_the_table_says() {
             planned(9, &stream(8), &ten, &idle),
             Plan::Wait(Reason::Budget { until: in_hours(24, 1400) }),
         ),
-        ("up to the account's quota", planned(16, &with_free(3), &[], &idle), call(11, Some(Reason::AccountQuota))),
-        ("over the account's quota", planned(16, &with_free(0), &[], &idle), Plan::Wait(Reason::AccountQuota)),
+        ("up to the account's quota", raised_with_free(3), call(11, Some(Reason::AccountQuota))),
+        ("over the account's quota", raised_with_free(0), Plan::Wait(Reason::AccountQuota)),
         ("down", planned(4, &stream(8), &[], &idle), call(4, None)),
         ("far down", planned(2, &stream(9), &[], &idle), call(5, Some(Reason::Step))),
         (
@@ -138,7 +142,7 @@ fn after_a_lower_count_that_was_undone_the_peak_of_a_longer_time_must_fit() {
 #[test]
 fn a_lower_count_waits_where_neither_the_stream_nor_the_calls_show_the_last_changes() {
     let mut unknown = stream(8);
-    unknown.shards.changes = None;
+    unknown.capacity.changes = None;
     let idle = writes(0.5, 1.0);
     assert_eq!(planned(4, &unknown, &[], &idle), Plan::Wait(Reason::ChangesUnknown));
     assert_eq!(planned(4, &unknown, &[change(600, 16, 8)], &idle), call(4, None), "own calls are known");
@@ -169,12 +173,13 @@ fn a_lower_count_waits_for_consumers_and_a_raise_does_not() {
             application: "audit".to_owned(),
             progress: Ok(Progress { age: Duration::ZERO, reads_closed_shards: false }),
         };
-        let consumers = Consumers { all: vec![fine, late], max_age: Duration::from_secs(300), retention };
+        let consumers = Consumers { all: vec![fine, late], max_age: Duration::from_secs(300) };
+        let stream = StreamReading { retention, ..stream(8) };
         let none = Calls::new(now(), &[], &[], None);
         let reason = unready.map(|unready| Reason::Consumer { application: "billing".to_owned(), unready });
         let expected = reason.map_or_else(|| call(4, None), Plan::Wait);
-        assert_eq!(planned_with(4, &stream(8), &none, &consumers, &writes(0.5, 1.0)), expected, "{progress:?}");
-        assert_eq!(planned_with(12, &stream(8), &none, &consumers, &writes(0.5, 1.0)), call(12, None), "{progress:?}");
+        assert_eq!(planned_with(4, &stream, &none, &consumers, &writes(0.5, 1.0)), expected, "{progress:?}");
+        assert_eq!(planned_with(12, &stream, &none, &consumers, &writes(0.5, 1.0)), call(12, None), "{progress:?}");
     }
 }
 
@@ -208,41 +213,38 @@ fn a_refusal_of_the_service_spends_the_budget_for_an_hour_whatever_was_counted()
     assert_eq!(planned_with(12, &stream(8), &refused(60), &no_consumers, &idle), call(12, None));
 }
 
-fn worlds() -> impl Strategy<Value = (u32, Stream, Bounds, Vec<Change>, Writes)> {
+fn worlds() -> impl Strategy<Value = (u32, StreamReading, Option<u32>, Bounds, Vec<Change>, Writes)> {
     let changes = prop::collection::vec((0_u64..1500, 1_u32..100, 1_u32..100), 0..14);
     let changes = changes.prop_map(|all| all.into_iter().map(|(at, from, to)| change(at, from, to)).collect());
     let state =
         prop_oneof![8 => Just(StreamState::Ready), 1 => Just(StreamState::Updating), 1 => Just(StreamState::OnDemand)];
-    let stream = (state, 1_u32..100, prop::option::of(0_u32..50)).prop_map(|(state, open, free)| Stream {
-        state,
-        free,
-        ..stream(open)
-    });
+    let stream = (state, 1_u32..100).prop_map(|(state, open)| StreamReading { state, ..stream(open) });
+    let free = prop::option::of(0_u32..50);
     let bounds = (1_u32..20, 0_u32..100, 3_u32..20).prop_map(|(min, more, calls_per_day)| Bounds {
         min,
         max: min + more,
         calls_per_day,
     });
     let writes = (0.0..80.0_f64, 0.0..80.0_f64).prop_map(|(shards, peak)| writes(shards, peak));
-    (1_u32..200, stream, bounds, changes, writes)
+    (1_u32..200, stream, free, bounds, changes, writes)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_call_leaves_the_bounds_the_service_or_the_budget((wanted, stream, bounds, changes, writes) in worlds()) {
+    fn no_call_leaves_the_bounds_the_service_or_the_budget((wanted, stream, free, bounds, changes, writes) in worlds()) {
         let (calls, consumers) = (Calls::new(now(), &changes, &[], None), no_consumers());
         let policy = &WriteUtilizationPolicy::default();
-        let open = stream.shards.open;
-        let situation = Situation { stream: &stream, bounds: &bounds, calls: &calls, consumers: &consumers, writes: &writes, policy };
+        let open = stream.capacity.open;
+        let situation = Situation { stream: &stream, free, bounds: &bounds, calls: &calls, consumers: &consumers, writes: &writes, policy };
         if let Plan::Call { target, .. } = situation.plan(wanted) {
             prop_assert_eq!(stream.state, StreamState::Ready);
             prop_assert!(target <= 2 * open && target >= open.div_ceil(2) && target != open);
             prop_assert!(calls.left(bounds.calls_per_day) >= 1);
             if target > open {
                 prop_assert!(target <= bounds.max && wanted.max(bounds.min) > open);
-                prop_assert!(stream.free.is_none_or(|free| target <= open + free));
+                prop_assert!(free.is_none_or(|free| target <= open + free));
             } else {
                 prop_assert!(target >= bounds.min && target >= wanted.min(bounds.max));
                 prop_assert!(calls.left(bounds.calls_per_day) > RESERVE);

@@ -239,8 +239,7 @@ impl Quantity {
     }
 
     /// Creates a quantity from a time, in seconds.
-    #[must_use]
-    pub const fn from_seconds(time: Duration) -> Self {
+    pub(crate) const fn from_seconds(time: Duration) -> Self {
         Self(Amount::Measure(time.as_secs_f64()))
     }
 
@@ -286,7 +285,7 @@ impl Quantity {
         clippy::cast_sign_loss,
         reason = "the ratio is finite and not negative, and a float saturates when it is cast"
     )]
-    pub fn replicas_at(self, target: Self) -> u64 {
+    pub(crate) fn replicas_at(self, target: Self) -> u64 {
         match (self.0, target.0) {
             (_, Amount::Count(0)) => 0,
             (Amount::Count(value), Amount::Count(target)) => value.div_ceil(target),

@@ -1,15 +1,13 @@
-//! How Kubernetes and KEDA process a value: the Horizontal Pod Autoscaler's rules for one external metric, and KEDA's rules for zero.
+//! How Kubernetes processes a value: the Horizontal Pod Autoscaler's rules for one external metric.
 //!
 //! The rules and their names are those of Kubernetes' `replica_calculator.go` and `horizontal.go`. The caller passes the time and the
 //! number of replicas, so that the same code explains an answer and runs a simulated cluster.
 
-mod activation;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-pub use self::activation::{Activation, Activity, COOLDOWN, POLLING_INTERVAL};
 use crate::lag::Moment;
 
 /// `--horizontal-pod-autoscaler-sync-period`

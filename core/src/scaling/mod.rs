@@ -7,7 +7,6 @@ mod age_policy;
 mod aws_tests;
 pub mod catch_up;
 mod decision;
-mod even;
 pub mod hpa;
 mod lag_policy;
 mod sample;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::addresses;
 use super::keys::{ConnectionKind, Reader};
-use super::metadata::{Metadata, Words};
-use super::problem::TriggerError;
+use super::metadata::{Metadata, TriggerError, Words};
 use super::secret::Secret;
 use super::security::AwsCredentials;
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::metadata::{Metadata, shown};
-use super::number::{Decimal, Range, number};
+use super::syntax::{Decimal, Range};
 
 /// `scaleOn: catchUp`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,11 +78,11 @@ impl CatchUpPolicy {
         });
         Some(Self {
             max_age,
-            target_utilization: number(metadata, "targetUtilization", &UTILIZATION),
+            target_utilization: metadata.decimal("targetUtilization", &UTILIZATION),
             capacity_per_consumer: capacity.flatten(),
             consumers_per_replica: u32::try_from(consumers).ok().and_then(NonZeroU32::new)?,
             stabilization_window,
-            scale_up_tolerance: number(metadata, "scaleUpTolerance", &TOLERANCE),
+            scale_up_tolerance: metadata.decimal("scaleUpTolerance", &TOLERANCE),
             activation: activation?,
         })
     }

@@ -3,11 +3,11 @@
 //! KEDA's rules: values are trimmed, empty means absent, and `XFromEnv`, which arrives resolved, stands for `X`.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::time::Duration;
 
 use super::keys::{self, Reader};
-use super::problem::{About, Problem, TriggerError};
-use super::syntax;
+use super::syntax::{self, Decimal, Range};
 
 const FROM_ENV: &str = "FromEnv";
 
@@ -144,6 +144,20 @@ impl<'a> Metadata<'a> {
         }
     }
 
+    /// A number with up to three decimals; the default where it is absent or invalid.
+    pub(super) fn decimal(&self, key: &str, range: &Range) -> Decimal {
+        let Some(text) = self.text(key) else { return range.default };
+        match Decimal::parse(text) {
+            Some(number) if (range.least..=range.most).contains(&number) => number,
+            _ => {
+                let Range { least, most, .. } = range;
+                let hint = range.share_of(text).map_or_else(String::new, |share| format!(", such as {share}"));
+                self.problem(key, format!("{} must be a number from {least} to {most}{hint}", shown(text)));
+                range.default
+            }
+        }
+    }
+
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
         self.note(key, message.into(), About::Value);
     }
@@ -208,4 +222,47 @@ fn is_plain(key: &str, value: &str) -> bool {
 fn is_printable(sign: char) -> bool {
     let turns = matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !sign.is_control() && !turns
+}
+
+/// One problem of the metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key as it was written, or the one that is missing.
+    pub key: String,
+    /// The problem and what is allowed. Never contains the value of a key that may hold a secret.
+    pub message: String,
+    /// The part that would have to change.
+    pub about: About,
+}
+
+/// The part of an entry that a problem is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The key itself: no value would be valid.
+    Key,
+    /// The value, or its absence.
+    Value,
+}
+
+/// Metadata that is not a valid trigger, with all its problems; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct TriggerError {
+    /// The problems of the metadata.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+impl fmt::Display for TriggerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
 }

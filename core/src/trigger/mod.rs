@@ -14,14 +14,11 @@ mod catch_up;
 mod catch_up_tests;
 mod checkpoint_store;
 mod dialect;
-mod forms;
 mod kafka;
 pub mod keys;
 mod metadata;
 mod name;
-mod number;
 mod partitions;
-mod problem;
 pub mod schema;
 mod secret;
 mod security;
@@ -51,17 +48,16 @@ pub use self::kafka::{
     TopicSelection, WithoutCommit, WithoutCommits,
 };
 use self::keys::Reader;
+pub use self::metadata::{About, Problem, TriggerError};
 use self::metadata::{Metadata, Words};
 pub use self::name::{MetricName, metric_name, metric_target};
-pub use self::number::Decimal;
 pub use self::partitions::PartitionSelection;
-pub use self::problem::{About, Problem, TriggerError};
 pub use self::secret::Secret;
 pub use self::security::{
     AwsCredentials, CertificateVerification, ClientIdentity, Credentials, KafkaSecurity, RequestedSecurity, Sasl, Tls,
     check_connection, resolve,
 };
-pub use self::syntax::parse_duration;
+pub use self::syntax::{Decimal, parse_duration};
 pub use self::values::{Absence, Values};
 pub use self::write_utilization::{WriteUtilizationPolicy, WritesSource};
 

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use super::addresses;
 use super::dialect::KafkaDialect;
 use super::keys::{ConnectionKind, Reader};
-use super::metadata::{Metadata, Words};
-use super::problem::TriggerError;
+use super::metadata::{Metadata, TriggerError, Words};
 use super::secret::Secret;
 
 /// The TLS and login settings of a trigger's metadata, without secrets.

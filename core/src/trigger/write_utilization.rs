@@ -7,7 +7,7 @@ use super::aws_access::AwsAccess;
 use super::aws_names::KinesisStream;
 use super::dialect::AwsDialect;
 use super::metadata::Metadata;
-use super::number::{Decimal, Range, number};
+use super::syntax::{Decimal, Range};
 
 /// `scaleOn: writeUtilization`: the number of shards that the writes to a Kinesis stream need.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,8 +50,8 @@ const LONGEST_LOOK_AHEAD: Duration = Duration::from_secs(6 * 3600);
 
 impl WriteUtilizationPolicy {
     pub(super) fn read(metadata: &Metadata<'_>) -> Self {
-        let target_utilization = number(metadata, "targetUtilization", &TARGET);
-        let scale_up_utilization = number(metadata, "scaleUpUtilization", &SCALE_UP);
+        let target_utilization = metadata.decimal("targetUtilization", &TARGET);
+        let scale_up_utilization = metadata.decimal("scaleUpUtilization", &SCALE_UP);
         if scale_up_utilization <= target_utilization {
             let message = format!("must be above targetUtilization, which is {target_utilization}");
             metadata.problem("scaleUpUtilization", message);

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::samples::{Filter, Samples};
-pub use self::series::{LiveSeries, MOST_PARTITIONS, MOST_TRIGGERS};
+pub use self::series::{LiveSeries, MOST_TRIGGERS};
 use crate::lag::Observe;
 use crate::limits::{Bounds, Limit, Quota};
 use crate::page::{SCRIPT, script};

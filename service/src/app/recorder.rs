@@ -10,10 +10,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::lag::Observation;
@@ -103,10 +104,6 @@ impl Recorder {
         Ok(Self { queue: Some(queue), thread: Some(thread), asked: Mutex::new(asked), full: AtomicBool::new(false) })
     }
 
-    fn sources(&self) -> MutexGuard<'_, RecordedSources> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn send(&self, source: &SourceRef, key: u64, line: Line) {
         let Some(queue) = &self.queue else { return };
         match queue.try_send(Entry::Line { source: source.to_string(), key, line }) {
@@ -144,7 +141,7 @@ impl ReadingObserver for Recorder {
     fn asked(&self, source: &SourceRef, metadata: &HashMap<String, String>) {
         let (key, kept) = (key(source), without_secrets(metadata));
         let now = Instant::now();
-        let mut asked = self.sources();
+        let mut asked = self.asked.lock();
         if now.duration_since(asked.tidied) >= TIDY_EVERY {
             asked.tidied = now;
             asked.sources.retain(|key, of| now.duration_since(of.last) < FORGET_AFTER || !self.forgotten(*key));
@@ -159,7 +156,7 @@ impl ReadingObserver for Recorder {
 
     fn read(&self, source: &SourceRef, observation: &Observation) {
         let key = key(source);
-        match self.sources().sources.get_mut(&key) {
+        match self.asked.lock().sources.get_mut(&key) {
             Some(known) => known.last = Instant::now(),
             None => return,
         }
@@ -357,7 +354,7 @@ mod tests {
             recorder.read(&trigger("read"), &observation);
         }
         recorder.asked(&trigger("new"), &metadata("new"));
-        let mut known: Vec<_> = recorder.sources().sources.keys().copied().collect();
+        let mut known: Vec<_> = recorder.asked.lock().sources.keys().copied().collect();
         known.sort_unstable();
         let mut expected = [key(&trigger("read")), key(&trigger("new"))];
         expected.sort_unstable();

@@ -10,11 +10,9 @@ pub mod proto;
 
 mod caller;
 mod connections;
-mod incoming;
 mod push;
 mod server;
 mod status;
-mod wire;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -24,10 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use self::caller::Acceptance;
-pub use self::incoming::Incoming;
 use self::proto::external_scaler_server::ExternalScaler;
-use self::proto::{GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef};
-pub use self::server::{CallerLimits, Limits, ServeError, serve, serve_service};
+use self::proto::{
+    GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, MetricSpec, MetricValue,
+    ScaledObjectRef,
+};
+pub use self::server::{CallerLimits, Incoming, Limits, ServeError, serve, serve_service};
 pub use self::status::code_of;
 use crate::lag::{Observe, SourceError};
 use crate::limits::{Limit, Quota};
@@ -94,7 +94,7 @@ fn judge(trigger: &Trigger, answer: &Answer) -> Result<Decision, SourceError> {
 
 fn spec_of(about: &ScaledObjectRef) -> GetMetricSpecResponse {
     let metadata = &about.scaler_metadata;
-    wire::spec(metric_name(metadata).to_string(), Quantity::from_count(metric_target(metadata).get()))
+    encoded_spec(metric_name(metadata).to_string(), Quantity::from_count(metric_target(metadata).get()))
 }
 
 /// Returns how long the caller can wait for a first reading: its own deadline minus the reserve for the response.
@@ -144,7 +144,7 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
         let about = scaled_object_ref.unwrap_or_default();
         let outcome = self.judged(&about, patience).await.map(|decision| {
             let name = if asked.is_empty() { metric_name(&about.scaler_metadata).to_string() } else { asked };
-            wire::value(name, &decision)
+            encoded_value(name, &decision)
         });
         ended(call, outcome)
     }
@@ -174,6 +174,26 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
             Err(status) => ended(call, Err(status)),
         }
     }
+}
+
+/// Encodes a spec. KEDA from v2.17 on reads the float if it is positive and otherwise the integer; older versions read only the integer.
+/// Both are set, except for a count that a float cannot represent: that is set in the integer only.
+#[expect(deprecated, reason = "KEDA before v2.17 reads no other field")]
+fn encoded_spec(metric_name: String, target: Quantity) -> GetMetricSpecResponse {
+    let spec = MetricSpec { metric_name, target_size: target.ceil(), target_size_float: float(target) };
+    GetMetricSpecResponse { metric_specs: vec![spec] }
+}
+
+/// Encodes a value. Zero is zero in both fields, and an integer never rounds a positive value to 0.
+#[expect(deprecated, reason = "KEDA before v2.17 reads no other field")]
+fn encoded_value(metric_name: String, decision: &Decision) -> GetMetricsResponse {
+    let value = decision.value;
+    let value = MetricValue { metric_name, metric_value: value.ceil(), metric_value_float: float(value) };
+    GetMetricsResponse { metric_values: vec![value] }
+}
+
+fn float(quantity: Quantity) -> f64 {
+    quantity.exact_float().unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
+use super::ScalerService;
 use super::connections::Doorkeeper;
 use super::proto::external_scaler_server::{ExternalScaler, ExternalScalerServer, SERVICE_NAME};
-use super::{Incoming, ScalerService};
 use crate::lag::Observe;
 use crate::limits::LimitMetrics;
 use crate::sampler::Sampler;
 use crate::telemetry::RpcMetrics;
+use crate::tls;
 
 /// The descriptors of the generated code, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!("gen/externalscaler.bin");
@@ -132,4 +134,24 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// The gRPC port, with or without TLS.
+pub enum Incoming {
+    /// Connections are served in plaintext.
+    Plaintext(TcpListener),
+    /// Connections are served over TLS.
+    Tls(tls::Listener),
+}
+
+impl From<TcpListener> for Incoming {
+    fn from(listener: TcpListener) -> Self {
+        Self::Plaintext(listener)
+    }
+}
+
+impl From<tls::Listener> for Incoming {
+    fn from(listener: tls::Listener) -> Self {
+        Self::Tls(listener)
+    }
 }

@@ -127,10 +127,8 @@ pub async fn connect(addresses: &[SocketAddr]) -> Result<Connected, Vec<(SocketA
 }
 
 /// Connects to the first of these addresses that answers, all of which are tried concurrently.
-///
-/// # Errors
 /// Returns the error of one address when none answers within three seconds.
-pub async fn connect_to_any(addresses: &[SocketAddr]) -> Result<TcpStream, (SocketAddr, Unconnected)> {
+pub(crate) async fn connect_to_any(addresses: &[SocketAddr]) -> Result<TcpStream, (SocketAddr, Unconnected)> {
     let tries =
         addresses.iter().map(|address| Box::pin(async { connect_to(*address).await.map_err(|why| (*address, why)) }));
     select_ok(tries).await.map(|(stream, _)| stream)

@@ -1,9 +1,10 @@
 //! TLS with servers: which certificates are trusted, and why a handshake fails.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -166,7 +167,7 @@ impl Verifier {
 
     /// Returns the last certificate that was presented, followed by its intermediate certificates.
     pub fn presented(&self) -> Vec<CertificateDer<'static>> {
-        self.presented.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.presented.lock().clone()
     }
 
     /// Verifies that a certificate is trusted for this name.
@@ -199,7 +200,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let chain = std::iter::once(own).chain(others).map(|der| der.clone().into_owned());
-        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = chain.collect();
+        *self.presented.lock() = chain.collect();
         match self.judge(own, others, name, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(why) => Err(CertificateError::Other(OtherError(Arc::new(why))).into()),

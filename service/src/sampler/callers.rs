@@ -1,7 +1,6 @@
 //! The callers of a target: shown to operators, and never part of an answer.
 //!
-//! Every call passes through here, so a known caller costs one hash and a search through at most [`MOST_CALLERS`] entries, and no
-//! allocation.
+//! Every call passes through here, so a known caller costs a search through at most [`MOST_CALLERS`] entries, and no allocation.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,7 +13,7 @@ use crate::lag::FORGET_AFTER;
 use crate::trigger::{MetricName, Policy, Trigger};
 
 /// The maximum number of callers of a target that are listed by name; further callers are only counted.
-pub const MOST_CALLERS: usize = 32;
+pub(crate) const MOST_CALLERS: usize = 32;
 
 /// The maximum number of further callers that are counted.
 const MOST_COUNTED: usize = 1000;
@@ -38,10 +37,8 @@ pub struct ScaledObjectKey<'a> {
 /// All callers of one target.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    hasher: RandomState,
-    /// The hashes of `known`, in the same order.
-    hashes: Vec<u64>,
     known: Vec<Known>,
+    hasher: RandomState,
     /// The hashes of callers beyond [`MOST_CALLERS`], each with the time of its last call.
     beyond: HashMap<u64, Instant>,
 }
@@ -133,11 +130,7 @@ impl Callers {
                 known.triggers.retain(|trigger| recent(trigger.asked));
             }
         }
-        if self.known.iter().any(|known| known.triggers.is_empty()) {
-            let mut kept = self.known.iter().map(|known| !known.triggers.is_empty());
-            self.hashes.retain(|_| kept.next().unwrap_or(false));
-            self.known.retain(|known| !known.triggers.is_empty());
-        }
+        self.known.retain(|known| !known.triggers.is_empty());
     }
 
     /// Returns the distinct policies of the callers.
@@ -171,12 +164,10 @@ impl Callers {
         if caller.name.is_empty() {
             return None;
         }
-        let hash = self.hasher.hash_one(caller);
-        let mut places = self.hashes.iter().enumerate().filter(|(_, known)| **known == hash);
-        let place = places.find_map(|(place, _)| self.known.get(place)?.is(caller).then_some(place));
-        if let Some(place) = place {
+        if let Some(place) = self.known.iter().position(|known| known.is(caller)) {
             return self.known.get_mut(place);
         }
+        let hash = self.hasher.hash_one(caller);
         if self.known.len() >= MOST_CALLERS {
             if self.beyond.len() < MOST_COUNTED || self.beyond.contains_key(&hash) {
                 self.beyond.insert(hash, now);
@@ -184,7 +175,6 @@ impl Callers {
             return None;
         }
         self.beyond.remove(&hash);
-        self.hashes.push(hash);
         self.known.push(Known {
             namespace: caller.namespace.into(),
             name: caller.name.into(),
@@ -296,7 +286,7 @@ mod tests {
         assert_eq!(names(&callers), ["shop/orders"]);
         callers.unwatch(WatchId(1));
         callers.forget(Instant::now());
-        assert!(names(&callers).is_empty() && callers.hashes.is_empty());
+        assert!(names(&callers).is_empty() && callers.known.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,8 +5,10 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::lag::{Moment, SourceError, SourceErrorKind};
 use crate::trigger::{AwsAccess, AwsCredentials, SourceRef};
@@ -52,7 +54,6 @@ struct Active {
 }
 
 /// Returns the cluster or account of a source, as people name it: a connection, brokers, or an account and region.
-#[must_use]
 pub fn place_of(source: &SourceRef) -> String {
     match source {
         SourceRef::Kafka(kafka) => kafka.cluster.connection.as_ref().map_or_else(
@@ -82,8 +83,7 @@ fn account(access: &AwsAccess) -> String {
 
 impl Cause {
     /// Returns what an error of a decision has in common with others of the same place.
-    #[must_use]
-    pub fn of_decision(source: &SourceRef, error: &SourceError) -> Self {
+    pub(crate) fn of_decision(source: &SourceRef, error: &SourceError) -> Self {
         Self::new(source, error, None)
     }
 
@@ -115,10 +115,6 @@ impl Cause {
 // === impl Causes ===
 
 impl Causes {
-    fn active(&self) -> MutexGuard<'_, Vec<Active>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds a failed reading, and returns its cause. The target failed by `past` before, and its last good reading began at `read`.
     pub(super) fn fails(
         &self,
@@ -136,7 +132,7 @@ impl Causes {
             self.leave(source, past, false, now);
         }
         let read = read.unwrap_or(now);
-        let mut active = self.active();
+        let mut active = self.0.lock();
         let known = active.iter_mut().find(|known| {
             known.cause.is_like(&new) && known.cause.since.is_some_and(|since| read.since(since) <= SAME_START)
         });
@@ -162,13 +158,13 @@ impl Causes {
 
     /// Logs each of these causes that the log does not have yet.
     pub(super) fn log(&self, causes: &[Cause]) {
-        for known in self.active().iter_mut().filter(|known| causes.contains(&known.cause)) {
+        for known in self.0.lock().iter_mut().filter(|known| causes.contains(&known.cause)) {
             known.log_failure();
         }
     }
 
     fn leave(&self, source: &Arc<SourceRef>, cause: &Cause, recovered: bool, now: Moment) {
-        let mut active = self.active();
+        let mut active = self.0.lock();
         let Some(place) = active.iter().position(|known| known.cause == *cause) else { return };
         let Some(known) = active.get_mut(place) else { return };
         if !known.targets.remove(source) {

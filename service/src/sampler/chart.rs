@@ -101,8 +101,7 @@ impl Point {
     }
 
     /// Returns how many seconds before `now` the reading began.
-    #[must_use]
-    pub fn seconds_before(&self, now: Moment) -> f64 {
+    pub(crate) fn seconds_before(&self, now: Moment) -> f64 {
         now.seconds() - f64::from(self.at) / 10.0
     }
 }

@@ -13,7 +13,6 @@ mod grid;
 mod pace;
 mod permits;
 mod reading;
-mod reading_observer;
 mod rounds;
 mod rows;
 mod target;
@@ -21,15 +20,16 @@ mod verdict;
 mod view;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use self::callers::WatchId;
-pub use self::callers::{CallerView, CallersView, MOST_CALLERS, ScaledObjectKey};
+pub use self::callers::{CallerView, CallersView, ScaledObjectKey};
 use self::cause::Causes;
 pub use self::cause::{Cause, place_of};
 pub use self::chart::{Chart, Estimate, LONGEST_CHART, Point, Promise, Wanted};
@@ -37,10 +37,9 @@ use self::pace::Interests;
 pub use self::permits::Quotas;
 use self::permits::TargetPermit;
 pub use self::reading::Reading;
-pub use self::reading_observer::ReadingObserver;
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
-pub use self::target::ErrorCounts;
+pub use self::target::{ErrorCounts, ReadingObserver};
 use self::target::{Known, Target};
 use self::verdict::{Verdict, verdict};
 pub use self::view::{Judged, TargetView, ViewState};
@@ -245,8 +244,7 @@ impl<O: Observe> Sampler<O> {
     }
 
     /// Returns the time since this sampler was created.
-    #[must_use]
-    pub fn up_for(&self) -> Duration {
+    pub(crate) fn up_for(&self) -> Duration {
         self.inner.now().since(self.inner.begun)
     }
 
@@ -258,9 +256,9 @@ impl<O: Observe> Sampler<O> {
 
     /// Returns the state of the targets of these sources, for operators. Answers to calls wait for at most one target at a time.
     pub fn view_of(&self, wanted: impl Fn(&SourceRef) -> bool) -> Vec<TargetView> {
-        let loops: Vec<_> = self.inner.backends().values().cloned().collect();
+        let loops: Vec<_> = self.inner.backends.lock().values().cloned().collect();
         let now = self.inner.now();
-        let targets = loops.iter().flat_map(|of| of.targets().values().cloned().collect::<Vec<_>>());
+        let targets = loops.iter().flat_map(|of| of.targets.lock().values().cloned().collect::<Vec<_>>());
         targets.filter(|target| wanted(&target.source)).map(|target| TargetView::of(&target, now)).collect()
     }
 }
@@ -270,10 +268,6 @@ impl<O: Observe> Sampler<O> {
 impl<O: Observe> Inner<O> {
     fn now(&self) -> Moment {
         (self.clock)()
-    }
-
-    fn backends(&self) -> MutexGuard<'_, HashMap<O::Backend, Arc<BackendLoop>>> {
-        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the target of a trigger for a call by `caller`.
@@ -301,7 +295,7 @@ impl<O: Observe> Inner<O> {
         note: impl FnOnce(&mut Interests, Instant),
     ) -> Result<Joined<O::Backend>, SourceError> {
         let backend = self.observer.admit(namespace, source)?;
-        let mut backends = self.backends();
+        let mut backends = self.backends.lock();
         if let Some(of) = backends.get(&backend).cloned() {
             let (target, permit) = of.join(namespace, source, &self.shares, note)?;
             return Ok(Joined { backend, of, target, permit });
@@ -329,8 +323,8 @@ impl<O: Observe> Inner<O> {
 
     /// Ends the loop of a backend without targets; returns false if a target was added meanwhile.
     fn retire(&self, backend: &O::Backend, of: &Arc<BackendLoop>) -> bool {
-        let mut backends = self.backends();
-        if !of.targets().is_empty() {
+        let mut backends = self.backends.lock();
+        if !of.targets.lock().is_empty() {
             return false;
         }
         // a loop that was restarted after a panic may have been replaced by another one
@@ -394,6 +388,6 @@ impl<O: Observe> Watch<O> {
 
 impl<O: Observe> Drop for Watch<O> {
     fn drop(&mut self) {
-        self.target.schedule().interests.unwatch(self.id);
+        self.target.schedule.lock().interests.unwatch(self.id);
     }
 }

@@ -2,8 +2,9 @@
 //! after its last call and the end of its last watch.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::lag::{FORGET_AFTER, SourceError, SourceErrorKind};
@@ -53,7 +54,7 @@ impl Quotas {
 
 impl ClientPermits {
     fn acquire(&self, namespace: &str, shares: &Quotas) -> Result<Arc<Permit>, SourceError> {
-        let mut permits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permits = self.0.lock();
         if let Some(pass) = permits.get(namespace).and_then(Weak::upgrade) {
             return Ok(pass);
         }

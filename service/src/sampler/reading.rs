@@ -1,6 +1,8 @@
 //! One reading of a source with the decisions on it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::lag::SourceError;
 use crate::scaling::{Decision, Sample, decide};
@@ -33,7 +35,7 @@ impl Reading {
 
     /// Evaluates the reading by `policy`, once however often it is shown.
     pub(super) fn decide(&self, policy: &Arc<Policy>) -> Decided {
-        let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decisions = self.decisions.lock();
         if let Some((_, decided)) = decisions.iter().find(|(known, _)| known == policy) {
             return decided.clone();
         }

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -35,7 +36,7 @@ const ROUNDS_AT_ONCE: usize = 4;
 const ROUND_DEADLINE: Duration = Duration::from_secs(15);
 
 pub(super) struct BackendLoop {
-    targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
+    pub(super) targets: Mutex<HashMap<Arc<SourceRef>, Arc<Target>>>,
     permits: ClientPermits,
     grid: Grid,
     /// Notified when a due time has changed.
@@ -54,13 +55,9 @@ impl BackendLoop {
         }
     }
 
-    pub(super) fn targets(&self) -> MutexGuard<'_, HashMap<Arc<SourceRef>, Arc<Target>>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether the loop still reads this target.
     fn holds(&self, target: &Target) -> bool {
-        self.targets().get(&target.source).is_some_and(|known| std::ptr::eq(&raw const **known, target))
+        self.targets.lock().get(&target.source).is_some_and(|known| std::ptr::eq(&raw const **known, target))
     }
 
     /// Returns the target for `source`, created if it is new, with the interest noted before the loop can see it; and the permit of
@@ -73,8 +70,9 @@ impl BackendLoop {
         note: impl FnOnce(&mut Interests, Instant),
     ) -> Result<(Arc<Target>, Arc<TargetPermit>), SourceError> {
         let now = Instant::now();
-        let sit = |target: &Target| target.schedule().interests.permits.acquire(namespace, now, &self.permits, shares);
-        let mut targets = self.targets();
+        let sit =
+            |target: &Target| target.schedule.lock().interests.permits.acquire(namespace, now, &self.permits, shares);
+        let mut targets = self.targets.lock();
         if let Some(target) = targets.get(source) {
             let permit = sit(target)?;
             self.note(target, note);
@@ -91,7 +89,7 @@ impl BackendLoop {
     /// Drops every target, because its source is now read through another client. Watches are notified, so that
     /// they check their state.
     fn disband(&self, causes: &Causes, now: Moment) {
-        for (_, target) in self.targets().drain() {
+        for (_, target) in self.targets.lock().drain() {
             target.forget(causes, now);
             target.known.send_modify(|_| {});
         }
@@ -99,7 +97,7 @@ impl BackendLoop {
 
     /// Notes a caller's interest, and wakes the loop if that brings the next reading forward.
     pub(super) fn note(&self, target: &Target, note: impl FnOnce(&mut Interests, Instant)) {
-        let mut schedule = target.schedule();
+        let mut schedule = target.schedule.lock();
         let now = Instant::now();
         let before = schedule.interests.shortest();
         note(&mut schedule.interests, now);
@@ -115,8 +113,8 @@ impl BackendLoop {
     fn take_due(&self, now: Instant, forget: impl Fn(&Target)) -> (Vec<Arc<Target>>, Option<Instant>) {
         let mut due = Vec::new();
         let mut next: Option<Instant> = None;
-        self.targets().retain(|_, target| {
-            let mut schedule = target.schedule();
+        self.targets.lock().retain(|_, target| {
+            let mut schedule = target.schedule.lock();
             let Some(interval) = schedule.interests.interval(now) else {
                 if !schedule.in_flight {
                     forget(target);

@@ -1,8 +1,10 @@
 //! One source with callers: its state, and the time of its next reading.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -75,7 +77,7 @@ pub(super) struct Schedule {
 pub(super) struct Target {
     pub(super) source: Arc<SourceRef>,
     pub(super) known: watch::Sender<Known>,
-    schedule: Mutex<Schedule>,
+    pub(super) schedule: Mutex<Schedule>,
 }
 
 impl Target {
@@ -83,10 +85,6 @@ impl Target {
     pub(super) fn new(source: Arc<SourceRef>, now: Instant) -> Self {
         let schedule = Schedule { interests: Interests::default(), next_due: now, last_due: None, in_flight: false };
         Self { source, known: watch::Sender::default(), schedule: Mutex::new(schedule) }
-    }
-
-    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds the outcome of a reading that began at `begun` and ended `now`, and schedules the next one on `grid`. Returns the cause of
@@ -103,7 +101,7 @@ impl Target {
         let known = match outcome {
             Ok(observation) => {
                 let (policies, judges) = {
-                    let interests = &mut self.schedule().interests;
+                    let interests = &mut self.schedule.lock().interests;
                     (interests.policies(Instant::now()), interests.callers.policies())
                 };
                 let moved_at = moved_at(&past, &observation, begun);
@@ -143,7 +141,7 @@ impl Target {
 
     /// Schedules the next reading; `failing` is the kind of the newest error, and for how long readings have failed.
     fn plan(&self, failing: Option<(SourceErrorKind, Duration)>, grid: &Grid) {
-        let mut schedule = self.schedule();
+        let mut schedule = self.schedule.lock();
         let now = Instant::now();
         schedule.in_flight = false;
         schedule.interests.callers.forget(now);
@@ -184,4 +182,14 @@ fn moved_at(past: &Known, observation: &Observation, begun: Moment) -> Option<Mo
     let Some(sample) = past.sample() else { return observation.progressed_since(observation).map(|_| begun) };
     let moved = observation.progressed_since(&sample.observation)?;
     if moved { Some(begun) } else { past.moved_at }
+}
+
+/// Gets every request and every successful reading. The sampler calls it within every answer and every round: it must neither block
+/// nor take long.
+pub trait ReadingObserver: Send + Sync {
+    /// Called when a trigger with this metadata queries `source`.
+    fn asked(&self, source: &SourceRef, metadata: &HashMap<String, String>);
+
+    /// Called after a successful reading of `source`.
+    fn read(&self, source: &SourceRef, observation: &Observation);
 }

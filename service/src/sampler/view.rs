@@ -125,7 +125,7 @@ impl ViewState {
 impl TargetView {
     pub(super) fn of(target: &Target, now: Moment) -> Self {
         let (callers, next_read_in) = {
-            let (schedule, now) = (target.schedule(), Instant::now());
+            let (schedule, now) = (target.schedule.lock(), Instant::now());
             let next = (!schedule.in_flight).then(|| schedule.next_due.saturating_duration_since(now));
             (schedule.interests.callers.view(now), next)
         };
@@ -155,14 +155,12 @@ impl TargetView {
     }
 
     /// Returns the time since a cause began; `None` if its readings succeed.
-    #[must_use]
-    pub fn time_since(&self, cause: &Cause) -> Option<Duration> {
+    pub(crate) fn time_since(&self, cause: &Cause) -> Option<Duration> {
         cause.since.map(|since| self.seen_at.since(since))
     }
 
     /// Returns the seconds from a point of the chart to this view.
-    #[must_use]
-    pub fn seconds_since(&self, point: &Point) -> f64 {
+    pub(crate) fn seconds_since(&self, point: &Point) -> f64 {
         point.seconds_before(self.seen_at)
     }
 

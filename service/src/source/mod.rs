@@ -7,10 +7,11 @@ pub mod kafka;
 mod shared;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use aws::AwsClient;
 use kafka::KafkaClient;
+use parking_lot::Mutex;
 
 use tokio::sync::OnceCell;
 
@@ -38,6 +39,19 @@ enum Client {
 #[derive(Clone)]
 pub struct ConnectionsHandle(Arc<Admission>);
 
+/// An error with all of its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    // the credentials chain prints each of its attempts on a line of its own
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 impl Sources {
     /// Creates the sources under these rules.
     #[must_use]
@@ -51,12 +65,8 @@ impl Sources {
         ConnectionsHandle(self.admission.clone())
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<Backend, Arc<OnceCell<Client>>>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn client(&self, backend: &Backend) -> Result<Client, SourceError> {
-        let client = self.clients().entry(backend.clone()).or_default().clone();
+        let client = self.clients.lock().entry(backend.clone()).or_default().clone();
         let (backend, metrics) = (backend.clone(), self.metrics.clone());
         client.get_or_try_init(|| Client::open(backend, metrics)).await.cloned()
     }
@@ -95,8 +105,7 @@ impl ConnectionsHandle {
     }
 
     /// Returns the names of the connections in force that `connections` lacks, sorted.
-    #[must_use]
-    pub fn missing_in(&self, connections: &Connections) -> Vec<String> {
+    pub(crate) fn missing_in(&self, connections: &Connections) -> Vec<String> {
         self.0.missing_in(connections)
     }
 
@@ -133,6 +142,6 @@ impl Observe for Sources {
     }
 
     fn forget(&self, backend: &Backend) {
-        self.clients().remove(backend);
+        self.clients.lock().remove(backend);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, ready};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -53,13 +54,9 @@ impl<T, E> Default for Shared<T, E> {
 }
 
 impl<T: Send + Sync + 'static, E: Clone + From<Panicked> + Send + Sync + 'static> Shared<T, E> {
-    fn state(&self) -> MutexGuard<'_, State<T, E>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the newest successful result.
     pub(super) fn latest(&self) -> Option<Fetched<T>> {
-        self.state().good.clone()
+        self.0.lock().good.clone()
     }
 
     /// Returns a result that is being read now, or whose read began at `since` or later; else that of a new read. The read begins at once,
@@ -72,7 +69,7 @@ impl<T: Send + Sync + 'static, E: Clone + From<Panicked> + Send + Sync + 'static
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         if let Some(running) = state.running.as_ref().filter(|running| running.is_under_way()) {
             return Either::Right(outcome(running.ended.clone()));
         }
@@ -90,7 +87,7 @@ impl<T: Send + Sync + 'static, E: Clone + From<Panicked> + Send + Sync + 'static
             let begun = Instant::now();
             let result = fetch.await.map(|value| Fetched { begun, value: Arc::new(value) });
             if let Some(shared) = shared.upgrade() {
-                shared.state().keep(&result);
+                shared.0.lock().keep(&result);
             }
             // all callers may be gone
             publish.send_replace(Some(result));
@@ -150,7 +147,7 @@ impl<K, V> Default for Registry<K, V> {
 impl<K: Clone + Eq + Hash, V> Registry<K, V> {
     /// Returns the value of `key`; creates it where the key is new.
     pub(super) fn get_or_insert(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         let now = Instant::now();
         if let Some((used, value)) = all.get_mut(key) {
             *used = now;

@@ -68,8 +68,7 @@ impl Limit {
     }
 
     /// Returns the name of what the limit counts.
-    #[must_use]
-    pub const fn things(self) -> &'static str {
+    pub(crate) const fn things(self) -> &'static str {
         match self {
             Self::Targets | Self::TargetsPerNamespace => "sources that are asked about",
             Self::Clients | Self::ClientsPerNamespace => "clusters, accounts and identities that are read",
@@ -129,13 +128,13 @@ impl LimitMetrics {
     }
 
     /// Sets the value of a limit, and starts counting its refusals.
-    pub fn set_most(&self, limit: Limit, most: usize) {
+    pub(crate) fn set_most(&self, limit: Limit, most: usize) {
         self.most.get_or_create(&LimitLabel { limit }).set(i64::try_from(most).unwrap_or(i64::MAX));
         drop(self.refusals.get_or_create(&LimitLabel { limit }));
     }
 
     /// Sets the current use of a limit.
-    pub fn set_used(&self, limit: Limit, used: usize) {
+    pub(crate) fn set_used(&self, limit: Limit, used: usize) {
         self.used.get_or_create(&LimitLabel { limit }).set(i64::try_from(used).unwrap_or(i64::MAX));
     }
 

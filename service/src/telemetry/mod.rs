@@ -3,8 +3,6 @@
 mod limits;
 mod log;
 mod metrics;
-mod one_line;
-mod spans;
 mod supervised;
 mod tls_metrics;
 mod traces;
@@ -15,7 +13,6 @@ pub use metrics::{
     Call, Exposition, Metrics, RpcCode, RpcMethod, RpcMetrics, SamplerMetrics, UpstreamApi, UpstreamCall,
     UpstreamMetrics, UpstreamOutcome,
 };
-pub use spans::round as round_span;
 pub use supervised::{panic_text, payload_text, supervised};
 pub use tls_metrics::TlsMetrics;
-pub use traces::Traces;
+pub use traces::{Traces, round as round_span};

@@ -33,7 +33,7 @@ impl TlsMetrics {
     }
 
     /// Announces an outcome: a rate includes the first event only if the series began at 0.
-    pub fn expect_outcome(&self, outcome: &'static str) {
+    pub(crate) fn expect_outcome(&self, outcome: &'static str) {
         drop(self.handshakes.get_or_create(&HandshakeLabel { outcome }));
     }
 
@@ -43,7 +43,7 @@ impl TlsMetrics {
     }
 
     /// Sets the time since 1970 at which the served certificate expires.
-    pub fn set_certificate_end(&self, end: Duration) {
+    pub(crate) fn set_certificate_end(&self, end: Duration) {
         self.certificate_expires.set(i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
     }
 }

@@ -1,4 +1,7 @@
-//! Exports spans to a collector over OTLP, only if OpenTelemetry's own variables name an endpoint.
+//! Spans for traces, and their export to a collector over OTLP.
+//!
+//! Spans have the level `trace` and a target of their own, so that they cost nothing and appear nowhere unless traces are exported: only if
+//! OpenTelemetry's own variables name an endpoint.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,12 +11,11 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use tracing::Subscriber;
+use tracing::field::Empty;
+use tracing::{Span, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
-
-use super::spans::TARGET;
 
 const NAME: &str = "keda-stream-scaler";
 
@@ -111,5 +113,49 @@ impl<E: SpanExporter> SpanExporter for LoggedExporter<E> {
 impl<E> fmt::Debug for LoggedExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoggedExporter").field("failing", &self.failing).finish_non_exhaustive()
+    }
+}
+
+/// The tracing target of every span.
+pub(super) const TARGET: &str = "stream_scaler::spans";
+
+/// Starts the span of one call of the contract, by the semantic conventions for RPC servers.
+pub(super) fn rpc(service: &str, method: &str) -> Span {
+    tracing::trace_span!(
+        target: TARGET,
+        "rpc",
+        otel.name = format_args!("{service}/{method}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        rpc.system.name = "grpc",
+        rpc.method = format_args!("{service}/{method}"),
+        rpc.response.status_code = Empty,
+    )
+}
+
+/// Starts the span of one request to a service.
+pub(super) fn upstream(api: &'static str) -> Span {
+    tracing::trace_span!(
+        target: TARGET,
+        "upstream",
+        otel.name = api,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        rpc.method = api,
+        outcome = Empty,
+    )
+}
+
+/// Starts the span of one round, with the number of sources that it reads.
+#[must_use]
+pub fn round(sources: usize) -> Span {
+    tracing::trace_span!(target: TARGET, "sampling round", sources)
+}
+
+/// Records how a span ended.
+pub(super) fn end(span: &Span, field: &'static str, outcome: &'static str, failed: bool) {
+    span.record(field, outcome);
+    if failed {
+        span.record("otel.status_code", "ERROR");
     }
 }

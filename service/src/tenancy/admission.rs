@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use super::allowed_hosts::AllowedHosts;
 use super::connections::{Connection, Connections, Destination, bootstrap_servers};
@@ -109,7 +111,7 @@ impl Admission {
 
     /// Replaces the rules; returns whether they differ from those before.
     pub fn replace(&self, connections: Connections) -> bool {
-        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.write();
         let differ = rules.connections != connections;
         if differ {
             *rules = Rules::new(connections);
@@ -118,8 +120,8 @@ impl Admission {
     }
 
     /// Returns the names of the connections in force that `connections` lacks, sorted.
-    pub fn missing_in(&self, connections: &Connections) -> Vec<String> {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).connections.missing_in(connections)
+    pub(crate) fn missing_in(&self, connections: &Connections) -> Vec<String> {
+        self.rules.read().connections.missing_in(connections)
     }
 
     /// Returns the client for `source`, where `namespace` may use it.
@@ -141,18 +143,18 @@ impl Admission {
 
     /// Returns the maximum shard count that an object of `namespace` may give a stream of this name; `None` where it may not resize it.
     pub fn max_shards(&self, namespace: &str, stream: &str) -> Option<u32> {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).connections.max_shards(namespace, stream)
+        self.rules.read().connections.max_shards(namespace, stream)
     }
 
     fn cluster(&self, namespace: Namespace<'_>, cluster: &ClusterRef) -> Decided {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read();
         let reach = rules.check_cluster(namespace, cluster)?;
         if let Some(decided) = rules.clusters.get(&reach).and_then(|clusters| clusters.get(cluster)) {
             return decided.clone();
         }
         drop(rules);
         // decides under the lock that stores the decision, because the rules may have changed meanwhile
-        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.write();
         let reach = rules.check_cluster(namespace, cluster)?;
         let service = rules.kafka(cluster, reach);
         let origin = || Origin::Kafka(cluster.clone(), reach);
@@ -161,13 +163,13 @@ impl Admission {
     }
 
     fn account(&self, namespace: Namespace<'_>, access: &AwsAccess, resources: &[&str]) -> Decided {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read();
         rules.check_account(namespace, access, resources)?;
         if let Some(decided) = rules.accounts.get(access) {
             return decided.clone();
         }
         drop(rules);
-        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.write();
         rules.check_account(namespace, access, resources)?;
         let service = rules.aws(access);
         let origin = || Origin::Aws(access.clone());
@@ -185,7 +187,7 @@ impl Admission {
     /// # Errors
     /// Fails when there is no connection of this name.
     pub fn connection(&self, name: &str) -> Decided {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read();
         let connection = Some(Arc::from(name));
         let title = format!("connection {name}");
         match rules.connection(name)?.to() {
@@ -213,7 +215,7 @@ impl Admission {
 
     /// Returns the entries of the rules that let a trigger of `namespace` read `source`, as the connections file writes them.
     pub fn allowing(&self, namespace: &str, source: &SourceRef) -> Vec<String> {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read();
         let (connection, named) = match source {
             SourceRef::Kafka(kafka) => {
                 let servers = kafka.cluster.bootstrap_servers.iter().map(|server| Named::Broker(server));
@@ -244,7 +246,7 @@ impl Admission {
 
     /// Whether the origin of this backend still leads to it under the present rules, for any namespace.
     pub fn is_current(&self, backend: &Backend) -> bool {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read();
         let service = match &backend.0.origin {
             Origin::Kafka(cluster, reach) => match rules.check_cluster(None, cluster) {
                 Ok(AllowedHosts::Anywhere) => rules.kafka(cluster, *reach),

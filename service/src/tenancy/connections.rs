@@ -197,8 +197,7 @@ impl Connections {
     }
 
     /// Returns the names of the connections that `other` lacks, sorted.
-    #[must_use]
-    pub fn missing_in(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn missing_in(&self, other: &Self) -> Vec<String> {
         let mut missing: Vec<_> = self.named.keys().filter(|name| !other.named.contains_key(*name)).cloned().collect();
         missing.sort_unstable();
         missing

@@ -56,7 +56,7 @@ impl Tls {
     }
 
     /// Returns the validity period of the certificate in use.
-    pub fn validity(&self) -> Validity {
+    pub(crate) fn validity(&self) -> Validity {
         self.current.borrow().validity
     }
 

@@ -167,13 +167,13 @@ pub(super) async fn who(checkup: &mut Checkup, probe: &AwsProbe, with_clock: boo
     Ok(assumed.map(|()| probe.place(Some(role))))
 }
 
-async fn credentials(probe: &AwsProbe) -> Looked<Identity<'_>> {
+async fn credentials(probe: &AwsProbe) -> Looked<Identity> {
     match probe.own().await {
         Ok(identity) => {
-            let left = identity.expiry().and_then(|end| end.duration_since(now()).ok());
+            let left = identity.expiry.and_then(|end| end.duration_since(now()).ok());
             let left =
                 left.map_or_else(String::new, |left: Duration| format!(", for {} min more", left.as_secs() / 60));
-            Ok((Finding::ok(format!("from {}{left}", identity.origin())), identity))
+            Ok((Finding::ok(format!("from {}{left}", identity.origin)), identity))
         }
         Err(error) => Err(no_credentials(&error)),
     }
@@ -186,7 +186,7 @@ fn no_credentials(error: &SourceError) -> Finding {
 }
 
 /// Returns the caller's ARN, if STS reports it.
-async fn identity(identity: &Identity<'_>) -> Looked<Option<String>> {
+async fn identity(identity: &Identity) -> Looked<Option<String>> {
     match identity.arn().await {
         Ok(arn) => Ok((Finding::ok(arn.clone()), Some(arn))),
         Err(UnknownIdentity::Refused(error)) => Err(Finding::of(&error)),

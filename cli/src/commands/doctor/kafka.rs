@@ -85,7 +85,7 @@ async fn log_in(checkup: &mut Checkup, probe: &KafkaProbe, client: &Client) -> a
 /// Runs the checks of every bootstrap broker; returns them, and whether a login to one of them can be attempted.
 async fn ways(probe: &KafkaProbe) -> (Vec<Step>, bool) {
     let terms = probe.terms();
-    let asked = join_all(probe.bootstrap_servers().iter().map(|server| way(probe, terms.clone(), server))).await;
+    let asked = join_all(probe.bootstrap_servers.iter().map(|server| way(probe, terms.clone(), server))).await;
     let any = asked.iter().any(|(_, open)| *open);
     let mut steps: Vec<_> = asked.into_iter().flat_map(|(steps, _)| steps).collect();
     if any {
@@ -143,7 +143,7 @@ async fn login(probe: &KafkaProbe, client: &Client) -> Looked<Vec<Broker>> {
 /// Checks whether every broker can be reached at its advertised address.
 async fn advertised(checkup: &mut Checkup, probe: &KafkaProbe, brokers: &[Broker]) -> anyhow::Result<bool> {
     let asked: Vec<_> =
-        probe.bootstrap_servers().iter().filter_map(|server| Address::parse(server, USUAL_PORT)).collect();
+        probe.bootstrap_servers.iter().filter_map(|server| Address::parse(server, USUAL_PORT)).collect();
     let terms = probe.terms();
     let steps = join_all(brokers.iter().map(|broker| {
         let (asked, terms) = (&asked, terms.as_ref());
@@ -281,7 +281,7 @@ impl Seeing<'_> {
             (None, Some(certificate)) => certificate.subject,
             (None, None) => "ANONYMOUS".to_owned(),
         };
-        let servers = self.probe.bootstrap_servers().join(",");
+        let servers = self.probe.bootstrap_servers.join(",");
         format!(
             "let the principal describe it: kafka-acls.sh --bootstrap-server {servers} --add --allow-principal \"User:{principal}\" \
              --operation Describe --{kind} {name}"

@@ -20,15 +20,12 @@ use clap::{ArgGroup, Args};
 
 use self::report::{Checkup, Detail, Finding, Live, Looked, Printed, StepName, said};
 use super::output::{self, Format};
-use super::{Verdict, read_connections};
-use crate::app::{COMMIT, VERSION};
+use super::{Verdict, read_connections, sampler};
 use crate::keda::code_of;
 use crate::manifest::{self, TriggerKind, TriggerText};
 use crate::probe::{Probe, admit, connection};
-use crate::sampler::Sampler;
 use crate::scaling::{counted, decide};
-use crate::source::Sources;
-use crate::telemetry::{LogFormat, Metrics, init_log};
+use crate::telemetry::{LogFormat, init_log};
 use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger};
 
@@ -192,9 +189,7 @@ fn admitted(connections: &Connections, text: &TriggerText, trigger: &Trigger) ->
 
 /// Reads the source and makes the decision as the service does.
 async fn value(connections: &Connections, text: &TriggerText, trigger: &Trigger) -> Looked<()> {
-    let metrics = Metrics::new(VERSION, COMMIT);
-    let sampler = Sampler::new(Sources::new(connections.clone(), metrics.upstream.clone()), metrics.sampler.clone());
-    let answer = sampler.ask(text.namespace.as_str(), trigger, PATIENCE).await;
+    let answer = sampler(connections.clone()).ask(text.namespace.as_str(), trigger, PATIENCE).await;
     let decided = answer.and_then(|answer| decide(&trigger.policy, &trigger.source, &answer.sample));
     match decided {
         Ok(decision) => {

@@ -1,7 +1,6 @@
 //! `migrate`: converts KEDA's built-in triggers into triggers of this scaler, by editing the text of the manifest.
 
 mod built_in;
-mod compare;
 mod connection;
 mod edit;
 mod plan;
@@ -71,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let mut report = migrate(&arguments.file, &text, &wishes)?;
     if arguments.compare {
         init_log("error", LogFormat::Text, None).map_err(anyhow::Error::msg)?;
-        compare::compare(&mut report, read_connections(arguments.connections.as_deref())?)?;
+        report::compare(&mut report, read_connections(arguments.connections.as_deref())?)?;
     }
     match arguments.output {
         Format::Json => output::json(&report)?,

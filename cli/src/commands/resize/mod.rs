@@ -2,7 +2,6 @@
 
 mod once;
 mod protocol;
-mod readers;
 mod rehearsal;
 
 use std::time::Duration;

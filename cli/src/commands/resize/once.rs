@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
 use super::super::output::{self, Format};
+use super::super::{Signals, sampler};
 use super::Arguments;
-use super::readers::consumers;
-use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
+use crate::controller::Planner;
+use crate::lag::streams::StreamReading;
+use crate::resize::{Bounds, Calls, Plan};
 use crate::scaling::write_utilization::{WriteStep, shards_needed};
-use crate::source::aws::{ShardChange, StreamAccount, StreamControl, StreamReading};
+use crate::source::aws::{ShardChange, StreamAccount, StreamControl};
 use crate::telemetry::UpstreamMetrics;
+use crate::tenancy::Connections;
 use crate::trigger::{SourceRef, Trigger, WriteUtilizationPolicy};
 
 /// The shortest interval between two checks.
@@ -60,12 +62,10 @@ pub(super) fn repeat(arguments: &Arguments, every: Duration) -> anyhow::Result<(
     let (bounds, control) = (bounds(arguments)?, control(arguments)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let (mut looks, mut shown) = (interval(every), String::new());
+        let (mut signals, mut looks, mut shown) = (Signals::listen()?, interval(every), String::new());
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                () = signals.next() => return Ok(()),
                 _ = looks.tick() => {}
             }
             match (look(&control, &bounds, arguments).await, arguments.output) {
@@ -99,7 +99,7 @@ pub(super) fn control(arguments: &Arguments) -> anyhow::Result<StreamControl> {
 }
 
 /// Creates a trigger on the stream that the arguments name; its metadata has its own rules for names and regions.
-pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::Result<Trigger> {
+fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::Result<Trigger> {
     let stream = arguments.stream.as_deref().context("--stream is required")?;
     let key = if stream.starts_with("arn:") { "streamARN" } else { "streamName" };
     ensure!(
@@ -114,26 +114,30 @@ pub(super) fn trigger(arguments: &Arguments, more: &[(&str, &str)]) -> anyhow::R
     Ok(Trigger::parse(&metadata)?)
 }
 
+/// Returns the triggers of the applications that the arguments name.
+fn applications(arguments: &Arguments) -> anyhow::Result<Vec<(String, Trigger)>> {
+    let named = arguments.consumers.iter().map(|application| {
+        let trigger = trigger(arguments, &[("scaleOn", "age"), ("applicationName", application)])?;
+        Ok((application.clone(), trigger))
+    });
+    named.collect()
+}
+
 async fn look(control: &StreamControl, bounds: &Bounds, arguments: &Arguments) -> anyhow::Result<Resized> {
     let policy = WriteUtilizationPolicy::default();
     let (reading, writes) = (control.read(Duration::ZERO).await?, control.writes().await?);
     let need = shards_needed(&policy, &writes, &reading.capacity)
         .with_context(|| format!("the need of stream {control} is unknown"))?;
     let calls = Calls::new(reading.at, reading.capacity.changes.as_deref().unwrap_or_default(), &[], None);
-    let plan = |free, readers| {
-        let consumers = Consumers { all: readers, max_age: arguments.max_consumer_age, retention: reading.retention };
-        let stream = Stream { state: reading.state, shards: reading.capacity.clone(), free };
-        Situation { stream: &stream, bounds, calls: &calls, consumers: &consumers, writes: &writes, policy: &policy }
-            .plan(need.wanted)
+    let planner = Planner {
+        control,
+        bounds: *bounds,
+        sampler: &sampler(Connections::unrestricted()),
+        namespace: "resize",
+        applications: &applications(arguments)?,
+        max_consumer_age: arguments.max_consumer_age,
     };
-    // a higher count needs quota in the account, and a lower count waits for readers
-    let plan = match plan(None, Vec::new()) {
-        Plan::Call { target, .. } if target > reading.capacity.open => {
-            plan(Some(control.free_shards().await?), Vec::new())
-        }
-        Plan::Call { .. } => plan(None, consumers(control, arguments).await?),
-        other => other,
-    };
+    let plan = planner.plan(need.wanted, &reading, &calls, Some(&writes)).await?;
     let action = act(control, &reading, plan, arguments.apply).await?;
     Ok(Resized {
         stream: control.to_string(),

@@ -13,10 +13,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
+use crate::lag::streams::{Change, StreamState, Timestamp};
 use crate::lag::{Minute, Writes};
-use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream};
-use crate::scaling::write_utilization::shards_needed;
+use crate::resize::Bounds;
+use crate::resize::rehearsal::next_target;
 use crate::trigger::WriteUtilizationPolicy;
 
 /// The number of records per minute that fill a shard.
@@ -70,27 +70,12 @@ impl Session {
         {
             last.done = now;
         }
-        let shards = StreamCapacity {
-            open: request.goal,
-            widest: 1.0 / f64::from(request.goal),
-            changes: Some(self.made.clone()),
-        };
-        let need = shards_needed(&policy, &writes, &shards)?;
         let state = if request.active { StreamState::Ready } else { StreamState::Updating };
-        let calls = Calls::new(now, &self.made, &[], None);
-        let stream = Stream { state, shards, free: None };
-        let consumers = Consumers { all: Vec::new(), max_age: Duration::ZERO, retention: Duration::ZERO };
-        let situation = Situation {
-            stream: &stream,
-            bounds: &BOUNDS,
-            calls: &calls,
-            consumers: &consumers,
-            writes: &writes,
-            policy: &policy,
-        };
-        let Plan::Call { target, .. } = situation.plan(need.wanted) else { return Ok(None) };
-        self.made.push(Change { at: now, done: now, from: request.goal, to: target });
-        self.made.retain(|change| now.since(change.at) < Duration::from_secs(86_400));
-        Ok(Some(target))
+        let target = next_target(now, state, request.goal, &self.made, &writes, &BOUNDS, &policy)?;
+        if let Some(target) = target {
+            self.made.push(Change { at: now, done: now, from: request.goal, to: target });
+            self.made.retain(|change| now.since(change.at) < Duration::from_secs(86_400));
+        }
+        Ok(target)
     }
 }

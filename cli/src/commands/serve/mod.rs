@@ -1,8 +1,6 @@
 //! `serve`: runs the service.
 
-mod limits;
-mod observability;
-mod tls;
+mod arguments;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,13 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use self::limits::LimitArguments;
-use self::observability::Observability;
-use self::tls::TlsArguments;
-use super::Verdict;
+use self::arguments::{LimitArguments, Observability, TlsArguments};
+use super::{Signals, Verdict};
 use crate::app::{self, COMMIT, Listeners, Recording, Settings, VERSION};
 use crate::telemetry::{LogFormat, Traces, init_log};
 use crate::tenancy::Connections;
@@ -156,8 +151,7 @@ enum Ended {
 }
 
 async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr) -> anyhow::Result<Ended> {
-    let mut signals =
-        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let mut signals = Signals::listen()?;
     let shutdown = CancellationToken::new();
     let grpc = TcpListener::bind(grpc_addr).await.with_context(|| format!("listening for gRPC on {grpc_addr}"))?;
     let http = TcpListener::bind(http_addr).await.with_context(|| format!("listening for HTTP on {http_addr}"))?;
@@ -177,20 +171,5 @@ async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr)
             shutdown.cancel();
             signals.next().await;
         } => Ok(Ended::BySecondSignal),
-    }
-}
-
-/// The signals that end the service.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The scaler's identity at AWS, and where its credentials are configured.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use crate::lag::SourceError;
 use crate::source::aws::credentials::provider;
 use crate::source::aws::failure::{Failure, FailureKind};
 use crate::trigger::{AwsCredentials, AwsIdentity};
@@ -23,17 +24,27 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Credentials that were found.
-pub(super) struct Found {
+pub(crate) struct Identity {
     provider: SharedCredentialsProvider,
+    region: Region,
     /// The source of the credentials, as text.
-    pub(super) origin: &'static str,
+    pub(crate) origin: &'static str,
     /// When the credentials expire, if they do.
-    pub(super) expiry: Option<std::time::SystemTime>,
+    pub(crate) expiry: Option<SystemTime>,
+}
+
+/// Why the identity of the credentials is unknown.
+#[derive(Clone, Debug)]
+pub(crate) enum UnknownIdentity {
+    /// AWS rejects the credentials, so every other call will fail too.
+    Refused(SourceError),
+    /// STS did not return the identity; readings do not need it.
+    Unsaid(SourceError),
 }
 
 /// A service that the scaler calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceName {
+pub(crate) enum ServiceName {
     /// Kinesis Data Streams (`kinesis`).
     Kinesis,
     /// The tables of DynamoDB (`dynamodb`).
@@ -45,21 +56,30 @@ pub enum ServiceName {
 }
 
 /// Finds the credentials as for a reading.
-pub(super) async fn find(region: &str, credentials: &AwsCredentials) -> Result<Found, Failure> {
+pub(super) async fn find(region: &str, credentials: &AwsCredentials) -> Result<Identity, Failure> {
     let provider = provider(region, credentials).await;
     let provider = provider.map_err(|cause| Failure::new(FailureKind::Unauthenticated, cause))?;
     let found = provider.provide_credentials().await.map_err(|error| Failure::of_credentials(&error))?;
-    Ok(Found { provider, origin: origin(&found), expiry: found.expiry() })
+    let region = Region::new(region.to_owned());
+    Ok(Identity { provider, region, origin: origin(&found), expiry: found.expiry() })
 }
 
-impl Found {
+impl Identity {
     /// Returns the ARN of the identity. Calls `GetCallerIdentity`
-    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>), which needs no permission.
-    pub(super) async fn arn(&self, region: &str) -> Result<String, Failure> {
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>), which needs no IAM permission.
+    pub(crate) async fn arn(&self) -> Result<String, UnknownIdentity> {
+        Box::pin(self.caller()).await.map_err(|failure| {
+            let refused = failure.kind == FailureKind::Unauthenticated;
+            let error = failure.into_error("could not get the caller identity from STS");
+            if refused { UnknownIdentity::Refused(error) } else { UnknownIdentity::Unsaid(error) }
+        })
+    }
+
+    async fn caller(&self) -> Result<String, Failure> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
+            .region(self.region.clone())
             .credentials_provider(self.provider.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
@@ -145,8 +165,7 @@ impl ServiceName {
     }
 
     /// Returns AWS's name of the service.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Kinesis => "kinesis",
             Self::DynamoDb => "dynamodb",

@@ -11,7 +11,7 @@ const ENTITY: &str = "entityType";
 
 /// The client that wrote a table, as far as its rows show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// KCL 3.5 or newer: the table has rows of other kinds besides leases.
     Kcl35,
     /// KCL 3: leases contain the throughput of their owners.
@@ -24,27 +24,27 @@ pub enum Writer {
 
 /// The leases of one stream.
 #[derive(Clone, Debug)]
-pub struct Leases {
+pub(crate) struct Leases {
     /// The number of leases.
-    pub count: usize,
+    pub(crate) count: usize,
     /// The client that wrote them.
-    pub writer: Writer,
+    pub(crate) writer: Writer,
     /// The owners of the unfinished leases; `None` where the store has no owners.
-    pub owners: Option<Owners>,
+    pub(crate) owners: Option<Owners>,
     /// The shards of unfinished leases that the stream does not list.
-    pub of_no_shard: Vec<ShardId>,
+    pub(crate) of_no_shard: Vec<ShardId>,
     /// The open shards that have no lease, while others have one.
-    pub without_lease: Vec<ShardId>,
+    pub(crate) without_lease: Vec<ShardId>,
     counters: HashMap<ShardId, (u64, Arc<str>)>,
 }
 
 /// The owners of the unfinished leases of a stream.
 #[derive(Clone, Debug, Default)]
-pub struct Owners {
+pub(crate) struct Owners {
     /// The number of leases of each worker.
-    pub leases: BTreeMap<Arc<str>, usize>,
+    pub(crate) leases: BTreeMap<Arc<str>, usize>,
     /// The shards whose leases have no owner.
-    pub unowned: Vec<ShardId>,
+    pub(crate) unowned: Vec<ShardId>,
 }
 
 impl Owners {
@@ -80,14 +80,12 @@ impl Leases {
     }
 
     /// Whether the leases count renewals, which show whether their owners are alive.
-    #[must_use]
-    pub fn counts_renewals(&self) -> bool {
+    pub(crate) fn counts_renewals(&self) -> bool {
         !self.counters.is_empty()
     }
 
     /// Returns the owned leases that were not renewed between the `earlier` read and this one, with their owners.
-    #[must_use]
-    pub fn not_renewed_since(&self, earlier: &Self) -> Vec<(ShardId, Arc<str>)> {
+    pub(crate) fn not_renewed_since(&self, earlier: &Self) -> Vec<(ShardId, Arc<str>)> {
         let same = self.counters.iter().filter(|(shard, now)| earlier.counters.get(*shard) == Some(now));
         let mut standing: Vec<_> = same.map(|(shard, (_, owner))| (shard.clone(), owner.clone())).collect();
         standing.sort();

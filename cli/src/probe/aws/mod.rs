@@ -9,19 +9,20 @@ mod identity;
 mod leases;
 mod rights;
 
-pub use identity::ServiceName;
-use identity::{Found, endpoint, find};
-pub use leases::{Leases, Writer};
-pub use rights::{ArnScope, Resource, Right, policy, right_to_assume, rights_for, rights_on_msk};
+pub(crate) use identity::{Identity, ServiceName, UnknownIdentity};
+use identity::{endpoint, find};
+pub(crate) use leases::{Leases, Writer};
+pub(crate) use rights::{ArnScope, Right, policy, right_to_assume, rights_for, rights_on_msk};
 
 use crate::lag::streams::{Position, Row, RowsOf, Shard, ShardId, ShardState, leases_of};
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::source::aws::clients::Aws;
 use crate::source::aws::cloudwatch::{self, MINUTE, Span, last_minute};
-use crate::source::aws::failure::{Failure, FailureKind, chain};
+use crate::source::aws::failure::{Failure, FailureKind};
 use crate::source::aws::listing::list;
 use crate::source::aws::service::Address;
 use crate::source::aws::{dynamodb_streams, kinesis, tables};
+use crate::source::chain;
 use crate::telemetry::UpstreamMetrics;
 use crate::trigger::{ApplicationSource, AwsCredentials, AwsIdentity, KinesisStream, SourceRef, StreamName};
 
@@ -31,27 +32,12 @@ const LAST_MINUTES: usize = 15;
 const CLOCK_WITHIN: Duration = Duration::from_secs(4);
 
 /// One account and region, and an identity for it.
-pub struct AwsProbe {
+pub(crate) struct AwsProbe {
     identity: AwsIdentity,
 }
 
-/// Credentials that were found.
-pub struct Identity<'a> {
-    found: Found,
-    region: &'a str,
-}
-
-/// Why the identity of the credentials is unknown.
-#[derive(Clone, Debug)]
-pub enum UnknownIdentity {
-    /// AWS rejects the credentials, so every other call will fail too.
-    Refused(SourceError),
-    /// STS did not return the identity; readings do not need it.
-    Unsaid(SourceError),
-}
-
 /// The calls about one source, in the order of its permissions: later ones need the results of earlier ones.
-pub struct Calls<'a> {
+pub(crate) struct Calls<'a> {
     source: &'a SourceRef,
     aws: Aws,
     arn: Option<String>,
@@ -62,7 +48,7 @@ pub struct Calls<'a> {
 
 /// Why a call returned no result.
 #[derive(Clone, Debug)]
-pub enum CallError {
+pub(crate) enum CallError {
     /// The call needs the result of an earlier one, which is missing.
     NotMade {
         /// The missing result.
@@ -80,10 +66,8 @@ pub enum CallError {
 
 /// Returns by how many seconds the clock of the server at `url` is ahead of `now`; negative where it is behind. Any HTTP answer with a
 /// `Date` header is sufficient.
-///
-/// # Errors
 /// Returns an error when no answer with a date arrives within four seconds.
-pub async fn clock_ahead(url: &str, now: impl Fn() -> SystemTime) -> Result<i64, SourceError> {
+pub(crate) async fn clock_ahead(url: &str, now: impl Fn() -> SystemTime) -> Result<i64, SourceError> {
     let failed = |why: String| {
         SourceError::new(SourceErrorKind::Unreachable, format!("could not read the clock of {url}"))
             .because(why)
@@ -105,14 +89,12 @@ impl AwsProbe {
     }
 
     /// Returns the AWS region.
-    #[must_use]
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         &self.identity.region
     }
 
     /// Returns the ARN of the role that is assumed, if any.
-    #[must_use]
-    pub fn role(&self) -> Option<&str> {
+    pub(crate) fn role(&self) -> Option<&str> {
         match &self.identity.credentials {
             AwsCredentials::Role { arn, .. } => Some(arn),
             AwsCredentials::DefaultChain | AwsCredentials::Static { .. } => None,
@@ -120,18 +102,14 @@ impl AwsProbe {
     }
 
     /// Returns the endpoint at which the SDK calls a service.
-    ///
-    /// # Errors
     /// Returns an error when region and settings give no endpoint.
-    pub async fn endpoint(&self, service: ServiceName) -> Result<String, String> {
+    pub(crate) async fn endpoint(&self, service: ServiceName) -> Result<String, String> {
         Box::pin(endpoint(&self.identity, service)).await
     }
 
     /// Returns the credentials that assume the role, or that call AWS themselves where there is no role.
-    ///
-    /// # Errors
     /// Returns an error when there are none.
-    pub async fn own(&self) -> Result<Identity<'_>, SourceError> {
+    pub(crate) async fn own(&self) -> Result<Identity, SourceError> {
         match &self.identity.credentials {
             AwsCredentials::Role { .. } => self.find(&AwsCredentials::DefaultChain).await,
             own => self.find(own).await,
@@ -139,23 +117,19 @@ impl AwsProbe {
     }
 
     /// Returns the credentials of readings: the role's, where one is assumed.
-    ///
-    /// # Errors
     /// Returns an error when the role cannot be assumed.
-    pub async fn reader(&self) -> Result<Identity<'_>, SourceError> {
+    pub(crate) async fn reader(&self) -> Result<Identity, SourceError> {
         self.find(&self.identity.credentials).await
     }
 
-    async fn find(&self, credentials: &AwsCredentials) -> Result<Identity<'_>, SourceError> {
+    async fn find(&self, credentials: &AwsCredentials) -> Result<Identity, SourceError> {
         // the futures of providers are tens of kilobytes
         let found = Box::pin(find(self.region(), credentials)).await;
-        let found = found.map_err(|failure| failure.into_error("AWS gave no credentials"))?;
-        Ok(Identity { found, region: self.region() })
+        found.map_err(|failure| failure.into_error("AWS gave no credentials"))
     }
 
     /// Returns the scope of ARNs: the region, and the account where the role or `arn` names it.
-    #[must_use]
-    pub fn place(&self, arn: Option<&str>) -> ArnScope {
+    pub(crate) fn place(&self, arn: Option<&str>) -> ArnScope {
         let place = ArnScope::of_region(self.region());
         match arn.or_else(|| self.role()) {
             Some(arn) => place.in_account_of(arn),
@@ -164,46 +138,16 @@ impl AwsProbe {
     }
 
     /// Returns the calls about `source`.
-    #[must_use]
-    pub fn calls<'a>(&self, source: &'a SourceRef) -> Calls<'a> {
+    pub(crate) fn calls<'a>(&self, source: &'a SourceRef) -> Calls<'a> {
         let aws = Aws::new(self.identity.clone(), UpstreamMetrics::default());
         Calls { source, aws, arn: None, shards: None, iterator: None, rows: None }
     }
 }
 
-impl Identity<'_> {
-    /// Returns the source of the credentials, as text.
-    #[must_use]
-    pub const fn origin(&self) -> &'static str {
-        self.found.origin
-    }
-
-    /// Returns when the credentials expire, if they do.
-    #[must_use]
-    pub const fn expiry(&self) -> Option<SystemTime> {
-        self.found.expiry
-    }
-
-    /// Returns the ARN of the identity. Calls `GetCallerIdentity`
-    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>), which needs no IAM permission.
-    ///
-    /// # Errors
-    /// Returns an error when STS does not know the credentials or does not answer.
-    pub async fn arn(&self) -> Result<String, UnknownIdentity> {
-        Box::pin(self.found.arn(self.region)).await.map_err(|failure| {
-            let refused = failure.kind == FailureKind::Unauthenticated;
-            let error = failure.into_error("could not get the caller identity from STS");
-            if refused { UnknownIdentity::Refused(error) } else { UnknownIdentity::Unsaid(error) }
-        })
-    }
-}
-
 impl Calls<'_> {
     /// Makes the call that `right` permits; returns its result as text.
-    ///
-    /// # Errors
     /// Returns the reason why there is no result.
-    pub async fn make(&mut self, right: &Right) -> Result<String, CallError> {
+    pub(crate) async fn make(&mut self, right: &Right) -> Result<String, CallError> {
         let Some((stream, application)) = about(self.source) else {
             return Err(CallError::NotMade { lacks: "a stream" });
         };
@@ -234,10 +178,8 @@ impl Calls<'_> {
     }
 
     /// Returns the leases that [`Calls::make`] has read, compared with the stream's shards; `None` before the table was read.
-    ///
-    /// # Errors
     /// Returns an error when a row is not a lease.
-    pub fn leases(&self) -> Result<Option<Leases>, SourceError> {
+    pub(crate) fn leases(&self) -> Result<Option<Leases>, SourceError> {
         let (Some((_, Some(application))), Some(rows)) = (about(self.source), &self.rows) else { return Ok(None) };
         let label = self.arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
         let of = match &application.stream.stream {

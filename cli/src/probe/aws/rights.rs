@@ -11,16 +11,16 @@ use crate::trigger::{
 
 /// One action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Right {
+pub(crate) struct Right {
     /// The action as a policy names it, such as `kinesis:ListShards`.
-    pub action: &'static str,
+    pub(crate) action: &'static str,
     /// The resource that the action needs.
-    pub resource: Resource,
+    pub(crate) resource: Resource,
 }
 
 /// The resource of a permission.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Resource {
+pub(crate) enum Resource {
     /// A Kinesis stream, by its name or its ARN.
     Stream(Arc<str>),
     /// A DynamoDB table, by its name or its ARN.
@@ -41,13 +41,13 @@ pub enum Resource {
 
 /// The partition, region and account of ARNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArnScope {
+pub(crate) struct ArnScope {
     /// `aws`, `aws-cn` or `aws-us-gov`.
-    pub partition: String,
+    pub(crate) partition: String,
     /// The AWS region.
-    pub region: String,
+    pub(crate) region: String,
     /// The account number, or `*` where it is not known.
-    pub account: String,
+    pub(crate) account: String,
 }
 
 const LIST_SHARDS: &str = "kinesis:ListShards";
@@ -65,8 +65,7 @@ const GET_METRIC_DATA: &str = "cloudwatch:GetMetricData";
 const QUERY: &str = "dynamodb:Query";
 
 /// Returns the permissions that reading `source` needs, in the order in which they are used.
-#[must_use]
-pub fn rights_for(source: &SourceRef) -> Vec<Right> {
+pub(crate) fn rights_for(source: &SourceRef) -> Vec<Right> {
     match source {
         SourceRef::Kafka(_) => Vec::new(),
         SourceRef::Shards(stream) => of_shards(stream),
@@ -83,8 +82,7 @@ pub fn rights_for(source: &SourceRef) -> Vec<Right> {
 }
 
 /// Returns the IAM permissions that reading a group of an Amazon MSK cluster needs.
-#[must_use]
-pub fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
+pub(crate) fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
     let topics = match &source.topics {
         TopicSelection::Named(names) => names.to_vec(),
         TopicSelection::OfGroup { .. } => vec!["*".into()],
@@ -95,8 +93,7 @@ pub fn rights_on_msk(source: &KafkaSource) -> Vec<Right> {
 }
 
 /// Returns the permission to assume a role.
-#[must_use]
-pub fn right_to_assume(role_arn: &str) -> Right {
+pub(crate) fn right_to_assume(role_arn: &str) -> Right {
     right("sts:AssumeRole", Resource::Role(role_arn.into()))
 }
 
@@ -136,8 +133,7 @@ const fn right(action: &'static str, resource: Resource) -> Right {
 }
 
 /// Builds an IAM policy that allows these permissions and nothing else.
-#[must_use]
-pub fn policy(rights: &[Right], place: &ArnScope) -> Value {
+pub(crate) fn policy(rights: &[Right], place: &ArnScope) -> Value {
     let mut by_resource: BTreeMap<&Resource, Vec<&str>> = BTreeMap::new();
     for Right { action, resource } in rights {
         let actions = by_resource.entry(resource).or_default();
@@ -153,8 +149,7 @@ pub fn policy(rights: &[Right], place: &ArnScope) -> Value {
 
 impl ArnScope {
     /// Returns the scope of a region, of an unknown account.
-    #[must_use]
-    pub fn of_region(region: &str) -> Self {
+    pub(crate) fn of_region(region: &str) -> Self {
         let partition = match region.split('-').next() {
             Some("cn") => "aws-cn",
             _ if region.starts_with("us-gov-") => "aws-us-gov",
@@ -164,8 +159,7 @@ impl ArnScope {
     }
 
     /// Returns the same region, in the account that an ARN names.
-    #[must_use]
-    pub fn in_account_of(mut self, arn: &str) -> Self {
+    pub(crate) fn in_account_of(mut self, arn: &str) -> Self {
         if let Some(account) = arn.split(':').nth(4).filter(|account| !account.is_empty()) {
             account.clone_into(&mut self.account);
         }

@@ -6,10 +6,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::average::count;
+use super::average::{Staleness, count};
 use super::partition::SAME;
 use super::rebalance::{Before, Rebalances};
-use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split};
 use crate::lag::Moment;
 
@@ -364,8 +363,7 @@ impl AgeFlow {
     }
 
     /// How long no consumer has been full and no shard has changed its owner; `None` while a shard is behind.
-    #[must_use]
-    pub fn calm_for(&self) -> Option<Duration> {
+    pub(crate) fn calm_for(&self) -> Option<Duration> {
         let behind = self.shards.iter().any(|shard| shard.behind);
         (!behind).then(|| self.flow.at().since(self.full_at.max(self.rebalanced_at)))
     }

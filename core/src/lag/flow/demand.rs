@@ -34,8 +34,7 @@ impl OffsetFlow {
     }
 
     /// What each partition needs; `None` until arrivals are known, which takes two readings.
-    #[must_use]
-    pub fn demands(&self) -> Option<Vec<Demand>> {
+    pub(crate) fn demands(&self) -> Option<Vec<Demand>> {
         self.arrived?;
         let demands = self.partitions.iter().enumerate().map(|(index, partition)| {
             let owner = self.owners.of(index);
@@ -79,8 +78,7 @@ impl OffsetFlow {
     }
 
     /// The highest rate per second of a consumer in undisturbed work: a lower bound of its capacity.
-    #[must_use]
-    pub fn best_rate(&self) -> Option<f64> {
+    pub(crate) fn best_rate(&self) -> Option<f64> {
         (self.best > 0.0).then_some(self.best)
     }
 
@@ -91,50 +89,42 @@ impl OffsetFlow {
     }
 
     /// How much of the capacity is measured rather than guessed from a few commits: between 0 and 1.
-    #[must_use]
-    pub fn capacity_certainty(&self) -> f64 {
+    pub(crate) fn capacity_certainty(&self) -> f64 {
         self.capacity.certainty()
     }
 
     /// When the capacity was last measured.
-    #[must_use]
-    pub fn capacity_measured_at(&self) -> Option<Moment> {
+    pub(crate) fn capacity_measured_at(&self) -> Option<Moment> {
         self.capacity.measured_at()
     }
 
     /// Seconds for which a caught-up consumer appears to be behind.
-    #[must_use]
-    pub const fn commit_interval(&self) -> f64 {
+    pub(crate) const fn commit_interval(&self) -> f64 {
         self.commits.awaited()
     }
 
     /// How long no consumer has been saturated and no partition has changed its owner; `None` while a consumer is saturated.
-    #[must_use]
-    pub fn quiet_for(&self) -> Option<Duration> {
+    pub(crate) fn quiet_for(&self) -> Option<Duration> {
         self.quiet_since.map(|since| self.at.since(since))
     }
 
     /// The time since which no partition has changed its owner.
-    #[must_use]
-    pub const fn stable_since(&self) -> Moment {
+    pub(crate) const fn stable_since(&self) -> Moment {
         self.commits.stable_since
     }
 
     /// When any position last moved.
-    #[must_use]
-    pub const fn progressed_at(&self) -> Moment {
+    pub(crate) const fn progressed_at(&self) -> Moment {
         self.commits.progressed_at
     }
 
     /// When the number of consumers last decreased.
-    #[must_use]
-    pub const fn fewer_at(&self) -> Option<Moment> {
+    pub(crate) const fn fewer_at(&self) -> Option<Moment> {
         self.fewer_at
     }
 
     /// What a consumer did per second in its last window, while it is saturated; `None` for others.
-    #[must_use]
-    pub fn saturated_rate(&self, consumer: usize) -> Option<f64> {
+    pub(crate) fn saturated_rate(&self, consumer: usize) -> Option<f64> {
         self.capacity.saturated_rate(consumer)
     }
 
@@ -159,8 +149,7 @@ impl OffsetFlow {
     }
 
     /// The number of partitions without progress while others progress.
-    #[must_use]
-    pub fn stuck_partitions(&self) -> usize {
+    pub(crate) fn stuck_partitions(&self) -> usize {
         self.partitions.iter().filter(|partition| partition.stuck).count()
     }
 }

@@ -15,8 +15,6 @@ mod offsets;
 mod owners;
 mod partition;
 mod rebalance;
-mod ring;
-mod staleness;
 mod throughput;
 
 pub use ages::{AgeFlow, AgeReading, FULL, ShardFlow};

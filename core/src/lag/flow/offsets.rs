@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::average::{Average, share_of};
+use super::average::{Average, Ring, Staleness, share_of};
 use super::capacity::{Capacity, Circumstances, Worker};
 use super::commits::{Commits, Move};
 use super::partition::{ARRIVALS, PartitionFlow, SAME};
 use super::rebalance::{Before, Rebalances};
-use super::ring::Ring;
-use super::staleness::Staleness;
 use super::{OffsetRow, Owners};
 use crate::lag::Moment;
 

@@ -136,8 +136,7 @@ impl Owners {
     }
 
     /// Whether consumers exist and some partition or shard has no owner.
-    #[must_use]
-    pub fn leave_some(&self) -> bool {
+    pub(crate) fn leave_some(&self) -> bool {
         match &self.work {
             Work::Places(of) => !self.names.is_empty() && of.contains(&None),
             Work::Shared => false,

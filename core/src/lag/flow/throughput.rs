@@ -3,8 +3,8 @@
 //! The kilobytes read between two checkpoints, divided by the time between their records' arrivals, are the density: kilobytes per second
 //! of the stream. The density times the age of the checkpoint, less the kilobytes read since it was written, is the backlog.
 
+use super::average::Staleness;
 use super::partition::SAME;
-use super::staleness::Staleness;
 use super::{Arrivals, OffsetFlow, OffsetReading, OffsetRow, Owners, Split, count};
 use crate::lag::Moment;
 

@@ -1,4 +1,4 @@
-//! The changes of a stream, reconstructed from its shards.
+//! The write capacity of a Kinesis stream, and its changes, reconstructed from its shards.
 //!
 //! A list of shards contains closed ones until the retention has passed, at least 24 hours, and the number at which a shard starts contains
 //! the second of its creation. So every resharding of the last day is known without a record of it.
@@ -23,6 +23,54 @@ pub struct Change {
     pub from: u32,
     /// The number of open shards after the change.
     pub to: u32,
+}
+
+/// The open shards of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamCapacity {
+    /// The number of shards that accept records.
+    pub open: u32,
+    /// The share of all hash keys in the widest of them, between 0 and 1.
+    pub widest: f64,
+    /// The changes of the shard count within the last day, the newest last; `None` where the shards do not show when they were created.
+    pub changes: Option<Vec<Change>>,
+}
+
+/// Whether a stream can be resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamState {
+    /// The stream is active and provisioned.
+    Ready,
+    /// The stream is being created, changed or deleted.
+    Updating,
+    /// The stream is in on-demand mode: AWS sizes it.
+    OnDemand,
+}
+
+/// The values of a stream that were read at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamReading {
+    /// When they were read, by the service's clock.
+    pub at: Timestamp,
+    /// Whether the stream can be resized.
+    pub state: StreamState,
+    /// The capacity of the stream's shards.
+    pub capacity: StreamCapacity,
+    /// The retention period of the stream's records.
+    pub retention: Duration,
+}
+
+impl StreamCapacity {
+    /// The capacity of the stream in shards: the widest range of hash keys is full first.
+    #[must_use]
+    pub fn capacity(&self) -> f64 {
+        1.0 / self.widest.clamp(1.0 / f64::from(self.open.max(1)), 1.0)
+    }
+
+    /// Open shards per shard of capacity: 1 where all ranges of hash keys are equally wide.
+    pub(crate) fn unevenness(&self) -> f64 {
+        f64::from(self.open) / self.capacity()
+    }
 }
 
 /// The changes that `shards` show, the newest last; `None` where a shard does not show when it was created.

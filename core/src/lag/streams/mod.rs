@@ -5,14 +5,12 @@
 
 #[cfg(test)]
 mod age_tests;
-mod capacity;
 mod changes;
 mod checkpoint;
 mod contradiction;
 mod lineage;
 mod probes;
 mod rows;
-mod sequence_number;
 mod shard;
 mod survey;
 #[cfg(test)]
@@ -20,14 +18,12 @@ mod tests;
 mod timestamp;
 mod workers;
 
-pub use capacity::{StreamCapacity, StreamState};
-pub use changes::{Change, changes};
-pub use checkpoint::{Checkpoint, Lease};
+pub use changes::{Change, StreamCapacity, StreamReading, StreamState, changes};
+pub use checkpoint::{Checkpoint, Lease, SequenceNumber};
 pub use contradiction::Contradiction;
 pub use lineage::{Beginning, Position, Probes};
 pub use probes::{Found, Probe, ShardProbes};
 pub use rows::{Attribute, Row, RowError, RowsOf, leases_of};
-pub use sequence_number::SequenceNumber;
 pub use shard::{Shard, ShardId, ShardState};
 pub use survey::{AgeBasis, AgeRules, Backlog, CheckpointsOf, Need, ShardReport, Survey, Wanted};
 pub use timestamp::Timestamp;

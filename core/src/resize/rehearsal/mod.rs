@@ -9,7 +9,7 @@ mod world;
 use crate::lag::Minute;
 use crate::trigger::WriteUtilizationPolicy;
 
-pub use self::world::{Conditions, Outcome, Put, Rules, simulate};
+pub use self::world::{Conditions, Outcome, Put, Rules, next_target, simulate};
 use super::{Bounds, ceil};
 
 /// The load of the fullest shard relative to the mean.

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::lag::streams::{Change, StreamCapacity, StreamState, Timestamp};
+use crate::lag::streams::{Change, StreamCapacity, StreamReading, StreamState, Timestamp};
 use crate::lag::{Minute, Writes};
-use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, Stream, ceil};
-use crate::scaling::write_utilization::shards_needed;
+use crate::resize::{Bounds, Calls, Consumers, Plan, Situation, ceil};
+use crate::scaling::write_utilization::{UnknownWrites, shards_needed};
 use crate::trigger::WriteUtilizationPolicy;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -96,6 +96,37 @@ pub fn simulate(
     outcome
 }
 
+/// Returns the target of the call that would be made `now` on a stream of `open` equal shards, which no consumer holds back; `None` where
+/// the count stays.
+///
+/// # Errors
+/// Fails while the writes are unknown.
+pub fn next_target(
+    now: Timestamp,
+    state: StreamState,
+    open: u32,
+    changes: &[Change],
+    writes: &Writes,
+    bounds: &Bounds,
+    policy: &WriteUtilizationPolicy,
+) -> Result<Option<u32>, UnknownWrites> {
+    let capacity = StreamCapacity { open, widest: 1.0 / f64::from(open), changes: Some(changes.to_vec()) };
+    let need = shards_needed(policy, writes, &capacity)?;
+    let situation = Situation {
+        stream: &StreamReading { at: now, state, capacity, retention: DAY },
+        free: None,
+        bounds,
+        calls: &Calls::new(now, changes, &[], None),
+        consumers: &Consumers { all: Vec::new(), max_age: Duration::ZERO },
+        writes,
+        policy,
+    };
+    match situation.plan(need.wanted) {
+        Plan::Call { target, .. } => Ok(Some(target)),
+        Plan::Wait(_) | Plan::Nothing => Ok(None),
+    }
+}
+
 impl World {
     fn new(shards: u32) -> Self {
         let (open, goal, from) = (shards.into(), shards, shards);
@@ -117,22 +148,8 @@ impl World {
     /// The target of the call that would be made now; `None` while the writes are unknown.
     fn decide(&self, minute: usize, bounds: &Bounds, rules: &Rules<'_>) -> Option<u32> {
         let writes = Writes::of_minutes(&self.seen, at(minute.saturating_sub(rules.conditions.delay)));
-        let widest = 1.0 / f64::from(self.goal);
-        let shards = StreamCapacity { open: self.goal, widest, changes: Some(self.changes.clone()) };
-        let need = shards_needed(rules.policy, &writes, &shards).ok()?;
         let state = if self.left == 0 { StreamState::Ready } else { StreamState::Updating };
-        let situation = Situation {
-            stream: &Stream { state, shards, free: None },
-            bounds,
-            calls: &Calls::new(at(minute), &self.changes, &[], None),
-            consumers: &Consumers { all: Vec::new(), max_age: Duration::ZERO, retention: Duration::ZERO },
-            writes: &writes,
-            policy: rules.policy,
-        };
-        match situation.plan(need.wanted) {
-            Plan::Call { target, .. } => Some(target),
-            Plan::Wait(_) | Plan::Nothing => None,
-        }
+        next_target(at(minute), state, self.goal, &self.changes, &writes, bounds, rules.policy).ok().flatten()
     }
 
     /// Simulates `UpdateShardCount` and returns whether the service accepts it. A reshard takes one minute plus six seconds per shard of

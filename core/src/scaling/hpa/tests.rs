@@ -169,26 +169,3 @@ fn what_is_no_number_is_zero() {
     }
     assert_eq!(replicas_for(f64::NAN, Target::AverageValue(1.0), Replicas::settled(5), Tolerance::default()), 0);
 }
-
-#[test]
-fn keda_wakes_at_once_and_lets_go_after_the_cooldown() {
-    let mut keda = Activation::new(0, COOLDOWN);
-    assert_eq!(keda.poll(moment(0), Activity::Active, 0), 1);
-    assert_eq!(keda.poll(moment(30), Activity::Inactive, 5), 5);
-    assert_eq!(keda.poll(moment(300), Activity::Inactive, 5), 5);
-    assert_eq!(keda.poll(moment(301), Activity::Inactive, 5), 0, "from any count");
-    assert_eq!(keda.poll(moment(400), Activity::Unknown, 5), 5, "an error never lets go");
-    assert_eq!(keda.poll(moment(400), Activity::Unknown, 0), 0);
-}
-
-#[test]
-fn keda_keeps_the_least_count_and_counts_from_the_last_activity() {
-    let mut keda = Activation::new(2, COOLDOWN);
-    assert_eq!(keda.poll(moment(0), Activity::Active, 0), 2);
-    assert_eq!(keda.poll(moment(1000), Activity::Inactive, 5), 5);
-    assert_eq!(keda.poll(moment(1000), Activity::Inactive, 1), 2);
-    assert_eq!(Activation::new(0, COOLDOWN).poll(moment(0), Activity::Inactive, 3), 0);
-    let mut keda = Activation::new(0, COOLDOWN).last_active(moment(100));
-    assert_eq!(keda.poll(moment(400), Activity::Inactive, 3), 3);
-    assert_eq!(keda.poll(moment(401), Activity::Inactive, 3), 0);
-}

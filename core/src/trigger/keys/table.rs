@@ -1,10 +1,10 @@
 //! The metadata keys, in the order of the docs.
 
 use super::{Key, Owner};
-use crate::trigger::forms::{
-    BROKERS, DURATION, ENDPOINT, NUMBER, PARTITIONS, PATTERN, REGION, ROLE, STREAM, STREAM_ARN, TABLE, TIME, VERSION,
+use crate::trigger::values::{
+    Absence, BROKERS, DURATION, ENDPOINT, NUMBER, PARTITIONS, PATTERN, REGION, ROLE, STREAM, STREAM_ARN, TABLE, TIME,
+    VERSION, Values,
 };
-use crate::trigger::values::{Absence, Values};
 use Owner::{
     Age, Application, Aws, AwsIdentity, CatchUp, Connection, DynamoDb, Everyone, Kafka, KafkaAndAws, KafkaOnly, Keda,
     Kinesis, Lag, ShardCount, Utilization, WriteUtilization,

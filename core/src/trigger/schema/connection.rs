@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::super::forms::EXTENSIONS;
 use super::super::keys::{CONNECTION_LISTS, ConnectionKind, KEYS, Key};
+use super::super::values::EXTENSIONS;
 use super::super::values::{Absence, Values};
 use super::json::FLAG;
 use super::rules::{all, any_of, is, when};

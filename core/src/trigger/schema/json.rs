@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::Dialect;
 use super::super::dialect::KafkaDialect;
-use super::super::forms::PARTITIONS_IN_JSON;
 use super::super::keys::{KEYS, Key, Owner};
 use super::super::security::sasl_words;
+use super::super::values::PARTITIONS_IN_JSON;
 use super::super::values::{Absence, Values};
 use super::rules::{absent, is, needed, present, rules};
 use super::{Reading, sources};

@@ -27,7 +27,7 @@ use crate::sampler::{Sampler, TargetView};
 pub const MOST_TRIGGERS: usize = 10_000;
 
 /// The maximum number of partitions and shards with series, if enabled: at most two series each.
-pub const MOST_PARTITIONS: usize = 20_000;
+pub(crate) const MOST_PARTITIONS: usize = 20_000;
 
 /// Collects the series at each scrape.
 pub struct LiveSeries<O: Observe> {

@@ -1,10 +1,11 @@
 //! One application on one stream in one round: its checkpoints first, then the shards, then the probes that an answer needs.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::checkpoints::{CheckpointTable, TableRows};
@@ -68,13 +69,9 @@ impl Reader {
 }
 
 impl Progress {
-    fn state(&self) -> MutexGuard<'_, ProgressState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the time from which records count for an application that begins at the newest one.
     fn seen(&self, now: Timestamp, checkpoints: Checkpoints) -> Timestamp {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         if checkpoints != Checkpoints::Some
             && let Some(processed) = state.processed.take()
         {
@@ -86,7 +83,7 @@ impl Progress {
     /// Records that everything that arrived before `until` is processed.
     fn processed(&self, until: Timestamp, checkpoints: Checkpoints) {
         if checkpoints == Checkpoints::Some {
-            let mut state = self.state();
+            let mut state = self.0.lock();
             state.processed = state.processed.max(Some(until));
         }
     }

@@ -1,9 +1,10 @@
 //! The rate of AWS calls: well below AWS's limits, and lower after AWS has throttled a call.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::clients::CALL_TIMEOUT;
@@ -95,7 +96,7 @@ impl Scope {
 
 impl Budget {
     fn lane(&self, scope: &Scope) -> Arc<Lane> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.0.lock();
         let now = Instant::now();
         if lanes.by_scope.len() > MANY_SCOPES && lanes.swept.is_none_or(|swept| now.duration_since(swept) > SWEPT_EVERY)
         {
@@ -146,11 +147,11 @@ impl Budget {
 
 impl Lane {
     fn rest(&self) -> Rest {
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.rest.lock()
     }
 
     fn change(&self, change: impl FnOnce(&mut Rest)) {
-        change(&mut self.rest.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.rest.lock());
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -164,10 +165,8 @@ impl Lane {
 }
 
 /// Waits for a turn for at most `turn_timeout`, then makes the call with its own deadline; the recorded duration excludes the wait.
-///
-/// # Errors
 /// Fails when there is no turn in time, or the call fails or takes longer than its deadline.
-pub async fn call_in_turn<T>(
+pub(crate) async fn call_in_turn<T>(
     budget: &Budget,
     scope: &Scope,
     turn_timeout: Duration,

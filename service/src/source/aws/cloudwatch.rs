@@ -185,7 +185,7 @@ fn milliseconds(duration: Duration) -> u64 {
 
 impl Span {
     /// Returns the number of streams whose points one call returns on one page.
-    pub fn streams_per_call(self) -> usize {
+    pub(crate) fn streams_per_call(self) -> usize {
         (MOST_METRICS / METRICS).min(MOST_POINTS / (METRICS * self.points.max(1))).max(1)
     }
 

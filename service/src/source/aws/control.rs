@@ -1,9 +1,10 @@
 //! One Kinesis stream that may be resized: what a decision reads of it, and the call that changes it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, slice};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::budget::Scope;
@@ -11,11 +12,11 @@ use super::clients::{Aws, TurnWait};
 use super::cloudwatch;
 use super::failure::{Failure, FailureKind};
 use super::kinesis::{self, Summary, named};
-use super::ledger::LedgerTable;
 use super::listing::list;
+use super::resharding::LedgerTable;
 use super::service::Address;
 use super::write_metrics::WriteMetrics;
-use crate::lag::streams::{StreamCapacity, StreamState, Timestamp};
+use crate::lag::streams::{StreamCapacity, StreamReading, StreamState};
 use crate::lag::{Minute, SourceError, Writes};
 use crate::telemetry::{UpstreamApi, UpstreamMetrics};
 use crate::trigger::{AwsIdentity, KinesisStream};
@@ -58,19 +59,6 @@ impl fmt::Display for StreamControl {
     }
 }
 
-/// The values of a stream that were read at one moment.
-#[derive(Clone, Debug)]
-pub struct StreamReading {
-    /// When they were read, by the service's clock.
-    pub at: Timestamp,
-    /// Whether the stream can be resized.
-    pub state: StreamState,
-    /// The capacity of the stream's shards.
-    pub capacity: StreamCapacity,
-    /// The retention period of the stream's records.
-    pub retention: Duration,
-}
-
 /// The tag that names the object that resizes a stream.
 const CLAIM: &str = "keda-stream-scaler/resized-by";
 
@@ -81,22 +69,19 @@ impl StreamControl {
     /// Returns an error when any part is unreadable: a partial reading is never returned.
     pub async fn read(&self, summary_kept_for: Duration) -> Result<StreamReading, SourceError> {
         let kept = self
-            .kept()
+            .summary
+            .lock()
             .clone()
             .filter(|(at, summary)| at.elapsed() < summary_kept_for && summary.state != StreamState::Updating);
         let summary = if let Some((_, summary)) = kept {
             summary
         } else {
             let summary = self.named("read the summary", kinesis::summary(&self.account.aws, &self.stream)).await?;
-            *self.kept() = Some((Instant::now(), summary.clone()));
+            *self.summary.lock() = Some((Instant::now(), summary.clone()));
             summary
         };
         let capacity = self.named("list the shards", self.capacity()).await?;
         Ok(StreamReading { at: self.account.aws.now(), state: summary.state, capacity, retention: summary.retention })
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<(Instant, Summary)>> {
-        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the writes to the stream, up to a minute ago.

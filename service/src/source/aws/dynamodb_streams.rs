@@ -13,7 +13,7 @@ use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState};
 use crate::telemetry::UpstreamApi;
 
 /// The fixed retention of a DynamoDB stream: 24 hours.
-pub const RETENTION: Duration = Duration::from_secs(86_400);
+pub(crate) const RETENTION: Duration = Duration::from_secs(86_400);
 
 /// The stream of a table, as `DescribeTable` reports it.
 pub struct TableStream {

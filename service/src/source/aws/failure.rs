@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::source::chain;
 use crate::source::shared::Panicked;
 use crate::telemetry::UpstreamOutcome;
 
@@ -69,15 +70,13 @@ impl Failure {
     }
 
     /// Sets the remedy, where the kind alone does not imply it.
-    #[must_use]
-    pub const fn advising(mut self, remedy: &'static str) -> Self {
+    pub(crate) const fn advising(mut self, remedy: &'static str) -> Self {
         self.remedy = Some(remedy);
         self
     }
 
     /// Adds what was attempted, and a remedy where none closer to the cause is set.
-    #[must_use]
-    pub fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
+    pub(crate) fn attempting(self, attempt: &str, remedy: Option<&'static str>) -> Self {
         Self { text: format!("{attempt}: {}", self.text), remedy: self.remedy.or(remedy), ..self }
     }
 
@@ -120,7 +119,7 @@ impl Failure {
     }
 
     /// Whether a probe failed because of its position or only this once: probes at other positions of the shard may still succeed.
-    pub const fn is_of_position(&self) -> bool {
+    pub(crate) const fn is_of_position(&self) -> bool {
         matches!(
             self.kind,
             FailureKind::Invalid
@@ -132,12 +131,12 @@ impl Failure {
     }
 
     /// Whether a call about a listed shard failed in a way that shows the list is old or belongs to another stream.
-    pub const fn disputes_list(&self) -> bool {
+    pub(crate) const fn disputes_list(&self) -> bool {
         matches!(self.kind, FailureKind::Missing | FailureKind::FormerStream | FailureKind::Invalid)
     }
 
     /// Whether the same call may succeed later, so that earlier results stay usable.
-    pub const fn is_passing(&self) -> bool {
+    pub(crate) const fn is_passing(&self) -> bool {
         match self.kind {
             FailureKind::Throttled | FailureKind::TimedOut | FailureKind::Unreachable | FailureKind::Other => true,
             FailureKind::Missing
@@ -163,8 +162,7 @@ impl Failure {
     }
 
     /// Adds the remedy for a call about a checkpoint table.
-    #[must_use]
-    pub fn of_checkpoint_table(self) -> Self {
+    pub(crate) fn of_checkpoint_table(self) -> Self {
         let remedy = match self.kind {
             FailureKind::Missing => Some("check leaseTable or applicationName, awsRegion, and that the table exists"),
             FailureKind::Invalid => Some(WRONG_ROWS),
@@ -174,8 +172,7 @@ impl Failure {
     }
 
     /// Adds the remedy for a call that begins at a checkpoint.
-    #[must_use]
-    pub fn of_checkpoint(self) -> Self {
+    pub(crate) fn of_checkpoint(self) -> Self {
         let remedy = match self.kind {
             FailureKind::Missing => Some(
                 "the stream or the shard does not exist: check the stream's name, awsRegion, and that leaseTable is of this stream",
@@ -289,19 +286,6 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
-}
-
-/// An error with all of its causes, in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    // the credentials chain prints each of its attempts on a line of its own
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

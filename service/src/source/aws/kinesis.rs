@@ -5,11 +5,10 @@ use std::time::Duration;
 use aws_sdk_kinesis::types::{HashKeyRange, Shard as SdkShard, ShardIteratorType, StreamMode, StreamStatus};
 use aws_smithy_types::DateTime;
 
-use super::aggregated::user_records;
 use super::budget::Scope;
 use super::clients::{Aws, TurnWait};
 use super::failure::{Failure, FailureKind};
-use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp};
+use super::page::{Page, PageRecord, Requested, ShardsPage, timestamp, user_records};
 use crate::lag::streams::{Position, SequenceNumber, Shard, ShardId, ShardState, StreamState, Timestamp};
 use crate::telemetry::UpstreamApi;
 use crate::trigger::KinesisStream;
@@ -73,7 +72,7 @@ const ORDINARY_KIB: u64 = 1024;
 /// The read throughput of a shard, shared by all its readers, in KiB per second.
 const SHARD_KIB_A_SECOND: u64 = 2048;
 /// The longest retention that Kinesis supports.
-pub const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const LONGEST_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 /// The maximum time between two reads of a shard, whatever record size the stream reports.
 const LONGEST_APART: Duration = Duration::from_secs(60);
 

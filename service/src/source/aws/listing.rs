@@ -1,9 +1,10 @@
 //! The list of a stream's shards, read by tasks that outlive rounds and keep the pages read so far.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Failure, FailureKind};
@@ -92,7 +93,7 @@ impl Listing {
 
     /// Whether both lists are of the same stream: a stream that was deleted and created again has shards of the same names, whose
     /// sequence numbers begin elsewhere.
-    pub fn is_of_same_stream(&self, earlier: &Self) -> bool {
+    pub(crate) fn is_of_same_stream(&self, earlier: &Self) -> bool {
         self.shards.iter().all(|shard| match (&shard.first, earlier.get(&shard.id).map(|before| &before.first)) {
             (Some(first), Some(Some(before))) => first == before,
             _ => true,
@@ -143,7 +144,7 @@ impl<S: Service> ShardList<S> {
     /// Fails when no newer list can be read by `until`.
     pub async fn newer(&self, since: Instant, until: Instant) -> Result<Arc<Listing>, Failure> {
         {
-            let mut kept = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.pages.lock();
             kept.take_if(|pages| pages.begun.at < since);
         }
         let read = timeout_at(until, self.read(since)).await.unwrap_or_else(|_| Err(self.under_way()));
@@ -151,7 +152,7 @@ impl<S: Service> ShardList<S> {
     }
 
     fn under_way(&self) -> Failure {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.pages.lock();
         let listed = pages.as_ref().map_or(0, |pages| pages.shards.len());
         Failure::new(FailureKind::TimedOut, format!("the list is still being read, {listed} shards so far"))
             .advising("a long list takes more than one round; the reading goes on")
@@ -176,7 +177,7 @@ pub async fn list<S: Service>(service: &S, stream: &Address) -> Result<Listing, 
 
 /// Reads page by page; the next attempt resumes at a page that failed.
 async fn read<S: Service>(service: &S, address: &Address, pages: &Mutex<Option<Pages>>) -> Result<Listing, Failure> {
-    let kept = || pages.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = || pages.lock();
     kept().take_if(|pages| pages.begun.at.elapsed() > PAGES_LAST);
     loop {
         let next = kept().as_ref().and_then(|pages| pages.next.clone());

@@ -4,7 +4,6 @@
 //! shard.
 
 mod account;
-mod aggregated;
 mod application;
 pub mod budget;
 mod checkpoints;
@@ -16,7 +15,6 @@ pub mod credentials;
 pub mod dynamodb_streams;
 pub mod failure;
 pub mod kinesis;
-mod ledger;
 pub mod listing;
 pub mod page;
 mod probe_request;
@@ -33,9 +31,8 @@ mod write_metrics;
 
 use std::sync::Arc;
 
-pub use self::control::{StreamAccount, StreamControl, StreamReading};
-pub use self::ledger::LedgerTable;
-pub use self::resharding::ShardChange;
+pub use self::control::{StreamAccount, StreamControl};
+pub use self::resharding::{LedgerTable, ShardChange};
 
 use self::account::Account;
 use self::clients::Aws;

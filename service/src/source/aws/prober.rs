@@ -1,8 +1,9 @@
 //! Probes the shards of one stream for all applications on it, with one task per shard at a time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -52,32 +53,28 @@ impl<S: Service> Prober<S> {
         Self { service, address, room, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Evaluates the probe results with `judge`.
     pub(super) fn survey(&self, judge: impl FnOnce(&Probes) -> Survey) -> Survey {
-        judge(&self.state().probes)
+        judge(&self.state.lock().probes)
     }
 
     /// Returns the latest time at which a shard that `listed_open` matches was first seen to have ended.
     pub(super) fn ended(&self, listed_open: impl Fn(&ShardId) -> bool) -> Option<Instant> {
-        let state = self.state();
+        let state = self.state.lock();
         let ended = state.shards.iter().filter_map(|(shard, known)| Some((shard, known.ended?)));
         ended.filter(|(shard, _)| listed_open(shard)).map(|(_, at)| at).max()
     }
 
     /// Removes the shards that `keep` does not match.
     pub(super) fn retain(&self, keep: impl Fn(&ShardId) -> bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.probes.retain(|shard, _| keep(shard));
         state.shards.retain(|shard, _| keep(shard));
     }
 
     /// Replaces the requests of `reader`.
     pub(super) fn request(&self, reader: ReaderId, wanted: &[Wanted], like: &Request) {
-        let (mut state, now) = (self.state(), Instant::now());
+        let (mut state, now) = (self.state.lock(), Instant::now());
         for known in state.shards.values_mut() {
             known.failures.remove(&reader);
             known.turns.withdraw(reader);
@@ -97,7 +94,7 @@ impl<S: Service> Prober<S> {
         shard: &ShardId,
         reader: ReaderId,
     ) -> Option<impl Future<Output = Result<(), Failure>> + Send + use<S>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let known = state.shards.get_mut(shard)?;
         let visit = if let Some(visit) = known.visit.as_ref().filter(|visit| visit.has_changed().is_ok()) {
             visit.clone()
@@ -176,7 +173,7 @@ impl<S: Service> Prober<S> {
     }
 
     fn add(&self, shard: &ShardId, of: (ReaderId, &Request), looked: ProbeResult) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let State { probes, shards } = &mut *state;
         let (now, at) = (Instant::now(), looked.probe.at);
         let known = shards.entry(shard.clone()).or_default();
@@ -195,6 +192,6 @@ impl<S: Service> Prober<S> {
     }
 
     fn with<T>(&self, shard: &ShardId, change: impl FnOnce(&mut KnownShard) -> T) -> T {
-        change(self.state().shards.entry(shard.clone()).or_default())
+        change(self.state.lock().shards.entry(shard.clone()).or_default())
     }
 }

@@ -2,9 +2,10 @@
 //! name, or disabled and enabled again, is another incarnation, of which nothing is known.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -130,7 +131,7 @@ impl<S: Service> Stream<S> {
 
     /// Returns the stream that has this address and was created at this time, as far as that is known.
     pub(super) fn incarnation(&self, address: &Address, created: Option<Timestamp>) -> Arc<Incarnation<S>> {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = self.present.lock();
         if let Some(incarnation) = present.as_ref().filter(|known| known.is(address, created)) {
             return incarnation.clone();
         }
@@ -159,7 +160,7 @@ impl<S: Service> Stream<S> {
     }
 
     fn forget(&self, gone: &Arc<Incarnation<S>>) {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = self.present.lock();
         if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, gone)) {
             *present = None;
             // the next reading reads it again, and may go on without it
@@ -178,13 +179,9 @@ impl Described {
 // === impl Incarnation ===
 
 impl<S: Service> Incarnation<S> {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether this is the stream with this address that was created at this time, as far as that is known.
     fn is(&self, address: &Address, created: Option<Timestamp>) -> bool {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let same =
             self.address == *address && (known.created.is_none() || created.is_none() || known.created == created);
         if same {
@@ -205,7 +202,7 @@ impl<S: Service> Incarnation<S> {
 
     /// Makes `listing` the present list; returns false where it is the list of another stream.
     pub(super) fn accept(&self, listing: &Arc<Listing>) -> bool {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let newest = known.listing.as_ref().is_none_or(|before| listing.begun > before.begun);
         if newest && !known.gone {
             known.gone = known.listing.as_ref().is_some_and(|before| !listing.is_of_same_stream(before));
@@ -223,7 +220,7 @@ impl<S: Service> Incarnation<S> {
         disputes: impl Iterator<Item = (ShardId, Dispute)>,
     ) -> Option<ListNeeded> {
         let now = Instant::now();
-        let mut known = self.known();
+        let mut known = self.known.lock();
         known.disputed.retain(|_, since| now.duration_since(*since) < DISPUTED_FOR);
         let again = |since: Instant| since.max(now - LISTED_AGAIN_EVERY);
         let ended = self.prober.ended(|shard| listing.get(shard).is_some_and(|shard| shard.state == ShardState::Open));

@@ -3,10 +3,11 @@
 //! One read covers all streams that are due. `CloudWatch` bills each metric of each call, whatever its points: a day of minutes and hours
 //! of one stream is 4,392 metrics.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use super::cloudwatch::{MINUTE, Points, Span, last_minute, whole};
 use super::failure::{Failure, FailureKind};
@@ -64,7 +65,7 @@ impl<S: Service> WriteMetrics<S> {
     async fn histories(&self, streams: &[KinesisStream], end: Timestamp) -> Vec<Points> {
         let known = streams.iter().map(|stream| {
             let known = self.histories.get_or_insert(stream, Mutex::default);
-            let is_due = guard(&known).as_ref().is_none_or(|history| history.end != end);
+            let is_due = known.lock().as_ref().is_none_or(|history| history.end != end);
             (stream, known, is_due)
         });
         let known: Vec<_> = known.collect();
@@ -72,7 +73,7 @@ impl<S: Service> WriteMetrics<S> {
         let span = Span { end, points: LONG, period: MINUTE * COARSE };
         let mut read = self.points(&due, span).await.into_iter();
         let history = |(_, known, is_due): (_, Arc<Mutex<Option<History>>>, bool)| {
-            let mut known = guard(&known);
+            let mut known = known.lock();
             if is_due && let Some(points) = read.next() {
                 *known = Some(History { end, points: points? });
             }
@@ -91,10 +92,6 @@ impl<S: Service> WriteMetrics<S> {
         });
         join_all(read).await.into_iter().flatten().collect()
     }
-}
-
-fn guard(history: &Mutex<Option<History>>) -> MutexGuard<'_, Option<History>> {
-    history.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn periods(time: Duration, period: Duration) -> usize {

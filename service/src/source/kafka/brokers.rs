@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::{DialError, Dialer, LoggedIn};
@@ -40,13 +41,9 @@ impl Brokers {
         Self { dialer: Arc::new(dialer), bootstrap, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Stores the advertised addresses of brokers. Connections to addresses that no broker has any more are closed when they become unused.
     pub(super) fn learn(&self, brokers: &[Broker]) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.known = brokers.iter().map(|broker| (broker.id, address(broker))).collect();
         let State { known, connections, .. } = &mut *state;
         connections
@@ -55,17 +52,17 @@ impl Brokers {
 
     /// Stores the advertised address of one broker.
     pub(super) fn learn_one(&self, broker: &Broker) {
-        self.state().known.insert(broker.id, address(broker));
+        self.state.lock().known.insert(broker.id, address(broker));
     }
 
     /// Whether the address of a broker is known.
     pub(super) fn knows(&self, id: BrokerId) -> bool {
-        self.state().known.contains_key(&id)
+        self.state.lock().known.contains_key(&id)
     }
 
     /// Returns a connection to a broker.
     pub(super) async fn connection(&self, id: BrokerId, deadline: Instant) -> Result<Arc<LoggedIn>, RowError> {
-        let address = self.state().known.get(&id).cloned();
+        let address = self.state.lock().known.get(&id).cloned();
         let address = address.ok_or_else(|| RowError::Moving(format!("the cluster has no broker {}", id.0).into()))?;
         self.connect(address.clone(), deadline).await.map_err(|why| self.row_error(why, &address))
     }
@@ -123,7 +120,7 @@ impl Brokers {
 
     /// Returns the addresses of the known brokers and of the bootstrap servers, each once.
     fn addresses(&self, except: Option<&Address>) -> Vec<Address> {
-        let state = self.state();
+        let state = self.state.lock();
         let mut addresses = Vec::new();
         for address in state.known.values().chain(&self.bootstrap) {
             if Some(address) != except && !addresses.contains(address) {
@@ -134,12 +131,12 @@ impl Brokers {
     }
 
     fn connected(&self, address: &Address) -> Option<Arc<LoggedIn>> {
-        self.state().connections.get(address).and_then(usable)
+        self.state.lock().connections.get(address).and_then(usable)
     }
 
     /// Connects to a broker. The error is `None` where the deadline passed before an outcome.
     async fn connect(&self, address: Address, deadline: Instant) -> Result<Arc<LoggedIn>, Option<DialError>> {
-        let shared = self.state().connections.entry(address.clone()).or_default().clone();
+        let shared = self.state.lock().connections.entry(address.clone()).or_default().clone();
         if let Some(usable) = usable(&shared) {
             return Ok(usable);
         }

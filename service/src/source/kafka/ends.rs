@@ -44,7 +44,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         let now = Instant::now();
         let mut ends = Ends::default();
         ends.reserve(open.len());
-        let starts = topics.log_starts();
+        let starts = topics.log_starts.lock();
         for JobTopic { selected, .. } in open.iter().flat_map(|job| &job.topics) {
             ends.entry(selected.name.clone()).or_default().add(&selected.partitions, starts.fresh(selected, now));
         }
@@ -87,15 +87,15 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
         for (topic, rows) in rows {
             let Some(ends) = self.ends.get_mut(&topic) else { continue };
             if position == LogPosition::Start {
-                let id = self.topics.topology().last(&topic).and_then(|topic| topic.id);
-                self.topics.log_starts().insert(&topic, id, &rows, now);
+                let id = self.topics.topology.lock().last(&topic).and_then(|topic| topic.id);
+                self.topics.log_starts.lock().insert(&topic, id, &rows, now);
             }
             for (partition, row) in rows {
                 if row.is_err() {
-                    self.topics.topology().doubt(&topic);
+                    self.topics.topology.lock().doubt(&topic);
                 }
                 if ends.take(partition, position, row) == SeenLog::Another {
-                    self.topics.log_starts().remove(&topic, partition);
+                    self.topics.log_starts.lock().remove(&topic, partition);
                 }
             }
         }
@@ -116,7 +116,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     async fn look_up(&mut self) -> bool {
         let lacking: Vec<_> = self.open.iter().flat_map(|job| job.lacking(&self.ends)).cloned().collect();
         for topic in &lacking {
-            self.topics.topology().doubt(topic);
+            self.topics.topology.lock().doubt(topic);
         }
         let refused = self.topics.refresh(lacking.iter()).await;
         self.ask(&refused)
@@ -125,7 +125,7 @@ impl<'a, T: ClusterTransport> EndsReading<'a, T> {
     /// Queries the leaders of missing partitions; returns whether there was one. A partition without a leader is an error.
     fn ask(&mut self, refused: &Refused) -> bool {
         let mut asks = Asks::new();
-        let mut topology = self.topics.topology();
+        let mut topology = self.topics.topology.lock();
         for job in &self.open {
             for JobTopic { selected, .. } in &job.topics {
                 let Some(ends) = self.ends.get_mut(&selected.name) else { continue };

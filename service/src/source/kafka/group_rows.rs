@@ -189,7 +189,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         for (topic, of) in rows.as_slice() {
             if of.as_slice().iter().any(|(_, row)| matches!(row, Err(RowError::Moving(_)))) {
                 // the topic has a new id by now
-                self.topics.topology().doubt(topic);
+                self.topics.topology.lock().doubt(topic);
             }
         }
     }

@@ -5,12 +5,13 @@
 //! are gone, or the topic is.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -63,10 +64,6 @@ struct Search<'a, T> {
 }
 
 impl GroupTopics {
-    fn seen(&self) -> MutexGuard<'_, HashMap<GroupId, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Finds the topics of these sources; each continues as soon as its own group has an answer.
     pub(super) async fn find<T: ClusterTransport>(
         &self,
@@ -117,12 +114,12 @@ impl GroupTopics {
 
     /// Forgets groups that no source has read within [`FORGET_AFTER`].
     pub(super) fn prune(&self, now: Instant) {
-        self.seen().retain(|_, seen| now.duration_since(seen.read_at) < FORGET_AFTER);
+        self.seen.lock().retain(|_, seen| now.duration_since(seen.read_at) < FORGET_AFTER);
     }
 
     /// Returns the groups whose topics need no new read yet, with these topics.
     fn fresh<'a>(&self, groups: impl Iterator<Item = &'a GroupId>) -> Vec<(GroupId, TopicNames)> {
-        let seen = self.seen();
+        let seen = self.seen.lock();
         let fresh = groups.filter_map(|group| {
             let seen = seen.get(group)?;
             let good = !seen.topics.is_empty() && seen.read_at.elapsed() < READ_AGAIN_AFTER;
@@ -134,7 +131,7 @@ impl GroupTopics {
     /// Handles a topic that the cluster refused: a deleted topic is removed from every group, a denied one stays an error.
     pub(super) fn refused(&self, topic: &TopicName, error: &RowError) {
         if matches!(error, RowError::Gone(_)) {
-            for seen in self.seen().values_mut() {
+            for seen in self.seen.lock().values_mut() {
                 seen.topics.remove(topic);
             }
         }
@@ -160,7 +157,7 @@ impl<T: ClusterTransport> Search<'_, T> {
     async fn settle(&self, group: GroupId, sources: Vec<Arc<SourceRef>>, answer: Answer) {
         let topics = self.topics(&group, answer).await;
         if let Ok(topics) = &topics {
-            self.known.seen().insert(group, Seen { topics: topics.clone(), read_at: Instant::now() });
+            self.known.seen.lock().insert(group, Seen { topics: topics.clone(), read_at: Instant::now() });
         }
         self.pass_on(sources, topics).await;
     }
@@ -202,7 +199,7 @@ impl<T: ClusterTransport> Search<'_, T> {
         group: &GroupId,
         mut topics: TopicNames,
     ) -> Result<TopicNames, RowError> {
-        let before = self.known.seen().get(group).map(|seen| seen.topics.clone()).unwrap_or_default();
+        let before = self.known.seen.lock().get(group).map(|seen| seen.topics.clone()).unwrap_or_default();
         let missing: Vec<_> = before.difference(&topics).cloned().collect();
         if missing.is_empty() {
             return Ok(topics);

@@ -1,8 +1,8 @@
 //! The types of groups, as far as the cluster has shown them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::model::ByName;
@@ -44,13 +44,9 @@ impl Known {
 }
 
 impl GroupTypes {
-    fn known(&self) -> MutexGuard<'_, ByName<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns what is known of the type of a group that the trigger declares as `requested`.
     pub(super) fn of(&self, group: &GroupId, requested: Option<GroupType>) -> Knowledge {
-        match self.known().get(group).copied() {
+        match self.known.lock().get(group).copied() {
             Some(known) if known.holds(requested) => Knowledge::Certain(known.group_type),
             known => {
                 let before = known.map(|known| known.group_type);
@@ -71,17 +67,17 @@ impl GroupTypes {
 
     /// Records that the progress of a group is gone, as if it had been deleted.
     pub(super) fn unsettle(&self, group: &GroupId) {
-        if let Some(known) = self.known().get_mut(group) {
+        if let Some(known) = self.known.lock().get_mut(group) {
             known.settled = false;
         }
     }
 
     /// Forgets groups that no source has read within [`FORGET_AFTER`].
     pub(super) fn prune(&self, now: Instant) {
-        self.known().retain(|_, known| now.duration_since(known.read_at) < FORGET_AFTER);
+        self.known.lock().retain(|_, known| now.duration_since(known.read_at) < FORGET_AFTER);
     }
 
     fn insert(&self, group: &GroupId, of: Known) {
-        self.known().insert(group.clone(), of);
+        self.known.lock().insert(group.clone(), of);
     }
 }

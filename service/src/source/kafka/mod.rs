@@ -22,7 +22,6 @@ pub mod protocol;
 mod tls;
 mod token;
 mod topics;
-mod topology;
 pub mod transport;
 
 pub use batched::Batched;

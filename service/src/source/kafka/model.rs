@@ -81,7 +81,7 @@ impl<K: Key, V> Ordered<K, V> {
     }
 
     /// Maps the values of these keys, which are in order; keys without a value get `None`.
-    pub fn each_of<'a, W>(
+    pub(crate) fn each_of<'a, W>(
         self,
         keys: impl Iterator<Item = &'a K> + Clone,
         mut each: impl FnMut(Option<V>) -> W,
@@ -177,8 +177,7 @@ pub struct LeaderEpoch(pub u32);
 
 impl LeaderEpoch {
     /// Converts the wire value; Kafka writes -1 where the epoch is not known.
-    #[must_use]
-    pub fn from_wire(wire: i32) -> Option<Self> {
+    pub(crate) fn from_wire(wire: i32) -> Option<Self> {
         u32::try_from(wire).ok().map(Self)
     }
 }
@@ -289,8 +288,7 @@ pub struct GroupState {
 
 impl GroupState {
     /// Whether partitions are being assigned, so that their owners are unknown.
-    #[must_use]
-    pub fn rebalancing(&self) -> bool {
+    pub(crate) fn rebalancing(&self) -> bool {
         let unassigned = self.members.iter().all(|member| member.assignment.is_empty());
         !self.members.is_empty() && unassigned && self.state != "Stable"
     }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::protocol::OauthToken;
 use crate::source::aws::credentials::provider;
+use crate::source::chain;
 use crate::telemetry::{UpstreamApi, UpstreamMetrics, UpstreamOutcome};
 use crate::trigger::{AwsCredentials, Credentials, Sasl, Secret, Tls};
 
@@ -190,17 +191,6 @@ fn suffix(region: &str) -> &'static str {
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

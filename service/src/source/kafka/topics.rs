@@ -1,19 +1,20 @@
-//! The topics and partitions of each source, and their leaders.
+//! The topics and partitions of each source, and what is remembered of them between rounds: ids, partitions and leaders.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::cluster::SourceTopics;
 use super::group_topics::GroupTopics;
 use super::group_types::GroupTypes;
 use super::log_starts::LogStarts;
+use super::model::ByName;
 use super::pending_reading::{JobTopic, PendingReading, failed};
-use super::topology::Topology;
-use super::transport::{ClusterTransport, RowError, TopicName, TopicPartitions, TopicsAsk};
-use crate::lag::{Report, SourceError, SourceErrorKind};
+use super::transport::{ClusterTransport, RowError, Topic, TopicName, TopicPartitions, TopicsAsk};
+use crate::lag::{FORGET_AFTER, PartitionId, Report, SourceError, SourceErrorKind};
 use crate::trigger::{AbsentTopics, KafkaSource, PartitionSelection, SourceRef};
 
 const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
@@ -21,10 +22,10 @@ const TOPICS_DEADLINE: Duration = Duration::from_secs(2);
 /// The known topics of one cluster.
 pub(super) struct Topics<T> {
     pub(super) transport: T,
-    topology: Mutex<Topology>,
+    pub(super) topology: Mutex<Topology>,
     pub(super) of_groups: GroupTopics,
     pub(super) group_types: GroupTypes,
-    log_starts: Mutex<LogStarts>,
+    pub(super) log_starts: Mutex<LogStarts>,
 }
 
 /// Topics that could not be read, and why.
@@ -42,21 +43,13 @@ impl<T: ClusterTransport> Topics<T> {
         }
     }
 
-    pub(super) fn topology(&self) -> MutexGuard<'_, Topology> {
-        self.topology.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn log_starts(&self) -> MutexGuard<'_, LogStarts> {
-        self.log_starts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Removes entries that no source has used for a long time.
     pub(super) fn prune(&self) {
         let now = Instant::now();
-        self.topology().prune(now);
+        self.topology.lock().prune(now);
         self.of_groups.prune(now);
         self.group_types.prune(now);
-        self.log_starts().prune(now);
+        self.log_starts.lock().prune(now);
     }
 
     /// Reads the topics of the sources; a source whose topics cannot be read is reported.
@@ -75,7 +68,7 @@ impl<T: ClusterTransport> Topics<T> {
 
     /// Reads the topics that are new, old or doubtful; returns those that could not be read.
     pub(super) async fn refresh<'a>(&self, names: impl Iterator<Item = &'a TopicName>) -> Refused {
-        let unread = self.topology().unread(names, Instant::now());
+        let unread = self.topology.lock().unread(names, Instant::now());
         if unread.is_empty() {
             return HashMap::new();
         }
@@ -84,7 +77,7 @@ impl<T: ClusterTransport> Topics<T> {
             Err(error) => unread.into_iter().map(|name| (name, Err(error.clone()))).collect(),
         };
         let now = Instant::now();
-        let mut topology = self.topology();
+        let mut topology = self.topology.lock();
         let mut refused = HashMap::new();
         for (name, row) in rows {
             topology.learn(&name, &row, now);
@@ -103,7 +96,7 @@ impl<T: ClusterTransport> Topics<T> {
         names: &[TopicName],
         refused: &Refused,
     ) -> Result<PendingReading, SourceError> {
-        let mut topology = self.topology();
+        let mut topology = self.topology.lock();
         let now = Instant::now();
         let mut topics = Vec::with_capacity(names.len());
         let mut absent = Vec::new();
@@ -141,4 +134,71 @@ fn selected(mut topic: TopicPartitions, selection: &PartitionSelection) -> JobTo
             topic.partitions.iter().filter(|partition| selection.selects(partition.0)).copied().collect();
     }
     JobTopic { selected: topic, partition_count }
+}
+
+/// The maximum time until added partitions are noticed. Consumers notice them after five minutes, unless they are
+/// configured otherwise (`metadata.max.age.ms`).
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(20);
+
+/// The last known topics of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Topology {
+    topics: ByName<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    topic: Topic,
+    partitions: Arc<[PartitionId]>,
+    read_at: Instant,
+    used_at: Instant,
+    doubtful: bool,
+}
+
+impl Topology {
+    /// Returns those of `names` that must be read before they are used.
+    pub(super) fn unread<'a>(&self, names: impl Iterator<Item = &'a TopicName>, now: Instant) -> Vec<TopicName> {
+        let good = |known: &Known| !known.doubtful && now.duration_since(known.read_at) < READ_AGAIN_AFTER;
+        let unread: HashSet<_> = names.filter(|name| !self.topics.get(*name).is_some_and(good)).cloned().collect();
+        unread.into_iter().collect()
+    }
+
+    /// Stores the cluster's answer about a topic. A deleted topic is removed at once.
+    pub(super) fn learn(&mut self, name: &TopicName, row: &Result<Topic, RowError>, now: Instant) {
+        match row {
+            Ok(topic) => {
+                let (topic, partitions) = (topic.clone(), topic.numbers());
+                let known = Known { topic, partitions, read_at: now, used_at: now, doubtful: false };
+                self.topics.insert(name.clone(), known);
+            }
+            Err(RowError::Gone(_) | RowError::Denied(_) | RowError::Blocked(_)) => {
+                self.topics.remove(name);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Forgets topics that no source has used within [`FORGET_AFTER`].
+    pub(super) fn prune(&mut self, now: Instant) {
+        self.topics.retain(|_, known| now.duration_since(known.used_at) < FORGET_AFTER);
+    }
+
+    /// Returns all last known partitions of the topic.
+    pub(super) fn partitions(&mut self, name: &TopicName, now: Instant) -> Option<TopicPartitions> {
+        let known = self.topics.get_mut(name)?;
+        known.used_at = now;
+        Some(TopicPartitions { name: name.clone(), id: known.topic.id, partitions: known.partitions.clone() })
+    }
+
+    /// Returns the last known state of the topic. Does not count as use.
+    pub(super) fn last(&self, name: &TopicName) -> Option<&Topic> {
+        self.topics.get(name).map(|known| &known.topic)
+    }
+
+    /// Marks the topic as doubtful because a read failed: its leaders may have moved.
+    pub(super) fn doubt(&mut self, name: &TopicName) {
+        if let Some(known) = self.topics.get_mut(name) {
+            known.doubtful = true;
+        }
+    }
 }

@@ -3,11 +3,11 @@
 mod process;
 mod rpc;
 mod sampler;
-mod text;
 mod upstream;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt::Write as _;
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -45,8 +45,7 @@ pub enum Exposition {
 
 impl Exposition {
     /// Returns the media type of the format.
-    #[must_use]
-    pub const fn media_type(self) -> &'static str {
+    pub(crate) const fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -72,12 +71,12 @@ impl Metrics {
     /// Registers the TLS metrics, which exist only if TLS is enabled. Must be called once only.
     #[must_use]
     pub fn tls(&self) -> TlsMetrics {
-        TlsMetrics::register(self.registry().sub_registry_with_prefix(PREFIX))
+        TlsMetrics::register(self.registry.lock().sub_registry_with_prefix(PREFIX))
     }
 
     /// Adds series to each scrape, under the scaler's own prefix.
     pub fn add(&self, collector: impl Collector) {
-        self.registry().sub_registry_with_prefix(PREFIX).register_collector(Box::new(collector));
+        self.registry.lock().sub_registry_with_prefix(PREFIX).register_collector(Box::new(collector));
     }
 
     /// Renders the metrics for a Prometheus server. With many series this takes a while: do not call it on a
@@ -85,16 +84,54 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, exposition: Exposition) -> String {
         let mut text = String::new();
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry()) {
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry.lock()) {
             tracing::error!(error = %error, "metrics could not be written");
         }
         match exposition {
             Exposition::OpenMetrics => text,
-            Exposition::Text => text::classic(&text),
+            Exposition::Text => classic(&text),
         }
     }
+}
 
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+/// Rewrites an `OpenMetrics` text: in that format a counter's family is named without `_total` and an info's without `_info`, units
+/// have lines of their own and the text ends with a mark.
+pub(super) fn classic(open: &str) -> String {
+    let mut text = String::with_capacity(open.len());
+    let mut help = None;
+    for line in open.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ');
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let (ending, kind) = match kind {
+                "counter" => ("_total", "counter"),
+                "info" => ("_info", "gauge"),
+                kind => ("", kind),
+            };
+            if let Some((_, help)) = help.take() {
+                let _ = writeln!(text, "# HELP {name}{ending} {help}");
+            }
+            let _ = writeln!(text, "# TYPE {name}{ending} {kind}");
+        } else if !line.starts_with('#') {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_named_as_their_series_are_and_values_stay() {
+        let open = "# HELP calls Calls made.\n# TYPE calls counter\ncalls_total{a=\"# b\"} 1\n\
+                    # HELP age_seconds Age.\n# TYPE age_seconds gauge\n# UNIT age_seconds seconds\nage_seconds 2.5\n\
+                    # HELP build Version.\n# TYPE build info\nbuild_info{v=\"1\"} 1\n# EOF\n";
+        let expected = "# HELP calls_total Calls made.\n# TYPE calls_total counter\ncalls_total{a=\"# b\"} 1\n\
+                        # HELP age_seconds Age.\n# TYPE age_seconds gauge\nage_seconds 2.5\n\
+                        # HELP build_info Version.\n# TYPE build_info gauge\nbuild_info{v=\"1\"} 1\n";
+        assert_eq!(classic(open), expected);
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::PREFIX;
-use crate::telemetry::spans;
+use crate::telemetry::traces;
 
 const SERVICE: &str = "externalscaler.ExternalScaler";
 
@@ -138,7 +138,7 @@ impl RpcMetrics {
         if method.is_stream() {
             self.0.streams.inc();
         }
-        let span = spans::rpc(SERVICE, method.name());
+        let span = traces::rpc(SERVICE, method.name());
         Call { metrics: self.clone(), method, begun: Instant::now(), code: CANCELED, span }
     }
 }
@@ -158,7 +158,7 @@ impl Drop for Call {
         methods[self.method as usize].seconds.observe(self.begun.elapsed().as_secs_f64());
         let method = MethodLabels(self.method);
         handled.get_or_create(&HandledLabels { method, code: self.code.label }).inc();
-        spans::end(&self.span, "rpc.response.status_code", self.code.name, self.code.is_of_server());
+        traces::end(&self.span, "rpc.response.status_code", self.code.name, self.code.is_of_server());
         if self.method.is_stream() {
             streams.dec();
         }

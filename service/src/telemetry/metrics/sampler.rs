@@ -38,17 +38,17 @@ impl SamplerMetrics {
     }
 
     /// Announces an outcome: a rate includes the first event only if the series began at 0.
-    pub fn expect_outcome(&self, outcome: &'static str) {
+    pub(crate) fn expect_outcome(&self, outcome: &'static str) {
         drop(self.samples.get_or_create(&OutcomeLabel { outcome }));
     }
 
     /// Announces a retention risk, for the same reason.
-    pub fn expect_risk(&self, risk: &'static str) {
+    pub(crate) fn expect_risk(&self, risk: &'static str) {
         drop(self.near_retention.get_or_create(&RiskLabel { risk }));
     }
 
     /// Counts a reading with unread records that will soon be deleted.
-    pub fn near_retention(&self, risk: &'static str) {
+    pub(crate) fn near_retention(&self, risk: &'static str) {
         self.near_retention.get_or_create(&RiskLabel { risk }).inc();
     }
 
@@ -58,7 +58,7 @@ impl SamplerMetrics {
     }
 
     /// Sets the number of backends that are currently read.
-    pub fn set_backends(&self, count: usize) {
+    pub(crate) fn set_backends(&self, count: usize) {
         self.backends.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }

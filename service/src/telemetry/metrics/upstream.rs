@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::telemetry::spans;
+use crate::telemetry::traces;
 
 /// The histogram buckets in seconds, from a nearby broker to the deadline of a round.
 const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -139,7 +139,7 @@ impl UpstreamMetrics {
     /// Starts a request. A request that is dropped before it has ended is not counted.
     #[must_use]
     pub fn begin(&self, api: UpstreamApi) -> UpstreamCall {
-        UpstreamCall { metrics: self.clone(), api, begun: Instant::now(), span: spans::upstream(api.as_str()) }
+        UpstreamCall { metrics: self.clone(), api, begun: Instant::now(), span: traces::upstream(api.as_str()) }
     }
 
     /// Returns how many requests to one API have ended with one outcome.
@@ -155,7 +155,7 @@ impl UpstreamCall {
         let Self { metrics, api, begun, span } = self;
         metrics.calls.get_or_create(&CallLabels { api, outcome }).inc();
         metrics.seconds.get_or_create(&ApiLabel { api }).observe(begun.elapsed().as_secs_f64());
-        spans::end(&span, "outcome", outcome.as_str(), outcome != UpstreamOutcome::Ok);
+        traces::end(&span, "outcome", outcome.as_str(), outcome != UpstreamOutcome::Ok);
     }
 }
 

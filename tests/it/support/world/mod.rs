@@ -2,6 +2,7 @@
 //!
 //! Work is a fluid and time is a number, so a world is the same whenever it runs.
 
+mod activation;
 pub mod chains;
 mod consumers;
 pub mod life;
@@ -15,10 +16,9 @@ use std::time::Duration;
 
 use keda_stream_scaler::lag::Moment;
 use keda_stream_scaler::lag::flow::{Owners, count};
-use keda_stream_scaler::scaling::hpa::{
-    Activation, COOLDOWN, HorizontalPodAutoscaler, Pace, Replicas, Rules, ScaleUp, Tolerance,
-};
+use keda_stream_scaler::scaling::hpa::{HorizontalPodAutoscaler, Pace, Replicas, Rules, ScaleUp, Tolerance};
 
+use self::activation::{Activation, COOLDOWN};
 use self::consumers::Consumers;
 use self::log::Partition;
 use self::policies::Policy;

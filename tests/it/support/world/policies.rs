@@ -10,10 +10,11 @@ use keda_stream_scaler::lag::flow::{
 };
 use keda_stream_scaler::scaling::Decision;
 use keda_stream_scaler::scaling::catch_up::{Memory, advance};
-use keda_stream_scaler::scaling::hpa::{Activity, Target};
+use keda_stream_scaler::scaling::hpa::Target;
 use keda_stream_scaler::trigger::{CatchUpPolicy, Decimal};
 
 use super::View;
+use super::activation::Activity;
 use super::log::Partition;
 use super::scenario::Scenario;
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
 use super::ClusterClient;
-use super::row_error::row_error;
+use super::answers::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{FindCoordinator, Row};
 use crate::source::kafka::transport::{Broker, BrokerId, GroupId, RowError};
@@ -92,7 +92,7 @@ impl<Q: Question> Round<Q> {
     /// Splits the groups into those whose coordinators are known, by coordinator, and the others.
     fn known(&self, asked: Keys<Q>) -> (HashMap<BrokerId, Keys<Q>>, Keys<Q>) {
         let (mut known, mut unknown) = (HashMap::<_, Keys<Q>>::new(), Vec::new());
-        let coordinators = self.asking.coordinators();
+        let coordinators = self.asking.coordinators.lock();
         for of in asked {
             match coordinators.get(of.group()) {
                 Some(broker) => known.entry(*broker).or_default().push(of),
@@ -114,7 +114,7 @@ impl<Q: Question> Round<Q> {
         };
         let mut errors = HashMap::new();
         {
-            let mut coordinators = self.asking.coordinators();
+            let mut coordinators = self.asking.coordinators.lock();
             if coordinators.len() > MOST_REMEMBERED {
                 coordinators.clear();
             }
@@ -177,7 +177,7 @@ impl<Q: Question> Round<Q> {
             let group = of.group();
             let answer = answers.next().flatten().unwrap_or_else(|| Err(general.clone()));
             if let Err(RowError::Moving(_) | RowError::Unreachable(_) | RowError::Overdue(_)) = &answer {
-                let mut coordinators = self.asking.coordinators();
+                let mut coordinators = self.asking.coordinators.lock();
                 if coordinators.get(group) == Some(&broker) {
                     coordinators.remove(group);
                 }

@@ -2,9 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::answers::in_order_of;
+use super::answers::{in_order_of, row_error};
 use super::coordinators::{Answers, OfGroup, Question};
-use super::row_error::row_error;
 use super::{ClusterClient, topics};
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{

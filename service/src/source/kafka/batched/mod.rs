@@ -1,25 +1,24 @@
 //! A Kafka cluster that is read in batches: one request to each broker covers everything that a round needs from it.
 
 mod answers;
-mod committed;
 mod coordinators;
 mod groups;
 mod offsets;
-mod row_error;
-mod share;
+mod progress;
 mod topics;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use self::answers::unanswered;
 use self::coordinators::Question;
-use self::row_error::unanswered;
 use super::brokers::{Brokers, bootstrap_address};
 use super::dial::{Dialer, LoggedIn};
 use super::model::ByName;
@@ -115,10 +114,6 @@ impl Batched {
 }
 
 impl ClusterClient {
-    fn coordinators(&self) -> MutexGuard<'_, ByName<BrokerId>> {
-        self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns a connection to a broker for a request; looks up the broker's address where it is not known.
     async fn connection(&self, id: BrokerId, api: UpstreamApi, until: Instant) -> Result<Arc<LoggedIn>, RowError> {
         if !self.brokers.knows(id) {
@@ -185,8 +180,8 @@ impl ClusterTransport for Batched {
 
     fn progress(&self, of: GroupType, ask: Vec<GroupAsk>, deadline: Duration) -> Rows<GroupId, ProgressRows> {
         match of {
-            GroupType::Consumer => self.coordinators(committed::Committed, ask, deadline),
-            GroupType::Share => self.coordinators(share::ShareGroups, ask, deadline),
+            GroupType::Consumer => self.coordinators(progress::Committed, ask, deadline),
+            GroupType::Share => self.coordinators(progress::ShareGroups, ask, deadline),
         }
     }
 
@@ -210,6 +205,6 @@ impl ClusterTransport for Batched {
 
 impl fmt::Debug for ClusterClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").field("coordinators", &self.coordinators().len()).finish_non_exhaustive()
+        f.debug_struct("Asking").field("coordinators", &self.coordinators.lock().len()).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::ClusterClient;
-use super::row_error::row_error;
+use super::answers::row_error;
 use crate::source::kafka::protocol::{Isolation, ListOffsets, OffsetAt, Row};
 use crate::source::kafka::transport::{
     BrokerId, ByPartition, LedPartitions, LogPosition, OffsetAndEpoch, OffsetRows, RowError,

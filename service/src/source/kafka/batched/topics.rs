@@ -7,7 +7,7 @@ use futures_util::future::{Either, select};
 use tokio::time::{Instant, sleep};
 
 use super::ClusterClient;
-use super::row_error::row_error;
+use super::answers::row_error;
 use crate::source::kafka::dial::LoggedIn;
 use crate::source::kafka::protocol::{Metadata, MetadataAnswer};
 use crate::source::kafka::transport::{Broker, RowError, TopicName, TopicRows, TopicsAsk};

@@ -5,11 +5,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -111,20 +112,16 @@ struct State {
 }
 
 impl Open {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Closes the connection; the first reason is kept. Pending requests get no answer.
     fn close(&self, why: Closed) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.closed.get_or_insert(why);
         state.waiting.clear();
         self.closing.cancel();
     }
 
     fn closed(&self) -> Option<Closed> {
-        self.state().closed.clone()
+        self.state.lock().closed.clone()
     }
 }
 
@@ -154,15 +151,13 @@ impl Connection {
     }
 
     /// Whether the connection is open for requests.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.open.closed().is_none()
     }
 
     /// Returns the number of requests that have no answer yet.
-    #[must_use]
-    pub fn unanswered(&self) -> usize {
-        self.open.state().waiting.len()
+    pub(crate) fn unanswered(&self) -> usize {
+        self.open.state.lock().waiting.len()
     }
 
     /// Returns the number of APIs that the broker supports.
@@ -211,7 +206,7 @@ impl Connection {
         let frame = frame(&self.client_id, request, version, correlation)?;
         let (answered, answer) = oneshot::channel();
         {
-            let mut state = self.open.state();
+            let mut state = self.open.state.lock();
             if let Some(closed) = &state.closed {
                 return Err(closed.clone().into());
             }
@@ -294,7 +289,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(
 fn take(open: &Open, answer: Bytes) -> Result<(), Closed> {
     let not_kafka = |why: &dyn fmt::Display| Closed::NotKafka(why.to_string().into());
     let correlation = frames::correlation(&answer).map_err(|malformed| not_kafka(&malformed))?;
-    let Some(waiting) = open.state().waiting.remove(&correlation) else {
+    let Some(waiting) = open.state.lock().waiting.remove(&correlation) else {
         return Err(not_kafka(&format_args!("it answers request {correlation}, which was not sent")));
     };
     // the caller may have stopped waiting

@@ -2,25 +2,21 @@
 
 mod coordinators;
 mod groups;
-mod list_groups;
+mod handshake;
 mod list_offsets;
 mod metadata;
 mod offset_fetch;
-mod sasl;
 mod share_groups;
-mod versions;
 
 use std::ops::RangeInclusive;
 
 pub use coordinators::FindCoordinator;
-pub use groups::{ConsumerGroupDescribe, DescribeGroups};
-pub use list_groups::ListGroups;
+pub use groups::{ConsumerGroupDescribe, DescribeGroups, ListGroups};
+pub use handshake::{ApiRange, ApiVersions, Authenticated, SaslAuthenticate, SaslHandshake};
 pub use list_offsets::{Isolation, ListOffsets, OffsetAt};
 pub use metadata::{Metadata, MetadataAnswer};
 pub use offset_fetch::OffsetFetch;
-pub use sasl::{Authenticated, SaslAuthenticate, SaslHandshake};
 pub use share_groups::{DescribeShareGroupOffsets, ShareGroupDescribe, ShareOffset};
-pub use versions::{ApiRange, ApiVersions};
 
 use super::{Encoding, ErrorCode, Malformed, Reader, Writer};
 

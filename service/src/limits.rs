@@ -1,11 +1,60 @@
-//! Counts what is in use, in total and per owner, and refuses what exceeds a bound.
+//! Limits on the scaler's resources, in total and per caller, so that one caller cannot displace the others.
+//!
+//! A [`Permit`] holds a unit of a resource and releases it when it is dropped. A new caller never takes a permit from another one.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::Bounds;
-use crate::telemetry::{Limit, LimitMetrics};
+use parking_lot::Mutex;
+
+pub use crate::telemetry::{Limit, LimitMetrics};
+
+/// The maximum number of units in use, in total and per owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The maximum of all owners together.
+    pub total: usize,
+    /// The maximum of one namespace, or of one address.
+    pub per_owner: usize,
+}
+
+/// Every limit that an operator can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The number of sources that namespaces request; one that two namespaces request counts for both.
+    pub targets: Bounds,
+    /// The number of clusters, accounts and identities that are read; per namespace, those that it requests.
+    pub clients: Bounds,
+    /// The number of open push streams.
+    pub streams: Bounds,
+    /// The number of concurrent calls on one connection, besides push streams. Further calls wait at the caller.
+    pub calls_per_connection: u32,
+    /// The maximum size of a request message, in bytes.
+    pub request_bytes: usize,
+    /// The maximum size of one trigger's metadata, in bytes: keys and values.
+    pub metadata_bytes: usize,
+    /// The number of open connections of KEDA to the gRPC port, including those in a TLS handshake; the owner is the address. KEDA
+    /// keeps one connection per pod; before 2.7 it was one per ScaledObject.
+    pub grpc_connections: Bounds,
+    /// The number of open connections to the HTTP port; the owner is the address.
+    pub http_connections: Bounds,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            targets: Bounds { total: 10_000, per_owner: 2_000 },
+            clients: Bounds { total: 256, per_owner: 64 },
+            streams: Bounds { total: 20_000, per_owner: 4_000 },
+            calls_per_connection: 1_000,
+            request_bytes: 64 << 10,
+            metadata_bytes: 16 << 10,
+            grpc_connections: Bounds { total: 4_096, per_owner: 2_048 },
+            http_connections: Bounds { total: 128, per_owner: 32 },
+        }
+    }
+}
 
 /// The units of one resource that are in use, and their bounds.
 #[derive(Debug)]
@@ -52,11 +101,9 @@ impl Quota {
     }
 
     /// Acquires one unit for `owner`.
-    ///
-    /// # Errors
     /// Returns an error when a bound is reached.
-    pub fn acquire(self: &Arc<Self>, owner: &str) -> Result<Permit, QuotaExceeded> {
-        let mut taken = self.taken();
+    pub(crate) fn acquire(self: &Arc<Self>, owner: &str) -> Result<Permit, QuotaExceeded> {
+        let mut taken = self.taken.lock();
         let (key, of_owner) = taken
             .by_owner
             .get_key_value(owner)
@@ -74,15 +121,11 @@ impl Quota {
         self.metrics.set_used(self.total, taken.total);
         Ok(Permit { of: self.clone(), owner: key })
     }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.of.taken();
+        let mut taken = self.of.taken.lock();
         taken.total = taken.total.saturating_sub(1);
         let left = taken.by_owner.get_mut(&self.owner).map(|count| {
             *count = count.saturating_sub(1);
@@ -133,6 +176,6 @@ mod tests {
         let full = quota.acquire("club").expect_err("three");
         assert_eq!(full.to_string(), "there are 2 open push streams, all that --max-streams allows");
         drop(passes);
-        assert!(quota.taken().by_owner.is_empty() && quota.taken().total == 0);
+        assert!(quota.taken.lock().by_owner.is_empty() && quota.taken.lock().total == 0);
     }
 }

@@ -1,8 +1,13 @@
-//! The limit flags of `serve`.
+//! The flags of `serve` for limits, TLS and metrics.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use crate::limits::{Bounds, Limits};
+use crate::tls::{Files, Tls};
 
 /// The limits for callers. A caller over a limit gets `RESOURCE_EXHAUSTED`; other callers are not affected.
 #[derive(Debug, Args)]
@@ -100,4 +105,47 @@ impl From<LimitArguments> for Limits {
             http_connections: Bounds { total: max_http_connections, per_owner: max_http_connections_per_address },
         }
     }
+}
+
+/// TLS on the gRPC port; plaintext without these arguments.
+#[derive(Debug, Args)]
+pub(super) struct TlsArguments {
+    /// The certificate to serve, and those between it and its CA; PEM, read again when it changes
+    #[arg(
+        id = "tls_cert",
+        long = "tls-cert",
+        env = "STREAM_SCALER_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key; PEM, not encrypted
+    #[arg(id = "tls_key", long = "tls-key", env = "STREAM_SCALER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    key: Option<PathBuf>,
+    /// The CAs of clients: with it every client must have a certificate of one of them
+    #[arg(
+        id = "tls_client_ca",
+        long = "tls-client-ca",
+        env = "STREAM_SCALER_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    client_ca: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    /// Reads the certificate files.
+    pub(super) fn read(self) -> anyhow::Result<Option<Tls>> {
+        let Self { certificate, key, client_ca } = self;
+        let files = certificate.zip(key).map(|(certificate, key)| Files { certificate, key, client_ca });
+        files.map(Tls::read).transpose().context("could not set up TLS by --tls-cert, --tls-key and --tls-client-ca")
+    }
+}
+
+/// Data for operators beyond the defaults.
+#[derive(Debug, Args)]
+pub(super) struct Observability {
+    /// Also a series of each partition and shard on /metrics, up to 20,000 of them
+    #[arg(long, env = "STREAM_SCALER_PARTITION_METRICS", value_parser = BoolishValueParser::new())]
+    pub(super) partition_metrics: bool,
 }
