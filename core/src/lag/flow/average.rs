@@ -37,6 +37,26 @@ impl Average {
     }
 }
 
+/// A rate per second in half the memory, for what is kept of every partition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rate(f32);
+
+impl Rate {
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits of a rate are enough")]
+    pub(super) const fn new(per_second: f64) -> Self {
+        Self(per_second as f32)
+    }
+
+    pub(super) fn get(self) -> f64 {
+        self.0.into()
+    }
+
+    /// Adds the mean of the time since the last value, which has this share of the whole.
+    pub(super) fn weighed(self, mean: f64, share: f64) -> Self {
+        Self::new(self.get() + share * (mean - self.get()))
+    }
+}
+
 /// The share of the last `elapsed` seconds in an average over about `constant` seconds.
 pub(super) fn share_of(elapsed: f64, constant: f64) -> f64 {
     1.0 - (-elapsed / constant).exp()

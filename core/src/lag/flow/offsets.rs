@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::average::{Average, Ring, Staleness, share_of};
+use super::average::{Average, Rate, Ring, Staleness, share_of};
 use super::capacity::{Capacity, Circumstances, Worker};
 use super::commits::{Commits, Move};
 use super::partition::{ARRIVALS, PartitionFlow, SAME};
@@ -177,7 +177,7 @@ impl OffsetFlow {
             let (before, unread) = (partition.moved_at, partition.unread());
             if moved && let Some(past) = past {
                 let behind = before < self.at && partition.backlog > self.error * partition.arrivals();
-                let done = || (partition.position - past.position) / self.at.since(before).as_secs_f64();
+                let done = || Rate::new((partition.position - past.position) / self.at.since(before).as_secs_f64());
                 partition.pace = behind.then(done);
             }
             if moved || !unread {
@@ -272,23 +272,25 @@ impl OffsetFlow {
     /// Seconds of arrivals that a partition shows as backlog although its consumer is not behind: those since its last commit, up to the
     /// commit interval, and the error of a reading. A consumer that was behind at that commit has not done more per second since.
     pub(super) fn not_behind(&self, partition: &PartitionFlow) -> f64 {
-        let since = self.at.since(partition.moved_at).as_secs_f64();
-        let done = partition.pace.map_or(1.0, |pace| pace / partition.arrivals().max(pace));
-        self.explained(partition, self.error).min(done * since + self.error)
+        let done = partition.pace.map_or(1.0, |pace| pace.get() / partition.arrivals().max(pace.get()));
+        self.explained(partition, self.error, done)
     }
 
-    fn explained(&self, partition: &PartitionFlow, error: f64) -> f64 {
+    /// Since the last commit, `done` of the arrivals were read.
+    fn explained(&self, partition: &PartitionFlow, error: f64, done: f64) -> f64 {
         if partition.exact() {
             return 0.0;
         }
-        (self.at.since(partition.moved_at).as_secs_f64() + error).min(self.commits.longest().max(error))
+        let since = self.at.since(partition.moved_at).as_secs_f64();
+        (done * since + error).min(self.commits.longest().max(error))
     }
 
     /// The backlog less everything that a caught-up consumer may show. Its last commit was at some time since the previous reading:
     /// otherwise a consumer that keeps up would be mistaken for a full one, and its arrivals for its capacity.
     fn surely_behind(&self, partition: &PartitionFlow) -> f64 {
-        (partition.backlog - partition.arrivals() * self.explained(partition, self.error.max(UNSEEN * self.period())))
-            .max(0.0)
+        (partition.backlog
+            - partition.arrivals() * self.explained(partition, self.error.max(UNSEEN * self.period()), 1.0))
+        .max(0.0)
     }
 
     /// Seconds from one reading to the next, once there were two.

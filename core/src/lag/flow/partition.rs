@@ -1,7 +1,7 @@
 //! One partition of a source that reports records behind.
 
 use super::Split;
-use super::average::Average;
+use super::average::{Average, Rate};
 use crate::lag::Moment;
 
 /// Each partition's arrivals are averaged over this many seconds; the averages give its share of all arrivals.
@@ -74,7 +74,7 @@ pub struct PartitionFlow {
     pub(super) end: f64,
     pub(super) position: f64,
     arrivals: Average,
-    consumption: Average,
+    consumption: Option<Rate>,
     /// When its position last moved, or had no unread records to move past.
     pub(super) moved_at: Moment,
     /// The partition made no progress while others did, and has made none since; a new owner alone does not change that.
@@ -84,7 +84,7 @@ pub struct PartitionFlow {
     /// Its position when the present window of its consumer began.
     pub(super) anchor: f64,
     /// What its consumer did per second up to the last move of its position, where it was behind even then.
-    pub(super) pace: Option<f64>,
+    pub(super) pace: Option<Rate>,
 }
 
 impl PartitionFlow {
@@ -101,7 +101,7 @@ impl PartitionFlow {
             end: row.end,
             position,
             arrivals,
-            consumption: Average::default(),
+            consumption: None,
             moved_at: now,
             stuck: false,
             by: row.arrivals,
@@ -128,7 +128,8 @@ impl PartitionFlow {
         };
         // a position that is moved back consumes nothing
         let consumption = row.committed.map_or(self.consumption, |committed| {
-            self.consumption.weighed(((committed - self.position) / elapsed).max(0.0), share)
+            let done = ((committed - self.position) / elapsed).max(0.0);
+            Some(self.consumption.map_or(Rate::new(done), |known| known.weighed(done, share)))
         });
         Self {
             position,
@@ -157,7 +158,7 @@ impl PartitionFlow {
     /// The progress of its committed position per second; `None` until it is known.
     #[must_use]
     pub fn consumption(&self) -> Option<f64> {
-        self.consumption.get()
+        self.consumption.map(Rate::get)
     }
 
     /// Whether any records arrive.

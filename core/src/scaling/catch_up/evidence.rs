@@ -40,6 +40,7 @@ pub(super) fn arrivals(unit: Unit, believed: Believed, level: f64) -> Step {
 /// The steps that show the capacity of the consumers, and the needs.
 pub(super) fn needs(
     needs: &Needs,
+    rising: &[f64],
     flow: &OffsetFlow,
     objective: Objective,
     unit: Unit,
@@ -56,7 +57,6 @@ pub(super) fn needs(
         })
     };
     let arrivals: Vec<_> = needs.loads.iter().map(|load| load.arrivals).collect();
-    let rising = needs.rising(objective.utilization, reaction);
     let mut steps = match unit {
         Unit::Records | Unit::Kilobytes => {
             vec![Step::Capacity { unit, per_second: Quantity::from_number(capacity), from }]
@@ -72,7 +72,7 @@ pub(super) fn needs(
         },
         Step::Need {
             arrivals: needed(&arrivals, capacity * objective.utilization),
-            objective: needed(&rising, capacity),
+            objective: needed(rising, capacity),
             utilization: Quantity::from_number(objective.utilization),
         },
     ]);

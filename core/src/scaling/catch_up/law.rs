@@ -165,14 +165,15 @@ impl<'a> Law<'a> {
         let Some(capacity) = fastest else {
             return Evaluation::new((2 * self.now).min(most), Rule::ColdStart);
         };
-        self.explain(&needs, believed, CapacityFrom::Fastest);
         let needed = needs.rising(self.objective.utilization, self.reaction);
+        self.explain(&needs, &needed, believed, CapacityFrom::Fastest);
         Evaluation::new(self.size(&needed, capacity).max(self.now).min(most), Rule::ColdStart)
     }
 
     fn capacity_known(&mut self, demands: &[Demand], capacity: f64, from: CapacityFrom) -> Evaluation {
         let (needs, believed) = self.needs(demands, capacity);
-        self.explain(&needs, believed, from);
+        let needed = needs.rising(self.objective.utilization, self.reaction);
+        self.explain(&needs, &needed, believed, from);
         let hard = needs.rising(self.objective.overload(), self.reaction);
         if self.overloaded(&needs, &hard, capacity) {
             self.memory.caution.too_few(self.flow.fewer_at(), self.reaction + self.flow.pause(), self.flow.at());
@@ -180,7 +181,7 @@ impl<'a> Law<'a> {
             return self.enough(&needs, &hard, capacity);
         }
         // KCL workers may be limited in how many leases they take: then some have no owner, whatever the load
-        let judgement = self.too_few(&needs, capacity);
+        let judgement = self.too_few(&needs, &needed, capacity);
         self.memory.caution.remember(judgement.consumers, self.flow.at());
         judgement
     }
@@ -222,11 +223,11 @@ impl<'a> Law<'a> {
         Evaluation::new(tried, Rule::Probing)
     }
 
-    fn explain(&mut self, needs: &Needs, believed: Believed, from: CapacityFrom) {
+    fn explain(&mut self, needs: &Needs, needed: &[f64], believed: Believed, from: CapacityFrom) {
         if self.unit != Unit::Demand {
             self.steps.push(evidence::arrivals(self.unit, believed, self.memory.arrivals.level()));
         }
-        self.steps.extend(evidence::needs(needs, self.flow, self.objective, self.unit, from, self.reaction));
+        self.steps.extend(evidence::needs(needs, needed, self.flow, self.objective, self.unit, from, self.reaction));
     }
 
     /// The share of all arrivals that are not in stuck partitions.
@@ -263,12 +264,12 @@ impl<'a> Law<'a> {
         if count(full) >= SAVES * count(eased) { eased } else { full }
     }
 
-    fn too_few(&mut self, needs: &Needs, capacity: f64) -> Evaluation {
+    fn too_few(&mut self, needs: &Needs, needed: &[f64], capacity: f64) -> Evaluation {
         // a crash loop or a series of rebalances is not a lack of consumers
         if self.flow.still() {
             return Evaluation::new(self.now, Rule::NoProgress);
         }
-        let wanted = self.size(&needs.rising(self.objective.utilization, self.reaction), capacity);
+        let wanted = self.size(needed, capacity);
         if wanted > self.now { Evaluation::new(wanted, Rule::TooFew) } else { self.uneven(needs, capacity) }
     }
 
