@@ -333,6 +333,52 @@ fn the_names_of_metrics_are_keda_s() {
     assert_eq!(metric_name(&HashMap::new()).to_string(), "kafka");
 }
 
+/// Docs and schemas show the defaults of the table, and the parser has its own.
+#[test]
+fn the_defaults_of_the_table_are_those_of_the_parser() {
+    const STREAM: [(&str, &str); 2] = [("awsRegion", "eu-west-1"), ("streamName", "orders")];
+    const APPLICATION: [(&str, &str); 3] = [STREAM[0], STREAM[1], ("applicationName", "orders-app")];
+    let triggers: [(&str, &str, &[_]); 6] = [
+        ("kafka", "lag", &[("excludePersistentLag", "true")]),
+        ("kafka", "catchUp", &[]),
+        ("aws-kinesis-stream", "shardCount", &STREAM),
+        ("aws-kinesis-stream", "age", &APPLICATION),
+        ("aws-kinesis-stream", "catchUp", &APPLICATION),
+        ("aws-kinesis-stream", "writeUtilization", &STREAM),
+    ];
+    let parse = |(source, scale_on, more): (&str, &str, &[(&str, &str)]), key: &str, value: Option<&str>| {
+        let mut all = base(source);
+        if source != "kafka" {
+            all.retain(|key, _| key == "source");
+        }
+        all.insert("scaleOn".into(), scale_on.into());
+        all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        all.remove(key);
+        all.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+        Trigger::parse(&all)
+    };
+    let mut without_effect = Vec::new();
+    // a connection may set those that it has
+    for key in keys::KEYS.iter().filter(|key| !keys::ConnectionKind::Kafka.has(key)) {
+        let Absence::Value(default) = key.default else { continue };
+        let words = if let Values::OneOf(words) | Values::OneOfSome(_, words) = key.values { words } else { &[] };
+        let others = ["61s", "3h", "7", "0.8", "0.05", "true", "false"].iter().chain(words);
+        let mut read = false;
+        for trigger in triggers {
+            let absent = parse(trigger, key.name, None).expect("a good trigger");
+            if others.clone().any(|other| parse(trigger, key.name, Some(other)).is_ok_and(|other| other != absent)) {
+                assert_eq!(parse(trigger, key.name, Some(default)), Ok(absent), "{} of {trigger:?}", key.name);
+                read = true;
+            }
+        }
+        if !read {
+            without_effect.push(key.name);
+        }
+    }
+    // KEDA has them, and they change nothing here
+    assert_eq!(without_effect, ["version", "fullMetadata"]);
+}
+
 #[test]
 fn every_key_of_the_table_is_read_and_shown_once() {
     let mut names: Vec<_> = keys::KEYS.iter().map(|key| key.name).collect();

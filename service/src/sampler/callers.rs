@@ -62,7 +62,7 @@ struct CallerTrigger {
 /// The callers of a target, as shown to operators.
 #[derive(Clone, Debug, Default)]
 pub struct CallersView {
-    /// Up to [`MOST_CALLERS`] objects with their triggers, ordered by namespace and name.
+    /// Up to 32 objects with their triggers, ordered by namespace and name.
     pub shown: Vec<CallerView>,
     /// The number of further objects; 1,000 stands for any greater number.
     pub more: usize,
