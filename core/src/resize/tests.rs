@@ -72,6 +72,8 @@ fn each_reason_is_given_where_the_table_says() {
             planned(70, &stream(40), &[], &idle),
             call(64, Some(Reason::AboveMax { wanted: 70, max: 64 })),
         ),
+        ("the maximum itself", planned(64, &stream(40), &[], &idle), call(64, None)),
+        ("the minimum itself", planned(2, &stream(4), &[], &idle), call(2, None)),
         ("at the minimum", planned(1, &stream(2), &[], &idle), Plan::Wait(Reason::BelowMin { wanted: 1, min: 2 })),
         ("up at once", planned(12, &stream(8), &[], &idle), call(12, None)),
         ("up to a cheap quarter", planned(11, &stream(8), &[], &idle), call(12, None)),
@@ -92,6 +94,7 @@ fn each_reason_is_given_where_the_table_says() {
             planned(2, &stream(8), &[], &writes(5.0, 5.0)),
             Plan::Wait(Reason::BelowUse { least: 7 }),
         ),
+        ("exactly what is written", planned(7, &stream(12), &[], &writes(5.0, 5.0)), call(7, None)),
         (
             "all of it is written",
             planned(2, &stream(8), &[], &writes(7.0, 7.0)),
@@ -108,6 +111,7 @@ fn each_reason_is_given_where_the_table_says() {
             planned(4, &stream(8), &[change(119, 4, 8)], &idle),
             Plan::Wait(Reason::Resting { until: in_hours(2, 119) }),
         ),
+        ("after two hours", planned(4, &stream(8), &[change(120, 4, 8)], &idle), call(4, None)),
         (
             "longer after a lower count that was undone",
             planned(4, &stream(8), &[change(400, 8, 4), change(239, 4, 8)], &idle),
