@@ -74,12 +74,12 @@ impl LogFilter {
     pub fn set(&self, filter: &str) -> Result<(), String> {
         let (before, after) = (self.get()?, parse(filter)?);
         let tell = || tracing::warn!(before, after = filter, "the log filter is changed");
-        let told = tracing::enabled!(Level::WARN);
-        if told {
+        let logged = tracing::enabled!(Level::WARN);
+        if logged {
             tell();
         }
         self.0.reload(after).map_err(|error| format!("change of the log filter: {error}"))?;
-        if !told {
+        if !logged {
             tell();
         }
         Ok(())

@@ -226,8 +226,8 @@ async fn calls(
     for right in rights {
         let begun = tokio::time::Instant::now();
         let finding = match calls.make(right).await {
-            Ok(told) => Finding::ok(told),
-            Err(error) => told_nothing(error, right, place, source),
+            Ok(seen) => Finding::ok(seen),
+            Err(error) => call_failed(error, right, place, source),
         };
         let step = Step::new(StepName::Call, right.action, finding, begun.elapsed());
         all &= !step.is_failed();
@@ -241,7 +241,7 @@ async fn calls(
     Ok(all)
 }
 
-fn told_nothing(error: CallError, right: &Right, place: &ArnScope, source: &SourceRef) -> Finding {
+fn call_failed(error: CallError, right: &Right, place: &ArnScope, source: &SourceRef) -> Finding {
     match error {
         CallError::NotMade { lacks } => Finding::skipped(format!("{lacks} is not known")),
         // the error text of KMS names its own action and key

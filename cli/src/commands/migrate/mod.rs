@@ -165,9 +165,9 @@ fn change(
     }
     let checked = validate::check(&file.display().to_string(), &after(trigger, &plan));
     if !checked.problems.is_empty() {
-        let told = checked.problems.iter();
-        let told: Vec<_> = told.map(|one| format!("line {}: {}: {}", one.line, one.key, one.message)).collect();
-        return Err(told.join("; "));
+        let problems = checked.problems.iter();
+        let problems: Vec<_> = problems.map(|one| format!("line {}: {}: {}", one.line, one.key, one.message)).collect();
+        return Err(problems.join("; "));
     }
     // the built-in's value is that of its own policy
     let mut built_in = plan::plan(trigger, &Requirements { scale_on: None, ..*wishes }, authentication.as_ref())?;

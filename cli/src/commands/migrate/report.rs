@@ -161,10 +161,10 @@ impl fmt::Display for Comparison {
 pub(super) fn compare(report: &mut Report, connections: Connections) -> anyhow::Result<()> {
     let pairs = report.triggers.iter().filter_map(|trigger| trigger.pair.as_ref());
     let texts: Vec<_> = pairs.flat_map(|pair| [&pair.built_in, &pair.migrated]).collect();
-    let mut told = outcomes(texts.into_iter(), connections)?.into_iter();
+    let mut read = outcomes(texts.into_iter(), connections)?.into_iter();
     for trigger in report.triggers.iter_mut().filter(|trigger| trigger.pair.is_some()) {
         if let (Outcome::Migrated { comparison, .. }, Some(built_in), Some(migrated)) =
-            (&mut trigger.outcome, told.next(), told.next())
+            (&mut trigger.outcome, read.next(), read.next())
         {
             *comparison = Some(Box::new(Comparison { built_in, migrated }));
         }

@@ -151,7 +151,7 @@ impl Calls<'_> {
         let Some((stream, application)) = about(self.source) else {
             return Err(CallError::NotMade { lacks: "a stream" });
         };
-        let told = match (right.action.rsplit(':').next().unwrap_or_default(), &stream) {
+        let seen = match (right.action.rsplit(':').next().unwrap_or_default(), &stream) {
             ("ListShards", StreamName::Kinesis(name)) => self.list_shards(name).await,
             ("DescribeStreamSummary", StreamName::Kinesis(name)) => self.retention(name).await,
             ("DescribeTable", StreamName::DynamoDb(table)) => return self.table(right, table).await,
@@ -174,7 +174,7 @@ impl Calls<'_> {
                 self.checkpoints(application).await
             }
         };
-        told.map_err(|failure| Self::failed(right, failure))
+        seen.map_err(|failure| Self::failed(right, failure))
     }
 
     /// Returns the leases that [`Calls::make`] has read, compared with the stream's shards; `None` before the table was read.
@@ -202,9 +202,9 @@ impl Calls<'_> {
 
     fn keep(&mut self, shards: Vec<Shard>) -> String {
         let open = shards.iter().filter(|shard| shard.state == ShardState::Open).count();
-        let told = format!("shards: {open} open, {} closed", shards.len() - open);
+        let seen = format!("shards: {open} open, {} closed", shards.len() - open);
         self.shards = Some(shards);
-        told
+        seen
     }
 
     async fn retention(&self, stream: &KinesisStream) -> Result<String, Failure> {
@@ -224,9 +224,9 @@ impl Calls<'_> {
         let stream = dynamodb_streams::table_stream(&self.aws, table).await;
         let stream = stream.map_err(|failure| Self::failed(right, failure))?;
         let (arn, view) = stream.arn.zip(stream.view).ok_or(CallError::StreamOff)?;
-        let told = format!("its stream is {arn}, view {view}");
+        let seen = format!("its stream is {arn}, view {view}");
         self.arn = Some(arn);
-        Ok(told)
+        Ok(seen)
     }
 
     /// Returns an open shard, else the first one.
@@ -242,9 +242,9 @@ impl Calls<'_> {
             StreamName::Kinesis(stream) => kinesis::iterator(&self.aws, stream, &shard, &oldest).await,
             StreamName::DynamoDb(_) => dynamodb_streams::iterator(&self.aws, arn, &shard, &oldest).await,
         };
-        let told = format!("at the oldest record of {shard}");
+        let seen = format!("at the oldest record of {shard}");
         self.iterator = Some((shard, iterator?));
-        Ok(told)
+        Ok(seen)
     }
 
     async fn read(&self, stream: &StreamName, shard: &ShardId, iterator: String) -> Result<String, Failure> {
@@ -263,9 +263,9 @@ impl Calls<'_> {
 
     async fn checkpoints(&mut self, application: &ApplicationSource) -> Result<String, Failure> {
         let rows = tables::read(&self.aws, &application.store).await?.rows;
-        let told = format!("{} rows", rows.len());
+        let seen = format!("{} rows", rows.len());
         self.rows = Some(rows);
-        Ok(told)
+        Ok(seen)
     }
 
     fn failed(right: &Right, failure: Failure) -> CallError {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::average::Rate;
 use super::*;
 use crate::lag::streams::{AgeBasis, Backlog, Checkpoint, Lease, ShardId, ShardReport, ShardState, Survey, Timestamp};
 use crate::lag::{
@@ -259,4 +260,39 @@ fn new_shards_take_over_what_arrives_in_those_that_they_replace() {
     assert_eq!(read(both)[1..], [0.0, 0.0], "new ones may be there before the others are read");
     let shared: f64 = read(vec![child(5), child(6)]).iter().sum();
     assert!((5.5..6.5).contains(&shared), "and then take over: {shared}");
+}
+
+/// Reads a group of two partitions, one consumer each, at these ends and positions; returns the flow.
+fn read_group(past: Option<&OffsetFlow>, now: u64, owners: [&str; 2], rows: [(f64, f64); 2]) -> OffsetFlow {
+    let rows = rows.iter().zip(0..).map(|((end, committed), number)| OffsetRow {
+        place: Split::Partition("t".into(), PartitionId(number)),
+        end: *end,
+        committed: Some(*committed),
+        backlog: end - committed,
+        arrivals: Arrivals::OfEnds,
+    });
+    let owners = Owners::new(owners.map(|owner| Some(owner.into())));
+    let reading = OffsetReading { rows: rows.collect(), owners };
+    OffsetFlow::fold(past, reading, Moment::after_epoch(Duration::from_secs(now)))
+}
+
+#[test]
+fn only_a_partition_that_was_behind_when_it_committed_has_a_pace_and_a_new_owner_has_none() {
+    let paces = |flow: &OffsetFlow| flow.partitions().iter().map(|one| one.pace.map(Rate::get)).collect::<Vec<_>>();
+    let first = read_group(None, 10, ["a", "b"], [(0.0, 0.0); 2]);
+    let second = read_group(Some(&first), 20, ["a", "b"], [(100.0, 100.0); 2]);
+    let third = read_group(Some(&second), 30, ["a", "b"], [(1000.0, 200.0), (200.0, 200.0)]);
+    assert_eq!(paces(&third), [Some(10.0), None]);
+    let without_commit = read_group(Some(&third), 40, ["a", "c"], [(2000.0, 200.0), (300.0, 200.0)]);
+    assert_eq!(paces(&without_commit), [None, None]);
+    let with_commit = read_group(Some(&third), 40, ["a", "c"], [(2000.0, 300.0), (300.0, 300.0)]);
+    assert_eq!(paces(&with_commit), [None, None]);
+}
+
+#[test]
+fn a_position_that_is_moved_back_is_no_negative_consumption() {
+    let first = read_group(None, 10, ["a", "b"], [(500.0, 400.0); 2]);
+    let second = read_group(Some(&first), 20, ["a", "b"], [(500.0, 100.0), (500.0, 500.0)]);
+    let consumption: Vec<_> = second.partitions().iter().map(PartitionFlow::consumption).collect();
+    assert_eq!(consumption, [Some(0.0), Some(10.0)]);
 }

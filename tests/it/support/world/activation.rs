@@ -60,13 +60,13 @@ fn moment(seconds: u64) -> Moment {
 }
 
 #[test]
-fn keda_wakes_at_once_and_lets_go_after_the_cooldown() {
+fn keda_scales_from_zero_at_once_and_to_zero_after_the_cooldown() {
     let mut keda = Activation::new(0, COOLDOWN);
     assert_eq!(keda.poll(moment(0), Activity::Active, 0), 1);
     assert_eq!(keda.poll(moment(30), Activity::Inactive, 5), 5);
     assert_eq!(keda.poll(moment(300), Activity::Inactive, 5), 5);
     assert_eq!(keda.poll(moment(301), Activity::Inactive, 5), 0, "from any count");
-    assert_eq!(keda.poll(moment(400), Activity::Unknown, 5), 5, "an error never lets go");
+    assert_eq!(keda.poll(moment(400), Activity::Unknown, 5), 5, "an error changes nothing");
     assert_eq!(keda.poll(moment(400), Activity::Unknown, 0), 0);
 }
 

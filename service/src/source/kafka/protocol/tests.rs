@@ -110,30 +110,30 @@ async fn the_newest_version_that_both_ends_know_is_used() {
 
 #[tokio::test]
 async fn an_answer_that_is_short_long_or_to_another_question_is_an_error() {
-    let told = |outcome: Result<Connection, RequestError>| outcome.expect_err("an error").to_string();
+    let message = |outcome: Result<Connection, RequestError>| outcome.expect_err("an error").to_string();
     let changed = |at: usize, byte: u8| {
         let mut bytes = GOOD;
         bytes[at] = byte;
         bytes
     };
-    assert_eq!(told(answered(&GOOD[..12]).await), "the broker closed the connection");
+    assert_eq!(message(answered(&GOOD[..12]).await), "the broker closed the connection");
     assert_eq!(
-        told(answered(&changed(0, 0x7f)).await),
+        message(answered(&changed(0, 0x7f)).await),
         "the answer is not Kafka's: an answer of 2130706448 bytes is not Kafka's"
     );
-    assert_eq!(told(answered(&changed(1, 0xff)).await), "the broker closed the connection");
+    assert_eq!(message(answered(&changed(1, 0xff)).await), "the broker closed the connection");
     assert_eq!(
-        told(answered(&changed(7, 19)).await),
+        message(answered(&changed(7, 19)).await),
         "the answer is not Kafka's: it answers request 19, which was not sent"
     );
     assert_eq!(
-        told(answered(&changed(10, 0x7f)).await),
+        message(answered(&changed(10, 0x7f)).await),
         "the answer to ApiVersions is not Kafka's: a list that is longer than the message at byte 10 of 16"
     );
-    assert_eq!(told(answered(&changed(9, 35)).await), "the broker answers ApiVersions with UNSUPPORTED_VERSION");
+    assert_eq!(message(answered(&changed(9, 35)).await), "the broker answers ApiVersions with UNSUPPORTED_VERSION");
     let trailing = [&[0, 0, 0, 17][..], &GOOD[4..], &[0]].concat();
     assert_eq!(
-        told(answered(&trailing).await),
+        message(answered(&trailing).await),
         "the answer to ApiVersions is not Kafka's: bytes behind the last field at byte 16 of 17"
     );
 }
