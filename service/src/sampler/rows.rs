@@ -174,9 +174,9 @@ impl Rates {
         };
         let rates = flow.partitions().iter().zip(flow.ages()).map(|(partition, age)| {
             let (arrivals, consumption) = (partition.known_arrivals(), partition.consumption());
-            (&partition.place, Self { arrivals, consumption, age })
+            Self { arrivals, consumption, age }
         });
-        rates.collect()
+        flow.splits().iter().zip(rates).collect()
     }
 }
 

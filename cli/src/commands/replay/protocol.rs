@@ -169,11 +169,13 @@ impl Sample {
     fn offsets(self) -> anyhow::Result<OffsetReading> {
         let owners = self.owners();
         let pairs = columns("end", &self.end, "committed", &self.committed, &self.owner)?;
-        let rows = pairs.map(|(place, end, committed)| {
-            let backlog = (end - committed).max(0.0);
-            OffsetRow { place, end, committed: Some(committed), backlog, arrivals: Arrivals::OfEnds }
-        });
-        Ok(OffsetReading { rows: rows.collect(), owners })
+        let (splits, rows): (Vec<_>, _) = pairs
+            .map(|(split, end, committed)| {
+                let backlog = (end - committed).max(0.0);
+                (split, OffsetRow { end, committed: Some(committed), backlog, arrivals: Arrivals::OfEnds })
+            })
+            .unzip();
+        Ok(OffsetReading { splits: splits.into(), rows, owners })
     }
 
     fn ages(self) -> anyhow::Result<AgeReading> {

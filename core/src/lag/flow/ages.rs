@@ -4,6 +4,7 @@
 //! A consumer that is always behind is full: the sum of demand times speed over its shards is 1. For any other consumer it is at most 1.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::average::{Staleness, count};
@@ -132,7 +133,7 @@ impl AgeFlow {
         let shards = reading.rows.into_iter().zip(demands);
         let shards: Vec<_> = shards.map(|((place, age), demand)| ShardFlow::new(place, age, demand, now)).collect();
         let rows = shards.iter().map(|shard| shard.row(0.0)).collect();
-        let flow = OffsetFlow::fold(None, OffsetReading { rows, owners: reading.owners }, now);
+        let flow = OffsetFlow::fold(None, OffsetReading { splits: splits(&shards), rows, owners: reading.owners }, now);
         let staleness = Staleness::default();
         Self { shards, flow, rebalances, owners, staleness, rebalanced_at: now, full_at: now }
     }
@@ -167,7 +168,8 @@ impl AgeFlow {
             shard.processed_until = processed_until;
         }
         let rows = next.shards.iter().map(|shard| shard.row(error)).collect();
-        next.flow = OffsetFlow::fold(Some(&self.flow), OffsetReading { rows, owners: reading.owners }, now);
+        let reading = OffsetReading { splits: splits(&next.shards), rows, owners: reading.owners };
+        next.flow = OffsetFlow::fold(Some(&self.flow), reading, now);
         next
     }
 
@@ -331,14 +333,12 @@ impl ShardFlow {
     fn row(&self, error: f64) -> OffsetRow {
         let arrivals = FULL * self.demand;
         let backlog = arrivals * (self.age - error).max(0.0);
-        OffsetRow {
-            place: self.place.clone(),
-            end: self.done + backlog,
-            committed: Some(self.done),
-            backlog,
-            arrivals: Arrivals::Exact(arrivals),
-        }
+        OffsetRow { end: self.done + backlog, committed: Some(self.done), backlog, arrivals: Arrivals::Exact(arrivals) }
     }
+}
+
+fn splits(shards: &[ShardFlow]) -> Arc<[Split]> {
+    shards.iter().map(|shard| shard.place.clone()).collect()
 }
 
 // === what the flow shows ===

@@ -1,9 +1,10 @@
 //! What a source that reports records behind needs of its consumers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::partition::PartitionFlow;
-use super::{OffsetFlow, Owners};
+use super::{OffsetFlow, Owners, Split};
 use crate::lag::Moment;
 
 /// The end of a transaction is one or two records that no consumer receives.
@@ -59,7 +60,13 @@ impl OffsetFlow {
         self.demands().map_or_else(|| vec![None; self.partitions.len()], |demands| demands.iter().map(age).collect())
     }
 
-    /// The partitions at the last reading.
+    /// The partitions or shards, in the order of [`Self::partitions`].
+    #[must_use]
+    pub const fn splits(&self) -> &Arc<[Split]> {
+        &self.splits
+    }
+
+    /// The flow of each partition or shard.
     #[must_use]
     pub fn partitions(&self) -> &[PartitionFlow] {
         &self.partitions

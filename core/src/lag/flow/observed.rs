@@ -9,7 +9,7 @@ use super::{
 use crate::lag::streams::{Backlog, ShardReport};
 use crate::lag::{
     ApplicationObservation, Behind, CommittedOffset, Facts, GroupHistory, GroupLag, GroupObservation, History, Members,
-    Moment, Observation, Renewals,
+    Moment, Observation, PartitionId, Renewals,
 };
 use crate::trigger::{Compat, GroupType, ResetRules, SourceRef, StreamName};
 
@@ -53,14 +53,13 @@ fn of_group(
     past: Option<&OffsetFlow>,
 ) -> OffsetReading {
     let partitions = || lag.with(group, history);
-    let rows = partitions().map(|(topic, partition, _, lag)| {
+    let rows = partitions().map(|(_, partition, _, lag)| {
         let committed = match partition.committed {
             CommittedOffset::At(offset) => Some(records(offset.0)),
             CommittedOffset::None => None,
         };
         let counted = lag.counted(partition, rules, Compat::Fixed).records();
         OffsetRow {
-            place: Split::Partition(topic.name.clone(), partition.partition),
             end: records(partition.watermarks.end.0),
             committed,
             backlog: records(u64::try_from(counted).unwrap_or(0)),
@@ -68,6 +67,7 @@ fn of_group(
         }
     });
     let rows: Vec<_> = rows.collect();
+    let splits = splits(past, || partitions().map(|(topic, partition, ..)| (&topic.name, partition.partition)));
     let owners = match &group.members {
         Members::Settled(members) if group.group_type == GroupType::Share => {
             Owners::sharing(members.iter().map(|member| member.id.clone()))
@@ -86,7 +86,20 @@ fn of_group(
         },
         Members::Unread => Owners::even(0, rows.len()),
     };
-    OffsetReading { rows, owners }
+    OffsetReading { splits, rows, owners }
+}
+
+/// These partitions: the list of the previous reading if it still holds, so that a large group has one for all readings.
+fn splits<'a, P>(past: Option<&OffsetFlow>, partitions: impl Fn() -> P) -> Arc<[Split]>
+where
+    P: Iterator<Item = (&'a Arc<str>, PartitionId)>,
+{
+    let same = |(known, (topic, partition)): (&Split, (&Arc<str>, PartitionId))| matches!(known, Split::Partition(name, number) if name == topic && *number == partition);
+    let known = past.map(OffsetFlow::splits).filter(|known| known.len() == partitions().count());
+    match known.filter(|known| known.iter().zip(partitions()).all(same)) {
+        Some(known) => known.clone(),
+        None => partitions().map(|(topic, partition)| Split::Partition(topic.clone(), partition)).collect(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a position beyond 2^53 may be rounded to an even number")]

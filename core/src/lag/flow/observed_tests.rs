@@ -74,6 +74,25 @@ fn group(members: Members, owners: &[Option<u32>], id: u128) -> Observation {
     Observation::Kafka(GroupObservation { topics: vec![topic], members, ..GroupObservation::default() })
 }
 
+#[test]
+fn other_partitions_are_followed_from_their_first_reading_on_although_there_are_as_many() {
+    let read_from = |topic: &str, first: u32| {
+        let Observation::Kafka(mut group) = group(settled(&["a"]), &[Some(0), Some(0)], 1) else { unreachable!() };
+        group.topics[0].name = topic.into();
+        group.topics[0].partitions.iter_mut().for_each(|partition| partition.partition.0 += first);
+        Observation::Kafka(group)
+    };
+    let mut course = Course::new(kafka(&[]));
+    let mut known = |observation: &Observation| {
+        let Flow::Offsets(flow) = course.read(observation) else { unreachable!() };
+        flow.partitions().iter().map(|one| one.known_arrivals().is_some()).collect::<Vec<_>>()
+    };
+    known(&read_from("t", 0));
+    assert_eq!(known(&read_from("t", 0)), [true, true]);
+    assert_eq!(known(&read_from("t", 1)), [true, false]);
+    assert_eq!(known(&read_from("u", 1)), [false, false]);
+}
+
 fn settled(names: &[&str]) -> Members {
     let member = |name: &&str| Member { id: (*name).into(), client_id: "client".into() };
     Members::Settled(names.iter().map(member).collect())
@@ -264,15 +283,15 @@ fn new_shards_take_over_what_arrives_in_those_that_they_replace() {
 
 /// Reads a group of two partitions, one consumer each, at these ends and positions; returns the flow.
 fn read_group(past: Option<&OffsetFlow>, now: u64, owners: [&str; 2], rows: [(f64, f64); 2]) -> OffsetFlow {
-    let rows = rows.iter().zip(0..).map(|((end, committed), number)| OffsetRow {
-        place: Split::Partition("t".into(), PartitionId(number)),
+    let splits = [0, 1].map(|number| Split::Partition("t".into(), PartitionId(number))).into();
+    let rows = rows.iter().map(|(end, committed)| OffsetRow {
         end: *end,
         committed: Some(*committed),
         backlog: end - committed,
         arrivals: Arrivals::OfEnds,
     });
     let owners = Owners::new(owners.map(|owner| Some(owner.into())));
-    let reading = OffsetReading { rows: rows.collect(), owners };
+    let reading = OffsetReading { splits, rows: rows.collect(), owners };
     OffsetFlow::fold(past, reading, Moment::after_epoch(Duration::from_secs(now)))
 }
 

@@ -1,6 +1,7 @@
 //! The flow of a source that reports records behind.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::average::{Average, Rate, Ring, Staleness, share_of};
@@ -8,7 +9,7 @@ use super::capacity::{Capacity, Circumstances, Worker};
 use super::commits::{Commits, Move};
 use super::partition::{ARRIVALS, PartitionFlow, SAME};
 use super::rebalance::{Before, Rebalances};
-use super::{OffsetRow, Owners};
+use super::{OffsetRow, Owners, Split};
 use crate::lag::Moment;
 
 /// An age that exceeds what commits explain by this many seconds is behind.
@@ -25,7 +26,9 @@ const BEST_HALF_LIFE: f64 = 3600.0;
 /// One reading of offsets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetReading {
-    /// The partitions, in a stable order.
+    /// The partitions or shards, in a stable order.
+    pub splits: Arc<[Split]>,
+    /// What was read of each, in the same order.
     pub rows: Vec<OffsetRow>,
     /// The owners of the partitions, in the same order.
     pub owners: Owners,
@@ -35,6 +38,8 @@ pub struct OffsetReading {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFlow {
     pub(super) at: Moment,
+    /// The partitions or shards: the same list in each reading until they change.
+    pub(super) splits: Arc<[Split]>,
     pub(super) partitions: Vec<PartitionFlow>,
     pub(super) owners: Owners,
     rebalances: Rebalances,
@@ -72,6 +77,7 @@ impl OffsetFlow {
         let mut rebalances = Rebalances::default();
         Self {
             at: now,
+            splits: reading.splits,
             partitions: reading.rows.into_iter().map(|row| PartitionFlow::new(row, now)).collect(),
             owners: rebalances.owners(Before::None, reading.owners, now),
             rebalances,
@@ -90,7 +96,7 @@ impl OffsetFlow {
 
     fn with(&self, reading: OffsetReading, now: Moment) -> Self {
         let elapsed = now.since(self.at).as_secs_f64();
-        let pasts = self.pasts(&reading.rows);
+        let pasts = self.pasts(&reading.splits);
         let before = Before::new(&self.owners, self.partitions.len(), pasts.iter().map(Option::is_some));
         let mut rebalances = self.rebalances;
         let owners = rebalances.owners(before, reading.owners, now);
@@ -101,6 +107,7 @@ impl OffsetFlow {
         });
         let mut next = Self {
             at: now,
+            splits: reading.splits,
             partitions: partitions.collect(),
             owners,
             rebalances,
@@ -140,14 +147,13 @@ impl OffsetFlow {
         next
     }
 
-    /// The partitions of `rows` at the previous reading.
-    fn pasts(&self, rows: &[OffsetRow]) -> Vec<Option<&PartitionFlow>> {
-        let pairs = || self.partitions.iter().zip(rows);
-        if self.partitions.len() == rows.len() && pairs().all(|(past, row)| past.place == row.place) {
+    /// These partitions at the previous reading.
+    fn pasts(&self, splits: &Arc<[Split]>) -> Vec<Option<&PartitionFlow>> {
+        if self.splits == *splits {
             return self.partitions.iter().map(Some).collect();
         }
-        let by_place: HashMap<_, _> = self.partitions.iter().map(|past| (&past.place, past)).collect();
-        rows.iter().map(|row| by_place.get(&row.place).copied()).collect()
+        let known: HashMap<_, _> = self.splits.iter().zip(&self.partitions).collect();
+        splits.iter().map(|split| known.get(split).copied()).collect()
     }
 
     /// Discards measurements of the previous assignment, which do not apply to the new one.
@@ -217,9 +223,11 @@ impl OffsetFlow {
             self.best = self.best.max(fastest);
         }
         let measured = self.capacity.add(&workers, &circumstances);
-        for (index, partition) in self.partitions.iter_mut().enumerate() {
-            if self.owners.parts(index).any(|(owner, _)| measured.begun[owner]) {
-                partition.anchor = partition.position;
+        if measured.begun.contains(&true) {
+            for (index, partition) in self.partitions.iter_mut().enumerate() {
+                if self.owners.parts(index).any(|(owner, _)| measured.begun[owner]) {
+                    partition.anchor = partition.position;
+                }
             }
         }
         let within = 2.0 * commits + CAUGHT_UP;

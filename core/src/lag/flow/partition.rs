@@ -1,6 +1,5 @@
 //! One partition of a source that reports records behind.
 
-use super::Split;
 use super::average::{Average, Rate};
 use crate::lag::Moment;
 
@@ -16,10 +15,8 @@ pub const NOTHING: f64 = 0.5;
 const NO_ARRIVALS: f64 = 1e-3;
 
 /// One partition at a reading, in records, or in kilobytes where a store reports those.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OffsetRow {
-    /// The partition or shard of this row.
-    pub place: Split,
     /// The end of the log.
     pub end: f64,
     /// The position of the consumers; `None` where nothing is committed.
@@ -67,8 +64,6 @@ impl Arrivals {
 /// The flow of one partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionFlow {
-    /// The partition or shard that this flow describes.
-    pub place: Split,
     /// The data that its consumers have not read.
     pub backlog: f64,
     pub(super) end: f64,
@@ -96,7 +91,6 @@ impl PartitionFlow {
             Arrivals::OfEnds | Arrivals::Unweighed { .. } => Average::default(),
         };
         Self {
-            place: row.place,
             backlog: row.backlog.max(0.0),
             end: row.end,
             position,

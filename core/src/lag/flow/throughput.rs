@@ -129,7 +129,8 @@ impl ThroughputFlow {
         let late = late(&shards, &reading.rows, &times);
         let rows = shards.iter().zip(&reading.rows).map(|(shard, row)| shard.row(row.age, now)).collect();
         let before = past.filter(|past| !past.first).map(|past| &past.flow);
-        let flow = OffsetFlow::fold(before, OffsetReading { rows, owners: reading.owners }, now);
+        let splits = shards.iter().map(|shard| shard.place.clone()).collect();
+        let flow = OffsetFlow::fold(before, OffsetReading { splits, rows, owners: reading.owners }, now);
         Self { shards, flow, staleness, age, late, first: past.is_none() }
     }
 
@@ -251,6 +252,6 @@ impl ShardDensity {
         let since_checkpoint = self.read - self.read_at_checkpoint;
         let waited = now.since(self.checkpoint_seen).as_secs_f64();
         let backlog = ((self.mean() * age - since_checkpoint).max(0.0) - ERROR * self.mean() * waited).max(0.0);
-        OffsetRow { place: self.place.clone(), end: self.read + backlog, committed: Some(self.read), backlog, arrivals }
+        OffsetRow { end: self.read + backlog, committed: Some(self.read), backlog, arrivals }
     }
 }

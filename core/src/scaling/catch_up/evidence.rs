@@ -77,9 +77,9 @@ pub(super) fn needs(
         },
     ]);
     let hottest = rising.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1)).filter(|_| !share);
-    if let Some((partition, need)) = hottest.and_then(|(index, need)| Some((flow.partitions().get(index)?, need))) {
+    if let Some((split, need)) = hottest.and_then(|(index, need)| Some((flow.splits().get(index)?, need))) {
         let share = Quantity::from_number(need / capacity);
-        steps.push(Step::Hottest { place: partition.place.to_string(), share });
+        steps.push(Step::Hottest { place: split.to_string(), share });
     }
     steps
 }

@@ -39,15 +39,15 @@ impl Queue {
             for (end, done) in self.end.iter().zip(&mut self.done) {
                 *done += part * (end - *done);
             }
-            let rows = (0..).zip(self.end.iter().zip(&self.done)).map(|(number, (end, done))| OffsetRow {
-                place: Split::Partition("jobs".into(), PartitionId(number)),
+            let splits = [0, 1, 2].map(|number| Split::Partition("jobs".into(), PartitionId(number))).into();
+            let rows = self.end.iter().zip(&self.done).map(|(end, done)| OffsetRow {
                 end: *end,
                 committed: Some(*done),
                 backlog: end - done,
                 arrivals: Arrivals::OfEnds,
             });
             let members = (0..self.consumers).map(|number| number.to_string().into());
-            let reading = OffsetReading { rows: rows.collect(), owners: Owners::sharing(members) };
+            let reading = OffsetReading { splits, rows: rows.collect(), owners: Owners::sharing(members) };
             let flow = OffsetFlow::fold(
                 self.flow.as_ref(),
                 reading,

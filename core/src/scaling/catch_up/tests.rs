@@ -42,14 +42,15 @@ impl Group {
     /// Takes one reading of the group.
     fn read(&mut self) -> &mut Self {
         let topic: Arc<str> = "orders".into();
-        let rows = (0..).zip(self.end.iter().zip(&self.committed)).map(|(number, (end, committed))| OffsetRow {
-            place: Split::Partition(topic.clone(), PartitionId(number)),
+        let splits = (0..).zip(&self.end).map(|(number, _)| Split::Partition(topic.clone(), PartitionId(number)));
+        let rows = self.end.iter().zip(&self.committed).map(|(end, committed)| OffsetRow {
             end: *end,
             committed: Some(*committed),
             backlog: end - committed,
             arrivals: Arrivals::OfEnds,
         });
-        let reading = OffsetReading { rows: rows.collect(), owners: Owners::even(self.consumers, self.end.len()) };
+        let owners = Owners::even(self.consumers, self.end.len());
+        let reading = OffsetReading { splits: splits.collect(), rows: rows.collect(), owners };
         let past = self.flow.as_ref().map(|flow| if let Flow::Offsets(flow) = flow { flow } else { unreachable!() });
         let flow = Flow::Offsets(OffsetFlow::fold(past, reading, at(self.now)));
         let (memory, decision) = advance(&self.policy, &self.memory, &flow);

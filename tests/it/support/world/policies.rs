@@ -146,12 +146,13 @@ fn places() -> impl Iterator<Item = Split> {
 }
 
 fn offsets(past: Option<&OffsetFlow>, view: &View<'_>) -> Flow {
-    let rows = places().zip(view.partitions).map(|(place, partition)| {
+    let rows = view.partitions.iter().map(|partition| {
         let (end, committed) = (partition.end(), partition.committed());
         let backlog = (end - committed).max(0.0);
-        OffsetRow { place, end, committed: Some(committed), backlog, arrivals: Arrivals::OfEnds }
+        OffsetRow { end, committed: Some(committed), backlog, arrivals: Arrivals::OfEnds }
     });
-    let reading = OffsetReading { rows: rows.collect(), owners: view.owners() };
+    let splits = places().take(view.partitions.len()).collect();
+    let reading = OffsetReading { splits, rows: rows.collect(), owners: view.owners() };
     Flow::Offsets(OffsetFlow::fold(past, reading, view.now))
 }
 
