@@ -142,6 +142,21 @@ fn after_a_lower_count_that_was_undone_the_peak_of_a_longer_time_must_fit() {
     assert_eq!(planned(4, &stream(8), &undone[..1], &recent), call(4, None), "nothing was undone");
 }
 
+#[test]
+fn a_lower_count_is_undone_only_by_a_raise_within_six_hours_and_equal_counts_are_neither() {
+    let calls = |changes: &[Change]| Calls::new(now(), changes, &[], None);
+    let undone = [
+        ("just within", [change(700, 8, 4), change(341, 4, 8)], 1),
+        ("six hours later", [change(700, 8, 4), change(340, 4, 8)], 0),
+        ("an equal count first", [change(700, 8, 8), change(600, 8, 9)], 0),
+        ("an equal count then", [change(700, 8, 4), change(600, 4, 4)], 0),
+    ];
+    for (name, changes, expected) in undone {
+        assert_eq!(calls(&changes).undone(), expected, "{name}");
+    }
+    assert_eq!(calls(&[change(100, 4, 8), change(50, 8, 8)]).last_raise(), Some(minutes_ago(100)));
+}
+
 /// Without this rule, each run of a stateless command would be the first of the day.
 #[test]
 fn a_lower_count_waits_where_neither_the_stream_nor_the_calls_show_the_last_changes() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::lag::streams::{AgeBasis, Backlog, ShardId, ShardReport, ShardState, Survey, Timestamp};
-use crate::lag::{ApplicationObservation, Checkpoints, Moment, ShardsObservation};
+use crate::lag::{ApplicationObservation, Checkpoints, Moment, ShardsObservation, TableReading};
 use crate::trigger::Trigger;
 
 fn trigger(source: &str, more: &[(&str, &str)]) -> Trigger {
@@ -124,6 +124,29 @@ fn records_near_their_deletion_are_a_step_of_the_decision() {
         });
         assert_eq!((told, RetentionRisk::in_observation(&observation)), (expected, expected), "{age}");
     }
+}
+
+#[test]
+fn the_steps_of_an_age_say_what_was_read_how_often_and_by_whom() {
+    let trigger = trigger("aws-kinesis-stream", &[("scaleOn", "age"), ("applicationName", "app")]);
+    let steps = |backlogs: &[Backlog], checkpoints: Checkpoints, every: Option<u64>| {
+        let Observation::Application(mut read) = application(backlogs, DAY) else { unreachable!() };
+        read.checkpoints = checkpoints;
+        let table = |every| TableReading { ago: Duration::from_millis(1500), every, read_units: 2.0 };
+        read.table = every.map(Duration::from_secs).map(table);
+        decided(&trigger, &Observation::Application(read)).steps
+    };
+    let activation = |age_ms| Step::AgeActivation { age_ms, threshold_ms: 0, active: age_ms > 0 };
+    let oldest = Step::Oldest { shard: "shardId-000000000001".into(), age_ms: 90_500, basis: AgeBasis::Record };
+    let table = Step::CheckpointsRead { ago_ms: 1500, every_ms: 10_000, read_units: 2.0 };
+    assert_eq!(
+        steps(&[unread(40_000), unread(90_500)], Checkpoints::Some, Some(10)),
+        [oldest, table, activation(90_500)]
+    );
+    let caught_up = [Backlog::CaughtUp, Backlog::Finished, Backlog::CaughtUp];
+    assert_eq!(steps(&caught_up, Checkpoints::Some, Some(9)), [Step::NothingUnread { shards: 2 }, activation(0)]);
+    let never = Step::NeverRan { checkpoints: Checkpoints::None };
+    assert_eq!(steps(&[], Checkpoints::None, None), [never, Step::NothingUnread { shards: 0 }, activation(0)]);
 }
 
 #[test]

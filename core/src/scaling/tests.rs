@@ -169,6 +169,8 @@ fn the_commit_of_a_recreated_topic_counts_whatever_its_number_and_has_not_stood_
     };
     let history = seen(None, &with_id(&row(20), 1), at(0));
     assert_eq!(judge(&trigger, &seen(Some(&history), &with_id(&row(42), 1), at(1000))).value.ceil(), 0);
+    let without_id = judge(&trigger, &seen(Some(&history), &observation(&row(42)), at(1000)));
+    assert_eq!(without_id.value.ceil(), 0, "a broker that reports no id contradicts nothing");
     let decision = judge(&trigger, &seen(Some(&history), &with_id(&row(42), 2), at(1000)));
     assert_eq!((decision.value.ceil(), activity(&decision)), (10, 40), "one partition bounds the value");
 }
@@ -289,4 +291,60 @@ fn partitions_that_are_selected_and_do_not_exist_are_reported() {
     let steps: Vec<_> = decision.steps.iter().map(ToString::to_string).collect();
     assert_eq!(steps[0], "60 unread records in 2 of 2 partitions");
     assert_eq!(steps[1], "partitionLimitation selects 3-4, 7 as well, which do not exist");
+}
+
+#[test]
+fn the_steps_sum_the_losses_take_the_farthest_commit_and_count_the_partitions_of_each_kind() {
+    let row = |committed, start, end| Row { committed, start, end: Some(end) };
+    let rows = [
+        row(Some(20), 0, 20),
+        row(Some(5), 10, 20),
+        row(Some(30), 0, 20),
+        row(Some(2), 10, 21),
+        row(Some(25), 0, 20),
+        row(None, 0, 4),
+        row(None, 0, 0),
+    ];
+    let trigger = trigger("kafka", "fixed", &BTreeMap::from([("lagThreshold".to_owned(), "9".to_owned())]));
+    let decision = judge(&trigger, &seen(None, &observation(&rows), at(0)));
+    let unusual = |basis, partitions| Step::Unusual { basis, partitions };
+    let expected = [
+        Step::Counted { partitions: 7, partitions_behind: 2, records_behind: Some(21) },
+        unusual(LagBasis::LogStart { lost: 13 }, 2),
+        unusual(LagBasis::PastEnd { by: 10 }, 2),
+        unusual(LagBasis::NoCommit, 2),
+        Step::Lag { lag: 23, by_reset_policy: 2, without_commit: 2, as_built_in: 0 },
+        Step::Activation { lag: 23, threshold: 0 },
+    ];
+    assert_eq!(decision.steps, expected);
+}
+
+#[test]
+fn lag_is_excluded_only_where_a_commit_stood_still_before_unread_records() {
+    let row = |committed, end| Row { committed: Some(committed), start: 0, end: Some(end) };
+    let trigger = trigger("kafka", "fixed", &[("excludePersistentLag".to_owned(), "true".to_owned())].into());
+    let steps = |before: &[Row], after: &[Row]| {
+        let first = seen(None, &observation(before), at(0));
+        let decision = judge(&trigger, &seen(Some(&first), &observation(after), at(600)));
+        decision.steps.into_iter().filter(|step| matches!(step, Step::PersistentLagExcluded { .. })).collect::<Vec<_>>()
+    };
+    let excluded = |partitions, lag| vec![Step::PersistentLagExcluded { partitions, lag }];
+    assert_eq!(steps(&[row(5, 10); 2], &[row(5, 10), row(5, 11)]), excluded(2, 11));
+    assert_eq!(
+        steps(&[row(5, 10), row(10, 10)], &[row(5, 10), row(10, 10)]),
+        excluded(1, 5),
+        "one has read everything"
+    );
+    assert_eq!(steps(&[row(5, 10); 2], &[row(6, 10), row(10, 10)]), [], "both moved");
+}
+
+#[test]
+fn a_lag_that_the_useful_replicas_cover_exactly_is_not_capped() {
+    let trigger = trigger("kafka", "fixed", &[("lagThreshold".to_owned(), "10".to_owned())].into());
+    for (end, capped) in [(20, false), (21, true)] {
+        let rows =
+            [Row { committed: Some(0), start: 0, end: Some(end) }, Row { committed: Some(5), start: 0, end: Some(5) }];
+        let decision = judge(&trigger, &seen(None, &observation(&rows), at(0)));
+        assert_eq!(decision.steps.iter().any(|step| matches!(step, Step::Capped { .. })), capped, "{end}");
+    }
 }
