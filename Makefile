@@ -1,6 +1,6 @@
 # The one runner, for people and CI. `make test` and `make demo` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo build lint lint-k8s deny advisories test test-core test-long test-image test-hpa test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
+.PHONY: help demo build lint lint-k8s deny advisories test test-core test-servers test-waiting test-long test-image test-hpa test-kubernetes test-kubernetes-short image release-files release-version-is bench clean
 
 KAFKA_LIBS := target/services/kafka/libs
 # Older releases, by their profiles in tests/services/kafka/pom.xml.
@@ -17,6 +17,8 @@ CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # These tests measure how soon a reading is right again, make 1,000 calls a second, or take the CPU from everything else: nothing else
 # may run beside them.
 ALONE := kafka_outages:: kafka_starvation:: tls_keda_client::
+# These wait for minutes until real KCL applications have read, and need little CPU: they run beside the others.
+WAITING := real_recreated:: real_shared:: real_stores:: real_streams:: resize::
 
 IMAGE ?= keda-stream-scaler:dev
 
@@ -56,8 +58,17 @@ test: $(KAFKA_LIBS)/.pom $(OLDER_KAFKA_LIBS:%=%/.pom) ## Every test, those again
 	tests/services/k8s/fetch.sh $(K8S_TOOLS)
 	tests/services/keda-client/fetch.sh $(KEDA_CLIENT)
 	tests/services/promtool/fetch.sh $(PROMTOOL)
-	cargo test --locked --workspace -- $(addprefix --skip ,$(ALONE))
-	cargo test --locked --test it -- --test-threads=1 $(ALONE)
+	cargo test --locked --workspace --no-run
+	$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-servers test-waiting
+	cargo test --locked --workspace --lib --bins --test playground
+	cargo test --locked --workspace --test it -- --test-threads=1 $(ALONE)
+
+# Parts of `make test` that run beside each other; each prints when it has ended.
+test-servers:
+	cargo test --locked --workspace --test it -- $(addprefix --skip ,$(ALONE) $(WAITING))
+
+test-waiting:
+	cargo test --locked --workspace --test it -- --test-threads=8 $(WAITING)
 
 test-core: ## The rules alone: no server, no service, seconds
 	cargo test --locked -p keda-stream-scaler-core
