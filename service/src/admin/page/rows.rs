@@ -27,12 +27,12 @@ pub(super) fn tables(sample: &Sample, busiest: Option<(&str, f64)>, json: &str) 
         Rows::Shards { shards, .. } if shards.is_empty() => html! {},
         Rows::Partitions { partitions: mut rows } => {
             rows.sort_by_key(|row| std::cmp::Reverse(row.records_behind));
-            let about = about(rows.iter().map(|row| row.owner.as_deref()), without_commit(&rows));
+            let about = about(rows.iter().map(|row| row.owner.as_deref()), commits(&rows));
             section("parts", &counted(rows.len(), "partition"), &about, rows.len(), json, &partitions(&rows, busiest))
         }
         Rows::Shards { shards: mut rows, workers } => {
             rows.sort_by(|one, other| other.age_seconds.unwrap_or(-1.0).total_cmp(&one.age_seconds.unwrap_or(-1.0)));
-            let about = about(rows.iter().map(|row| row.owner.as_deref()), 0);
+            let about = about(rows.iter().map(|row| row.owner.as_deref()), Vec::new());
             html! {
                 (section("parts", &counted(rows.len(), "shard"), &about, rows.len(), json, &shards(&rows, busiest)))
                 @if !workers.is_empty() {
@@ -43,8 +43,8 @@ pub(super) fn tables(sample: &Sample, busiest: Option<(&str, f64)>, json: &str) 
     }
 }
 
-/// Says how the rows are shared between owners.
-fn about<'a>(owners: impl Iterator<Item = Option<&'a str>>, without_commit: usize) -> String {
+/// Says how the rows are shared between owners, and `more`.
+fn about<'a>(owners: impl Iterator<Item = Option<&'a str>>, more: Vec<String>) -> String {
     let owners: Vec<_> = owners.collect();
     let distinct: BTreeSet<_> = owners.iter().flatten().collect();
     let without = owners.iter().filter(|owner| owner.is_none()).count();
@@ -53,14 +53,22 @@ fn about<'a>(owners: impl Iterator<Item = Option<&'a str>>, without_commit: usiz
         parts.push(counted(distinct.len(), "owner"));
         parts.push(format!("{} without an owner", number(without)));
     }
-    if without_commit > 0 {
-        parts.push(format!("{} without a commit", number(without_commit)));
-    }
+    parts.extend(more);
     parts.join("; ")
 }
 
-fn without_commit(rows: &[PartitionRow]) -> usize {
-    rows.iter().filter(|row| row.records_behind.is_none()).count()
+/// Says what the columns do not show of the commits.
+fn commits(rows: &[PartitionRow]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let without = rows.iter().filter(|row| row.records_behind.is_none()).count();
+    if without > 0 {
+        notes.push(format!("{} without a commit", number(without)));
+    }
+    let expected = |row: &PartitionRow| row.age_seconds == Some(0.0) && row.records_behind.is_some_and(|lag| lag > 0);
+    if rows.iter().any(expected) {
+        notes.push("oldest 0 s beside a lag: no more than what arrives between two commits".to_owned());
+    }
+    notes
 }
 
 fn section(id: &str, title: &str, about: &str, rows: usize, json: &str, table: &Markup) -> Markup {
@@ -236,5 +244,34 @@ fn workers(rows: &[WorkerRow]) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(records_behind: Option<u64>, age_seconds: Option<f64>) -> PartitionRow {
+        PartitionRow {
+            topic: "orders".into(),
+            partition: 0,
+            committed: records_behind.map(|behind| 100 - behind),
+            start: 0,
+            end: 100,
+            records_behind,
+            commit_unchanged_for_seconds: 1.0,
+            owner: None,
+            arrivals_per_second: None,
+            consumed_per_second: None,
+            age_seconds,
+        }
+    }
+
+    #[test]
+    fn an_age_of_zero_beside_a_lag_is_explained_and_no_other() {
+        let explained = |rows: &[PartitionRow]| commits(rows).iter().any(|note| note.contains("between two commits"));
+        assert!(explained(&[row(Some(0), Some(0.0)), row(Some(7), Some(0.0))]));
+        assert!(!explained(&[row(Some(0), Some(0.0)), row(Some(7), Some(3.0)), row(Some(7), None), row(None, None)]));
+        assert_eq!(commits(&[row(None, None), row(None, None)]), ["2 without a commit"]);
     }
 }
