@@ -84,7 +84,9 @@ impl Estimate {
     fn of(policy: &CatchUpPolicy, decision: &Decision) -> Self {
         decision.steps.iter().fold(Self::UNKNOWN, |known, step| match step {
             Step::CatchUp(CatchUpStep::Forecast { oldest_seconds, age_seconds, .. }) => {
-                Self { age: small(oldest_seconds.get()), predicted: small(age_seconds.get()), ..known }
+                let [age, predicted] =
+                    [oldest_seconds, age_seconds].map(|age| age.map_or(f32::NAN, |age| small(age.get())));
+                Self { age, predicted, ..known }
             }
             Step::CatchUp(CatchUpStep::Need { arrivals, objective, .. }) => {
                 let consumers = arrivals.get().max(objective.get());
@@ -185,7 +187,7 @@ impl Chart {
     fn judges(&self, policies: &[Arc<Policy>]) -> Vec<Arc<Policy>> {
         let known = self.wanted.iter().map(|wanted| &wanted.policy).filter(|known| policies.contains(known));
         let new = policies.iter().filter(|policy| self.wanted.iter().all(|wanted| wanted.policy != **policy));
-        let counts = |policy: &&Arc<Policy>| !matches!(***policy, Policy::Age(_));
+        let counts = |policy: &&Arc<Policy>| !policy.is_for_the_whole_workload();
         known.chain(new).filter(counts).take(MOST_WANTED).cloned().collect()
     }
 

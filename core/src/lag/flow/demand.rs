@@ -60,6 +60,16 @@ impl OffsetFlow {
         self.demands().map_or_else(|| vec![None; self.partitions.len()], |demands| demands.iter().map(age).collect())
     }
 
+    /// Whether the age of every unread record can be estimated, stuck partitions aside. It cannot where nothing has arrived since the first
+    /// reading. A partition without a commit counts as one record, which is none.
+    pub(crate) fn ages_known(&self) -> bool {
+        let record = |partition: &PartitionFlow| partition.consumption().is_some() || partition.backlog > 1.0;
+        let unknown = |partition: &PartitionFlow| {
+            !partition.stuck && partition.backlog > 0.0 && partition.arrivals() <= 0.0 && record(partition)
+        };
+        !self.partitions.iter().any(unknown)
+    }
+
     /// The partitions or shards, in the order of [`Self::partitions`].
     #[must_use]
     pub const fn splits(&self) -> &Arc<[Split]> {

@@ -56,6 +56,7 @@ pub(super) fn needs(
             consumers(needs, capacity)
         })
     };
+    let age_after = |seconds: f64| flow.ages_known().then(|| Quantity::from_number(needs.age_after(seconds)));
     let arrivals: Vec<_> = needs.loads.iter().map(|load| load.arrivals).collect();
     let mut steps = match unit {
         Unit::Records | Unit::Kilobytes => {
@@ -66,8 +67,8 @@ pub(super) fn needs(
     steps.extend([
         Step::Forecast {
             reaction_seconds: Quantity::from_number(reaction),
-            oldest_seconds: Quantity::from_number(needs.age_after(0.0)),
-            age_seconds: Quantity::from_number(needs.age_after(reaction)),
+            oldest_seconds: age_after(0.0),
+            age_seconds: age_after(reaction),
             max_age_seconds: Quantity::from_number(objective.max_age),
         },
         Step::Need {

@@ -84,10 +84,13 @@ pub enum CatchUpStep {
     Forecast {
         /// Seconds from the request for more consumers to their first progress.
         reaction_seconds: Quantity,
-        /// The age in seconds of the oldest unread record now, beyond what commits explain.
-        oldest_seconds: Quantity,
-        /// The expected age in seconds at the time of that progress.
-        age_seconds: Quantity,
+        /// The age in seconds of the oldest unread record now, beyond what commits explain. `None` where it is unknown: records are unread
+        /// in a partition in which nothing has arrived since the first reading.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        oldest_seconds: Option<Quantity>,
+        /// The expected age in seconds at the time of that progress, where the present one is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        age_seconds: Option<Quantity>,
         /// The objective in seconds.
         max_age_seconds: Quantity,
     },
@@ -199,11 +202,16 @@ impl fmt::Display for CatchUpStep {
                 write!(f, "arrivals {per_second:.1} {unit}/s, {because}")
             }
             Self::Capacity { unit, per_second, from } => write!(f, "{from}: {per_second:.1} {unit}/s per consumer"),
-            Self::Forecast { reaction_seconds, oldest_seconds, age_seconds, max_age_seconds } => write!(
-                f,
-                "more consumers would help in {reaction_seconds:.0} s; the oldest unread record is {oldest_seconds:.0} s old, and \
-                 {age_seconds:.0} s by then; the promise is {max_age_seconds} s"
-            ),
+            Self::Forecast { reaction_seconds, oldest_seconds, age_seconds, max_age_seconds } => {
+                write!(f, "more consumers would help in {reaction_seconds:.0} s; ")?;
+                match (oldest_seconds, age_seconds) {
+                    (Some(oldest), Some(age)) => {
+                        write!(f, "the oldest unread record is {oldest:.0} s old, and {age:.0} s by then; ")?;
+                    }
+                    _ => f.write_str("the age of the oldest unread record is unknown until more records arrive; ")?,
+                }
+                write!(f, "the promise is {max_age_seconds} s")
+            }
             Self::Need { arrivals, objective, utilization } => write!(
                 f,
                 "{arrivals:.2} consumers cover the arrivals at {:.0} % utilization; {objective:.2} also keep the promise",

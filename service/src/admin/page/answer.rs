@@ -29,9 +29,17 @@ struct Law {
     capacity: Option<f64>,
     /// The consumers that cover the arrivals, those that also keep the promise, and the utilization.
     need: Option<[f64; 3]>,
-    /// The reaction time, the age now, the age when more consumers help, and the promise.
-    forecast: Option<[f64; 4]>,
+    forecast: Option<Forecast>,
     busiest: Option<(String, f64)>,
+}
+
+/// What happens until more consumers help, in seconds.
+#[derive(Clone, Copy)]
+struct Forecast {
+    reaction: f64,
+    /// The age of the oldest record, now and then; `None` where it is unknown.
+    ages: Option<(f64, f64)>,
+    promise: f64,
 }
 
 impl Answer {
@@ -136,8 +144,12 @@ impl Law {
                 }
                 CatchUpStep::Capacity { per_second, .. } => law.capacity = Some(per_second.get()),
                 CatchUpStep::Forecast { reaction_seconds, oldest_seconds, age_seconds, max_age_seconds } => {
-                    law.forecast =
-                        Some([reaction_seconds, oldest_seconds, age_seconds, max_age_seconds].map(|one| one.get()));
+                    let ages = oldest_seconds.as_ref().zip(age_seconds.as_ref());
+                    law.forecast = Some(Forecast {
+                        reaction: reaction_seconds.get(),
+                        ages: ages.map(|(now, then)| (now.get(), then.get())),
+                        promise: max_age_seconds.get(),
+                    });
                 }
                 CatchUpStep::Need { arrivals, objective, utilization } => {
                     law.need = Some([arrivals, objective, utilization].map(|one| one.get()));
@@ -217,7 +229,10 @@ impl Law {
 
     /// The age of the oldest record when more replicas can help.
     fn outlook(&self, wanted: u64, running: Option<u64>, clock: Clock) -> Option<String> {
-        let [reaction, oldest, age, promise] = self.forecast?;
+        let Forecast { reaction, ages, promise } = self.forecast?;
+        let Some((oldest, age)) = ages else {
+            return Some("The age of the oldest record is unknown until more records arrive.".to_owned());
+        };
         let (oldest, age_text) = (time(oldest), time(age));
         let (at, promised) = (clock.ahead(Duration::from_secs_f64(reaction.clamp(0.0, 86_400.0))), time(promise));
         let more = running.is_some_and(|running| wanted > running);
@@ -297,14 +312,22 @@ mod tests {
         {
             let forecast = CatchUpStep::Forecast {
                 reaction_seconds: count(38),
-                oldest_seconds: count(12),
-                age_seconds: count(age),
+                oldest_seconds: Some(count(12)),
+                age_seconds: Some(count(age)),
                 max_age_seconds: count(60),
             };
             let answer = Answer::of(&policy, &law(6, Rule::TooFew, vec![forecast]), Clock::now());
             let [.., last] = &answer.then[..] else { panic!("no sentence") };
             assert!(last.starts_with("More replicas help from ") && last.ends_with(verdict), "{last}");
         }
+        let (reaction_seconds, max_age_seconds) = (count(38), count(60));
+        let unknown =
+            CatchUpStep::Forecast { reaction_seconds, oldest_seconds: None, age_seconds: None, max_age_seconds };
+        let answer = Answer::of(&policy, &law(6, Rule::TooFew, vec![unknown]), Clock::now());
+        assert_eq!(
+            answer.then.last().expect("a sentence"),
+            "The age of the oldest record is unknown until more records arrive."
+        );
     }
 
     #[test]

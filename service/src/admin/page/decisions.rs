@@ -101,7 +101,7 @@ fn facts(summary: &Summary<'_>, policy: &Policy, decision: &Decision, clock: Clo
     let kept = promise(policy).and_then(|promise| charts::kept(summary.view, promise));
     html! {
         dl.facts {
-            @if !matches!(policy, Policy::Age(_)) {
+            @if !policy.is_for_the_whole_workload() {
                 div {
                     dt { "Wanted" }
                     dd {
@@ -134,7 +134,7 @@ fn gauge(summary: &Summary<'_>, policy: &Policy, decision: &Decision) -> Option<
     let age = summary.age?;
     let forecast = decision.steps.iter().find_map(|step| match step {
         Step::CatchUp(CatchUpStep::Forecast { reaction_seconds, age_seconds, .. }) => {
-            Some((age_seconds.get(), reaction_seconds.get()))
+            Some((age_seconds.as_ref()?.get(), reaction_seconds.get()))
         }
         _ => None,
     });

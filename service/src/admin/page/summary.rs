@@ -10,7 +10,7 @@ use crate::lag::Behind;
 use crate::page::text::{float, short, whole};
 use crate::sampler::{CallerView, Judged, TargetView, place_of};
 use crate::scaling::catch_up::CatchUpStep;
-use crate::scaling::{Decision, Step};
+use crate::scaling::{Decision, Quantity, Step};
 use crate::trigger::Policy;
 
 /// One target by the trigger with the worst state.
@@ -99,7 +99,7 @@ pub(super) fn promise(policy: &Policy) -> Option<f64> {
 
 fn oldest(decision: &Decision) -> Option<f64> {
     decision.steps.iter().find_map(|step| match step {
-        Step::CatchUp(CatchUpStep::Forecast { oldest_seconds, .. }) => Some(oldest_seconds.get()),
+        Step::CatchUp(CatchUpStep::Forecast { oldest_seconds, .. }) => oldest_seconds.map(Quantity::get),
         _ => None,
     })
 }
