@@ -80,8 +80,10 @@ async fn certificates_on_the_way_to_the_scaler_are_looked_at() {
     checkup.assert_green(&["tls", "health"]);
     assert!(!checkup.written.contains("PRIVATE"), "{}", checkup.written);
     let checkup = asked(&[&own[..], &["--tls-ca", &stranger]].concat()).await;
-    checkup.assert_fault("tls", "which is not in ca", "as ca or caFile: CN=ca");
-    asked(&["--tls-ca", &ca]).await.assert_fault("health", "Unknown: ", "takes the client certificate");
+    checkup.assert_fault("tls", "which is not in ca", "as --tls-ca, and the trigger as caCert: CN=ca");
+    let checkup = asked(&["--tls-ca", &ca]).await;
+    checkup.assert_fault("tls", "requires a client certificate", "as --tls-cert and --tls-key");
+    checkup.assert_fault("tls", "CertificateRequired", "tlsClientCert and tlsClientKey");
     asked(&[]).await.assert_fault("health", "this port speaks TLS", "give doctor --tls-ca");
 }
 

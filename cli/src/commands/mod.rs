@@ -57,7 +57,7 @@ enum Command {
     Schema(schema::Arguments),
     /// Check everything between a trigger and its value, step by step, and show what to do
     Doctor(Box<doctor::Arguments>),
-    /// Run the catch-up policy over samples
+    /// Run a policy on recorded readings, and compare it with others
     Replay(replay::Arguments),
     /// Resize a Kinesis stream to fit its writes
     Resize(resize::Arguments),

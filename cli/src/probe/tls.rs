@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -23,6 +24,8 @@ use crate::trigger::{ClientIdentity, Tls};
 
 /// The deadline of a handshake.
 const WITHIN: Duration = Duration::from_secs(5);
+/// The time that a server gets to reject a client certificate after the handshake.
+const REJECTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The trusted authorities, and the client certificate to present.
 #[derive(Clone)]
@@ -126,6 +129,15 @@ pub(crate) async fn handshake(
         wants_client_certificate,
     };
     Ok(Session { stream, presented })
+}
+
+/// Waits until the other end, if it requests a client certificate, sends something: with TLS 1.3 it rejects a certificate, or a missing one,
+/// only after the handshake. Returns the alert.
+pub(crate) async fn rejection(session: &mut Session) -> Option<HandshakeError> {
+    session.presented.wants_client_certificate.as_ref()?;
+    let error = timeout(REJECTED_WITHIN, session.stream.read_u8()).await.ok()?.err()?;
+    let why = HandshakeError::of(&error);
+    matches!(why, HandshakeError::Alert(_)).then_some(why)
 }
 
 fn certified(identity: &ClientIdentity) -> Option<CertifiedKey> {

@@ -58,6 +58,9 @@ pub(super) async fn reach(addresses: &[SocketAddr]) -> Looked<Connected> {
     }
 }
 
+/// Where a missing authority belongs in a connection.
+pub(super) const IN_A_CONNECTION: &str = "the connection the authority that issued it as ca or caFile";
+
 fn listed(failed: &[(SocketAddr, Unconnected)]) -> String {
     failed.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join(", ")
 }
@@ -70,14 +73,15 @@ pub(super) async fn speaks_tls(to: SocketAddr, host: &str) -> bool {
     }
 }
 
-/// Reports the presented certificate: whether it is trusted, and until when.
-pub(super) fn presented(presented: &Presented, verifies: bool) -> Finding {
+/// Reports the presented certificate: whether it is trusted, and until when. `give` says to whom a missing authority must be given, and as
+/// what.
+pub(super) fn presented(presented: &Presented, verifies: bool, give: &str) -> Finding {
     let seen = seen(presented);
     if let Err(why) = &presented.trust {
         if !verifies {
             return Finding::ok(format!("{seen}; not verified, as unsafeSsl says: {why}"));
         }
-        return Finding::failed(format!("{why}: {seen}"), distrusted(why));
+        return Finding::failed(format!("{why}: {seen}"), distrusted(why, give));
     }
     if let Some(authority) = presented.authority.as_ref().filter(|authority| authority.left(now()).is_zero()) {
         let seen = format!("{seen}; the authority {} expired on {}", authority.subject, authority.until);
@@ -85,8 +89,12 @@ pub(super) fn presented(presented: &Presented, verifies: bool) -> Finding {
     }
     match &presented.certificate {
         Some(certificate) if certificate.left(now()) < ENDS_SOON => {
-            let days = certificate.left(now()).as_secs() / DAY;
-            Finding::warning(format!("{seen}; that is in {days} days"), "renew the server's certificate")
+            let left = match certificate.left(now()).as_secs() / DAY {
+                0 => "less than a day".to_owned(),
+                1 => "1 day".to_owned(),
+                days => format!("{days} days"),
+            };
+            Finding::warning(format!("{seen}; it expires in {left}"), "renew the server's certificate")
         }
         _ => Finding::ok(seen),
     }
@@ -108,7 +116,7 @@ fn seen(presented: &Presented) -> String {
     format!("{}, {certificate}{asks}", presented.protocol)
 }
 
-fn distrusted(why: &Distrust) -> String {
+fn distrusted(why: &Distrust, give: &str) -> String {
     match why {
         Distrust::Expired { .. } => "renew the server's certificate, or set this machine's clock right".to_owned(),
         Distrust::NotYetValid { .. } => "set this machine's clock right, or wait".to_owned(),
@@ -120,7 +128,7 @@ fn distrusted(why: &Distrust) -> String {
         }
         Distrust::NoName { asked } => format!("issue a certificate with {asked} among its subjectAltNames"),
         Distrust::UnknownIssuer { issuer } => {
-            format!("give the connection the authority that issued it as ca or caFile: {issuer}")
+            format!("give {give}: {issuer}")
         }
         Distrust::Other(_) => "look at the server's certificate".to_owned(),
     }

@@ -18,7 +18,7 @@ use crate::keda::proto::external_scaler_client::ExternalScalerClient;
 use crate::keda::proto::{GetMetricsRequest, ScaledObjectRef};
 use crate::manifest::{TriggerKind, TriggerText};
 use crate::network::Address;
-use crate::probe::tls::{TlsSettings, authorities, handshake};
+use crate::probe::tls::{HandshakeError, TlsSettings, authorities, handshake, rejection};
 use crate::trigger::{ClientIdentity, Secret};
 
 /// The timeout of a call; KEDA itself allows only a few seconds.
@@ -109,9 +109,19 @@ async fn channel(
         let terms = TlsSettings::new(tls.ca.as_deref(), tls.identity.as_ref());
         let shaken = handshake(connected.stream, &address.host, &terms, now());
         let judged = async {
-            let session = shaken.await.map_err(|why| Finding::failed(why.to_string(), handshake_remedy(&why)))?;
-            let finding = presented(&session.presented, true);
-            if session.presented.trust.is_ok() { Ok((finding, ())) } else { Err(finding) }
+            let mut session = shaken.await.map_err(|why| Finding::failed(why.to_string(), handshake_remedy(&why)))?;
+            let finding = presented(
+                &session.presented,
+                true,
+                "doctor the authority that issued it as --tls-ca, and the trigger as caCert",
+            );
+            if session.presented.trust.is_err() {
+                return Err(finding);
+            }
+            match rejection(&mut session).await {
+                Some(why) => Err(unwelcome(&why, tls.identity.is_some())),
+                None => Ok((finding, ())),
+            }
         };
         if checkup.look(StepName::Tls, &on, judged).await?.is_none() {
             return Ok(None);
@@ -130,6 +140,18 @@ async fn channel(
         endpoint = endpoint.tls_config(config).context("using --tls-ca, --tls-cert and --tls-key")?;
     }
     Ok(Some((endpoint.connect_lazy(), to)))
+}
+
+/// Reports a client certificate that the scaler rejects, or that it misses.
+fn unwelcome(why: &HandshakeError, given: bool) -> Finding {
+    let seen = if given {
+        format!("the scaler rejects the client certificate: {why}")
+    } else {
+        format!("the scaler requires a client certificate: {why}")
+    };
+    let remedy = "give doctor a certificate of the authority that the scaler accepts for clients as --tls-cert and --tls-key, and the trigger \
+                  as tlsClientCert and tlsClientKey; the scaler's log says what is wrong with this one";
+    Finding::failed(seen, remedy)
 }
 
 /// Checks the scaler's health; `plainly` is the address to test for TLS if the channel has none.

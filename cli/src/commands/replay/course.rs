@@ -63,12 +63,9 @@ impl Course {
     pub(super) fn replicas(&self, decision: &Decision, consumers: Option<usize>) -> u64 {
         let wanted = decision.replicas();
         let Some(now) = consumers.and_then(|now| u32::try_from(now).ok()).filter(|now| *now > 0) else { return wanted };
-        let target = match &self.trigger.policy {
-            Policy::Age(_) => Target::Value(decision.target.get()),
-            Policy::Lag(_) | Policy::ShardCount(_) | Policy::CatchUp(_) | Policy::WriteUtilization(_) => {
-                Target::AverageValue(decision.target.get())
-            }
-        };
+        let target = decision.target.get();
+        let whole = self.trigger.policy.is_for_the_whole_workload();
+        let target = if whole { Target::Value(target) } else { Target::AverageValue(target) };
         let replicas = replicas_for(decision.value.get(), target, Replicas::settled(now), Tolerance::default());
         u64::from(replicas.max(1))
     }
@@ -98,6 +95,20 @@ fn changed(base: &Metadata, changes: &str) -> anyhow::Result<Metadata> {
 }
 
 fn of_a_policy(key: &str) -> bool {
-    let owner = find(key).map(|key| key.owner);
-    matches!(owner, Some(Owner::Lag | Owner::ShardCount | Owner::Age | Owner::CatchUp))
+    find(key).is_some_and(|key| match key.owner {
+        Owner::Lag | Owner::ShardCount | Owner::Age | Owner::CatchUp | Owner::WriteUtilization | Owner::Utilization => {
+            true
+        }
+        Owner::Everyone
+        | Owner::Kafka
+        | Owner::KafkaOnly
+        | Owner::KafkaAndAws
+        | Owner::Aws
+        | Owner::Kinesis
+        | Owner::DynamoDb
+        | Owner::Application
+        | Owner::AwsIdentity
+        | Owner::Keda
+        | Owner::Connection => false,
+    })
 }
