@@ -158,6 +158,10 @@ fn a_wrong_value_is_refused_with_its_place() {
 fn values_that_contradict_each_other_are_refused_with_a_reason() {
     let both = ["--set", "connections.existingSecret=a,connections.config.metadata[0].namespaces={shop}"];
     assert!(helm(&both).unwrap_err().contains("existingSecret and config are both given; only one can hold"));
+    for part in ["tls.certManager", "tls.clusterTriggerAuthentication"] {
+        let refused = helm(&["--set", &format!("{part}.enabled=true")]).expect_err(part);
+        assert!(refused.contains(&format!("{part} needs tls.enabled: true")), "{refused}");
+    }
     let elsewhere = ["--namespace", "scalers", "--set", "tls.enabled=true,tls.certManager.enabled=true"];
     assert!(
         helm(&elsewhere).unwrap_err().contains("the chart's own CA is in namespace scalers and cannot issue KEDA's")

@@ -85,6 +85,13 @@ app.kubernetes.io/component: controller
 {{- end }}
 {{- end }}
 
+{{- /* Ends the rendering where `of` is on and the port has no TLS. */}}
+{{- define "scaler.needTls" -}}
+{{- if not .root.Values.tls.enabled }}
+{{- fail (printf "%s needs tls.enabled: true; without it the port has no TLS" .of) }}
+{{- end }}
+{{- end }}
+
 {{- define "scaler.tlsSecret" -}}
 {{- default (printf "%s-tls" (include "scaler.fullname" .)) .Values.tls.secretName }}
 {{- end }}
