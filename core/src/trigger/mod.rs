@@ -102,6 +102,18 @@ pub enum Policy {
     WriteUtilization(WriteUtilizationPolicy),
 }
 
+impl Policy {
+    /// Whether the value is one number for the whole workload, by which the HPA multiplies the present replicas, as an age is. Any other value
+    /// is divided by its target and gives the replicas.
+    #[must_use]
+    pub const fn is_for_the_whole_workload(&self) -> bool {
+        match self {
+            Self::Age(_) => true,
+            Self::Lag(_) | Self::ShardCount(_) | Self::CatchUp(_) | Self::WriteUtilization(_) => false,
+        }
+    }
+}
+
 /// `scaleOn: shardCount`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ShardCountPolicy {

@@ -142,7 +142,7 @@ fn each_row_is_judged_as_keda_does_for_source_apache_kafka() {
 fn no_row_is_missing() {
     let seen: BTreeSet<_> = cases().into_iter().map(|case| case.id).collect();
     let wanted = (1..=25).map(|row| format!("K{row}")).chain((1..=19).map(|row| format!("S{row}")));
-    assert_eq!(seen, wanted.collect());
+    assert_eq!(seen, wanted.collect(), "a new row has the next number, which this test counts up to");
 }
 
 fn parse(changes: &[(&str, &str)]) -> Result<Trigger, TriggerError> {
@@ -333,30 +333,54 @@ fn the_names_of_metrics_are_keda_s() {
     assert_eq!(metric_name(&HashMap::new()).to_string(), "kafka");
 }
 
+/// A source, its `scaleOn`, and the other keys that it needs.
+type Kind = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const STREAM: [(&str, &str); 2] = [("awsRegion", "eu-west-1"), ("streamName", "orders")];
+const APPLICATION: [(&str, &str); 3] = [STREAM[0], STREAM[1], ("applicationName", "orders-app")];
+/// A trigger of each kind.
+const KINDS: [Kind; 6] = [
+    ("kafka", "lag", &[("excludePersistentLag", "true")]),
+    ("kafka", "catchUp", &[]),
+    ("aws-kinesis-stream", "shardCount", &STREAM),
+    ("aws-kinesis-stream", "age", &APPLICATION),
+    ("aws-kinesis-stream", "catchUp", &APPLICATION),
+    ("aws-kinesis-stream", "writeUtilization", &STREAM),
+];
+
+fn parse_kind((source, scale_on, more): Kind, key: &str, value: Option<&str>) -> Result<Trigger, TriggerError> {
+    let mut all = base(source);
+    if source != "kafka" {
+        all.retain(|key, _| key == "source");
+    }
+    all.insert("scaleOn".into(), scale_on.into());
+    all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    all.remove(key);
+    all.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+    Trigger::parse(&all)
+}
+
+/// A word that the table lacks would be refused by schema and docs, and taken by the parser.
+#[test]
+fn the_words_of_the_table_are_those_of_the_parser() {
+    let wrong = "no such word";
+    let mut compared = Vec::new();
+    for key in keys::KEYS {
+        let Values::OneOf(words) = key.values else { continue };
+        let texts = KINDS.iter().filter_map(|kind| Some(parse_kind(*kind, key.name, Some(wrong)).err()?.to_string()));
+        for text in texts.filter(|text| text.contains(&format!("{}: \"{wrong}\" must be one of", key.name))) {
+            assert!(text.contains(&format!("must be one of {}", words.join(", "))), "{}: {text}", key.name);
+            compared.push(key.name);
+        }
+    }
+    for key in ["checkpointStore", "initialPosition", "groupType", "offsetResetPolicy", "compat"] {
+        assert!(compared.contains(&key), "{key}: {compared:?}");
+    }
+}
+
 /// Docs and schemas show the defaults of the table, and the parser has its own.
 #[test]
 fn the_defaults_of_the_table_are_those_of_the_parser() {
-    const STREAM: [(&str, &str); 2] = [("awsRegion", "eu-west-1"), ("streamName", "orders")];
-    const APPLICATION: [(&str, &str); 3] = [STREAM[0], STREAM[1], ("applicationName", "orders-app")];
-    let triggers: [(&str, &str, &[_]); 6] = [
-        ("kafka", "lag", &[("excludePersistentLag", "true")]),
-        ("kafka", "catchUp", &[]),
-        ("aws-kinesis-stream", "shardCount", &STREAM),
-        ("aws-kinesis-stream", "age", &APPLICATION),
-        ("aws-kinesis-stream", "catchUp", &APPLICATION),
-        ("aws-kinesis-stream", "writeUtilization", &STREAM),
-    ];
-    let parse = |(source, scale_on, more): (&str, &str, &[(&str, &str)]), key: &str, value: Option<&str>| {
-        let mut all = base(source);
-        if source != "kafka" {
-            all.retain(|key, _| key == "source");
-        }
-        all.insert("scaleOn".into(), scale_on.into());
-        all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        all.remove(key);
-        all.extend(value.map(|value| (key.to_owned(), value.to_owned())));
-        Trigger::parse(&all)
-    };
     let mut without_effect = Vec::new();
     // a connection may set those that it has
     for key in keys::KEYS.iter().filter(|key| !keys::ConnectionKind::Kafka.has(key)) {
@@ -364,10 +388,10 @@ fn the_defaults_of_the_table_are_those_of_the_parser() {
         let words = if let Values::OneOf(words) | Values::OneOfSome(_, words) = key.values { words } else { &[] };
         let others = ["61s", "3h", "7", "0.8", "0.05", "true", "false"].iter().chain(words);
         let mut read = false;
-        for trigger in triggers {
-            let absent = parse(trigger, key.name, None).expect("a good trigger");
-            if others.clone().any(|other| parse(trigger, key.name, Some(other)).is_ok_and(|other| other != absent)) {
-                assert_eq!(parse(trigger, key.name, Some(default)), Ok(absent), "{} of {trigger:?}", key.name);
+        for kind in KINDS {
+            let absent = parse_kind(kind, key.name, None).expect("a good trigger");
+            if others.clone().any(|other| parse_kind(kind, key.name, Some(other)).is_ok_and(|other| other != absent)) {
+                assert_eq!(parse_kind(kind, key.name, Some(default)), Ok(absent), "{} of {kind:?}", key.name);
                 read = true;
             }
         }
@@ -376,7 +400,7 @@ fn the_defaults_of_the_table_are_those_of_the_parser() {
         }
     }
     // KEDA has them, and they change nothing here
-    assert_eq!(without_effect, ["version", "fullMetadata"]);
+    assert_eq!(without_effect, ["version", "fullMetadata"], "KINDS needs a trigger that reads each other key");
 }
 
 #[test]

@@ -54,7 +54,7 @@ async fn every_good_row_of_the_case_tables_becomes_a_trigger_with_the_built_ins_
         let of_another_source = |key: &str| key == "topic" && source.starts_with("aws");
         before.retain(|key, _| !(of_another_source(key) || ours.contains(&key.as_str())));
         let Ok(_) = Trigger::parse(&before) else {
-            assert_eq!(trigger["type"], json!(source), "{before:?}");
+            assert_eq!(trigger["type"], json!(source), "a key that KEDA does not have belongs in `ours`: {before:?}");
             continue;
         };
         good += 1;

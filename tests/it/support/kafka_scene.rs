@@ -2,12 +2,15 @@
 //! command and librdkafka.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use keda_stream_scaler::sampler::{Answer, PartitionRow, Rows};
 use keda_stream_scaler::scaling::Decision;
 use keda_stream_scaler::trigger::{Compat, IsolationLevel, Policy, SourceRef, Trigger};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::{Instant, sleep};
 
 use super::driver::{Driver, WITHIN};
 use super::kafka::{KafkaCluster, Version, one_node_of, unique};
@@ -36,11 +39,16 @@ impl Scene {
         let cluster = one_node_of(version);
         let driver = Driver::new(cluster.bootstrap_servers());
         let scene = Self { cluster, driver, topic: unique("orders"), group: unique("order-service") };
-        // a broker that has just started has neither a controller nor coordinators
+        // a broker that has just started has neither a controller nor coordinators, and answers so for a moment
         let client: BaseConsumer = scene.driver.client(&[("group.id", &scene.group)]);
         let mut first = TopicPartitionList::new();
         first.add_partition(&scene.topic, 0);
-        client.committed_offsets(first, WITHIN).unwrap();
+        let begun = Instant::now();
+        while let Err(error) = client.committed_offsets(first.clone(), WITHIN) {
+            let starting = [NotCoordinator, CoordinatorNotAvailable, CoordinatorLoadInProgress].map(Some);
+            assert!(starting.contains(&error.rdkafka_error_code()) && begun.elapsed() < WITHIN, "{error}");
+            sleep(Duration::from_millis(100)).await;
+        }
         scene.driver.create_topic(&scene.topic, partitions, 1, &[]).await;
         scene
     }

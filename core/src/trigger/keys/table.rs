@@ -181,7 +181,7 @@ pub const KEYS: &[Key] = &[
         Form("text", REGION),
         RequiredWithout(&["connection", "streamARN"], "required without a connection or streamARN"),
         KafkaAndAws,
-        "The region of the stream, or of an MSK cluster with IAM",
+        "The region of the stream, or of an MSK cluster with IAM; no other Kafka cluster needs it",
     ),
     key(
         "awsEndpoint",

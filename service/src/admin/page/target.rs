@@ -14,7 +14,6 @@ use crate::page::{Clock, Page};
 use crate::sampler::TargetView;
 use crate::scaling::Step;
 use crate::scaling::catch_up::CatchUpStep;
-use crate::trigger::Policy;
 
 pub(super) fn page(view: &TargetView) -> Page {
     let summary = Summary::of(view);
@@ -88,7 +87,7 @@ fn head(summary: &Summary<'_>, judges: &[Judges<'_>], json: &str) -> Markup {
 
 /// The word beside the title: the state, or the direction in which the replicas change.
 fn word(summary: &Summary<'_>) -> &'static str {
-    let decision = summary.decision().filter(|(policy, _)| !matches!(policy, Policy::Age(_)));
+    let decision = summary.decision().filter(|(policy, _)| !policy.is_for_the_whole_workload());
     let wanted = decision.map(|(_, decision)| decision.replicas());
     match (summary.state, wanted.zip(summary.running())) {
         (State::Ok, Some((wanted, running))) if wanted > running => "Scaling up",

@@ -233,7 +233,7 @@ impl TriggerFacts {
         let judged = view.judge(caller);
         let decision = if let Judged::Valued(decision) = &judged { Some(decision) } else { None };
         // the value of an age policy is a factor, not a number of replicas
-        let counts = !matches!(*caller.policy, Policy::Age(_));
+        let counts = !caller.policy.is_for_the_whole_workload();
         Self {
             labels: TriggerLabels {
                 object: source.labels.clone(),
