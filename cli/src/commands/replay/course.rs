@@ -112,3 +112,24 @@ fn of_a_policy(key: &str) -> bool {
         | Owner::Connection => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trigger::keys::KEYS;
+
+    #[test]
+    fn another_policy_takes_none_of_the_keys_of_the_recorded_one() {
+        let base = |keys: &[(&str, &str)]| keys.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let recorded: Metadata =
+            base(&[("scaleOn", "catchUp"), ("maxAge", "60s"), ("targetUtilization", "0.8"), ("topic", "t")]);
+        let other = changed(&recorded, "scaleOn=lag, lagThreshold=9").expect("good");
+        assert_eq!(other, base(&[("scaleOn", "lag"), ("lagThreshold", "9"), ("topic", "t")]));
+        assert_eq!(
+            changed(&recorded, "maxAge=30s").expect("good").len(),
+            recorded.len(),
+            "the same policy keeps its keys"
+        );
+        assert!(KEYS.iter().any(|key| key.owner == Owner::WriteUtilization && of_a_policy(key.name)));
+    }
+}
