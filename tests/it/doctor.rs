@@ -194,7 +194,7 @@ async fn each_reason_not_to_trust_a_certificate_is_named() {
     of_watched(&unknown).await.assert_fault(
         "tls",
         "the certificate is issued by CN=ca, which is not in ca: TLSv1.3, CN=server for 127.0.0.1, localhost, issued by CN=ca",
-        "give the connection the authority that issued it as ca or caFile: CN=ca",
+        "set ca or caFile of the connection to the authority that issued it: CN=ca",
     );
     let expired = of_watched(&over_tls(cluster, "EXPIRED")).await;
     expired.assert_fault("tls", "the certificate expired on 20", "renew the server's certificate");

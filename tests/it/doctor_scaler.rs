@@ -80,10 +80,17 @@ async fn certificates_on_the_way_to_the_scaler_are_looked_at() {
     checkup.assert_green(&["tls", "health"]);
     assert!(!checkup.written.contains("PRIVATE"), "{}", checkup.written);
     let checkup = asked(&[&own[..], &["--tls-ca", &stranger]].concat()).await;
-    checkup.assert_fault("tls", "which is not in ca", "as --tls-ca, and the trigger as caCert: CN=ca");
+    checkup.assert_fault(
+        "tls",
+        "which is not in ca",
+        "set --tls-ca, and caCert for the trigger, to the authority that issued it: CN=ca",
+    );
     let checkup = asked(&["--tls-ca", &ca]).await;
-    checkup.assert_fault("tls", "requires a client certificate", "as --tls-cert and --tls-key");
+    checkup.assert_fault("tls", "requires a client certificate", "set --tls-cert and --tls-key");
     checkup.assert_fault("tls", "CertificateRequired", "tlsClientCert and tlsClientKey");
+    let (cert, key) = (file("stranger.crt"), file("stranger.key"));
+    let checkup = asked(&["--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key]).await;
+    checkup.assert_fault("tls", "rejects the client certificate", "the scaler's log has the reason");
     asked(&[]).await.assert_fault("health", "this port speaks TLS", "give doctor --tls-ca");
 }
 

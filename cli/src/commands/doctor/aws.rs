@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::leases;
-use super::network::{IN_A_CONNECTION, handshake_remedy, look_up, now, presented, reach};
+use super::network::{CONNECTION_CA, handshake_remedy, look_up, now, presented, reach};
 use super::report::{Checkup, Finding, Looked, Step, StepName, look, said};
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::network::Address;
@@ -121,7 +121,7 @@ async fn endpoint(probe: &AwsProbe, service: ServiceName) -> Looked<String> {
     }
     let session = handshake(connected.stream, &address.host, &TlsSettings::new(None, None), now()).await;
     let session = session.map_err(|why| remedy(Finding::failed(why.to_string(), handshake_remedy(&why))))?;
-    let finding = presented(&session.presented, true, IN_A_CONNECTION);
+    let finding = presented(&session.presented, true, CONNECTION_CA);
     match session.presented.trust {
         Ok(()) => Ok((Finding { seen: format!("{url}: {}", finding.seen), ..finding }, url)),
         Err(_) => Err(remedy(finding)),

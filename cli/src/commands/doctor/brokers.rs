@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::network::{IN_A_CONNECTION, handshake_remedy, look_up, now, presented, reach, speaks_tls};
+use super::network::{CONNECTION_CA, handshake_remedy, look_up, now, presented, reach, speaks_tls};
 use super::report::{Finding, Looked, Step, StepName, look};
 use crate::network::{Address, Connected, Duplex, connect};
 use crate::probe::kafka::KafkaProbe;
@@ -89,7 +89,7 @@ impl BrokerCheck<'_> {
         to: SocketAddr,
     ) -> Looked<Session> {
         match shaken.await {
-            Ok(session) => Ok((presented(&session.presented, self.probe.verifies(), IN_A_CONNECTION), session)),
+            Ok(session) => Ok((presented(&session.presented, self.probe.verifies(), CONNECTION_CA), session)),
             Err(HandshakeError::Alert(alert)) => Err(self.refused_certificate(&alert, None)),
             Err(why) if self.speaks_plainly(to).await => {
                 let remedy = "leave tls out, or name the port of a listener with TLS";

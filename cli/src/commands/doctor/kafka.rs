@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use super::aws;
 use super::brokers::{BrokerCheck, USUAL_PORT, reach_broker};
-use super::network::{IN_A_CONNECTION, look_up, now, presented};
+use super::network::{CONNECTION_CA, look_up, now, presented};
 use super::report::{Checkup, Finding, Looked, Status, Step, StepName, look, said};
 use crate::lag::{SourceError, SourceErrorKind};
 use crate::network::Address;
@@ -186,7 +186,7 @@ async fn found_at(probe: &KafkaProbe, address: &Address, terms: Option<&TlsSetti
     };
     let session = handshake(connected.stream, &address.host, terms, now()).await;
     let session = session.map_err(|why| Finding::failed(why.to_string(), super::network::handshake_remedy(&why)))?;
-    let finding = presented(&session.presented, probe.verifies(), IN_A_CONNECTION);
+    let finding = presented(&session.presented, probe.verifies(), CONNECTION_CA);
     match finding.status {
         Status::Failed => Err(finding),
         _ => Ok((Finding { seen: format!("{}; {}", resolved.seen, finding.seen), ..finding }, ())),

@@ -58,8 +58,8 @@ pub(super) async fn reach(addresses: &[SocketAddr]) -> Looked<Connected> {
     }
 }
 
-/// Where a missing authority belongs in a connection.
-pub(super) const IN_A_CONNECTION: &str = "the connection the authority that issued it as ca or caFile";
+/// The keys of a connection that name its authorities.
+pub(super) const CONNECTION_CA: &str = "ca or caFile of the connection";
 
 fn listed(failed: &[(SocketAddr, Unconnected)]) -> String {
     failed.iter().map(|(address, why)| format!("{address}: {why}")).collect::<Vec<_>>().join(", ")
@@ -73,15 +73,14 @@ pub(super) async fn speaks_tls(to: SocketAddr, host: &str) -> bool {
     }
 }
 
-/// Reports the presented certificate: whether it is trusted, and until when. `give` says to whom a missing authority must be given, and as
-/// what.
-pub(super) fn presented(presented: &Presented, verifies: bool, give: &str) -> Finding {
+/// Reports the presented certificate: whether it is trusted, and until when. The remedy for an unknown authority is to set `ca_key`.
+pub(super) fn presented(presented: &Presented, verifies: bool, ca_key: &str) -> Finding {
     let seen = seen(presented);
     if let Err(why) = &presented.trust {
         if !verifies {
             return Finding::ok(format!("{seen}; not verified, as unsafeSsl says: {why}"));
         }
-        return Finding::failed(format!("{why}: {seen}"), distrusted(why, give));
+        return Finding::failed(format!("{why}: {seen}"), distrusted(why, ca_key));
     }
     if let Some(authority) = presented.authority.as_ref().filter(|authority| authority.left(now()).is_zero()) {
         let seen = format!("{seen}; the authority {} expired on {}", authority.subject, authority.until);
@@ -116,7 +115,7 @@ fn seen(presented: &Presented) -> String {
     format!("{}, {certificate}{asks}", presented.protocol)
 }
 
-fn distrusted(why: &Distrust, give: &str) -> String {
+fn distrusted(why: &Distrust, ca_key: &str) -> String {
     match why {
         Distrust::Expired { .. } => "renew the server's certificate, or set this machine's clock right".to_owned(),
         Distrust::NotYetValid { .. } => "set this machine's clock right, or wait".to_owned(),
@@ -128,7 +127,7 @@ fn distrusted(why: &Distrust, give: &str) -> String {
         }
         Distrust::NoName { asked } => format!("issue a certificate with {asked} among its subjectAltNames"),
         Distrust::UnknownIssuer { issuer } => {
-            format!("give {give}: {issuer}")
+            format!("set {ca_key} to the authority that issued it: {issuer}")
         }
         Distrust::Other(_) => "look at the server's certificate".to_owned(),
     }

@@ -110,16 +110,12 @@ async fn channel(
         let shaken = handshake(connected.stream, &address.host, &terms, now());
         let judged = async {
             let mut session = shaken.await.map_err(|why| Finding::failed(why.to_string(), handshake_remedy(&why)))?;
-            let finding = presented(
-                &session.presented,
-                true,
-                "doctor the authority that issued it as --tls-ca, and the trigger as caCert",
-            );
+            let finding = presented(&session.presented, true, "--tls-ca, and caCert for the trigger,");
             if session.presented.trust.is_err() {
                 return Err(finding);
             }
             match rejection(&mut session).await {
-                Some(why) => Err(unwelcome(&why, tls.identity.is_some())),
+                Some(why) => Err(rejected(&why, tls.identity.as_ref())),
                 None => Ok((finding, ())),
             }
         };
@@ -142,16 +138,12 @@ async fn channel(
     Ok(Some((endpoint.connect_lazy(), to)))
 }
 
-/// Reports a client certificate that the scaler rejects, or that it misses.
-fn unwelcome(why: &HandshakeError, given: bool) -> Finding {
-    let seen = if given {
-        format!("the scaler rejects the client certificate: {why}")
-    } else {
-        format!("the scaler requires a client certificate: {why}")
-    };
-    let remedy = "give doctor a certificate of the authority that the scaler accepts for clients as --tls-cert and --tls-key, and the trigger \
-                  as tlsClientCert and tlsClientKey; the scaler's log says what is wrong with this one";
-    Finding::failed(seen, remedy)
+/// Reports that the scaler rejects the client certificate, or requires one.
+fn rejected(why: &HandshakeError, identity: Option<&ClientIdentity>) -> Finding {
+    let does = if identity.is_some() { "rejects the" } else { "requires a" };
+    let remedy = "set --tls-cert and --tls-key, and tlsClientCert and tlsClientKey for the trigger, to a certificate of the scaler's client \
+                  authority; the scaler's log has the reason";
+    Finding::failed(format!("the scaler {does} client certificate: {why}"), remedy)
 }
 
 /// Checks the scaler's health; `plainly` is the address to test for TLS if the channel has none.
