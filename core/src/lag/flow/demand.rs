@@ -48,26 +48,29 @@ impl OffsetFlow {
         Some(demands.collect())
     }
 
-    /// The age in seconds of each partition's oldest unread record, beyond what commits explain: the time in which as much arrives as is
-    /// unread. `None` where arrivals are not known, and for a partition that is stuck.
-    #[must_use]
-    pub fn ages(&self) -> Vec<Option<f64>> {
-        let age = |demand: &Demand| {
-            let late = (demand.unread - demand.arrivals * demand.not_behind).max(0.0);
-            let known = !demand.stuck && (late == 0.0 || demand.arrivals > 0.0);
-            known.then(|| if late > 0.0 { late / demand.arrivals } else { 0.0 })
-        };
-        self.demands().map_or_else(|| vec![None; self.partitions.len()], |demands| demands.iter().map(age).collect())
+    /// The age in seconds of a partition's oldest unread record, beyond what commits explain: the time in which as much arrives as is unread,
+    /// within the bounds that the readings show. `None` where arrivals are not known, and for a partition that is stuck.
+    fn age(&self, partition: &PartitionFlow) -> Option<f64> {
+        if partition.stuck || self.arrived.is_none() {
+            return None;
+        }
+        let arrivals = partition.arrivals();
+        let late = (partition.backlog - arrivals * self.not_behind(partition)).max(0.0);
+        if late > 0.0 { (arrivals > 0.0).then(|| partition.bound(late / arrivals, self.at)) } else { Some(0.0) }
     }
 
-    /// Whether the age of every unread record can be estimated, stuck partitions aside. It cannot where nothing has arrived since the first
-    /// reading. A partition without a commit counts as one record, which is none.
-    pub(crate) fn ages_known(&self) -> bool {
-        let record = |partition: &PartitionFlow| partition.consumption().is_some() || partition.backlog > 1.0;
-        let unknown = |partition: &PartitionFlow| {
-            !partition.stuck && partition.backlog > 0.0 && partition.arrivals() <= 0.0 && record(partition)
+    /// The age in seconds of each partition's oldest unread record, beyond what commits explain; `None` where it is unknown, and for a
+    /// partition that is stuck.
+    pub fn ages(&self) -> impl Iterator<Item = Option<f64>> {
+        self.partitions.iter().map(|partition| self.age(partition))
+    }
+
+    /// The same with 0 for a partition that is stuck, and for one without a commit that counts as one record, which is none.
+    pub(crate) fn ages_of_records(&self) -> impl Iterator<Item = Option<f64>> {
+        let no_record = |partition: &PartitionFlow| {
+            partition.stuck || (partition.consumption().is_none() && partition.backlog <= 1.0)
         };
-        !self.partitions.iter().any(unknown)
+        self.partitions.iter().map(move |partition| if no_record(partition) { Some(0.0) } else { self.age(partition) })
     }
 
     /// The partitions or shards, in the order of [`Self::partitions`].

@@ -16,6 +16,7 @@ mod owners;
 mod partition;
 mod rebalance;
 mod throughput;
+mod waiting;
 
 pub use ages::{AgeFlow, AgeReading, FULL, ShardFlow};
 pub use average::{Average, blend, count};

@@ -94,7 +94,10 @@ fn splits<'a, P>(past: Option<&OffsetFlow>, partitions: impl Fn() -> P) -> Arc<[
 where
     P: Iterator<Item = (&'a Arc<str>, PartitionId)>,
 {
-    let same = |(known, (topic, partition)): (&Split, (&Arc<str>, PartitionId))| matches!(known, Split::Partition(name, number) if name == topic && *number == partition);
+    let same = |(known, (topic, partition)): (&Split, (&Arc<str>, PartitionId))| {
+        let Split::Partition(name, number) = known else { return false };
+        name == topic && *number == partition
+    };
     let known = past.map(OffsetFlow::splits).filter(|known| known.len() == partitions().count());
     match known.filter(|known| known.iter().zip(partitions()).all(same)) {
         Some(known) => known.clone(),

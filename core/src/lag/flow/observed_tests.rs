@@ -315,3 +315,26 @@ fn a_position_that_is_moved_back_is_no_negative_consumption() {
     let consumption: Vec<_> = second.partitions().iter().map(PartitionFlow::consumption).collect();
     assert_eq!(consumption, [Some(0.0), Some(10.0)]);
 }
+
+/// Unread records divided by arrivals were 11 s for one record that had come a moment before, and more on quieter partitions.
+#[test]
+fn partitions_that_get_a_record_now_and_then_are_no_older_than_their_commits() {
+    const PARTITIONS: u32 = 60;
+    for apart in [15, 90, 160] {
+        let received = |now: u32, partition: u32| f64::from((now + partition * apart / PARTITIONS) / apart);
+        let (mut flow, mut oldest) = (None, 0.0);
+        for now in (0..1200).step_by(2) {
+            let rows = (0..PARTITIONS).map(|partition| {
+                let (end, committed) = (received(now, partition), received(now - now % 5, partition));
+                OffsetRow { end, committed: Some(committed), backlog: end - committed, arrivals: Arrivals::OfEnds }
+            });
+            let splits = (0..PARTITIONS).map(|number| Split::Partition("t".into(), PartitionId(number))).collect();
+            let owners = Owners::even(4, PARTITIONS as usize);
+            let reading = OffsetReading { splits, rows: rows.collect(), owners };
+            let next = OffsetFlow::fold(flow.as_ref(), reading, Moment::after_epoch(Duration::from_secs(now.into())));
+            oldest = next.ages().flatten().fold(oldest, f64::max);
+            flow = Some(next);
+        }
+        assert!(oldest <= 7.0, "commits are 5 s apart and readings 2 s: {oldest} s at a record per {apart} s");
+    }
+}

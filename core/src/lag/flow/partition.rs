@@ -1,6 +1,7 @@
 //! One partition of a source that reports records behind.
 
 use super::average::{Average, Rate};
+use super::waiting::{Reach, Waiting};
 use crate::lag::Moment;
 
 /// Each partition's arrivals are averaged over this many seconds; the averages give its share of all arrivals.
@@ -80,6 +81,7 @@ pub struct PartitionFlow {
     pub(super) anchor: f64,
     /// What its consumer did per second up to the last move of its position, where it was behind even then.
     pub(super) pace: Option<Rate>,
+    waiting: Waiting,
 }
 
 impl PartitionFlow {
@@ -101,6 +103,7 @@ impl PartitionFlow {
             by: row.arrivals,
             anchor: position,
             pace: None,
+            waiting: Waiting::new(Reach { end: row.end, position }, now),
         }
     }
 
@@ -125,6 +128,7 @@ impl PartitionFlow {
             let done = ((committed - self.position) / elapsed).max(0.0);
             Some(self.consumption.map_or(Rate::new(done), |known| known.weighed(done, share)))
         });
+        let past = Reach { end: self.end, position: self.position };
         Self {
             position,
             arrivals,
@@ -133,6 +137,7 @@ impl PartitionFlow {
             stuck: self.stuck,
             anchor: self.anchor,
             pace: self.pace,
+            waiting: self.waiting.with(past, Reach { end: row.end, position }, now),
             ..Self::new(row, now)
         }
     }
@@ -153,6 +158,11 @@ impl PartitionFlow {
     #[must_use]
     pub fn consumption(&self) -> Option<f64> {
         self.consumption.map(Rate::get)
+    }
+
+    /// Corrects the estimated age of its oldest unread record by what the readings show, where they show positions.
+    pub(super) fn bound(&self, estimate: f64, now: Moment) -> f64 {
+        if self.exact() { estimate } else { self.waiting.bound(estimate, now) }
     }
 
     /// Whether any records arrive.

@@ -56,7 +56,7 @@ pub(super) fn needs(
             consumers(needs, capacity)
         })
     };
-    let age_after = |seconds: f64| flow.ages_known().then(|| Quantity::from_number(needs.age_after(seconds)));
+    let (oldest, later) = outlook(flow, needs, reaction).unzip();
     let arrivals: Vec<_> = needs.loads.iter().map(|load| load.arrivals).collect();
     let mut steps = match unit {
         Unit::Records | Unit::Kilobytes => {
@@ -67,8 +67,8 @@ pub(super) fn needs(
     steps.extend([
         Step::Forecast {
             reaction_seconds: Quantity::from_number(reaction),
-            oldest_seconds: age_after(0.0),
-            age_seconds: age_after(reaction),
+            oldest_seconds: oldest.map(Quantity::from_number),
+            age_seconds: later.map(Quantity::from_number),
             max_age_seconds: Quantity::from_number(objective.max_age),
         },
         Step::Need {
@@ -83,6 +83,20 @@ pub(super) fn needs(
         steps.push(Step::Hottest { place: split.to_string(), share });
     }
     steps
+}
+
+/// The age of the oldest unread record, and of the oldest one `reaction` seconds from now; `None` where any is unknown.
+fn outlook(flow: &OffsetFlow, needs: &Needs, reaction: f64) -> Option<(f64, f64)> {
+    let mut ages = flow.ages_of_records();
+    if flow.owners().share() {
+        // one queue for all
+        let oldest = ages.try_fold(0.0, |oldest, age| Some(f64::max(oldest, age?)))?;
+        return Some((oldest, needs.aging(reaction).map(|aging| oldest + aging).fold(0.0, f64::max)));
+    }
+    ages.zip(needs.aging(reaction)).try_fold((0.0, 0.0), |(oldest, later), (age, aging)| {
+        let age = age?;
+        Some((f64::max(oldest, age), f64::max(later, age + aging)))
+    })
 }
 
 /// The steps that show the ages of an application.

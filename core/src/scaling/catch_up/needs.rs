@@ -88,11 +88,13 @@ impl Needs {
         self.loads.iter().map(need).collect()
     }
 
-    /// The age in seconds of the oldest unread record `reaction` seconds from now, beyond what commits explain.
-    pub(super) fn age_after(&self, reaction: f64) -> f64 {
-        let busy = self.loads.iter().zip(&self.served).filter(|(load, _)| load.arrivals > 0.0);
-        let age = |(load, served): (&Load, &f64)| (load.backlog + (load.arrivals - served) * reaction) / load.arrivals;
-        busy.map(age).fold(0.0, f64::max)
+    /// Seconds by which the oldest unread record of each load gets older in `reaction` seconds: negative where its consumer catches up, and 0
+    /// where nothing arrives.
+    pub(super) fn aging(&self, reaction: f64) -> impl Iterator<Item = f64> {
+        self.loads.iter().zip(&self.served).map(move |(load, served)| match load.arrivals {
+            arrivals if arrivals > 0.0 => (arrivals - served) * reaction / arrivals,
+            _ => 0.0,
+        })
     }
 
     /// Seconds until the slowest consumer has drained the backlog of those partitions that need less than one consumer.
