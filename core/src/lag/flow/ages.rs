@@ -331,9 +331,10 @@ impl ShardFlow {
     }
 
     fn row(&self, error: f64) -> OffsetRow {
-        let arrivals = FULL * self.demand;
-        let backlog = arrivals * (self.age - error).max(0.0);
-        OffsetRow { end: self.done + backlog, committed: Some(self.done), backlog, arrivals: Arrivals::Exact(arrivals) }
+        let per_second = FULL * self.demand;
+        let backlog = per_second * (self.age - error).max(0.0);
+        let arrivals = Arrivals::Exact { per_second, age: self.age };
+        OffsetRow { end: self.done + backlog, committed: Some(self.done), backlog, arrivals }
     }
 }
 

@@ -48,9 +48,13 @@ impl OffsetFlow {
         Some(demands.collect())
     }
 
-    /// The age in seconds of a partition's oldest unread record, beyond what commits explain: the time in which as much arrives as is unread,
-    /// within the bounds that the readings show. `None` where arrivals are not known, and for a partition that is stuck.
+    /// The age in seconds of a partition's oldest unread record, where the source measures it; otherwise the time in which as much arrives as
+    /// is unread beyond what commits explain, within the bounds that the readings show. `None` where neither is known, and for a partition
+    /// that is stuck.
     fn age(&self, partition: &PartitionFlow) -> Option<f64> {
+        if let Some(measured) = partition.measured_age() {
+            return Some(measured);
+        }
         if partition.stuck || self.arrived.is_none() {
             return None;
         }
@@ -68,7 +72,8 @@ impl OffsetFlow {
     /// The same with 0 for a partition that is stuck, and for one without a commit that counts as one record, which is none.
     pub(crate) fn ages_of_records(&self) -> impl Iterator<Item = Option<f64>> {
         let no_record = |partition: &PartitionFlow| {
-            partition.stuck || (partition.consumption().is_none() && partition.backlog <= 1.0)
+            let unmeasured = partition.measured_age().is_none();
+            unmeasured && (partition.stuck || partition.consumption().is_none() && partition.backlog <= 1.0)
         };
         self.partitions.iter().map(move |partition| if no_record(partition) { Some(0.0) } else { self.age(partition) })
     }

@@ -33,13 +33,23 @@ pub struct OffsetRow {
 pub enum Arrivals {
     /// By the movement of its end since the previous reading.
     OfEnds,
-    /// By the rate per second that the source reports.
-    Reported(f64),
-    /// By the rate per second that the source reports, as an estimate that needs no average.
-    Exact(f64),
+    /// By the rate that the source reports.
+    Reported {
+        /// Arrivals per second.
+        per_second: f64,
+        /// The measured age of the oldest unread record, in seconds.
+        age: f64,
+    },
+    /// By the rate that the source reports, as an estimate that needs no average.
+    Exact {
+        /// Arrivals per second.
+        per_second: f64,
+        /// The measured age of the oldest unread record, in seconds.
+        age: f64,
+    },
     /// Not known yet: the source reports how long unread records have waited, but not their number.
     Unweighed {
-        /// The age of the oldest unread record, in seconds.
+        /// The measured age of the oldest unread record, in seconds.
         age: f64,
     },
 }
@@ -49,15 +59,8 @@ impl Arrivals {
     pub(super) const fn in_a_second(self, grown: f64) -> f64 {
         match self {
             Self::OfEnds => grown,
-            Self::Reported(arrivals) | Self::Exact(arrivals) => arrivals,
+            Self::Reported { per_second, .. } | Self::Exact { per_second, .. } => per_second,
             Self::Unweighed { .. } => 0.0,
-        }
-    }
-
-    const fn unweighed_age(self) -> Option<f64> {
-        match self {
-            Self::OfEnds | Self::Reported(_) | Self::Exact(_) => None,
-            Self::Unweighed { age } => Some(age),
         }
     }
 }
@@ -88,8 +91,8 @@ impl PartitionFlow {
     pub(super) fn new(row: OffsetRow, now: Moment) -> Self {
         let position = row.committed.unwrap_or(row.end - row.backlog);
         let arrivals = match row.arrivals {
-            Arrivals::Reported(arrivals) => Average::begun(arrivals, FIRST),
-            Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
+            Arrivals::Reported { per_second, .. } => Average::begun(per_second, FIRST),
+            Arrivals::Exact { per_second, .. } => Average::begun(per_second, 1.0),
             Arrivals::OfEnds | Arrivals::Unweighed { .. } => Average::default(),
         };
         Self {
@@ -118,8 +121,8 @@ impl PartitionFlow {
         let arrived = row.arrivals.in_a_second((row.end - self.end) / elapsed);
         let position = row.committed.unwrap_or(self.position);
         let arrivals = match row.arrivals {
-            Arrivals::Exact(arrivals) => Average::begun(arrivals, 1.0),
-            Arrivals::OfEnds | Arrivals::Reported(_) => self.arrivals.weighed(arrived, share),
+            Arrivals::Exact { per_second, .. } => Average::begun(per_second, 1.0),
+            Arrivals::OfEnds | Arrivals::Reported { .. } => self.arrivals.weighed(arrived, share),
             // an unknown rate is not zero
             Arrivals::Unweighed { .. } => self.arrivals,
         };
@@ -160,9 +163,17 @@ impl PartitionFlow {
         self.consumption.map(Rate::get)
     }
 
-    /// Corrects the estimated age of its oldest unread record by what the readings show, where they show positions.
+    /// The age of its oldest unread record, in seconds, where the source measures it.
+    pub(super) const fn measured_age(&self) -> Option<f64> {
+        match self.by {
+            Arrivals::OfEnds => None,
+            Arrivals::Reported { age, .. } | Arrivals::Exact { age, .. } | Arrivals::Unweighed { age } => Some(age),
+        }
+    }
+
+    /// Corrects the estimated age of its oldest unread record by what the readings show.
     pub(super) fn bound(&self, estimate: f64, now: Moment) -> f64 {
-        if self.exact() { estimate } else { self.waiting.bound(estimate, now) }
+        self.waiting.bound(estimate, now)
     }
 
     /// Whether any records arrive.
@@ -172,12 +183,12 @@ impl PartitionFlow {
 
     /// The age in seconds of the unread records, where their number is unknown.
     pub(super) const fn unweighed_age(&self) -> Option<f64> {
-        self.by.unweighed_age()
+        if let Arrivals::Unweighed { age } = self.by { Some(age) } else { None }
     }
 
     /// Whether the backlog is exact, so that commits do not explain any part of it.
-    pub(super) fn exact(&self) -> bool {
-        self.by != Arrivals::OfEnds
+    pub(super) const fn exact(&self) -> bool {
+        !matches!(self.by, Arrivals::OfEnds)
     }
 
     pub(super) const fn unread(&self) -> bool {

@@ -246,7 +246,7 @@ impl ShardDensity {
 
     fn row(&self, age: f64, now: Moment) -> OffsetRow {
         let arrivals = match self.density {
-            Some(density) => Arrivals::Reported(density.newest),
+            Some(density) => Arrivals::Reported { per_second: density.newest, age },
             None => Arrivals::Unweighed { age },
         };
         let since_checkpoint = self.read - self.read_at_checkpoint;

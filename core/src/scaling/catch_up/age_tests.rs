@@ -47,3 +47,43 @@ fn what_was_counted_in_another_unit_is_forgotten() {
     }
     assert!(memory.arrivals.level() < 7.0, "two shards of 3 kB/s: {:?} {last:?}", memory.arrivals);
 }
+
+/// The age of the oldest record in the forecast of a decision, in seconds.
+fn forecast(decision: &Decision) -> Option<f64> {
+    decision.steps.iter().find_map(|step| match step {
+        Step::CatchUp(CatchUpStep::Forecast { oldest_seconds, .. }) => {
+            oldest_seconds.as_ref().map(|oldest| oldest.get())
+        }
+        _ => None,
+    })
+}
+
+/// A shard is read at a tenth of its former throughput, and its checkpoints come late: what is unread by the rates has other ages.
+#[test]
+fn the_forecast_begins_with_the_ages_that_were_measured() {
+    let place = |number| Split::Partition("t".into(), PartitionId(number));
+    let owners = Owners::even(2, 2);
+    let (policy, mut memory, mut of_ages) = (CatchUpPolicy::default(), Memory::default(), Memory::default());
+    let (mut kilobytes, mut ages, mut shows) = (None, None, 0);
+    for step in 0..30_u32 {
+        let now = at(step * EVERY);
+        let rate = if step < 15 { 300.0 } else { 30.0 };
+        let oldest = [f64::from(step % 4) * f64::from(EVERY) + 2.0, 1.0];
+        let row = |number, age| ThroughputRow { place: place(number), age, kilobytes_per_second: rate };
+        let reading = ThroughputReading { rows: vec![row(0, oldest[0]), row(1, oldest[1])], owners: owners.clone() };
+        let flow = ThroughputFlow::fold(kilobytes.as_ref(), reading, now);
+        let (new, decision) = advance(&policy, &memory, &Flow::Throughput(flow.clone()));
+        (memory, kilobytes) = (new, Some(flow));
+        let shown = forecast(&decision.expect("a decision"));
+        assert!(shown.is_none_or(|shown| (shown - oldest[0]).abs() < 1e-9), "{step}: {shown:?} for {oldest:?}");
+        shows += usize::from(shown.is_some());
+
+        let rows = vec![(place(0), oldest[0]), (place(1), oldest[1])];
+        let flow = AgeFlow::fold(ages.as_ref(), AgeReading { rows, owners: owners.clone() }, now);
+        let (new, decision) = advance(&policy, &of_ages, &Flow::Ages(flow.clone()));
+        (of_ages, ages) = (new, Some(flow));
+        let shown = forecast(&decision.expect("a decision"));
+        assert!(shown.is_none_or(|shown| (shown - oldest[0]).abs() < 1e-9), "{step}: {shown:?} for {oldest:?}");
+    }
+    assert!(shows >= 10, "{shows} forecasts");
+}

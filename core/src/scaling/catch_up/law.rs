@@ -289,9 +289,17 @@ impl<'a> Law<'a> {
         let late = |(backlog, arrivals): (&f64, &f64)| {
             backlog + (arrivals - capacity).max(0.0) * self.reaction > LATE * max_age * capacity
         };
-        let mut consumers = backlogs.iter().zip(&arrivals).zip(&busy);
-        if !consumers.any(|(load, busy)| late(load) && *busy >= 2.0) {
-            return Evaluation::new(self.now, Rule::HotPartition);
+        let consumers = backlogs.iter().zip(&arrivals).zip(&busy);
+        let most = consumers.filter(|(load, _)| late(*load)).map(|(_, busy)| *busy).reduce(f64::max);
+        if most.is_none_or(|busy| busy < 2.0) {
+            let hot = needs.loads.iter().any(|load| load.owner.is_some() && !fixable(load));
+            let rule = match most {
+                _ if hot => Rule::HotPartition,
+                _ if self.flow.owners().leave_some() => Rule::Unowned,
+                Some(_) => Rule::SinglePartition,
+                None => Rule::ShortOverload,
+            };
+            return Evaluation::new(self.now, rule);
         }
         // a backlog is temporary, a rate persists
         if arrivals.iter().any(|arrivals| *arrivals > self.objective.overload() * capacity) {

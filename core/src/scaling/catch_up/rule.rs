@@ -26,8 +26,14 @@ pub enum Rule {
     TooFew,
     /// The total capacity is sufficient, but one consumer is overloaded.
     Uneven,
-    /// One partition exceeds any consumer's capacity, or more consumers did not help it.
+    /// One partition exceeds any consumer's capacity, so that more consumers do not help it.
     HotPartition,
+    /// One consumer is behind with the only one of its partitions that has work, so that others cannot take any of it.
+    SinglePartition,
+    /// One consumer is overloaded, but its records will not wait for long enough to add another.
+    ShortOverload,
+    /// Some partitions or shards have no consumer, and the running consumers are enough for all.
+    Unowned,
     /// Further consumers would have no partition.
     AsManyAsHelp,
     /// Fewer are enough, but a scale-down does not pay for its rebalances yet.
@@ -53,6 +59,11 @@ impl fmt::Display for Rule {
             Self::TooFew => "at least one consumer is overloaded",
             Self::Uneven => "capacity is sufficient in total, but one consumer is overloaded: next useful count",
             Self::HotPartition => "a hot partition, more consumers do not help it",
+            Self::SinglePartition => {
+                "one consumer is behind with a single busy partition, more consumers do not help it"
+            }
+            Self::ShortOverload => "one consumer is overloaded, but its records do not wait long enough to add another",
+            Self::Unowned => "some partitions have no consumer, and the consumers that run are enough for all",
             Self::AsManyAsHelp => "further consumers would have no partition",
             Self::Holding => "fewer are enough, but not for long enough to scale down",
             Self::Draining => "the backlog is drained before consumers are removed",

@@ -23,6 +23,8 @@ struct Group {
     consumers: usize,
     /// The relative arrivals of each partition.
     weights: Vec<f64>,
+    /// The number of partitions, the last ones, that have no consumer.
+    unowned: usize,
     last: Option<Result<Decision, Unknown>>,
 }
 
@@ -37,6 +39,7 @@ impl Group {
             committed: vec![0.0; partitions],
             consumers,
             weights: vec![1.0; partitions],
+            unowned: 0,
             last: None,
         }
     }
@@ -51,7 +54,7 @@ impl Group {
             backlog: end - committed,
             arrivals: Arrivals::OfEnds,
         });
-        let owners = Owners::even(self.consumers, self.end.len());
+        let owners = self.owners();
         let reading = OffsetReading { splits: splits.collect(), rows: rows.collect(), owners };
         let past = self.flow.as_ref().map(|flow| if let Flow::Offsets(flow) = flow { flow } else { unreachable!() });
         let flow = Flow::Offsets(OffsetFlow::fold(past, reading, at(self.now)));
@@ -68,7 +71,7 @@ impl Group {
             for (end, weight) in self.end.iter_mut().zip(&self.weights) {
                 *end += arrive * weight * f64::from(EVERY);
             }
-            let owners = Owners::even(self.consumers, self.end.len());
+            let owners = self.owners();
             for consumer in 0..self.consumers {
                 let owned = (0..self.end.len()).filter(|partition| owners.of(*partition) == Some(consumer));
                 self.work(owned.collect(), each * f64::from(EVERY));
@@ -76,6 +79,13 @@ impl Group {
             self.read();
         }
         self
+    }
+
+    fn owners(&self) -> Owners {
+        let even = Owners::even(self.consumers, self.end.len());
+        let owned = self.end.len() - self.unowned;
+        let name = |partition| even.name(even.of(partition).filter(|_| partition < owned)?).cloned();
+        Owners::new((0..self.end.len()).map(name))
     }
 
     /// A consumer processes at most `most` records of its partitions, in equal parts where they have as many.
@@ -450,6 +460,38 @@ fn uneven_shares_get_one_step_more_and_are_not_gone_back_to_until_less_arrives()
     assert_eq!((group.value(), group.rule()), (12.0, Rule::NotBackTo));
     group.run(300, 1.0, 100.0);
     assert!(group.value() < 6.0 && group.rule() == Rule::Enough, "{:?}", group.last);
+}
+
+#[test]
+fn only_a_partition_that_exceeds_a_consumer_is_a_hot_one() {
+    let mut group = Group::new(8, 4);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    (group.weights[0], group.weights[1]) = (50.0, 50.0);
+    group.run(300, 3.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (4.0, Rule::HotPartition));
+}
+
+#[test]
+fn an_overload_that_other_consumers_cannot_share_is_no_hot_partition() {
+    let mut group = Group::new(8, 4);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    group.weights.fill(0.02);
+    (group.weights[0], group.weights[1]) = (1.8, 1.6);
+    group.run(30, 30.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (4.0, Rule::ShortOverload), "102 records/s of 100");
+    group.weights[1] = 0.02;
+    group.run(300, 30.0, 100.0).run(180, 30.0, 0.0).run(20, 30.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (4.0, Rule::SinglePartition));
+}
+
+#[test]
+fn partitions_that_have_no_consumer_are_not_hot() {
+    let mut group = Group::new(8, 2);
+    group.policy.capacity_per_consumer = Decimal::parse("100");
+    group.run(300, 3.0, 100.0);
+    group.unowned = 1;
+    group.run(300, 3.0, 100.0);
+    assert_eq!((group.value(), group.rule()), (2.0, Rule::Unowned));
 }
 
 #[test]
