@@ -151,3 +151,27 @@ async fn no_secret_is_in_the_log_or_on_a_page_at_any_level() {
         assert_eq!(told, None, "{secret}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_calls_are_logged_once_and_listed_on_the_page_and_as_json() {
+    let serving = Serving::start(&[]).await;
+    let mut client = serving.client().await;
+    for _ in 0..3 {
+        client.is_active(scaled_object("a", &[("bootstrapServers", DEAD), ("lagTreshold", "5")])).await.unwrap_err();
+        client.is_active(scaled_object("b", &[("connection", "payments")])).await.unwrap_err();
+        client.stream_is_active(scaled_object("b", &[("connection", "payments")])).await.unwrap_err();
+    }
+    serving.logs("payments").await;
+    let lines: Vec<_> = serving.lines().into_iter().filter(|line| line.contains("calls are refused")).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].contains("lagTreshold") && lines[0].contains("\"name\":"), "{lines:#?}");
+
+    let (_, page) = serving.get("/").await;
+    for text in ["2 triggers refused", "lagTreshold", "payments"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let samples: serde_json::Value = serde_json::from_str(&serving.get("/samples").await.1).unwrap();
+    assert_eq!(samples["refused"].as_array().map(Vec::len), Some(2), "{samples}");
+    let one = serving.get("/samples?source=nothing").await.1;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&one).unwrap(), json!({ "targets": [] }));
+}

@@ -98,5 +98,5 @@ async fn readyz<O: Observe>(State(context): State<Arc<Context<O>>>) -> impl Into
 
 async fn samples<O: Observe>(State(context): State<Arc<Context<O>>>, Query(filter): Query<Filter>) -> Json<Samples> {
     let views = context.sampler.view_of(|source| filter.selects(source));
-    Json(Samples::new(&views, &filter))
+    Json(Samples::new(&views, context.sampler.refusals(), &filter))
 }

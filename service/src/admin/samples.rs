@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page;
 use crate::lag::Behind;
-use crate::sampler::{CallerView, Judged, PartitionRow, Rows, ShardRow, TargetView, ViewState, WorkerRow};
+use crate::sampler::{CallerView, Judged, PartitionRow, RefusalView, Rows, ShardRow, TargetView, ViewState, WorkerRow};
 use crate::scaling::{Quantity, Sample, Step};
 use crate::trigger::{AwsAccess, SourceRef, StreamName};
 
@@ -28,6 +28,24 @@ impl Filter {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Samples {
     targets: Vec<Target>,
+    /// The triggers whose calls are refused before anything is read; only in an answer with all targets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refusal>,
+}
+
+/// The triggers that are refused for one reason.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    reason: Arc<str>,
+    refused_for_seconds: f64,
+    scaled_objects: Vec<ObjectName>,
+}
+
+#[derive(Debug, Serialize)]
+struct ObjectName {
+    namespace: Box<str>,
+    name: Box<str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,11 +169,23 @@ enum Reading {
 }
 
 impl Samples {
-    pub(super) fn new(views: &[TargetView], filter: &Filter) -> Self {
+    pub(super) fn new(views: &[TargetView], refusals: Vec<RefusalView>, filter: &Filter) -> Self {
         let rows = filter.source.is_some();
         let mut targets: Vec<_> = views.iter().map(|view| Target::new(view, rows)).collect();
         targets.sort_by(|one, other| one.source.cmp(&other.source));
-        Self { targets }
+        let refused = if rows { Vec::new() } else { refusals.into_iter().map(Refusal::new).collect() };
+        Self { targets, refused }
+    }
+}
+
+impl Refusal {
+    fn new(view: RefusalView) -> Self {
+        let name = |(namespace, name)| ObjectName { namespace, name };
+        Self {
+            reason: view.reason,
+            refused_for_seconds: view.since.as_secs_f64(),
+            scaled_objects: view.objects.into_iter().map(name).collect(),
+        }
     }
 }
 

@@ -23,8 +23,8 @@ impl Acceptance {
         Self { metadata_bytes, metrics: metrics.clone() }
     }
 
-    /// Rejects names that are invalid in Kubernetes, and metadata that is too large to be kept while it is queried.
-    pub(super) fn check(&self, about: &ScaledObjectRef) -> Result<(), Status> {
+    /// Rejects names that are invalid in Kubernetes.
+    pub(super) fn check_names(about: &ScaledObjectRef) -> Result<(), Status> {
         for (what, name, longest) in
             [("namespace", &about.namespace, LONGEST_NAMESPACE), ("name", &about.name, LONGEST_NAME)]
         {
@@ -32,6 +32,11 @@ impl Acceptance {
                 return Err(status::bad_name(what, longest));
             }
         }
+        Ok(())
+    }
+
+    /// Rejects metadata that is too large to be kept while it is queried.
+    pub(super) fn check_size(&self, about: &ScaledObjectRef) -> Result<(), Status> {
         let bytes = about.scaler_metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > self.metadata_bytes {
             self.metrics.refused(Limit::MetadataBytes);

@@ -66,9 +66,16 @@ impl<O: Observe> ScalerService<O> {
         Self { sampler, metrics, acceptance, streams: push::StreamLimits { drain, lifetime: stream_lifetime, open } }
     }
 
+    /// Parses the trigger of a call. Nothing is read for bad metadata, so that operators would not see it otherwise.
+    fn trigger(&self, about: &ScaledObjectRef) -> Result<Trigger, Status> {
+        Acceptance::check_names(about)?;
+        let parse = || Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error));
+        let trigger = self.acceptance.check_size(about).and_then(|()| parse());
+        trigger.inspect_err(|refused| self.sampler.refuse(caller(about), refused.message()))
+    }
+
     async fn judged(&self, about: &ScaledObjectRef, patience: Duration) -> Result<Decision, Status> {
-        self.acceptance.check(about)?;
-        let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
+        let trigger = self.trigger(about)?;
         let answer = self.sampler.ask(caller(about), &trigger, patience).await;
         if answer.is_ok() {
             self.sampler.note(&trigger.source, &about.scaler_metadata);
@@ -155,8 +162,8 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
         let call = self.metrics.started(RpcMethod::StreamIsActive);
         let about = request.get_ref();
-        let accepted = self.acceptance.check(about);
-        match accepted.and_then(|()| push::watch(&self.sampler, about, &self.streams)) {
+        let trigger = self.trigger(about);
+        match trigger.and_then(|trigger| push::watch(&self.sampler, about, trigger, &self.streams)) {
             Ok(watched) => Ok(Response::new(push::activity(watched, &self.streams, call))),
             Err(status) => ended(call, Err(status)),
         }
@@ -168,7 +175,7 @@ impl<O: Observe> ExternalScaler for ScalerService<O> {
     ) -> Result<Response<Self::StreamMetricSpecStream>, Status> {
         let call = self.metrics.started(RpcMethod::StreamMetricSpec);
         let about = request.get_ref();
-        let accepted = self.acceptance.check(about);
+        let accepted = Acceptance::check_names(about).and_then(|()| self.acceptance.check_size(about));
         match accepted.and_then(|()| self.streams.admit(&about.namespace)) {
             Ok(pass) => Ok(Response::new(push::specs(spec_of(about), pass, &self.streams, call))),
             Err(status) => ended(call, Err(status)),

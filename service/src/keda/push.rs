@@ -91,9 +91,9 @@ pub(super) fn specs(
 pub(super) fn watch<O: Observe>(
     sampler: &Sampler<O>,
     about: &ScaledObjectRef,
+    trigger: Trigger,
     terms: &StreamLimits,
 ) -> Result<Watched<O>, Status> {
-    let trigger = Trigger::parse(&about.scaler_metadata).map_err(|error| status::bad_metadata(&error))?;
     let pass = terms.admit(&about.namespace)?;
     let watch = sampler.watch(caller(about), &trigger, idle_interval(&trigger));
     Ok(Watched { trigger, watch: watch.map_err(|error| status::no_reading(&error))?, pass })

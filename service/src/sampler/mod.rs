@@ -13,6 +13,7 @@ mod grid;
 mod pace;
 mod permits;
 mod reading;
+mod refusals;
 mod rounds;
 mod rows;
 mod target;
@@ -37,6 +38,8 @@ use self::pace::Interests;
 pub use self::permits::Quotas;
 use self::permits::TargetPermit;
 pub use self::reading::Reading;
+pub use self::refusals::RefusalView;
+use self::refusals::Refusals;
 use self::rounds::BackendLoop;
 pub use self::rows::{PartitionRow, Rows, ShardRow, WorkerRow};
 pub use self::target::{ErrorCounts, ReadingObserver};
@@ -79,6 +82,7 @@ struct Inner<O: Observe> {
     next_watch: AtomicU64,
     metrics: SamplerMetrics,
     causes: Causes,
+    refusals: Refusals,
     shares: Quotas,
     witness: Option<Arc<dyn ReadingObserver>>,
 }
@@ -155,6 +159,7 @@ impl<O: Observe> Sampler<O> {
             next_watch: AtomicU64::new(0),
             metrics,
             causes: Causes::default(),
+            refusals: Refusals::default(),
             shares,
             witness,
         };
@@ -222,7 +227,7 @@ impl<O: Observe> Sampler<O> {
     ) -> Result<Watch<O>, SourceError> {
         let id = WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed));
         let caller = caller.into();
-        let joined = self.inner.join(caller.namespace, &trigger.source, |interests, now| {
+        let joined = self.inner.join(caller, &trigger.source, |interests, now| {
             interests.watch(id, interval);
             interests.callers.watch(caller, trigger, id, now);
             if let Some(policy) = catch_up(trigger) {
@@ -241,6 +246,17 @@ impl<O: Observe> Sampler<O> {
         if let Some(witness) = &self.inner.witness {
             witness.asked(source, metadata);
         }
+    }
+
+    /// Records a call whose metadata is refused, for operators.
+    pub fn refuse(&self, caller: ScaledObjectKey<'_>, reason: &str) {
+        self.inner.refusals.refuse(caller, None, reason, self.inner.now());
+    }
+
+    /// Returns the triggers that are refused before anything is read, by reason, for operators.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<RefusalView> {
+        self.inner.refusals.view(self.inner.now())
     }
 
     /// Returns the time since this sampler was created.
@@ -276,7 +292,7 @@ impl<O: Observe> Inner<O> {
         caller: ScaledObjectKey<'_>,
         trigger: &Trigger,
     ) -> Result<Joined<O::Backend>, SourceError> {
-        self.join(caller.namespace, &trigger.source, |interests, now| {
+        self.join(caller, &trigger.source, |interests, now| {
             interests.ask(trigger.pace.poll_interval, now);
             interests.callers.ask(caller, trigger, now);
             if let Some(policy) = catch_up(trigger) {
@@ -286,9 +302,23 @@ impl<O: Observe> Inner<O> {
     }
 
     /// Returns the target for `source`, created if it is new, with the caller's interest added.
-    ///
-    /// Both happen under the locks that the loop takes to retire or to forget targets, so neither can happen in between.
     fn join(
+        self: &Arc<Self>,
+        caller: ScaledObjectKey<'_>,
+        source: &SourceRef,
+        note: impl FnOnce(&mut Interests, Instant),
+    ) -> Result<Joined<O::Backend>, SourceError> {
+        let joined = self.admit(caller.namespace, source, note);
+        match &joined {
+            Ok(_) => self.refusals.accept(caller, source, self.now()),
+            Err(error) => self.refusals.refuse(caller, Some(source), error.chain(), self.now()),
+        }
+        joined
+    }
+
+    /// Returns the target where the caller may read it and no quota is full. Joining and adding
+    /// the interest happen under the locks that the loop takes to retire or to forget targets, so neither can happen in between.
+    fn admit(
         self: &Arc<Self>,
         namespace: &str,
         source: &SourceRef,

@@ -10,32 +10,34 @@ use super::causes::{self, counted};
 use super::names;
 use super::parts;
 use super::query::{ON_A_PAGE, Query, Selection, states};
+use super::refused;
 use super::summary::Summary;
 use super::table::table;
 use super::{Content, framed, tiles};
 use crate::page::text::whole;
 use crate::page::{Clock, Page};
-use crate::sampler::TargetView;
+use crate::sampler::{RefusalView, TargetView};
 
-pub(super) fn page(views: &[TargetView], up_for: Duration, query: &Query) -> Page {
+pub(super) fn page(views: &[TargetView], refusals: &[RefusalView], up_for: Duration, query: &Query) -> Page {
     let mut summaries: Vec<_> = views.iter().map(Summary::of).collect();
     summaries.sort_by_cached_key(Summary::title);
     let selection = query.select(&summaries);
     let clock = Clock::now();
     let content = Content {
-        lead: lead(&summaries, up_for, query, clock),
+        lead: lead(&summaries, refusals, up_for, query, clock),
         still: filters(&summaries, query),
         live: live(&summaries, query, &selection, parts::window(up_for), clock),
     };
     framed(StatusCode::OK, "Targets", content)
 }
 
-fn lead(summaries: &[Summary<'_>], up_for: Duration, query: &Query, clock: Clock) -> Markup {
+fn lead(summaries: &[Summary<'_>], refusals: &[RefusalView], up_for: Duration, query: &Query, clock: Clock) -> Markup {
     let causes = causes::groups(summaries);
     html! {
         div.head { h1 { "Targets" } p.soft { (about(summaries, up_for, clock)) } }
         (tiles::of(summaries, causes.len()))
         (causes::section(&causes, clock))
+        (refused::section(refusals, clock))
         nav aria-label="State" {
             ul.states {
                 li {

@@ -12,6 +12,7 @@ mod list;
 mod names;
 mod parts;
 mod query;
+mod refused;
 mod rows;
 mod state;
 mod steps;
@@ -56,7 +57,8 @@ pub(super) async fn targets<O: Observe>(
     State(context): State<Arc<Context<O>>>,
     Query(query): Query<query::Query>,
 ) -> Response {
-    list::page(&context.sampler.view(), context.sampler.up_for(), &query).answer(query.is_for_fragment())
+    let (views, refusals) = (context.sampler.view(), context.sampler.refusals());
+    list::page(&views, &refusals, context.sampler.up_for(), &query).answer(query.is_for_fragment())
 }
 
 pub(super) async fn target<O: Observe>(
