@@ -16,6 +16,8 @@ mod owners;
 mod partition;
 mod rebalance;
 mod throughput;
+#[cfg(test)]
+mod throughput_tests;
 mod waiting;
 
 pub use ages::{AgeFlow, AgeReading, FULL, ShardFlow};

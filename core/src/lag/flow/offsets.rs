@@ -9,7 +9,7 @@ use super::capacity::{Capacity, Circumstances, Worker};
 use super::commits::{Commits, Move};
 use super::partition::{ARRIVALS, PartitionFlow, SAME};
 use super::rebalance::{Before, Rebalances};
-use super::{OffsetRow, Owners, Split};
+use super::{Arrivals, OffsetRow, Owners, Split};
 use crate::lag::Moment;
 
 /// An age that exceeds what commits explain by this many seconds is behind.
@@ -296,9 +296,13 @@ impl OffsetFlow {
     /// The backlog less everything that a caught-up consumer may show. Its last commit was at some time since the previous reading:
     /// otherwise a consumer that keeps up would be mistaken for a full one, and its arrivals for its capacity.
     fn surely_behind(&self, partition: &PartitionFlow) -> f64 {
-        (partition.backlog
-            - partition.arrivals() * self.explained(partition, self.error.max(UNSEEN * self.period()), 1.0))
-        .max(0.0)
+        let unseen = UNSEEN * self.period();
+        let explained = match partition.by {
+            // of the time since the checkpoint only the error of a reading is taken off already
+            Arrivals::Reported { .. } => unseen,
+            _ => self.explained(partition, self.error.max(unseen), 1.0),
+        };
+        (partition.backlog - partition.arrivals() * explained).max(0.0)
     }
 
     /// Seconds from one reading to the next, once there were two.
