@@ -25,9 +25,9 @@ IMAGE ?= keda-stream-scaler:dev
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1	\2/' | expand -t 24
 
-demo: ## Build and run the demo: the same traffic with two autoscalers, on a page with buttons that make trouble
+demo: ## Build and run the demo: the same traffic with two autoscalers, on a page; ARGS="--scene kinesis" and other flags: ARGS=--help
 	@echo "Compiling the demo and its dependencies: about 10 minutes the first time, seconds afterwards. It then prints the address of its page."
-	cargo run --locked -p keda-stream-scaler-playground
+	cargo run --locked -p keda-stream-scaler-playground -- $(ARGS)
 
 build: ## Build the release binary
 	cargo build --release --locked

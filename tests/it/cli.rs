@@ -104,6 +104,16 @@ async fn validate_tells_each_problem_with_its_line() {
 }
 
 #[tokio::test]
+async fn validate_reports_a_misspelt_type_instead_of_leaving_the_trigger_to_keda() {
+    for wrong in ["externl", "External", "external_push", "kafka"] {
+        let (_folder, path) = file(&GOOD.replace("type: external", &format!("type: {wrong}")));
+        let Ended { code, stdout, .. } = run(&["validate", &path]).await;
+        let expected = format!("type: {wrong} is no trigger with a scalerAddress: write external or external-push\n");
+        assert!(code == Some(1) && stdout.contains(&expected), "{stdout}");
+    }
+}
+
+#[tokio::test]
 async fn validate_wants_the_address_by_which_keda_finds_the_scaler() {
     let (_folder, path) = file(&GOOD.replace("        scalerAddress: scaler:50051\n", ""));
     let Ended { code, stdout, .. } = run(&["validate", &path]).await;

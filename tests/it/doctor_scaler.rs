@@ -136,7 +136,11 @@ async fn the_text_has_a_line_a_step_and_what_to_do_below_it() {
     let lines: Vec<_> = ended.stdout.lines().collect();
     assert_eq!(lines[0], "ScaledObject shop/orders, trigger 0");
     assert!(lines[1].starts_with("  ok       metadata: group order-service"), "{}", ended.stdout);
-    assert_eq!(*lines.last().unwrap(), "  12 ok");
+    assert_eq!(*lines.last().unwrap(), "  11 ok, 1 warning");
+    let rules =
+        "a scaler without rules of its own refuses it: loopback and link-local broker addresses are blocked by default";
+    assert!(lines[2].starts_with("  warning  rules: ") && lines[2].contains(rules), "{}", ended.stdout);
+    assert!(lines[3].contains("serve --dev"), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\u{1b}'), "no colour where there is no terminal");
 
     let wrong = Files::new(
@@ -147,11 +151,14 @@ async fn the_text_has_a_line_a_step_and_what_to_do_below_it() {
     assert_eq!(ended.code, Some(1));
     let expected = "\n             the host is there and nothing listens: check the port, and that the server runs\n  skipped  login: no broker can be reached\n";
     assert!(ended.stdout.contains(expected), "{}", ended.stdout);
-    assert!(ended.stdout.ends_with("  4 ok, 1 failed, 5 skipped\n"), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("  3 ok, 1 warning, 1 failed, 5 skipped\n"), "{}", ended.stdout);
     let quiet = run(&["doctor", "--quiet", &wrong.object()]).await;
     let lines: Vec<_> = quiet.stdout.lines().collect();
-    assert_eq!((quiet.code, lines.len()), (Some(1), 4), "{}", quiet.stdout);
-    assert!(lines[1].starts_with("  failed   connect 127.0.0.1:9: ") && lines[3] == "  4 ok, 1 failed, 5 skipped");
+    assert_eq!((quiet.code, lines.len()), (Some(1), 6), "{}", quiet.stdout);
+    assert!(
+        lines[3].starts_with("  failed   connect 127.0.0.1:9: ")
+            && lines[5] == "  3 ok, 1 warning, 1 failed, 5 skipped"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use keda_stream_scaler::lag::SourceErrorKind;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 
 use crate::support::driver::WITHIN;
-use crate::support::kafka::{Version, unique};
+use crate::support::kafka::{Version, one_node, unique};
 use crate::support::kafka_scene::Scene;
 use crate::support::observer::{Observer, activity};
 
@@ -89,4 +89,14 @@ fn read(member: &BaseConsumer, records: usize) {
             read += 1;
         }
     }
+}
+
+#[tokio::test]
+async fn the_port_of_a_controller_is_reported_as_that_and_not_as_an_old_broker() {
+    let scene = Scene::new(Version::V4_3, 1).await;
+    let trigger = scene.trigger(&[("bootstrapServers", &one_node().controller())]);
+    let error = Observer::new().decision(&trigger).await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Unreachable, "{}", error.chain());
+    let text = error.chain();
+    assert!(text.contains("a controller of the cluster listens there") && text.contains("bootstrapServers"), "{text}");
 }

@@ -101,6 +101,7 @@ async fn log_lines_have_no_colours_where_no_terminal_reads_them() {
     let ended = run(&[&["serve"][..], &grpc, &http, &["--record", "/dev/null/readings"]].concat()).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("listening") && !ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+    assert!(ended.stderr.contains("status_page=\"http://127.0.0.1:"), "{}", ended.stderr);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::advice::{advice, contradiction, promise};
 use super::output::{self, Format};
 use crate::manifest::{self, Located, Manifest, Skipped, TriggerKind, TriggerText};
 use crate::scaling::counted;
+use crate::trigger::keys::is_near;
 use crate::trigger::{About, Problem, Trigger, metric_name, metric_target};
 
 /// The arguments of `validate`.
@@ -123,12 +124,21 @@ pub(super) fn check(file: &str, text: &TriggerText) -> Checked {
     let mut checked = Checked { trigger: Some(text.index), ..Checked::of(file, &text.object) };
     let mut problems = text.problems.clone();
     match &text.kind {
+        TriggerKind::BuiltIn(name) if text.metadata.contains_key("scalerAddress") || is_external(name) => {
+            let message = format!("{name} is no trigger with a scalerAddress: write external or external-push");
+            problems.push(Problem { key: "type".to_owned(), message, about: About::Value });
+        }
         TriggerKind::BuiltIn(name) => checked.skipped = Some(format!("KEDA's own trigger {name}")),
         TriggerKind::External => check_external(text, &mut checked, &mut problems),
     }
     let located = |Problem { key, message, .. }: Problem| Located { line: text.line_of(&key), key, message };
     checked.problems = problems.into_iter().map(located).collect();
     checked
+}
+
+/// Whether the type of a trigger is a misspelt one of an external scaler.
+fn is_external(kind: &str) -> bool {
+    ["external", "external-push"].iter().any(|external| is_near(kind, external))
 }
 
 fn check_external(text: &TriggerText, checked: &mut Checked, problems: &mut Vec<Problem>) {

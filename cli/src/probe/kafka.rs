@@ -1,7 +1,7 @@
 //! Probes a cluster with the client that readings use: the login, the brokers' advertised addresses, topics and groups.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::aws::AwsProbe;
 use super::tls::TlsSettings;
 use crate::lag::{SourceError, SourceErrorKind};
+use crate::network::Address;
 use crate::trigger::GroupType;
 
 use crate::source::kafka::transport::{
@@ -64,10 +65,19 @@ impl KafkaProbe {
         Self { bootstrap_servers, security: security.clone(), reach, metrics: UpstreamMetrics::default() }
     }
 
-    /// Checks whether readings may connect to one of these addresses.
     /// Returns the reason when readings may connect to none of them.
     pub(crate) fn admits(&self, addresses: &[SocketAddr]) -> Result<(), &'static str> {
         if addresses.iter().any(|address| self.reach.includes(address.ip())) { Ok(()) } else { Err(OUT_OF_REACH) }
+    }
+
+    /// Returns the reason when readings may not connect to one of the bootstrap servers, as far as its name shows.
+    pub(crate) fn refused_by_name(&self) -> Option<&'static str> {
+        let named = |server: &String| match Address::parse(server, 0)?.host.as_str() {
+            "localhost" => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
+            host => host.parse().ok(),
+        };
+        let refused = |address| !self.reach.includes(address);
+        self.bootstrap_servers.iter().filter_map(named).any(refused).then_some(OUT_OF_REACH)
     }
 
     /// Returns the trusted authorities and the client certificate, where the connection is encrypted.

@@ -1,15 +1,20 @@
 //! A reading row by row, as `/samples` and `explain` show it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::lag::flow::{Flow, Split};
 use crate::lag::streams::{AgeBasis, Backlog, ShardReport, ShardState, Timestamp, Worker};
-use crate::lag::{Behind, CommittedOffset, GroupObservation, History, Members, Observation, PartitionObservation};
+use crate::lag::{
+    Behind, CommittedOffset, GroupObservation, History, Member, Members, Observation, PartitionObservation,
+};
 use crate::scaling::Sample;
 use crate::trigger::GroupType;
+
+/// The number of characters of a member id that distinguish consumers with one client id.
+const ID_END: usize = 8;
 
 /// The rows of a reading.
 #[derive(Debug, Serialize)]
@@ -48,7 +53,8 @@ pub struct PartitionRow {
     pub records_behind: Option<u64>,
     /// The time since the commit last changed, in seconds.
     pub commit_unchanged_for_seconds: f64,
-    /// The client id of the owner, if members are read; `every consumer` in a share group.
+    /// The client id of the owner, if members are read, with the end of its member id where several members have that client id;
+    /// `every consumer` in a share group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// The arrivals in records per second, if they are measured.
@@ -117,7 +123,7 @@ impl Rows {
     pub fn of(sample: &Sample) -> Self {
         match (&sample.observation, &sample.history, &sample.facts.behind) {
             (Observation::Kafka(group), History::Kafka(history), Behind::Records(lag)) => {
-                let flow = Rates::all(sample);
+                let (flow, owners) = (Rates::all(sample), OwnerNames::new(group));
                 let rows = lag.with(group, history).map(|(topic, partition, past, lag)| {
                     let rates = flow.get(&Split::Partition(topic.name.clone(), partition.partition));
                     let committed = match partition.committed {
@@ -132,7 +138,7 @@ impl Rows {
                         end: partition.watermarks.end.0,
                         records_behind: lag.records_behind,
                         commit_unchanged_for_seconds: sample.taken_at.since(past.unchanged_since).as_secs_f64(),
-                        owner: owner(group, partition),
+                        owner: owners.of(partition),
                         arrivals_per_second: rates.and_then(|rates| rates.arrivals),
                         consumed_per_second: rates.and_then(|rates| rates.consumption).filter(|_| committed.is_some()),
                         age_seconds: rates.and_then(|rates| rates.age).filter(|_| lag.records_behind.is_some()),
@@ -220,10 +226,34 @@ impl WorkerRow {
     }
 }
 
-fn owner(group: &GroupObservation, partition: &PartitionObservation) -> Option<String> {
-    match (group.group_type, &group.members) {
-        (GroupType::Share, Members::Settled(members)) if !members.is_empty() => Some("every consumer".to_owned()),
-        _ => group.owner(partition).map(|member| member.client_id.to_string()),
+/// Names the consumers of a group by their client ids, and those that share one by the end of their own ids too.
+struct OwnerNames<'a> {
+    group: &'a GroupObservation,
+    /// The client ids of several members.
+    shared: HashSet<&'a str>,
+}
+
+impl<'a> OwnerNames<'a> {
+    fn new(group: &'a GroupObservation) -> Self {
+        let Members::Settled(members) = &group.members else { return Self { group, shared: HashSet::new() } };
+        let mut seen = HashSet::new();
+        let shared = members.iter().map(|member| &*member.client_id).filter(|id| !seen.insert(*id)).collect();
+        Self { group, shared }
+    }
+
+    fn of(&self, partition: &PartitionObservation) -> Option<String> {
+        match (self.group.group_type, &self.group.members) {
+            (GroupType::Share, Members::Settled(members)) if !members.is_empty() => Some("every consumer".to_owned()),
+            _ => self.group.owner(partition).map(|member| self.name(member)),
+        }
+    }
+
+    fn name(&self, Member { id, client_id }: &Member) -> String {
+        if !self.shared.contains(&**client_id) {
+            return client_id.to_string();
+        }
+        let end = id.char_indices().rev().nth(ID_END - 1).map_or(0, |(at, _)| at);
+        format!("{client_id} …{}", &id[end..])
     }
 }
 
@@ -274,5 +304,30 @@ impl fmt::Display for WorkerRow {
             write!(f, " of {most:.0} %")?;
         }
         self.written_seconds_ago.map_or(Ok(()), |seconds| write!(f, "; written {seconds:.0} s ago"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lag::{MemberIndex, Offset, PartitionId, Watermarks};
+
+    #[test]
+    fn consumers_with_one_client_id_are_two_owners() {
+        let member = |id: &str, client_id: &str| Member { id: id.into(), client_id: client_id.into() };
+        let members =
+            vec![member("app-1f00-aaaaaaaa", "app"), member("app-1f00-bbbbbbbb", "app"), member("x", "other")];
+        let group = GroupObservation { members: Members::Settled(members), ..GroupObservation::default() };
+        let names = OwnerNames::new(&group);
+        let partition = |owner| PartitionObservation {
+            partition: PartitionId(0),
+            committed: CommittedOffset::None,
+            watermarks: Watermarks { start: Offset(0), end: Offset(0) },
+            owner: Some(MemberIndex(owner)),
+        };
+        let name = |owner| names.of(&partition(owner));
+        assert_eq!(name(0).as_deref(), Some("app …aaaaaaaa"));
+        assert_eq!(name(1).as_deref(), Some("app …bbbbbbbb"));
+        assert_eq!(name(2).as_deref(), Some("other"));
     }
 }

@@ -183,6 +183,11 @@ impl KafkaCluster {
         servers.join(",")
     }
 
+    /// The address at which the controller listens for brokers.
+    pub fn controller(&self) -> String {
+        format!("127.0.0.1:{}", self.controller_port)
+    }
+
     /// The address of one of [`LISTENERS`].
     pub fn listener(&self, name: &str) -> String {
         let (_, port) = self.listeners.iter().find(|(listener, _)| *listener == name).unwrap();

@@ -72,6 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
     let texts =
         arguments.file.as_ref().map(|file| manifest::read_all(slice::from_ref(file))).transpose()?.unwrap_or_default();
     let connections = read_connections(arguments.connections.as_deref())?;
+    let rules = if arguments.connections.is_some() { Rules::OfTheScaler } else { Rules::Unknown };
     if arguments.print_policy {
         policy::print(&texts, &connections, arguments.output)?;
         return Ok(Verdict::Good);
@@ -84,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Verdict> {
         match (&arguments.scaler.scaler, &arguments.connection) {
             (Some(address), _) => of_scaler(&arguments.scaler, address, &texts, printed).await,
             (None, Some(name)) => of_connection(name, connections, printed).await,
-            (None, None) => of_triggers(&texts, &connections, printed).await,
+            (None, None) => of_triggers(&texts, &connections, rules, printed).await,
         }
     })?;
     // a client of a cluster that does not answer must not keep the process alive
@@ -121,29 +122,44 @@ async fn of_connection(name: &str, connections: Connections, printed: Printed) -
     Ok(vec![checkup])
 }
 
+/// Whether the rules of the scaler are known.
+#[derive(Clone, Copy)]
+enum Rules {
+    /// The connections file is given.
+    OfTheScaler,
+    /// It is not, so that everything is allowed, as for `serve --dev`.
+    Unknown,
+}
+
 async fn of_triggers(
     texts: &[TriggerText],
     connections: &Connections,
+    rules: Rules,
     printed: Printed,
 ) -> anyhow::Result<Vec<Checkup>> {
     let mut checkups = Vec::new();
     for text in texts {
         let mut checkup = Checkup::new(&text.object, Some(text.index), printed)?;
-        of_trigger(&mut checkup, text, connections).await?;
+        of_trigger(&mut checkup, text, connections, rules).await?;
         checkup.sum_up()?;
         checkups.push(checkup);
     }
     Ok(checkups)
 }
 
-async fn of_trigger(checkup: &mut Checkup, text: &TriggerText, connections: &Connections) -> anyhow::Result<()> {
+async fn of_trigger(
+    checkup: &mut Checkup,
+    text: &TriggerText,
+    connections: &Connections,
+    rules: Rules,
+) -> anyhow::Result<()> {
     if let TriggerKind::BuiltIn(name) = &text.kind {
         return checkup.tell(StepName::Metadata, "", Finding::skipped(format!("KEDA's own trigger {name}")));
     }
     let Some(trigger) = checkup.look(StepName::Metadata, "", async { parsed(text) }).await? else {
         return checkup.skip(&[StepName::Rules, StepName::Value], "the metadata is wrong");
     };
-    let admitted = checkup.look(StepName::Rules, "", async { admitted(connections, text, &trigger) });
+    let admitted = checkup.look(StepName::Rules, "", async { admitted(connections, rules, text, &trigger) });
     let Some(probe) = admitted.await? else {
         return checkup.skip(&[StepName::Value], "the rules do not allow it");
     };
@@ -176,7 +192,7 @@ fn parsed(text: &TriggerText) -> Looked<Trigger> {
     }
 }
 
-fn admitted(connections: &Connections, text: &TriggerText, trigger: &Trigger) -> Looked<Probe> {
+fn admitted(connections: &Connections, rules: Rules, text: &TriggerText, trigger: &Trigger) -> Looked<Probe> {
     let namespace = &text.namespace;
     let admitted = admit(connections.clone(), namespace, &trigger.source).map_err(|error| Finding::of(&error))?;
     let by = if admitted.allowed_by.is_empty() {
@@ -184,7 +200,30 @@ fn admitted(connections: &Connections, text: &TriggerText, trigger: &Trigger) ->
     } else {
         format!("by {}", admitted.allowed_by.join("; "))
     };
-    Ok((Finding::ok(format!("namespace {namespace}, {by}")), admitted.probe))
+    let seen = format!("namespace {namespace}, {by}");
+    let refusal = match rules {
+        Rules::OfTheScaler => None,
+        Rules::Unknown => refused_by_default(namespace, &trigger.source),
+    };
+    let finding = match refusal {
+        None => Finding::ok(seen),
+        Some(why) => Finding::warning(
+            format!("{seen}; a scaler without rules of its own refuses it: {why}"),
+            "on your own machine use serve --dev; otherwise pass the scaler's file with --connections",
+        ),
+    };
+    Ok((finding, admitted.probe))
+}
+
+/// Returns why a scaler without a connections file refuses this source.
+fn refused_by_default(namespace: &str, source: &SourceRef) -> Option<String> {
+    match admit(Connections::default(), namespace, source) {
+        Err(error) => Some(said(&error)),
+        Ok(admitted) => match admitted.probe {
+            Probe::Kafka(probe) => probe.refused_by_name().map(str::to_owned),
+            Probe::Aws(_) => None,
+        },
+    }
 }
 
 /// Reads the source and makes the decision as the service does.

@@ -201,6 +201,10 @@ fn refused(status: &Status) -> Finding {
         }
         tonic::Code::Unimplemented => "check the address: what answers is no scaler of KEDA",
         tonic::Code::InvalidArgument => "correct the trigger's metadata; validate shows the lines",
+        tonic::Code::FailedPrecondition => {
+            "the scaler's rules, or its rights at the source, refuse this trigger; doctor without --scaler shows which, from where the scaler \
+             runs and with its --connections file"
+        }
         // tonic does not report why a connection broke
         tonic::Code::Unavailable | tonic::Code::Unknown => {
             "see that a scaler listens there, and that it takes the client certificate (--tls-cert); then run doctor without --scaler"

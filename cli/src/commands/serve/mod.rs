@@ -150,16 +150,27 @@ enum Ended {
     BySecondSignal,
 }
 
+/// Returns the address of the status page, as a browser on this machine opens it.
+fn page(listens: SocketAddr) -> String {
+    if listens.ip().is_unspecified() {
+        format!("http://localhost:{}/", listens.port())
+    } else {
+        format!("http://{listens}/")
+    }
+}
+
 async fn serve(settings: Settings, grpc_addr: SocketAddr, http_addr: SocketAddr) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
     let shutdown = CancellationToken::new();
     let grpc = TcpListener::bind(grpc_addr).await.with_context(|| format!("listening for gRPC on {grpc_addr}"))?;
     let http = TcpListener::bind(http_addr).await.with_context(|| format!("listening for HTTP on {http_addr}"))?;
+    let http_addr = http.local_addr()?;
     tracing::info!(
         version = VERSION,
         commit = COMMIT,
         grpc_addr = %grpc.local_addr()?,
-        http_addr = %http.local_addr()?,
+        %http_addr,
+        status_page = page(http_addr),
         tls = settings.tls_in_words(),
         "listening"
     );

@@ -159,9 +159,9 @@ fn left(target: &Summary<'_>, caller: &CallerView) -> Option<Duration> {
     caller.max_staleness.checked_sub(age).filter(|left| !left.is_zero())
 }
 
-/// The error in its own words: its cause, or what was attempted.
+/// The error in its own words: what was attempted, and why that failed.
 fn detail(error: &SourceError) -> String {
-    sentence(&error.source().map_or_else(|| error.to_string(), ToString::to_string))
+    sentence(&error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")))
 }
 
 /// Adds a full stop.

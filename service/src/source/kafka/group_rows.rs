@@ -199,7 +199,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
         self.topics.group_types.reported(id, found);
         let (mistaken, other): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.requested_type.is_some());
         for job in mistaken {
-            let attempt = format!("could not read the offsets of group {id} for {}", job.source);
+            let attempt = format!("could not read the offsets of {}", job.source);
             let is = match found {
                 GroupType::Consumer => "it is a consumer group",
                 GroupType::Share => "it is a share group",
@@ -216,7 +216,7 @@ impl<'a, T: ClusterTransport> GroupRows<'a, T> {
 
     fn fail(&self, jobs: &[PendingReading], what: &str, error: &RowError) {
         for job in jobs {
-            let attempt = format!("could not read the {what} of group {} for {}", job.group, job.source);
+            let attempt = format!("could not read the {what} of {}", job.source);
             (self.report)(&job.source, Err(failed(attempt, error)));
         }
     }

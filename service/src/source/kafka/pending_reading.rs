@@ -140,7 +140,7 @@ impl PendingReading {
                     1 => String::new(),
                     count => format!(" ({count} such rows)"),
                 };
-                Err(failed(format!("could not read the {what} for {}{more}", self.source), &error))
+                Err(failed(format!("could not read the {what} of group {}{more}", self.group), &error))
             }
         }
     }

@@ -109,7 +109,7 @@ impl<T: ClusterTransport> Topics<T> {
             let error = refused.get(name).cloned().unwrap_or_else(|| RowError::Overdue("no answer".into()));
             match (&error, kafka.absent_topics) {
                 (RowError::Gone(_), AbsentTopics::CountAsEmpty) => absent.push(name.clone()),
-                _ => return Err(failed(format!("could not read topic {name} for {source}"), &error)),
+                _ => return Err(failed(format!("could not read topic {name} of group {}", kafka.group), &error)),
             }
         }
         let most = topics.iter().map(|topic| topic.partition_count).max().unwrap_or(0);

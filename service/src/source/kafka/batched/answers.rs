@@ -29,6 +29,9 @@ pub(super) fn unanswered(connection: &LoggedIn, why: &RequestError) -> RowError 
         }
         RequestError::Closed(Closed::Overdue { .. }) => RowError::Overdue(text.into()),
         RequestError::Closed(_) => RowError::Unreachable(text.into()),
+        RequestError::NoVersion(..) if why.is_of_a_controller() => {
+            RowError::Unreachable(format!("{address}: a controller of the cluster listens there, and no broker").into())
+        }
         RequestError::NoVersion(..) => RowError::Unsupported(text.into()),
         RequestError::Malformed(..) | RequestError::TooLong(_) => RowError::Broker(text.into()),
     }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::frames::{self, Frames, NoFrame, frame};
-use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Request, TooLong};
+use super::{ApiKey, ApiRange, ApiVersions, ErrorCode, Malformed, Metadata, Request, TooLong};
 
 /// An idle connection is closed after this time: before brokers do so (`connections.max.idle.ms`, 10 min), and before a
 /// load balancer drops it silently (350 s on AWS).
@@ -48,6 +48,14 @@ pub enum RequestError {
     /// The request cannot be encoded.
     #[error(transparent)]
     TooLong(#[from] TooLong),
+}
+
+impl RequestError {
+    /// Whether a controller answered: every broker supports some version of Metadata, and controllers support none.
+    #[must_use]
+    pub fn is_of_a_controller(&self) -> bool {
+        matches!(self, Self::NoVersion(name, Taken(None)) if *name == Metadata::NAME)
+    }
 }
 
 /// The versions of a request that a broker supports.
